@@ -1,0 +1,86 @@
+"""What `bazelw` calls when it cannot go on by itself: decides on a Bazel, fetches it, writes the workspace's settings.
+
+It prints nothing on standard output, which belongs to Bazel. Two that start at once wait for each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator, Sequence
+
+from chassis.bootstrap import choice, debian_bazel, modules
+from chassis.bootstrap.places import Places, find_places
+from chassis.bootstrap.progress import Progress
+from chassis.errors import ChassisError
+
+
+def main(argv: Sequence[str]) -> int:
+    """Leaves a decision and settings with which `bazelw` can run Bazel; 0, or 1 with an error printed."""
+    parser = argparse.ArgumentParser(prog="bazelw", allow_abbrev=False)
+    for name in ("asked", "bazel", "bazelisk", "version", "workspace", "settings", "here"):
+        parser.add_argument(f"--{name}", required=True)
+    arguments = parser.parse_args(argv)
+    progress = Progress()
+    candidates = choice.Candidates(arguments.bazel, arguments.bazelisk, arguments.version)
+    try:
+        places = find_places(os.environ)
+        with _locked(places, progress):
+            chosen = _choose(places, candidates, arguments.asked == "fetch", progress)
+            if chosen.kind == "tree" and arguments.workspace:
+                _write_settings(chosen.path, Path(arguments.workspace), Path(arguments.settings))
+    except ChassisError as error:
+        print(f"bazelw: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("bazelw: interrupted; what was downloaded is kept for the next time", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _choose(places: Places, candidates: choice.Candidates, fetch: bool, progress: Progress) -> choice.Choice:
+    known = choice.read(places.choice)
+    if known and known[1] == candidates and (known[0].kind == "tree" or not fetch):
+        chosen = known[0]
+        if chosen.kind == "program" and os.access(chosen.path, os.X_OK):
+            return chosen
+        if chosen.kind == "tree" and (chosen.path / "bin/bazel").is_file():
+            return chosen
+    program = None if fetch else choice.first_that_works(candidates, progress)
+    chosen = choice.Choice("program", program) if program else choice.Choice("tree", debian_bazel.fetch(places, progress))
+    choice.write(places.choice, chosen, candidates)
+    return chosen
+
+
+def _write_settings(tree: Path, workspace: Path, settings: Path) -> None:
+    base = tree / "install_base"
+    packaged = modules.find_packaged(base)
+    graph = modules.follow(workspace, packaged, base / "embedded_tools")
+    modules.write_stubs(graph, tree / "modules")
+    header = [f"# tree {tree}"]
+    header += [f"# {'read' if path.is_file() else 'absent'} {path}" for path in graph.files]
+    hermetic_tmp = Path("/tmp") not in tree.parents
+    text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp)])
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    temporary = settings.with_name(f"{settings.name[:100]}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(settings)
+
+
+@contextmanager
+def _locked(places: Places, progress: Progress) -> Iterator[None]:
+    with places.lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            progress.say("another bazelw is at work here; waiting for it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

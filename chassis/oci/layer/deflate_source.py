@@ -1,0 +1,97 @@
+"""Raw deflate streams as archives store them, inflated with every check that their directory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from isal import isal_zlib
+
+from chassis.errors import ChassisError
+
+PIECE_BYTES = 1 << 20
+
+
+class ContentError(ChassisError):
+    """A stored content is not what its archive's directory says."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeflateSource:
+    """A content in an archive.
+
+    `read(n)` returns the next n bytes of the stored form, fewer only at its end; `stored_size` and `size` are
+    the lengths in bytes of the stored and the inflated form, `crc` the CRC-32 of the latter; `deflated` is
+    false where it is stored plain.
+    """
+
+    read: Callable[[int], bytes]
+    stored_size: int
+    size: int
+    crc: int
+    deflated: bool = True
+
+    def inflate(self, on_stored: Callable[[bytes], None] | None = None) -> Iterator[bytes]:
+        """Yields the content in pieces of at most 1 MiB; each stored piece is first given to `on_stored`.
+
+        Raises:
+          ContentError: after the pieces, or in their midst: truncated, over-long or corrupt deflate data, a
+            size or a CRC-32 that differs.
+        """
+        return self._inflated(on_stored) if self.deflated else self._plain(on_stored)
+
+    def _inflated(self, on_stored: Callable[[bytes], None] | None) -> Iterator[bytes]:
+        stream = isal_zlib.decompressobj(-15)
+        produced = crc = 0
+        for stored in self._stored(on_stored):
+            if stream.eof:
+                raise ContentError("has bytes after the end of its deflate stream")
+            cut = True
+            while cut and not stream.eof:
+                # One byte over what is due shows a stream that is longer than its directory says.
+                limit = min(PIECE_BYTES, self.size - produced + 1)
+                try:
+                    piece = stream.decompress(stored, limit)
+                except isal_zlib.error as error:
+                    raise ContentError(f"holds corrupt deflate data: {error}") from None
+                stored = stream.unconsumed_tail
+                cut = len(piece) == limit or bool(stored)
+                produced += len(piece)
+                if produced > self.size:
+                    raise ContentError(
+                        f"inflates to more than the {self.size} bytes that the directory states"
+                    )
+                crc = isal_zlib.crc32(piece, crc)
+                yield piece
+        if not stream.eof:
+            raise ContentError("ends before its deflate stream does")
+        if stream.unused_data:
+            raise ContentError("has bytes after the end of its deflate stream")
+        self._check(produced, crc)
+
+    def _plain(self, on_stored: Callable[[bytes], None] | None) -> Iterator[bytes]:
+        if self.stored_size != self.size:
+            raise ContentError(f"is stored in {self.stored_size} bytes, and the directory states {self.size}")
+        crc = 0
+        for piece in self._stored(on_stored):
+            crc = isal_zlib.crc32(piece, crc)
+            yield piece
+        self._check(self.size, crc)
+
+    def _stored(self, on_stored: Callable[[bytes], None] | None) -> Iterator[bytes]:
+        left = self.stored_size
+        while left:
+            count = min(left, PIECE_BYTES)
+            piece = self.read(count)
+            if len(piece) != count:
+                raise ContentError("is truncated: the archive ends in its midst")
+            left -= count
+            if on_stored:
+                on_stored(piece)
+            yield piece
+
+    def _check(self, produced: int, crc: int) -> None:
+        if produced != self.size:
+            raise ContentError(f"inflates to {produced} bytes where the directory states {self.size}")
+        if crc != self.crc:
+            raise ContentError(f"has CRC-32 {crc:08x} where the directory states {self.crc:08x}")

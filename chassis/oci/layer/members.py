@@ -1,0 +1,229 @@
+"""How a tar becomes a blob: gzip members that existing deflate streams are spliced into, or one plain or zstd
+stream.
+
+Specifications: RFC 1952 (gzip: several members are one file), RFC 1951 section 3.2.4 (stored blocks), OCI
+image specification, layer.md, "Gzip media types" and "zstd media types".
+
+Deflating: the frames between files (tar headers, paddings) with zlib, contents with ISA-L at level 2. ISA-L's
+level 3 is not used: its output differs between CPUs (AVX-512, AVX2, SSE seen), which would make digests
+depend on the machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from typing import BinaryIO, Protocol
+
+from isal import isal_zlib
+
+from chassis.oci.descriptor import MEDIA_TYPE_LAYER, MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD
+
+GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
+LEVEL = 2
+_RAW = -15
+_FRAME_LEVEL = 6
+_MAX_STORED = 65535
+_FINAL_EMPTY_STORED = bytes.fromhex("010000ffff")
+_FLUSH_BYTES = 1 << 18
+_ZSTD_LEVEL = 3
+_TRAILER = struct.Struct("<II")
+
+
+class BlobFile:
+    """The compressed output: counts, hashes and writes in large pieces."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._parts: list[bytes] = []
+        self._waiting = 0
+        self._state = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Appends `data`, which must not change from now on."""
+        self._parts.append(data)
+        self.size += len(data)
+        self._waiting += len(data)
+        if self._waiting >= _FLUSH_BYTES:
+            self._flush()
+
+    def finish(self) -> str:
+        """Writes what waits and returns the hexadecimal SHA-256 of all."""
+        self._flush()
+        self._stream.flush()
+        return self._state.hexdigest()
+
+    def _flush(self) -> None:
+        piece = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        self._parts.clear()
+        self._waiting = 0
+        self._state.update(piece)
+        self._stream.write(piece)
+
+
+class Encoder(Protocol):
+    """Takes a tar's frames and contents in order and writes the blob."""
+
+    media_type: str
+    splices: bool
+    """Whether `raw` is understood: deflate streams are copied as they are."""
+
+    def frame(self, data: bytes) -> None:
+        """Headers and paddings between two contents."""
+
+    def begin(self) -> int:
+        """Starts a content and returns its offset in the blob."""
+
+    def raw(self, data: bytes) -> None:
+        """A piece of a content's deflate stream."""
+
+    def end(self, crc: int, size: int) -> None:
+        """Ends a content given with `raw`."""
+
+    def plain(self, pieces: Iterable[bytes], store: bool) -> None:
+        """A whole content uncompressed, after `begin`; `store` says that compressing it is not worth it."""
+
+    def finish(self) -> None:
+        """Ends the stream, where it has an end."""
+
+
+class GzipMembers:
+    """A gzip file of several members: one for each content, one for what lies between two of them."""
+
+    media_type = MEDIA_TYPE_LAYER_GZIP
+    splices = True
+
+    def __init__(self, out: BlobFile) -> None:
+        self._out = out
+
+    def frame(self, data: bytes) -> None:
+        """A member of its own, deflated with zlib."""
+        deflated = zlib.compress(data, _FRAME_LEVEL, _RAW)
+        self._out.write(b"%b%b%b" % (GZIP_HEADER, deflated, _trailer(zlib.crc32(data), len(data))))
+
+    def begin(self) -> int:
+        """Writes the member's header."""
+        offset = self._out.size
+        self._out.write(GZIP_HEADER)
+        return offset
+
+    def raw(self, data: bytes) -> None:
+        """Copies."""
+        self._out.write(data)
+
+    def end(self, crc: int, size: int) -> None:
+        """Writes the member's CRC-32 and size."""
+        self._out.write(_trailer(crc, size))
+
+    def plain(self, pieces: Iterable[bytes], store: bool) -> None:
+        """Deflates, or wraps in stored blocks, and ends the member."""
+        crc, size = 0, 0
+        transform, flush = (_stored, lambda: _FINAL_EMPTY_STORED) if store else _deflater()
+        for piece in pieces:
+            crc = isal_zlib.crc32(piece, crc)
+            size += len(piece)
+            if deflated := transform(piece):
+                self._out.write(deflated)
+        self._out.write(flush())
+        self.end(crc, size)
+
+    def finish(self) -> None:
+        """Nothing: the last member has ended."""
+
+
+class PlainTar:
+    """The tar itself, without compression."""
+
+    media_type = MEDIA_TYPE_LAYER
+    splices = False
+
+    def __init__(self, out: BlobFile) -> None:
+        self._out = out
+
+    def frame(self, data: bytes) -> None:
+        """Copies."""
+        self._out.write(data)
+
+    def begin(self) -> int:
+        """Nothing is written; the offset is where the content will start."""
+        return self._out.size
+
+    def raw(self, data: bytes) -> None:
+        """Never called: `splices` is false."""
+        raise NotImplementedError
+
+    def end(self, crc: int, size: int) -> None:
+        """Never called: `splices` is false."""
+        raise NotImplementedError
+
+    def plain(self, pieces: Iterable[bytes], store: bool) -> None:
+        """Copies."""
+        for piece in pieces:
+            self._out.write(piece)
+
+    def finish(self) -> None:
+        """Nothing."""
+
+
+class ZstdTar(PlainTar):
+    """The tar as one zstd frame, level 3, one thread (its output does not depend on the number of CPUs)."""
+
+    media_type = MEDIA_TYPE_LAYER_ZSTD
+
+    def __init__(self, out: BlobFile) -> None:
+        import zstandard  # Only this mode needs the package.
+
+        super().__init__(out)
+        compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL, write_checksum=True)
+        self._stream = compressor.compressobj()
+
+    def frame(self, data: bytes) -> None:
+        """Compresses."""
+        self._out.write(self._stream.compress(data))
+
+    def plain(self, pieces: Iterable[bytes], store: bool) -> None:
+        """Compresses; zstd skips by itself what does not shrink."""
+        for piece in pieces:
+            self._out.write(self._stream.compress(piece))
+
+    def finish(self) -> None:
+        """Ends the frame."""
+        self._out.write(self._stream.flush())
+
+
+def stored_blocks(data: bytes, final: bool = False) -> bytes:
+    """`data` as deflate blocks of type 0, each of at most 65,535 bytes; the last is marked final where asked
+    for.
+    """
+    view = memoryview(data)
+    parts: list[bytes | memoryview] = []
+    for start in range(0, len(view), _MAX_STORED):
+        block = view[start : start + _MAX_STORED]
+        last = final and start + len(block) == len(view)
+        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
+    return b"".join(parts)
+
+
+def compresses(samples: Iterable[bytes], least_saving: float) -> bool:
+    """Whether deflating saves at least the fraction `least_saving` of the samples."""
+    plain = deflated = 0
+    for sample in samples:
+        plain += len(sample)
+        deflated += len(isal_zlib.compress(sample, LEVEL, _RAW))
+    return deflated <= plain * (1 - least_saving)
+
+
+def _deflater() -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    stream = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW)
+    return stream.compress, stream.flush
+
+
+def _stored(piece: bytes) -> bytes:
+    return stored_blocks(piece)
+
+
+def _trailer(crc: int, size: int) -> bytes:
+    return _TRAILER.pack(crc, size & 0xFFFFFFFF)

@@ -1,0 +1,148 @@
+"""Fetches one locked wheel with pip and reads its metadata: what a wheel repository runs.
+
+Runs on the bare interpreter with pip's wheel on the path, before any other package is there: it imports the standard
+library and what pip carries (`pip._vendor.packaging`), nothing of Chassis. Index, proxy, certificates and credentials
+are those that pip is configured with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+from pip._vendor.packaging.markers import UndefinedEnvironmentName
+from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+
+_PYTHON = "3.11"
+# Exit statuses that the repository rule tells apart.
+_UNREACHABLE, _NO_WHEEL, _OTHER_BYTES, _BROKEN = 3, 4, 5, 6
+
+
+class FetchError(Exception):
+    """A wheel that could not be had, with the exit status that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def platform_tags(machine: str, glibc: tuple[int, int]) -> list[str]:
+    """The wheel platforms of a glibc Linux, best first (PEP 600): manylinux_2_36_aarch64 … and the older names."""
+    older = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
+    oldest = 5 if machine == "x86_64" else 17
+    tags = []
+    for minor in range(glibc[1], oldest - 1, -1):
+        tags.append(f"manylinux_{glibc[0]}_{minor}_{machine}")
+        if (glibc[0], minor) in older:
+            tags.append(f"{older[glibc[0], minor]}_{machine}")
+    return [*tags, f"linux_{machine}"]
+
+
+def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int, int], directory: Path) -> Path:
+    """Lets pip choose and download the wheel of `requirement` for the platform; its bytes match one of `hashes`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        lock = Path(scratch) / "requirements.txt"
+        lock.write_text(requirement + "".join(f" --hash=sha256:{digest}" for digest in hashes) + "\n")
+        command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "-q", "-q"]
+        command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(directory)]
+        command += ["--python-version", _PYTHON, "--implementation", "cp", "--requirement", str(lock)]
+        command += [argument for tag in platform_tags(machine, glibc) for argument in ("--platform", tag)]
+        # A constraint of the machine's own must not change what the lock says.
+        environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+        run = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if run.returncode:
+        said = run.stderr.strip()
+        tail = "\n".join(said.splitlines()[-6:])
+        if "DO NOT MATCH THE HASHES" in said:
+            raise FetchError(_OTHER_BYTES, tail)
+        if "No matching distribution" in said or "Could not find a version" in said:
+            unreachable = "connection broken by" in said or "Max retries exceeded" in said
+            raise FetchError(_UNREACHABLE if unreachable else _NO_WHEEL, tail)
+        raise FetchError(_UNREACHABLE, tail)
+    wheels = sorted(directory.glob("*.whl"))
+    if len(wheels) != 1:
+        raise FetchError(_BROKEN, f"pip left {len(wheels)} wheels, expected one")
+    return wheels[0]
+
+
+def marker_environment(machine: str) -> dict[str, str]:
+    """PEP 508's variables as they are in the image: CPython 3.11 on Linux of `machine`."""
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{_PYTHON}.2",
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": f"{_PYTHON}.2",
+        "python_version": _PYTHON,
+        "sys_platform": "linux",
+    }
+
+
+def requirements(wheel: Path, machine: str) -> dict[str, object]:
+    """Reads name, version and the dependencies that hold for the target from the wheel's METADATA.
+
+    `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
+    """
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+            names = [name for name in names if name.count("/") == 1]
+            if len(names) != 1:
+                raise FetchError(_BROKEN, f"{wheel.name} holds {len(names)} METADATA files, expected one")
+            headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise FetchError(_BROKEN, f"{wheel.name} is no zip archive: {error}") from error
+    environment = marker_environment(machine)
+    requires: dict[str, list[list[object]]] = {}
+    for extra in ["", *(headers.get_all("Provides-Extra") or [])]:
+        found: list[list[object]] = []
+        for line in headers.get_all("Requires-Dist") or []:
+            try:
+                requirement = Requirement(line)
+                holds = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": extra})
+                always = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": ""})
+            except (InvalidRequirement, UndefinedEnvironmentName) as error:
+                raise FetchError(_BROKEN, f"{wheel.name}: Requires-Dist: {line}: {error}") from error
+            if holds and (not extra or not always):
+                found.append([normalize(requirement.name), sorted(map(normalize, requirement.extras))])
+        requires[normalize(extra)] = found
+    return {"name": normalize(headers["Name"]), "version": headers["Version"], "file": wheel.name, "requires": requires}
+
+
+def normalize(name: str) -> str:
+    """A distribution's or extra's name as indexes spell it (PEP 503)."""
+    return "-".join(part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requirement", required=True, help="name==version")
+    parser.add_argument("--hash", action="append", required=True, help="an allowed sha256, hexadecimal")
+    parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
+    parser.add_argument("--glibc", required=True, help="the target's, such as 2.36")
+    parser.add_argument("--output", required=True, type=Path, help="directory for the wheel and metadata.json")
+    flags = parser.parse_args()
+    major, minor = flags.glibc.split(".")
+    try:
+        wheel = download(flags.requirement, flags.hash, flags.machine, (int(major), int(minor)), flags.output)
+        metadata = requirements(wheel, flags.machine)
+    except FetchError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    (flags.output / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

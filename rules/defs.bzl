@@ -1,0 +1,23 @@
+"""The public rules of Chassis."""
+
+load("//rules/private:chassis_image.bzl", _chassis_image = "chassis_image")
+load("//rules/private:chassis_model.bzl", _chassis_model = "chassis_model")
+load("//rules/private:chassis_test.bzl", _chassis_test = "chassis_test")
+load("//rules/private:debian_base.bzl", _debian_base = "debian_base")
+load("//rules/private:oci_push.bzl", _oci_push = "oci_push")
+load("//rules/private:platform_image.bzl", _platform_image = "platform_image")
+load("//rules/providers:image_info.bzl", _BaseInfo = "BaseInfo", _ImageInfo = "ImageInfo")
+load("//rules/providers:layer_info.bzl", _LayerInfo = "LayerInfo")
+load("//rules/providers:model_info.bzl", _ModelInfo = "ModelInfo")
+
+chassis_image = _chassis_image
+chassis_model = _chassis_model
+chassis_test = _chassis_test
+debian_base = _debian_base
+oci_push = _oci_push
+platform_image = _platform_image
+
+BaseInfo = _BaseInfo
+ImageInfo = _ImageInfo
+LayerInfo = _LayerInfo
+ModelInfo = _ModelInfo

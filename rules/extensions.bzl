@@ -1,0 +1,65 @@
+"""Module extensions: Debian packages and wheel hubs. Their twins for WORKSPACE are in repositories.bzl."""
+
+load("//rules/private:debian_repository.bzl", "debian_packages", "debian_root")
+load("//rules/private:wheel_repository.bzl", "wheel_repositories")
+
+def _debian_impl(mctx):
+    for module in mctx.modules:
+        for tag in module.tags.packages:
+            debian_packages(name = tag.name, lock = tag.lock)
+        for tag in module.tags.root:
+            debian_root(
+                name = tag.name,
+                lock = tag.lock,
+                programs = tag.programs,
+                pythonhome = tag.pythonhome,
+                static_programs = tag.static_programs,
+            )
+
+_NAME_AND_LOCK = {
+    "lock": attr.label(mandatory = True, doc = "The lock: one package a line, `name version sha256:HEX pool/path.deb`."),
+    "name": attr.string(mandatory = True, doc = "The repository's name."),
+}
+
+debian = module_extension(
+    implementation = _debian_impl,
+    tag_classes = {
+        "packages": tag_class(attrs = _NAME_AND_LOCK, doc = "The `.deb` files of a lock, for a base image."),
+        "root": tag_class(
+            attrs = _NAME_AND_LOCK | {
+                "programs": attr.string_dict(doc = "Launchers to make: name to path in the root."),
+                "pythonhome": attr.string(doc = "Where the root's Python has its library, such as `usr`."),
+                "static_programs": attr.string_dict(doc = "Statically linked programs to export: name to path in the root."),
+            },
+            doc = "The packages of a lock unpacked, to run programs from.",
+        ),
+    },
+    doc = "Pinned Debian packages, from the mirror that the machine's apt is set to or `CHASSIS_DEBIAN_MIRROR`.",
+)
+
+def _wheels_impl(mctx):
+    owners = {}
+    for module in mctx.modules:
+        for tag in module.tags.hub:
+            if tag.name in owners:
+                fail("two modules make a wheel hub named %s: %s and %s. Give one another name." %
+                     (tag.name, owners[tag.name], module.name))
+            owners[tag.name] = module.name
+            wheel_repositories(tag.name, tag.locks, mctx.read)
+
+wheels = module_extension(
+    implementation = _wheels_impl,
+    tag_classes = {
+        "hub": tag_class(
+            attrs = {
+                "locks": attr.label_keyed_string_dict(
+                    mandatory = True,
+                    doc = "Each hash-locked requirements file with its platform: linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu.",
+                ),
+                "name": attr.string(mandatory = True, doc = "The hub's name, such as `pypi`."),
+            },
+            doc = "A hub: `@name//distribution` is the wheel for the target platform, with what it depends on.",
+        ),
+    },
+    doc = "Wheels from hash-locked requirements files, one a platform, fetched with pip as it is configured.",
+)

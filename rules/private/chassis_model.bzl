@@ -1,0 +1,209 @@
+"""chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
+
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/providers:code_info.bzl", "CodeInfo")
+load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
+load(":chassis_pickle.bzl", "chassis_pickle")
+load(":layer.bzl", "files_layer")
+load(":model_attributes.bzl", "model_attributes")
+load(":packaging.bzl", "packaging")
+
+_DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
+
+_ATTRS = {
+    "data": attr.label_list(allow_files = True),
+    "data_keys": attr.string_list(),
+    "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),
+    "pickle": attr.label(mandatory = True, providers = [PickleInfo], cfg = "exec"),
+    "version": attr.string(),
+    "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
+}
+
+def _code(ctx, info):
+    """Path in the image to file, for the first-party code behind `deps`."""
+    return {"app/code/" + file.short_path.removeprefix("../"): file for file in info.to_list()}
+
+def _imports(ctx, imports):
+    """The directories below /app/code that PyInfo's imports name, its root first."""
+    own = ctx.workspace_name
+    found = {"": None}
+    for path in imports.to_list():
+        if path == own:
+            continue
+        found[path.removeprefix(own + "/")] = None
+    return found.keys()
+
+def _impl(ctx):
+    pickle = ctx.attr.pickle[PickleInfo]
+    infos = [dep[CodeInfo] for dep in ctx.attr.deps]
+    code = _code(ctx, depset(transitive = [info.files for info in infos]))
+    data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
+    tool = ctx.attr._files_layer[DefaultInfo].files_to_run
+    layers = []
+    if code:
+        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, code))
+    if data:
+        layers.append(files_layer(ctx, ctx.label.name + ".data", tool, "data", ctx.attr.version, data))
+    layers.append(files_layer(ctx, ctx.label.name + ".model", tool, "model", ctx.attr.version, {
+        "app/model/model.json": pickle.settings,
+        "app/model/model.pkl": pickle.pickle,
+        "app/model/status.pb": pickle.status,
+    }))
+    return [
+        DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
+        ModelInfo(
+            imports = _imports(ctx, depset(transitive = [info.imports for info in infos])),
+            layers = layers,
+            name = ctx.label.name,
+            python_version = pickle.python_version,
+            version = ctx.attr.version,
+            wheels = depset(transitive = [info.wheels for info in infos]),
+        ),
+    ]
+
+_chassis_model = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    provides = [ModelInfo],
+)
+
+def chassis_model(
+        name,
+        entry_point = None,
+        srcs = [],
+        pickle = None,
+        batch_size = 0,
+        data = [],
+        deps = [],
+        model_name = None,
+        version = "0.0.1",
+        inputs = {"input": "application/octet-stream"},
+        outputs = {"results.json": "application/json"},
+        max_sizes = {},
+        signature = "auto",
+        author = "",
+        summary = "",
+        details = "",
+        status_timeout = "60s",
+        run_timeout = "60s",
+        required_ram = "512M",
+        num_cpus = 1,
+        num_gpus = 0,
+        tags = [],
+        testonly = False,
+        visibility = None):
+    """A Python predict function, with its data and dependencies, ready for `chassis_image`.
+
+    The entry module is imported on the build machine, with the build machine's wheels, and its function pickled by
+    value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
+    `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
+    bytes, to mappings from output name to bytes.
+
+    Example, built by this repository's tests:
+
+    ```starlark
+    chassis_model(
+        name = "digits",
+        srcs = ["model.py"],
+        entry_point = "model:batch_process",
+        batch_size = 16,
+        data = [":weights.npz"],
+        deps = ["@pypi//numpy"],
+    )
+    ```
+
+    Args:
+      name: the target's name, and the model's name in URLs.
+      entry_point: `module:attribute`; the module is relative to this package and one of `srcs`.
+      srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
+      pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
+      batch_size: the most inputs of one call; 0 for a function of one input.
+      data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
+        A label that stands for several files is an error.
+      deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
+      model_name: for people; the target's name where it is left out.
+      version: the model's version.
+      inputs: input name to media type.
+      outputs: output name to media type.
+      max_sizes: input or output name to the most bytes, such as `"10M"`.
+      signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
+      author: of the model.
+      summary: one sentence about the model.
+      details: more about it.
+      status_timeout: for callers, such as `"60s"`.
+      run_timeout: the longest that one call of the function may take, such as `"60s"`.
+      required_ram: for schedulers, such as `"512M"`.
+      num_cpus: for schedulers.
+      num_gpus: for schedulers.
+      tags: Bazel's.
+      testonly: Bazel's.
+      visibility: Bazel's.
+    """
+    problem = model_attributes.check(
+        entry_point = entry_point,
+        pickle = pickle,
+        srcs = srcs,
+        batch_size = batch_size,
+        signature = signature,
+        inputs = inputs,
+        outputs = outputs,
+    )
+    if problem:
+        fail("chassis_model(name = %r): %s" % (name, problem))
+    keys = model_attributes.data_keys(
+        [(label, native.package_relative_label(label)) for label in data],
+        srcs,
+        native.package_name(),
+    )
+    if type(keys) == "string":
+        fail("chassis_model(name = %r): %s" % (name, keys))
+    metadata = {
+        "author": author,
+        "batch_size": batch_size,
+        "details": details,
+        "inputs": {
+            input: {"max_size": max_sizes.get(input, ""), "media_type": media_type}
+            for input, media_type in inputs.items()
+        },
+        "model_name": model_name or name,
+        "model_version": version,
+        "name": name,
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "outputs": {
+            output: {"max_size": max_sizes.get(output, ""), "media_type": media_type}
+            for output, media_type in outputs.items()
+        },
+        "required_ram": required_ram,
+        "run_timeout": run_timeout,
+        "status_timeout": status_timeout,
+        "summary": summary,
+    }
+    chassis_pickle(
+        name = name + ".pickle",
+        batch_size = batch_size,
+        data = data,
+        data_keys = keys,
+        deps = deps + [Label("//chassis:runtime_support")],
+        entry_point = entry_point or "",
+        metadata = json.encode_indent(metadata, indent = " ") + "\n",
+        package_dir = native.package_name(),
+        pickle = pickle,
+        signature = signature,
+        srcs = srcs,
+        tags = tags + ["manual"],
+        testonly = testonly,
+        visibility = ["//visibility:private"],
+    )
+    _chassis_model(
+        name = name,
+        data = data,
+        data_keys = keys,
+        deps = deps,
+        pickle = name + ".pickle",
+        tags = tags,
+        testonly = testonly,
+        version = version,
+        visibility = visibility,
+    )

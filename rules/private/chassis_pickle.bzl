@@ -1,0 +1,118 @@
+"""chassis_pickle: the predict function, pickled on the build machine. `chassis_model` makes one; users do not."""
+
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/providers:model_info.bzl", "PickleInfo")
+load(":python_toolchain.bzl", "toolchain_python_version")
+load(":runfiles.bzl", "runfiles_path")
+
+_DOC = """Imports the entry module with the build machine's wheels and pickles the entry point by value.
+
+A rule of its own so that it can be configured for the build machine: the same `deps` that are the target's wheels in
+`chassis_model` are the build machine's here.
+"""
+
+_ATTRS = {
+    "batch_size": attr.int(),
+    "data": attr.label_list(allow_files = True),
+    "data_keys": attr.string_list(),
+    "deps": attr.label_list(providers = [PyInfo]),
+    "entry_point": attr.string(),
+    "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/metadata.py)."),
+    "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),
+    "pickle": attr.label(allow_single_file = [".pkl"]),
+    "signature": attr.string(),
+    "srcs": attr.label_list(allow_files = [".py"]),
+    "_pickle_model": attr.label(default = "//chassis/tools:pickle_model", cfg = "exec", executable = True),
+}
+
+_TOOLCHAIN = "@rules_python//python:toolchain_type"
+
+def _source_name(file):
+    return file.short_path.removeprefix("../")
+
+def _impl(ctx):
+    prefix = ctx.attr.package_dir
+    outputs = {
+        flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, file))
+        for flag, file in [("model_pkl", "model.pkl"), ("status_pb", "status.pb"), ("model_json", "model.json")]
+    }
+    metadata = ctx.actions.declare_file(ctx.label.name + "/metadata.json")
+    ctx.actions.write(metadata, ctx.attr.metadata)
+    sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
+    imports = depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps])
+
+    args = ctx.actions.args()
+    args.add(metadata, format = "--metadata=%s")
+    if ctx.file.pickle:
+        args.add(ctx.file.pickle, format = "--pickle=%s")
+    else:
+        args.add("--entry_point=" + ctx.attr.entry_point)
+    for file in ctx.files.srcs:
+        args.add("--source=%s=%s" % (_source_name(file), file.path))
+    args.add("--package_dir=" + prefix)
+    args.add("--batch_size=%d" % ctx.attr.batch_size)
+    args.add("--signature=" + (ctx.attr.signature or "auto"))
+    for key, target in zip(ctx.attr.data_keys, ctx.files.data):
+        args.add_all([target], format_each = "--data=" + key.replace("%", "%%") + "=%s", expand_directories = False)
+
+    # PyInfo's imports are paths below a runfiles tree; these are the directories of the same files in the action.
+    roots = {}
+    for path in imports.to_list():
+        roots[path] = None
+    args.add_all(_import_paths(ctx, sources, roots), format_each = "--import_path=%s")
+    for flag, file in outputs.items():
+        args.add(file, format = "--" + flag + "=%s")
+    args.use_param_file("--flagfile=%s")
+    args.set_param_file_format("multiline")
+    ctx.actions.run(
+        executable = ctx.executable._pickle_model,
+        arguments = [args],
+        inputs = depset(
+            [metadata] + ctx.files.srcs + ctx.files.data + ([ctx.file.pickle] if ctx.file.pickle else []),
+            transitive = [sources],
+        ),
+        outputs = outputs.values(),
+        mnemonic = "PickleModel",
+        progress_message = "Pickling %{label}",
+        toolchain = None,
+    )
+    return [
+        DefaultInfo(files = depset(outputs.values())),
+        PickleInfo(
+            pickle = outputs["model_pkl"],
+            python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN]),
+            settings = outputs["model_json"],
+            status = outputs["status_pb"],
+        ),
+    ]
+
+def _import_paths(ctx, sources, roots):
+    """Where the runfiles paths of `roots` are in the action: source tree, output tree or external repository."""
+    paths = {}
+    trees = {}
+    prefixes = {"": None}
+    for file in sources.to_list():
+        if file.is_directory:
+            trees[runfiles_path(ctx, file)] = file.path
+        else:
+            # `bazel-out/…/bin` before a generated file, `external/…` before another repository's, nothing else.
+            prefixes[file.path.removesuffix(file.short_path.removeprefix("../")).rstrip("/")] = None
+    for root in roots:
+        if root in trees:
+            paths[trees[root]] = None
+            continue
+        own = ctx.workspace_name + "/"
+        relative = root.removeprefix(own) if root.startswith(own) else root
+        for prefix in prefixes:
+            paths["/".join([part for part in [prefix, relative] if part])] = None
+    for prefix in prefixes:
+        paths[prefix or "."] = None
+    return paths.keys()
+
+chassis_pickle = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    provides = [PickleInfo],
+    toolchains = [_TOOLCHAIN],
+)

@@ -1,0 +1,126 @@
+"""Repositories of pinned Debian packages: the `.deb` files themselves, or their files unpacked to run from."""
+
+load(":debian_lock.bzl", "debian_lock")
+load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
+
+def _fetch(rctx):
+    """Downloads every package of the lock, side by side, and checks it. Returns the lock's packages."""
+    packages = debian_lock.parse(rctx.read(rctx.attr.lock), str(rctx.attr.lock))
+    if type(packages) == "string":
+        fail(packages)
+    mirror = debian_mirror.find(rctx)
+    downloads = []
+    for package in packages:
+        url = mirror + "/" + package.path.replace("+", "%2b").replace("~", "%7e")
+        output = "packages/" + package.name + ".deb"
+        downloads.append((package, url, output, rctx.download(
+            url = [url],
+            output = output,
+            sha256 = package.sha256,
+            allow_fail = True,
+            block = False,
+        )))
+    for package, url, output, download in downloads:
+        if not download.wait().success:
+            _explain(rctx, package, url, output)
+    return packages
+
+def _explain(rctx, package, url, output):
+    """Fails with the reason that a package could not be had: other bytes, or none."""
+    what = "%s %s (%s, line %d)" % (package.name, package.version, rctx.attr.lock, package.line)
+    again = rctx.download(url = [url], output = output, allow_fail = True)
+    if again.success:
+        fail("%s: the mirror's file has sha256 %s, the lock says %s. " % (what, again.sha256, package.sha256) +
+             "A wrong lock line is renewed with `bazel run //base_images:update`; if the line is right, do not trust the file.")
+    fail("%s: %s could not be downloaded. Is the mirror reachable? %s " % (what, url, debian_mirror.remedy) +
+         "A package that the mirror no longer has is renewed with `bazel run //base_images:update`.")
+
+_LOCK_ATTRS = {
+    "lock": attr.label(
+        mandatory = True,
+        allow_single_file = True,
+        doc = "The lock: one package a line, `name version sha256:HEX pool/path.deb`.",
+    ),
+}
+
+def _packages_impl(rctx):
+    packages = _fetch(rctx)
+    rctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+# In the lock's order.
+filegroup(
+    name = "packages",
+    srcs = [
+%s    ],
+)
+""" % "".join(['        "packages/%s.deb",\n' % package.name for package in packages]))
+
+debian_packages = repository_rule(
+    implementation = _packages_impl,
+    attrs = _LOCK_ATTRS,
+    environ = ENVIRON,
+    doc = "The `.deb` files of a lock, as `//:packages`.",
+)
+
+# Finds its root beside itself, so that it runs from an external directory, a sandbox or a runfiles tree alike.
+_LAUNCHER = """\
+#!/bin/sh
+root="${{0%/*}}/root"
+{environment}exec "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --argv0 "$0" \\
+  --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
+  "$root/{program}" "$@"
+"""
+
+def _root_impl(rctx):
+    if rctx.os.name != "linux" or rctx.os.arch not in ["amd64", "x86_64"]:
+        fail("%s: the programs of %s run on Linux amd64, this machine is %s %s" %
+             (rctx.name, rctx.attr.lock, rctx.os.name, rctx.os.arch))
+    for package in _fetch(rctx):
+        rctx.extract("packages/%s.deb" % package.name, output = "unpacked/" + package.name)
+        archives = [
+            path
+            for path in rctx.path("unpacked/" + package.name).readdir()
+            if path.basename.startswith("data.tar")
+        ]
+        if len(archives) != 1:
+            fail("%s: %s.deb holds %d data archives, expected one" % (rctx.attr.lock, package.name, len(archives)))
+        rctx.extract(archives[0], output = "root")
+        rctx.delete("unpacked/" + package.name)
+    rctx.delete("unpacked")
+    rctx.delete("packages")
+    environment = ""
+    if rctx.attr.pythonhome:
+        environment = 'export PYTHONHOME="$root/%s"\n' % rctx.attr.pythonhome
+    for name, program in rctx.attr.programs.items():
+        if not rctx.path("root/" + program).exists:
+            fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
+        rctx.file(name, _LAUNCHER.format(program = program, environment = environment), executable = True)
+    for name, program in rctx.attr.static_programs.items():
+        if not rctx.path("root/" + program).exists:
+            fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
+        rctx.symlink("root/" + program, name)
+    rctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+exports_files(%r)
+
+# One directory, one input: a sandbox links it as a whole.
+filegroup(
+    name = "files",
+    srcs = ["root"],
+)
+""" % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
+
+debian_root = repository_rule(
+    implementation = _root_impl,
+    attrs = _LOCK_ATTRS | {
+        "programs": attr.string_dict(
+            doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",
+        ),
+        "pythonhome": attr.string(doc = "Where the root's Python has its `lib/python3.x`, such as `usr`; empty without Python."),
+        "static_programs": attr.string_dict(doc = "Statically linked programs to export by name, such as `usr/bin/qemu-aarch64-static`: they need no launcher."),
+    },
+    environ = ENVIRON,
+    doc = "The packages of a lock, unpacked but not installed, with launchers for their programs (Linux amd64).",
+)

@@ -1,0 +1,74 @@
+"""Layers from files and from wheels: the actions behind every LayerInfo."""
+
+load("//rules/providers:layer_info.bzl", "LayerInfo")
+
+def _outputs(ctx, name):
+    """The three files of a layer, declared; by the layer tools' flags."""
+    return {
+        "blob": ctx.actions.declare_file(name + ".layer"),
+        "descriptor": ctx.actions.declare_file(name + ".layer.json"),
+        "files": ctx.actions.declare_file(name + ".files.json"),
+    }
+
+def layer_action(ctx, name, tool, args, inputs, origin, mnemonic):
+    """Runs a layer tool.
+
+    Args:
+      ctx: a rule's or an aspect's context.
+      name: what the outputs are called before `.layer`, `.layer.json` and `.files.json`.
+      tool: the executable, an attribute's `files_to_run`.
+      args: its arguments but for the outputs, an `Args`.
+      inputs: depset or list of File.
+      origin: for people, see LayerInfo.
+      mnemonic: the action's.
+
+    Returns:
+      A LayerInfo.
+    """
+    outputs = _outputs(ctx, name)
+    for flag, file in outputs.items():
+        args.add(file, format = "--" + flag + "=%s")
+    args.use_param_file("--flagfile=%s")
+    args.set_param_file_format("multiline")
+    ctx.actions.run(
+        executable = tool,
+        arguments = [args],
+        inputs = inputs,
+        outputs = outputs.values(),
+        mnemonic = mnemonic,
+        progress_message = "Layer of " + origin,
+    )
+    return LayerInfo(origin = origin, **outputs)
+
+def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}):
+    """A layer of files.
+
+    Args:
+      ctx: the rule's context.
+      name: the outputs' name.
+      tool: `//chassis/tools:files_layer`, an attribute's `files_to_run`.
+      kind: `code`, `data`, `model` or `runtime`.
+      version: of what the layer holds; may be empty.
+      entries: dict from path in the image, without leading slash, to File (a directory's stands for all below).
+      symlinks: dict from path in the image to the link's target.
+
+    Returns:
+      A LayerInfo.
+    """
+    args = ctx.actions.args()
+    args.add("--kind=" + kind)
+    args.add("--name=" + str(ctx.label).lstrip("@"))
+    args.add("--version=" + version)
+    for path, file in entries.items():
+        args.add_all([file], format_each = "--entry=" + path.replace("%", "%%") + "=%s", expand_directories = False)
+    for path, target in symlinks.items():
+        args.add("--symlink=%s=%s" % (path, target))
+    return layer_action(
+        ctx,
+        name,
+        tool,
+        args,
+        entries.values(),
+        "%s %s" % (kind, ctx.label.name),
+        "FilesLayer",
+    )

@@ -1,0 +1,63 @@
+"""What can be known to be wrong with a chassis_model's attributes before anything runs."""
+
+_SIGNATURES = ["auto", "bytes", "mapping"]
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs):
+    """Checks the attributes against each other.
+
+    Args:
+      entry_point: `module:attribute`, or None.
+      pickle: label of a ready pickle, or None.
+      srcs: labels, as strings.
+      batch_size: int.
+      signature: one of auto, bytes, mapping.
+      inputs: dict, input name to media type.
+      outputs: dict, output name to media type.
+
+    Returns:
+      What is wrong and what to do, or None.
+    """
+    if bool(entry_point) == bool(pickle):
+        return "give either `entry_point` (with `srcs`) or `pickle`"
+    if entry_point:
+        module, colon, attribute = entry_point.partition(":")
+        if not colon or not module or not attribute:
+            return "entry_point = %r is not of the form \"module:attribute\", such as \"model:batch_process\"" % entry_point
+        wanted = module.replace(".", "/") + ".py"
+        if wanted not in [src.rpartition(":")[2] for src in srcs]:
+            return "entry_point = %r: its module is %s, which is not in srcs = %r" % (entry_point, wanted, srcs)
+    elif srcs:
+        return "`srcs` is for an `entry_point`; a ready pickle's code goes into `deps`"
+    if batch_size < 0:
+        return "batch_size = %d: leave it out for a function of one input, or give 1 or more" % batch_size
+    if signature not in _SIGNATURES:
+        return "signature = %r: choose one of %s" % (signature, ", ".join(_SIGNATURES))
+    if not inputs or not outputs:
+        return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
+    return None
+
+def _data_keys(data, srcs, package):
+    """What `chassis.data_path` calls each of `data`: its name in its package, with its package where it is another.
+
+    Args:
+      data: list of (label as it was written, Label).
+      srcs: labels of the code, as they were written.
+      package: the model's package.
+
+    Returns:
+      A list of keys in the order of `data`. An error is a string in place of the list.
+    """
+    keys = {}
+    for written, label in data:
+        if written in srcs or written.removeprefix(":") in srcs or ":" + written in srcs:
+            return "%s stands in both srcs and data: code is pickled, data is a file of the image" % written
+        key = label.name if label.package == package else label.package + "/" + label.name
+        if key in keys:
+            return "data %s and %s would both be chassis.data_path(%r)" % (keys[key], written, key)
+        keys[key] = written
+    return keys.keys()
+
+model_attributes = struct(
+    check = _check,
+    data_keys = _data_keys,
+)

@@ -1,0 +1,63 @@
+"""Tests of model_attributes.bzl."""
+
+load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
+load(":model_attributes.bzl", "model_attributes")
+
+_GOOD = {
+    "batch_size": 16,
+    "entry_point": "model:batch_process",
+    "inputs": {"input": "application/json"},
+    "outputs": {"results.json": "application/json"},
+    "pickle": None,
+    "signature": "auto",
+    "srcs": ["model.py"],
+}
+
+# What is changed in a good model, and what the error then holds; None where it stays good.
+_CASES = [
+    ({}, None),
+    ({"srcs": [":model.py"]}, None),
+    ({"entry_point": "a.model:run", "srcs": ["a/model.py"]}, None),
+    ({"entry_point": None, "pickle": "model.pkl", "srcs": []}, None),
+    ({"entry_point": None}, "give either `entry_point` (with `srcs`) or `pickle`"),
+    ({"pickle": "model.pkl"}, "give either `entry_point` (with `srcs`) or `pickle`"),
+    ({"entry_point": None, "pickle": "model.pkl"}, "a ready pickle's code goes into `deps`"),
+    ({"entry_point": "model.batch_process"}, "is not of the form \"module:attribute\""),
+    ({"entry_point": ":run"}, "is not of the form \"module:attribute\""),
+    ({"entry_point": "modle:run"}, "its module is modle.py, which is not in srcs"),
+    ({"batch_size": -1}, "batch_size = -1"),
+    ({"signature": "json"}, "choose one of auto, bytes, mapping"),
+    ({"inputs": {}}, "inputs and outputs need a name each"),
+]
+
+def _check_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for change, wanted in _CASES:
+        found = model_attributes.check(**(_GOOD | change))
+        if wanted == None:
+            asserts.equals(env, None, found)
+        else:
+            asserts.true(env, wanted in (found or ""), "%s gave %s" % (change, found))
+    return unittest.end(env)
+
+_check_test = unittest.make(_check_test_impl)
+
+def _data_keys_test_impl(ctx):
+    env = unittest.begin(ctx)
+    weights = struct(name = "weights.npz", package = "model")
+    labels = struct(name = "labels.txt", package = "ml/data")
+    asserts.equals(
+        env,
+        ["weights.npz", "ml/data/labels.txt"],
+        model_attributes.data_keys([(":weights.npz", weights), ("//ml/data:labels.txt", labels)], ["model.py"], "model"),
+    )
+    both = model_attributes.data_keys([("model.py", struct(name = "model.py", package = "model"))], [":model.py"], "model")
+    asserts.true(env, "stands in both srcs and data" in both)
+    twice = model_attributes.data_keys([(":weights.npz", weights), ("weights.npz", weights)], [], "model")
+    asserts.equals(env, "data :weights.npz and weights.npz would both be chassis.data_path(\"weights.npz\")", twice)
+    return unittest.end(env)
+
+_data_keys_test = unittest.make(_data_keys_test_impl)
+
+def model_attributes_tests(name):
+    unittest.suite(name, _check_test, _data_keys_test)

@@ -1,0 +1,31 @@
+"""platform_image: an image for one platform, whatever `--platforms` says."""
+
+load("//rules/providers:image_info.bzl", "ImageInfo")
+load(":platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
+
+_DOC = """An image built for the platform of its own attribute."""
+
+_ATTRS = PLATFORM_ATTRS | {
+    "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition, doc = "The image."),
+}
+
+def _impl(ctx):
+    # With a transition, a single-valued attribute is a list of one.
+    image = ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image
+    return [
+        DefaultInfo(files = image[DefaultInfo].files, runfiles = image[DefaultInfo].default_runfiles),
+        image[ImageInfo],
+    ]
+
+_platform_image = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [ImageInfo])
+
+def platform_image(name, image, platform, **kwargs):
+    """An image for one platform, whatever `--platforms` says.
+
+    Args:
+      name: the target's name.
+      image: the `chassis_image`.
+      platform: label of the platform.
+      **kwargs: Bazel's common attributes.
+    """
+    _platform_image(name = name, image = image, platform = platform_label(platform), **kwargs)

@@ -1,0 +1,116 @@
+"""python_tool, python_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+
+_DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
+
+`py_binary`'s own launcher wants a Python on the PATH to find the real one; an action that runs a tool for a tenth of a
+second would pay for two interpreters, and the build would lean on a program that it did not pin.
+"""
+
+_ATTRS = {
+    "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
+    "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
+    "env": attr.string_dict(doc = "Environment; `$(rlocation LABEL)` is the path of a label of `data`."),
+    "main": attr.label(mandatory = True, allow_single_file = [".py"], doc = "The file that runs."),
+    "tool_args": attr.string_list(doc = "Arguments before the caller's; `$(rlocation LABEL)` as in `env`."),
+    "zip_imports": attr.label_list(
+        allow_files = [".whl"],
+        doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
+    ),
+}
+
+_TOOLCHAIN = "@rules_python//python:toolchain_type"
+
+def _expand(ctx, text):
+    """Quotes `text` for the shell and replaces each `$(rlocation LABEL)` by a path below the runfiles."""
+    parts = text.split("$(rlocation ")
+    words = [shell_quote(parts[0])] if parts[0] else []
+    for part in parts[1:]:
+        label, _, rest = part.partition(")")
+        wanted = ctx.label.relative(label) if hasattr(ctx.label, "relative") else Label(label)
+        matches = [target for target in ctx.attr.data if target.label == wanted]
+        if not matches:
+            fail("%s: $(rlocation %s) is not among `data`" % (ctx.label, label))
+        target = matches[0]
+        file = target[DefaultInfo].files_to_run.executable or target.files.to_list()[0]
+        words.append('"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file)))
+        if rest:
+            words.append(shell_quote(rest))
+    return "".join(words) or "''"
+
+def _impl(ctx):
+    runtime = ctx.toolchains[_TOOLCHAIN].py3_runtime
+    if runtime.interpreter:
+        interpreter = '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, runtime.interpreter)
+        runtime_files = depset([runtime.interpreter], transitive = [runtime.files])
+    else:
+        interpreter = shell_quote(runtime.interpreter_path)
+        runtime_files = depset()
+    imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
+    imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
+    own_root = ctx.label.workspace_name or ctx.workspace_name
+    roots = {own_root: None, ctx.workspace_name: None} | {path: None for path in imports}
+    script = FIND_RUNFILES
+    for name, value in ctx.attr.env.items():
+        script += "export %s=%s\n" % (name, _expand(ctx, value))
+    script += "PYTHONPATH=%s\n" % ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots])
+    script += "export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1\n"
+    arguments = [_expand(ctx, argument) for argument in ctx.attr.tool_args]
+    script += " ".join(
+        ["exec", interpreter, "-P", "-s", '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, ctx.file.main)] + arguments + ['"$@"'],
+    ) + "\n"
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(launcher, script, is_executable = True)
+    runfiles = ctx.runfiles(
+        files = [ctx.file.main] + ctx.files.data + ctx.files.zip_imports,
+        transitive_files = depset(transitive = [runtime_files] + [dep[PyInfo].transitive_sources for dep in ctx.attr.deps]),
+    )
+    runfiles = runfiles.merge_all([
+        target[DefaultInfo].default_runfiles
+        for target in ctx.attr.deps + ctx.attr.data
+    ])
+    return [DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles)]
+
+python_tool = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    executable = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+_python_test = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = "A `python_tool` that is a test.",
+    test = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+def pytest_test(name, srcs, deps = [], data = [], env = {}, size = "small", **kwargs):
+    """A test of pytest files.
+
+    Args:
+      name: the target's name.
+      srcs: the test files.
+      deps: what they import.
+      data: files they find in their runfiles.
+      env: environment; `$(rlocation LABEL)` is the path of a label of `data`.
+      size: Bazel's test size.
+      **kwargs: any other attribute of a test.
+    """
+    _python_test(
+        name = name,
+        data = data + srcs,
+        deps = deps + [
+            Label("@chassis_tools//pytest"),
+            Label("@chassis_tools//hypothesis"),
+        ],
+        env = env,
+        main = Label("//tests:run_pytest.py"),
+        size = size,
+        tool_args = ["$(rlocation %s)" % src for src in srcs],
+        **kwargs
+    )

@@ -1,0 +1,23 @@
+"""unit_tests: a pytest target for each test file that stands beside what it tests."""
+
+load(":python_tool.bzl", "pytest_test")
+
+def unit_tests(srcs, deps, data = {}, env = {}, size = {}):
+    """Makes a test of each file: `x_test.py` becomes `:x_test`.
+
+    Args:
+      srcs: the test files.
+      deps: what they import.
+      data: test file to the labels that it finds in its runfiles.
+      env: test file to its environment; `$(rlocation LABEL)` as in `pytest_test`.
+      size: test file to Bazel's test size, where it is not `small`.
+    """
+    for src in srcs:
+        pytest_test(
+            name = src.removesuffix(".py"),
+            srcs = [src],
+            data = data.get(src, []),
+            deps = deps,
+            env = env.get(src, {}),
+            size = size.get(src, "small"),
+        )

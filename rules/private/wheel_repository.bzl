@@ -1,0 +1,239 @@
+"""The repositories of a wheel lock: a wheel as it is, its closure of dependencies, and the hub that selects by platform."""
+
+load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
+
+# The environment that pip's configuration can stand in.
+_PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
+
+_RENEW = "Renew the lock: bazel run //requirements:update"
+
+def file_repository_name(hub, platform, distribution):
+    """The apparent name of the repository that holds a wheel."""
+    return "__".join([hub, platform, distribution.replace("-", "_"), "whl"])
+
+def closure_repository_name(hub, platform, distribution):
+    """The apparent name of the repository that holds a wheel together with what it depends on."""
+    return "__".join([hub, platform, distribution.replace("-", "_")])
+
+def _file_impl(rctx):
+    """One wheel, fetched by pip, and its metadata."""
+    attr = rctx.attr
+    what = "%s==%s for %s (%s, line %d)" % (attr.distribution, attr.version, attr.platform, attr.lock, attr.line)
+    arguments = [
+        rctx.path(attr._python),
+        rctx.path(attr._fetch_wheel),
+        "--requirement",
+        "%s==%s" % (attr.distribution, attr.version),
+        "--machine",
+        PLATFORMS[attr.platform],
+        "--glibc",
+        attr.glibc,
+        "--output",
+        rctx.path("."),
+    ]
+    for sha256 in attr.hashes:
+        arguments += ["--hash", sha256]
+    pip = rctx.path(attr._python).dirname.get_child("root/usr/share/python-wheels")
+    wheels = [path for path in pip.readdir() if path.basename.startswith("pip-")]
+    rctx.report_progress("pip download %s==%s" % (attr.distribution, attr.version))
+    result = rctx.execute(arguments, environment = {"PYTHONPATH": str(wheels[0]), "PYTHONDONTWRITEBYTECODE": "1"})
+    if result.return_code:
+        said = result.stderr.strip()
+        reason = {
+            3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
+            4: "the index has no wheel of it for this platform (CPython 3.11, glibc %s, %s) that the lock's hashes allow. %s" %
+               (attr.glibc, PLATFORMS[attr.platform], _RENEW),
+            5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % _RENEW,
+            6: "the wheel is broken.",
+        }.get(result.return_code, "the wheel could not be fetched.")
+        fail("wheel %s: %s\n%s" % (what, reason, said))
+    metadata = json.decode(rctx.read("metadata.json"))
+    if metadata["name"] != attr.distribution:
+        fail("wheel %s: its metadata names another distribution, %s" % (what, metadata["name"]))
+    rctx.file("BUILD.bazel", """\
+load("@chassis//rules/private:wheel.bzl", "wheel")
+
+package(default_visibility = ["//visibility:public"])
+
+# For the tool that unpacks wheels: it can need none unpacked.
+filegroup(
+    name = "file",
+    srcs = [%r],
+)
+
+wheel(
+    name = "wheel",
+    src = ":file",
+    distribution = %r,
+    lock = %r,
+    version = %r,
+)
+""" % (metadata["file"], attr.distribution, "%s, line %d" % (attr.lock, attr.line), attr.version))
+
+wheel_file_repository = repository_rule(
+    implementation = _file_impl,
+    attrs = {
+        "distribution": attr.string(mandatory = True),
+        "glibc": attr.string(default = "2.36"),
+        "hashes": attr.string_list(mandatory = True),
+        "line": attr.int(mandatory = True),
+        "lock": attr.string(mandatory = True),
+        "platform": attr.string(mandatory = True, values = PLATFORMS.keys()),
+        "version": attr.string(mandatory = True),
+        "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),
+        "_python": attr.label(default = "@chassis_python//:python"),
+    },
+    environ = _PIP_ENVIRON,
+    doc = "One locked wheel, as a file, and its metadata.",
+)
+
+def _sibling(rctx, name):
+    """The canonical label of `metadata.json` in a repository made beside this one."""
+    return Label("@@%s//:metadata.json" % (rctx.name.removesuffix(rctx.attr.own_name) + name))
+
+def _closure_impl(rctx):
+    """Walks the wheels' own metadata from one distribution on; a cycle just ends the walk."""
+    attr = rctx.attr
+    queue = [(attr.distribution, "")]
+    seen = {}
+    closure = {}
+    for _ in range(100000):
+        if not queue:
+            break
+        name, extra = queue.pop()
+        if (name, extra) in seen:
+            continue
+        seen[(name, extra)] = True
+        metadata = json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name))))
+        closure[name] = True
+        if extra not in metadata["requires"]:
+            continue  # An extra that the wheel does not offer: pip warns and goes on, too.
+        for needed, extras in metadata["requires"][extra]:
+            if needed not in attr.locked:
+                fail("%s==%s needs %s on %s, which the lock does not hold: %s. %s" %
+                     (name, metadata["version"], needed, attr.platform, attr.lock, _RENEW))
+            queue.extend([(needed, wanted) for wanted in [""] + extras])
+    wheels = [
+        "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
+        for name in sorted(closure)
+    ]
+    rctx.file("BUILD.bazel", """\
+load("@chassis//rules/private:distribution.bzl", "distribution")
+
+package(default_visibility = ["//visibility:public"])
+
+distribution(
+    name = "distribution",
+    wheels = [
+%s    ],
+)
+""" % "".join(wheels))
+
+wheel_closure_repository = repository_rule(
+    implementation = _closure_impl,
+    attrs = {
+        "distribution": attr.string(mandatory = True),
+        "hub": attr.string(mandatory = True),
+        "lock": attr.string(mandatory = True),
+        "locked": attr.string_list(mandatory = True, doc = "Every distribution of the lock."),
+        "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
+        "platform": attr.string(mandatory = True),
+    },
+    doc = "A distribution with all that its metadata says it depends on, on one platform.",
+)
+
+def _hub_impl(rctx):
+    """`@hub//name` for each distribution of any lock; a platform without it fails with what is missing where."""
+    everywhere = {}
+    for platform, names in rctx.attr.distributions.items():
+        for name in names:
+            everywhere.setdefault(name, []).append(platform)
+    for name, platforms in everywhere.items():
+        build = ['load("@chassis//rules/private:missing_distribution.bzl", "missing_distribution")\n']
+        arms = []
+        for platform in sorted(rctx.attr.distributions):
+            if platform in platforms:
+                target = "@%s//:distribution" % closure_repository_name(rctx.attr.hub, platform, name)
+            else:
+                target = ":missing_on_" + platform
+                build.append("missing_distribution(name = %r, distribution = %r, platform = %r, lock = %r, found_in = %r)\n" % (
+                    "missing_on_" + platform,
+                    name,
+                    platform,
+                    rctx.attr.locks[platform],
+                    [rctx.attr.places["%s %s" % (other, name)] for other in sorted(platforms)],
+                ))
+            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, target))
+        for alias in {name: None, name.replace("-", "_"): None}:
+            rctx.file(alias + "/BUILD.bazel", "\n".join(build) + """
+package(default_visibility = ["//visibility:public"])
+
+alias(
+    name = %r,
+    actual = select({
+%s    }, no_match_error = %r),
+)
+""" % (alias, "".join(arms), "@%s has no lock for this platform; it has: %s" % (rctx.attr.hub, ", ".join(sorted(rctx.attr.locks)))))
+    rctx.file("BUILD.bazel", "")
+
+wheel_hub_repository = repository_rule(
+    implementation = _hub_impl,
+    attrs = {
+        "distributions": attr.string_list_dict(mandatory = True, doc = "Platform to the names in its lock."),
+        "hub": attr.string(mandatory = True),
+        "locks": attr.string_dict(mandatory = True, doc = "Platform to its lock's name."),
+        "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
+    },
+    doc = "The hub: `@hub//name` selects the wheel of the target platform.",
+)
+
+def wheel_repositories(name, locks, read):
+    """Makes the repositories of a hub.
+
+    Args:
+      name: the hub's apparent name.
+      locks: dict from a lock's label to its platform, one of `PLATFORMS`.
+      read: function from a lock's label to its text (a module extension's or a repository rule's `read`).
+    """
+    distributions = {}
+    names = {}
+    places = {}
+    for lock, platform in locks.items():
+        if platform not in PLATFORMS:
+            fail("hub %s: %s is no platform of a wheel lock; those are: %s" % (name, platform, ", ".join(PLATFORMS)))
+        if platform in names:
+            fail("hub %s: two locks for %s: %s and %s" % (name, platform, names[platform], lock))
+        file = "//%s:%s" % (lock.package, lock.name)
+        requirements = wheel_lock.parse(read(lock), file, platform)
+        if type(requirements) == "string":
+            fail(requirements)
+        names[platform] = file
+        distributions[platform] = sorted(requirements)
+        for requirement in requirements.values():
+            places["%s %s" % (platform, requirement.name)] = "%s, line %d" % (file, requirement.line)
+            wheel_file_repository(
+                name = file_repository_name(name, platform, requirement.name),
+                distribution = requirement.name,
+                hashes = requirement.hashes,
+                line = requirement.line,
+                lock = file,
+                platform = platform,
+                version = requirement.version,
+            )
+            own_name = closure_repository_name(name, platform, requirement.name)
+            wheel_closure_repository(
+                name = own_name,
+                distribution = requirement.name,
+                hub = name,
+                lock = file,
+                locked = sorted(requirements),
+                own_name = own_name,
+                platform = platform,
+            )
+    wheel_hub_repository(
+        name = name,
+        distributions = distributions,
+        hub = name,
+        locks = names,
+        places = places,
+    )

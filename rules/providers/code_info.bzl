@@ -1,0 +1,10 @@
+"""CodeInfo: first-party Python code with the wheels it needs."""
+
+CodeInfo = provider(
+    doc = "What an aspect finds along `deps`: the first-party files and the wheels behind a Python target.",
+    fields = {
+        "files": "depset of File: sources and run-time data of the repository's own Python libraries.",
+        "imports": "depset of string: directories to import from, relative to the runfiles root (PyInfo.imports).",
+        "wheels": "depset of WheelLayerInfo.",
+    },
+)

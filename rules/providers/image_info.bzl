@@ -1,0 +1,22 @@
+"""ImageInfo: an OCI image. BaseInfo: what one can be built on."""
+
+ImageInfo = provider(
+    doc = "An OCI image for one platform.",
+    fields = {
+        "accelerator": "string: `none` or `cuda`.",
+        "architecture": "string: as OCI names it, `amd64` or `arm64`.",
+        "cpu": "string: the least CPU by QEMU's name, \"\" for the architecture's baseline.",
+        "layers": "list of LayerInfo: this build's own layers, lowest first.",
+        "layout": "File: the OCI layout directory.",
+    },
+)
+
+BaseInfo = provider(
+    doc = "A base image made of layers of this build.",
+    fields = {
+        "architecture": "string: `amd64` or `arm64`.",
+        "env": "dict of string to string: environment that the base sets.",
+        "layers": "list of LayerInfo, lowest first.",
+        "python_version": "string: minor version of its /usr/bin/python3, such as `3.11`.",
+    },
+)

@@ -1,0 +1,42 @@
+"""Repositories for WORKSPACE mode: the twins of the module extensions."""
+
+load("//rules/private:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
+load("//rules/private:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
+
+debian_packages = _debian_packages
+debian_root = _debian_root
+wheel_locks = _wheel_locks
+
+# The locks of this repository, for `wheel_locks(locks = …)`.
+CHASSIS_LOCKS = {
+    Label("//requirements:linux_amd64.txt"): "linux_amd64",
+    Label("//requirements:linux_amd64_gpu.txt"): "linux_amd64_gpu",
+    Label("//requirements:linux_arm64.txt"): "linux_arm64",
+    Label("//requirements:linux_arm64_gpu.txt"): "linux_arm64_gpu",
+}
+
+def chassis_repositories():
+    """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`."""
+    debian_packages(name = "chassis_bookworm_amd64", lock = Label("//base_images:bookworm_amd64.lock"))
+    debian_packages(name = "chassis_bookworm_arm64", lock = Label("//base_images:bookworm_arm64.lock"))
+    debian_root(
+        name = "chassis_python",
+        lock = Label("//platforms:python_amd64.lock"),
+        programs = {"python": "usr/bin/python3.11"},
+        pythonhome = "usr",
+    )
+    debian_root(
+        name = "chassis_emulator",
+        lock = Label("//platforms:emulator_amd64.lock"),
+        programs = {"bwrap": "usr/bin/bwrap"},
+        static_programs = {
+            "qemu-aarch64": "usr/bin/qemu-aarch64-static",
+            "qemu-x86_64": "usr/bin/qemu-x86_64-static",
+        },
+    )
+    wheel_locks(name = "chassis_pypi_locks", hub = "chassis_pypi", locks = CHASSIS_LOCKS)
+    wheel_locks(
+        name = "chassis_tools_locks",
+        hub = "chassis_tools",
+        locks = {Label("//requirements:tools.txt"): "linux_amd64"},
+    )

@@ -1,0 +1,16 @@
+"""Runs pytest on the files that Bazel gives, and fails where it finds no test."""
+
+import os
+import sys
+
+import pytest
+
+if __name__ == "__main__":
+    arguments = ["-p", "no:cacheprovider", "-q", "--color=yes", "-o", "console_output_style=classic"]
+    if os.environ.get("XML_OUTPUT_FILE"):
+        arguments.append("--junitxml=" + os.environ["XML_OUTPUT_FILE"])
+    if os.environ.get("TESTBRIDGE_TEST_ONLY"):
+        arguments += ["-k", os.environ["TESTBRIDGE_TEST_ONLY"]]
+    if os.environ.get("TEST_TMPDIR"):
+        arguments.append("--basetemp=" + os.path.join(os.environ["TEST_TMPDIR"], "pytest"))
+    sys.exit(pytest.main([*arguments, "--rootdir=" + os.path.dirname(sys.argv[1]), *sys.argv[1:]]))
