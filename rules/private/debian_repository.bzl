@@ -72,6 +72,20 @@ root="${{0%/*}}/root"
   "$root/{program}" "$@"
 """
 
+def _prepare_python(rctx):
+    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode; and pip as a directory."""
+    home = "root/" + rctx.attr.pythonhome
+    for wheel in rctx.path("root/usr/share/python-wheels").readdir():
+        if wheel.basename.startswith("pip-"):
+            rctx.symlink(wheel, "pip.zip")
+            rctx.extract("pip.zip", output = "pip")
+    python = rctx.attr.programs.keys()[0]
+    command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    rctx.report_progress("compiling the standard library")
+
+    # Files that do not compile are there on purpose (lib2to3's test data), so the status says nothing.
+    rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")])
+
 def _root_impl(rctx):
     if rctx.os.name != "linux" or rctx.os.arch not in ["amd64", "x86_64"]:
         fail("%s: the programs of %s run on Linux amd64, this machine is %s %s" %
@@ -96,6 +110,8 @@ def _root_impl(rctx):
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
         rctx.file(name, _LAUNCHER.format(program = program, environment = environment), executable = True)
+    if rctx.attr.pythonhome:
+        _prepare_python(rctx)
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))

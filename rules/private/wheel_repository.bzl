@@ -33,10 +33,9 @@ def _file_impl(rctx):
     ]
     for sha256 in attr.hashes:
         arguments += ["--hash", sha256]
-    pip = rctx.path(attr._python).dirname.get_child("root/usr/share/python-wheels")
-    wheels = [path for path in pip.readdir() if path.basename.startswith("pip-")]
+    pip = rctx.path(attr._python).dirname.get_child("pip")
     rctx.report_progress("pip download %s==%s" % (attr.distribution, attr.version))
-    result = rctx.execute(arguments, environment = {"PYTHONPATH": str(wheels[0]), "PYTHONDONTWRITEBYTECODE": "1"})
+    result = rctx.execute(arguments, environment = {"PYTHONPATH": str(pip), "PYTHONDONTWRITEBYTECODE": "1"})
     if result.return_code:
         said = result.stderr.strip()
         reason = {
