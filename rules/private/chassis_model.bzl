@@ -185,7 +185,7 @@ def chassis_model(
         batch_size = batch_size,
         data = data,
         data_keys = keys,
-        deps = deps + [Label("//chassis:runtime_support")],
+        deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
         metadata = json.encode_indent(metadata, indent = " ") + "\n",
         package_dir = native.package_name(),

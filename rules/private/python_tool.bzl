@@ -51,7 +51,7 @@ def _impl(ctx):
     imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
     imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
     own_root = ctx.label.workspace_name or ctx.workspace_name
-    roots = {own_root: None, ctx.workspace_name: None} | {path: None for path in imports}
+    roots = {path: None for path in [own_root, ctx.workspace_name] + imports}
     script = FIND_RUNFILES
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, _expand(ctx, value))

@@ -163,7 +163,7 @@ def _hub_impl(rctx):
                     [rctx.attr.places["%s %s" % (other, name)] for other in sorted(platforms)],
                 ))
             arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, target))
-        for alias in {name: None, name.replace("-", "_"): None}:
+        for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", "\n".join(build) + """
 package(default_visibility = ["//visibility:public"])
 
