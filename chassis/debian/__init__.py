@@ -1,0 +1,1 @@
+"""Debian packages through apt: found, checked, downloaded, locked; never installed."""

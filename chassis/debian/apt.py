@@ -133,7 +133,7 @@ def _satisfy(
 class Apt:
     """apt for one suite and CPU of one mirror, with its state in `directory`.
 
-    `signature` says in words how the index was checked, once `update` has run.
+    `signature` says in words how the index was checked, once `update` has run; `verified` whether by its signature.
     """
 
     def __init__(self, directory: Path, mirror: Mirror, suite: str, architecture: str) -> None:
@@ -142,6 +142,7 @@ class Apt:
         self.suite = suite
         self.architecture = architecture
         self.signature = "not checked yet"
+        self.verified = False
 
     def update(self) -> None:
         """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words."""
@@ -167,6 +168,7 @@ class Apt:
         result = self._run("apt-get", "update", "--error-on=any")
         if result.returncode:
             raise AptError(self._update_failure(result.stdout + result.stderr))
+        self.verified = option != "trusted=yes"
 
     def resolve(self, roots: Sequence[str], exclude: Iterable[str] = ()) -> list[Package]:
         """The closure of `roots` over Pre-Depends and Depends, without recommendations; see `closure`."""

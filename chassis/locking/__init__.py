@@ -1,0 +1,1 @@
+"""Locks of Python wheels: resolved with uv, narrowed to one file for each package and platform."""

@@ -1,0 +1,66 @@
+"""uv told to use the index that pip is configured with: uv reads no pip.conf of its own.
+
+https://pip.pypa.io/en/stable/topics/configuration/ for where pip looks; what uv itself is configured with wins.
+A lock is for every machine, so indexes and directories on this machine's disk are passed over: they may hold other
+builds of the same version.
+"""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+# pip's option to uv's variable for it, and to all of uv's variables that take its place.
+_OPTIONS = {
+    "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
+    "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
+    "cert": ("SSL_CERT_FILE",),
+}
+
+
+def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with uv's variables for what pip's files and variables say, unless uv has a word of its own."""
+    settings = dict(_from_files(environment))
+    for option in _OPTIONS:
+        value = environment.get("PIP_" + option.upper().replace("-", "_"))
+        if value:
+            settings[option] = value
+    result = dict(environment)
+    for option, variables in _OPTIONS.items():
+        if any(name in environment for name in variables):
+            continue
+        values = settings.get(option, "").split()
+        if option != "cert":
+            values = [value for value in values if "://" in value and not value.startswith("file:")]
+        if values:
+            result[variables[0]] = " ".join(values)
+    if "UV_INDEX" in result:
+        # As pip does: a package's newest version counts, whichever of the indexes has it.
+        result.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
+    return result
+
+
+def _from_files(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for path in _files(environment):
+        parser = configparser.RawConfigParser()
+        try:
+            parser.read_string(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, configparser.Error):
+            continue
+        if parser.has_section("global"):
+            for option, value in parser.items("global"):
+                yield option.replace("_", "-"), value
+
+
+def _files(environment: Mapping[str, str]) -> Iterator[Path]:
+    for directory in reversed(environment.get("XDG_CONFIG_DIRS", "/etc/xdg").split(":")):
+        if directory:
+            yield Path(directory) / "pip/pip.conf"
+    yield Path("/etc/pip.conf")
+    home = environment.get("HOME")
+    if home:
+        yield Path(home) / ".pip/pip.conf"
+        yield Path(environment.get("XDG_CONFIG_HOME") or Path(home) / ".config") / "pip/pip.conf"
+    if environment.get("PIP_CONFIG_FILE"):
+        yield Path(environment["PIP_CONFIG_FILE"])

@@ -1,0 +1,76 @@
+"""The platforms that wheels are locked for, and which wheel of a release fits one best.
+
+Tags: https://packaging.python.org/en/latest/specifications/platform-compatibility-tags/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+
+from chassis.errors import ChassisError
+
+_OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+_LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What wheels have to run on: CPython `python` (major, minor) on Linux with glibc 2.`glibc_minor`.
+
+    `machine` is the CPU as wheel tags spell it: x86_64 or aarch64.
+    """
+
+    machine: str
+    python: tuple[int, int] = (3, 11)
+    glibc_minor: int = 36
+
+    @property
+    def uv_platform(self) -> str:
+        """The target as `uv --python-platform` spells it."""
+        return f"{self.machine}-manylinux_2_{self.glibc_minor}"
+
+    @property
+    def python_version(self) -> str:
+        """`3.11`."""
+        return ".".join(map(str, self.python))
+
+    def tags(self) -> Iterator[Tag]:
+        """Every tag that the target takes, the most specific first."""
+        platforms = list(self._platforms())
+        interpreter = f"cp{self.python[0]}{self.python[1]}"
+        yield from cpython_tags(self.python, [interpreter], platforms)
+        yield from compatible_tags(self.python, interpreter, platforms)
+
+    def _platforms(self) -> Iterator[str]:
+        for minor in range(self.glibc_minor, _OLDEST_GLIBC[self.machine] - 1, -1):
+            yield f"manylinux_2_{minor}_{self.machine}"
+            if minor in _LEGACY:
+                yield f"{_LEGACY[minor]}_{self.machine}"
+        yield f"linux_{self.machine}"
+
+    def best(self, filenames: list[str]) -> str:
+        """The wheel of the most specific tag among `filenames`, of equal ones the highest build tag, then name.
+
+        Raises `ChassisError` where none runs on the target.
+        """
+        rank = {tag: number for number, tag in enumerate(self.tags())}
+        fitting = []
+        for filename in filenames:
+            _, _, build, tags = parse_wheel_filename(filename)
+            ranks = [rank[tag] for tag in tags if tag in rank]
+            if ranks:
+                fitting.append((-min(ranks), build, filename))
+        if not fitting:
+            raise ChassisError(
+                f"none of {', '.join(sorted(filenames)) or 'no wheels'} runs on CPython {self.python_version}, "
+                f"{self.machine}, glibc 2.{self.glibc_minor}"
+            )
+        return max(fitting)[2]
+
+
+AMD64 = Target("x86_64")
+ARM64 = Target("aarch64")

@@ -1,0 +1,101 @@
+"""Resolving requirements with `uv pip compile`, for a platform that need not be the machine's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from chassis.errors import ChassisError
+from chassis.locking.index_configuration import uv_environment
+from chassis.locking.target import Target
+
+_TIMEOUT_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class WheelFile:
+    """A file of a release: its name, its SHA-256 in lower-case hexadecimal, and its size in bytes, 0 if unknown."""
+
+    filename: str
+    sha256: str
+    size: int
+
+
+class Uv:
+    """The program `program`, with the index that pip is configured with."""
+
+    def __init__(self, program: Path, environment: Mapping[str, str]) -> None:
+        self._program = program
+        self._environment = {**uv_environment(environment), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+
+    def compile(
+        self, inputs: Sequence[str], target: Target, directory: Path, output: Path, options: Sequence[str] = ()
+    ) -> None:
+        """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
+
+        The form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is kept
+        where it can be. Raises `ChassisError` with uv's own explanation.
+        """
+        command = [str(self._program), "pip", "compile", "--quiet", "--no-header", *inputs]
+        command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]
+        command += ["--only-binary", ":all:", "--output-file", str(output), *options]
+        if not output.name.endswith(".toml"):
+            command += ["--generate-hashes", "--annotation-style", "split"]
+        try:
+            result = subprocess.run(
+                command,
+                cwd=directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
+        if result.returncode:
+            raise ChassisError(
+                f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, Python {target.python_version}:\n"
+                f"{result.stderr.strip()}"
+            )
+
+
+def read_pylock(path: Path) -> dict[str, list[WheelFile]]:
+    """The wheels of each `name==version` of a pylock.toml.
+
+    https://packaging.python.org/en/latest/specifications/pylock-toml/
+    """
+    releases: dict[str, list[WheelFile]] = {}
+    for package in tomllib.loads(path.read_text(encoding="utf-8")).get("packages", []):
+        wheels = []
+        for wheel in package.get("wheels", []):
+            location = wheel.get("name") or wheel.get("url") or wheel.get("path") or ""
+            filename = unquote(urlsplit(location).path.rpartition("/")[2])
+            digest = wheel.get("hashes", {}).get("sha256")
+            if digest:
+                wheels.append(WheelFile(filename, digest.lower(), wheel.get("size", 0)))
+        releases[f"{package['name']}=={package['version']}"] = wheels
+    return releases
+
+
+def find_uv() -> Path:
+    """The uv program of the Python package `uv`, or of the PATH; raises `ChassisError` where there is none."""
+    try:
+        import uv
+    except ImportError:
+        candidates = []
+    else:
+        package = Path(uv.__file__).parent
+        candidates = [parent / "bin/uv" for parent in list(package.parents)[:5]]
+        candidates += sorted(package.parent.glob("uv-*.data/scripts/uv"))
+    found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
+    found = found or (Path(program) if (program := shutil.which("uv")) else None)
+    if not found:
+        raise ChassisError("no uv: it comes with the Python package uv; install it, or name the program with --uv")
+    return found

@@ -1,0 +1,128 @@
+"""A wheel lock: pip's requirements format, each requirement pinned to the one wheel that its platform installs.
+
+    # numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl
+    numpy==2.4.6 --hash=sha256:…
+        # via -r requirements/model.in
+
+No index is named: the file name and the hash say which file it is, wherever it comes from.
+https://pip.pypa.io/en/stable/reference/requirements-file-format/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.errors import ChassisError
+from chassis.locking.target import Target
+from chassis.locking.uv import Uv, WheelFile, read_pylock
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LockPlan:
+    """One lock to make: from the requirements files `inputs`, for `target`, into `output`.
+
+    Paths are relative to the workspace. The versions of the lock `same_versions_as` are taken for what both hold.
+    """
+
+    output: str
+    inputs: tuple[str, ...]
+    target: Target
+    same_versions_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LockedWheel:
+    """A requirement of a lock, with the comment lines (`via …`) that say who asks for it."""
+
+    name: str
+    version: str
+    wheel: WheelFile
+    comments: tuple[str, ...]
+
+
+def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool = False) -> list[LockedWheel]:
+    """Writes the lock of `plan`, whole or not at all, and returns what it holds.
+
+    Without `upgrade` the versions that it pins already are kept where the requirements still allow them. `command` is
+    what the header tells the reader to renew it with. Raises `ChassisError`.
+    """
+    output = workspace / plan.output
+    with tempfile.TemporaryDirectory(prefix="chassis-lock-") as name:
+        directory = Path(name)
+        resolved, files = directory / "resolved.txt", directory / "pylock.toml"
+        if output.is_file() and not upgrade:
+            resolved.write_text(_pins(output.read_text()))
+        options = []
+        if plan.same_versions_as:
+            constraints = directory / "constraints.txt"
+            constraints.write_text(_pins((workspace / plan.same_versions_as).read_text()))
+            options += ["--constraint", str(constraints)]
+        uv.compile(plan.inputs, plan.target, workspace, resolved, options)
+        uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps"])
+        locked = narrow(resolved.read_text(), read_pylock(files), plan.target)
+        staged = directory / "lock"
+        staged.write_text(format_lock(locked, plan, command))
+        output.parent.mkdir(parents=True, exist_ok=True)
+        temporary = output.with_name(f".{output.name}.{os.getpid()}")
+        shutil.copyfile(staged, temporary)
+        temporary.replace(output)
+    return locked
+
+
+def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: Target) -> list[LockedWheel]:
+    """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
+
+    Raises `ChassisError` that names the requirement where no wheel fits, or where its hash is none of uv's.
+    """
+    locked = []
+    for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
+        match = _PIN.match(block)
+        if not match:
+            raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
+        release = f"{match['name']}=={match['version']}"
+        by_name = {wheel.filename: wheel for wheel in releases.get(release, [])}
+        try:
+            wheel = by_name[target.best(list(by_name))]
+        except ChassisError as error:
+            raise ChassisError(f"{release} has no wheel for the lock: {error}") from error
+        if f"--hash=sha256:{wheel.sha256}" not in block:
+            raise ChassisError(f"{release}: the index gave two answers about {wheel.filename}; try again")
+        locked.append(LockedWheel(match["name"], match["version"], wheel, _comments(block)))
+    return locked
+
+
+def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> str:
+    """The text of the lock, by name."""
+    target = plan.target
+    lines = [
+        f"# Wheels for CPython {target.python_version} on Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
+        f"# Renew with: {command}",
+        "",
+    ]
+    for item in sorted(locked, key=lambda item: item.name):
+        lines.append(f"# {item.wheel.filename}")
+        lines.append(f"{item.name}=={item.version} --hash=sha256:{item.wheel.sha256}")
+        lines += [f"    # {comment}" for comment in item.comments]
+        lines.append("")
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _comments(block: str) -> tuple[str, ...]:
+    """uv's `via` in one line, without the constraints file, which is ours."""
+    words = [line.strip().lstrip("#").strip() for line in block.splitlines() if line.strip().startswith("#")]
+    sources = [word.removeprefix("via").strip() for word in words]
+    sources = [source for source in sources if source and not source.startswith("-c ")]
+    return ("via " + ", ".join(sources),) if sources else ()
+
+
+def _pins(lock: str) -> str:
+    pins = [match.group(0) for line in lock.splitlines() if (match := _PIN.match(line))]
+    return "".join(f"{pin}\n" for pin in pins)

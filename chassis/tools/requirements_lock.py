@@ -1,0 +1,59 @@
+"""Renews the wheel locks of `//requirements` from its `.in` files, with uv.
+
+Versions that are pinned stay, unless `--upgrade` is given. The locks of the platforms hold the same versions of what
+they share, and so do those of the tools. The index is the one that pip, or uv, is configured with.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.locking.target import AMD64, ARM64
+from chassis.locking.uv import Uv, find_uv
+from chassis.locking.wheel_lock import LockPlan, renew
+from chassis.tools.run import run_main
+
+_UPGRADE = flags.DEFINE_bool("upgrade", False, "Take the newest versions that the requirements allow.")
+_DIRECTORY = flags.DEFINE_string("directory", "requirements", "Where the .in files and the locks are.")
+_ONLY = flags.DEFINE_multi_string("only", [], "Renew only this lock, such as linux_arm64.")
+_UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Python package uv.")
+
+_COMMAND = "./bazelw run //requirements:update"
+
+
+def plans(directory: str) -> list[LockPlan]:
+    """The locks of the project; one that takes versions from another comes after it."""
+    model, gpu, tools = (f"{directory}/{name}.in" for name in ("model", "gpu", "tools"))
+    amd64 = f"{directory}/linux_amd64.txt"
+    return [
+        LockPlan(amd64, (model,), AMD64),
+        LockPlan(f"{directory}/linux_arm64.txt", (model,), ARM64, amd64),
+        LockPlan(f"{directory}/linux_amd64_gpu.txt", (gpu,), AMD64, amd64),
+        LockPlan(f"{directory}/linux_arm64_gpu.txt", (gpu,), ARM64, f"{directory}/linux_amd64_gpu.txt"),
+        LockPlan(f"{directory}/tools.txt", (tools,), AMD64, amd64),
+    ]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Writes the locks and prints a line for each."""
+    del argv
+    workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).absolute()
+    uv = Uv(Path(_UV.value) if _UV.value else find_uv(), os.environ)
+    wanted = [plan for plan in plans(_DIRECTORY.value) if not _ONLY.value or Path(plan.output).stem in _ONLY.value]
+    if not wanted:
+        known = ", ".join(Path(plan.output).stem for plan in plans(_DIRECTORY.value))
+        raise ChassisError(f"--only names no lock of {_DIRECTORY.value}: there are {known}")
+    for plan in wanted:
+        locked = renew(plan, workspace, uv, _COMMAND, _UPGRADE.value)
+        megabytes = sum(item.wheel.size for item in locked) / 1e6
+        print(f"{plan.output}: {len(locked)} wheels, {megabytes:.1f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    run_main(main)
