@@ -59,7 +59,9 @@ def write(file: Path, choice: Choice, candidates: Candidates) -> None:
     temporary.replace(file)
 
 
-def first_that_works(candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S) -> Path | None:
+def first_that_works(
+    candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S
+) -> Path | None:
     """The first program of the PATH that works as a Bazel here, or None; says why the others were passed over."""
     for program in candidates.programs():
         progress.say(f"trying {program} (at most {timeout_s:.0f} s)")
@@ -89,10 +91,21 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         if int(match.group(1)) < OLDEST_MAJOR:
             return f"it is {match.group(0).strip('.')}, and version {OLDEST_MAJOR} or newer is needed"
         roots = directory / "output"
-        command = [str(program), "--batch", f"--output_user_root={roots}", "mod", "deps", "--lockfile_mode=off"]
+        command = [
+            str(program),
+            "--batch",
+            f"--output_user_root={roots}",
+            "mod",
+            "deps",
+            "--lockfile_mode=off",
+        ]
         status, output = _run(command, directory, timeout_s)
         _make_removable(roots)
-        return None if status == 0 else _reason(status, output, "it cannot resolve a module of the central registry")
+        return (
+            None
+            if status == 0
+            else _reason(status, output, "it cannot resolve a module of the central registry")
+        )
 
 
 def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | None, str]:

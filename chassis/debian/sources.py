@@ -40,7 +40,13 @@ def find_mirrors(timeout_s: int = 60) -> list[Mirror]:
     if not shutil.which("apt-get"):
         raise NoMirrorError("apt-get is not on this machine: this needs Debian's or Ubuntu's apt and dpkg")
     result = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
+        [
+            "apt-get",
+            "indextargets",
+            "--format",
+            "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+            "Created-By: Packages",
+        ],
         env={**os.environ, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -35,7 +35,12 @@ class Uv:
         self._environment = {**uv_environment(environment), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
     def compile(
-        self, inputs: Sequence[str], target: Target, directory: Path, output: Path, options: Sequence[str] = ()
+        self,
+        inputs: Sequence[str],
+        target: Target,
+        directory: Path,
+        output: Path,
+        options: Sequence[str] = (),
     ) -> None:
         """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
 
@@ -58,7 +63,9 @@ class Uv:
                 timeout=_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
-            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
+            raise ChassisError(
+                f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s"
+            ) from error
         if result.returncode:
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, Python {target.python_version}:\n"
@@ -97,5 +104,7 @@ def find_uv() -> Path:
     found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
     found = found or (Path(program) if (program := shutil.which("uv")) else None)
     if not found:
-        raise ChassisError("no uv: it comes with the Python package uv; install it, or name the program with --uv")
+        raise ChassisError(
+            "no uv: it comes with the Python package uv; install it, or name the program with --uv"
+        )
     return found

@@ -86,7 +86,9 @@ def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: T
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
         match = _PIN.match(block)
         if not match:
-            raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
+            raise ChassisError(
+                f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}"
+            )
         release = f"{match['name']}=={match['version']}"
         by_name = {wheel.filename: wheel for wheel in releases.get(release, [])}
         try:

@@ -28,7 +28,9 @@ _PACKAGE = flags.DEFINE_multi_string("package", [], "A package to resolve, with 
 _EXCLUDE = flags.DEFINE_multi_string("exclude", [], "A package to leave out, with what only it depends on.")
 _OUTPUT = flags.DEFINE_string("output", None, "The lock to write.")
 _RENEW = flags.DEFINE_multi_string("renew", [], "A lock to make anew from its own header.")
-_COMMAND = flags.DEFINE_string("renew_command", "", "The command that a lock's header tells its reader to renew it with.")
+_COMMAND = flags.DEFINE_string(
+    "renew_command", "", "The command that a lock's header tells its reader to renew it with."
+)
 _ALLOW_UNVERIFIED = flags.DEFINE_bool(
     "allow_unverified", False, "Write a lock even where the archive's signature could not be checked."
 )
@@ -51,7 +53,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _lock(path: Path, wish: Wish) -> None:
     if not (wish.suite and wish.architecture and wish.packages):
-        raise ChassisError(f"{path}: its header names no suite, architecture and packages; make it with --output first")
+        raise ChassisError(
+            f"{path}: its header names no suite, architecture and packages; make it with --output first"
+        )
     old = parse_lock(path.read_text(), str(path)) if path.is_file() else None
     with tempfile.TemporaryDirectory(prefix="chassis-apt-") as directory:
         apt = _reach(Path(directory), wish)

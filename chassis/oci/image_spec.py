@@ -1,0 +1,122 @@
+"""Reads the specification of an image: a JSON document that names layers, base and settings.
+
+    {"architecture": "arm64", "variant": "v8", "os": "linux", "ref_name": "latest",
+     "layers": [{"descriptor": PATH, "blob": PATH, "files": PATH}, …],
+     "base_layout": PATH or null,
+     "config": {"env": {…}, "entrypoint": […], "cmd": […], "user": "65532:65532", "working_dir": "/app",
+                "labels": {…}, "exposed_ports": ["8080/tcp"]}}
+
+Only `architecture` and `layers` must be there. Paths are relative to the working directory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chassis.oci.descriptor import LayerDescriptor, LayerFile, Platform, read_json
+from chassis.oci.layout import ImageError, ImageLayer, RunSettings, default_platform
+
+_KEYS = {"architecture", "variant", "os", "ref_name", "layers", "base_layout", "config"}
+_CONFIG_KEYS = {"env", "entrypoint", "cmd", "user", "working_dir", "labels", "exposed_ports"}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """What an image is made of."""
+
+    platform: Platform
+    layers: tuple[ImageLayer, ...]
+    settings: RunSettings
+    base_layout: Path | None
+    ref_name: str
+
+
+def read_spec(path: Path) -> ImageSpec:
+    """Reads a specification and the descriptors and lists of files that it names.
+
+    Raises:
+      ImageError: a key is unknown or missing, or holds a value of another type.
+    """
+    where = str(path)
+    fields = _checked(read_json(path), _KEYS, where)
+    architecture = _text(fields, "architecture", where)
+    if not architecture:
+        raise ImageError(f"{where}: `architecture` is missing")
+    listed = fields.get("layers")
+    if not isinstance(listed, list):
+        raise ImageError(f"{where}: `layers` is missing or no list")
+    base = _text(fields, "base_layout", where)
+    return ImageSpec(
+        platform=default_platform(
+            architecture, _text(fields, "os", where) or "linux", _text(fields, "variant", where)
+        ),
+        layers=tuple(_layer(item, f"{where}: layers[{i}]") for i, item in enumerate(listed)),
+        settings=_settings(fields.get("config") or {}, f"{where}: config"),
+        base_layout=Path(base) if base else None,
+        ref_name=_text(fields, "ref_name", where),
+    )
+
+
+def read_files(path: Path) -> tuple[LayerFile, ...]:
+    """The list of files that a layer tool wrote."""
+    listed = read_json(path)
+    if not isinstance(listed, list):
+        raise ImageError(f"{path}: a list of files is expected")
+    return tuple(LayerFile.from_json(item, str(path)) for item in listed)
+
+
+def _layer(item: Any, where: str) -> ImageLayer:
+    fields = _checked(item, {"descriptor", "blob", "files"}, where)
+    descriptor, blob = _text(fields, "descriptor", where), _text(fields, "blob", where)
+    if not descriptor or not blob:
+        raise ImageError(f"{where}: `descriptor` and `blob` are needed")
+    files = _text(fields, "files", where)
+    return ImageLayer(
+        layer=LayerDescriptor.from_json(read_json(Path(descriptor)), descriptor),
+        blob=Path(blob),
+        files=read_files(Path(files)) if files else (),
+    )
+
+
+def _settings(item: Any, where: str) -> RunSettings:
+    fields = _checked(item, _CONFIG_KEYS, where)
+    return RunSettings(
+        env=_mapping(fields, "env", where),
+        entrypoint=_texts(fields, "entrypoint", where),
+        cmd=_texts(fields, "cmd", where),
+        user=_text(fields, "user", where),
+        working_dir=_text(fields, "working_dir", where),
+        labels=_mapping(fields, "labels", where),
+        exposed_ports=_texts(fields, "exposed_ports", where),
+    )
+
+
+def _checked(item: Any, keys: set[str], where: str) -> dict[str, Any]:
+    if not isinstance(item, dict):
+        raise ImageError(f"{where}: a JSON object is expected")
+    if unknown := sorted(item.keys() - keys):
+        raise ImageError(f"{where}: unknown key {unknown[0]!r}; known are {', '.join(sorted(keys))}")
+    return item
+
+
+def _text(fields: dict[str, Any], name: str, where: str) -> str:
+    value = fields.get(name) or ""
+    if not isinstance(value, str):
+        raise ImageError(f"{where}: `{name}` is no string")
+    return value
+
+
+def _texts(fields: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
+    value = fields.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise ImageError(f"{where}: `{name}` is no list of strings")
+    return tuple(value)
+
+
+def _mapping(fields: dict[str, Any], name: str, where: str) -> dict[str, str]:
+    value = fields.get(name) or {}
+    if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
+        raise ImageError(f"{where}: `{name}` is no object of strings")
+    return value

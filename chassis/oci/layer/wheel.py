@@ -1,0 +1,198 @@
+"""Wheel to layer: the wheel is installed into the layer, its deflate streams copied as they are.
+
+What a wheel means (schemes, scripts, RECORD, INSTALLER) is the package `installer`'s work; this module is the
+destination that it installs into. Differences from `pip install`: entry-point scripts are `installer`'s,
+files in `__pycache__` are left out, files of the scripts scheme are always executable, and a file that its
+RECORD contradicts is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import configparser
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import installer
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
+from installer.records import Hash, InvalidRecordEntry, RecordEntry
+from installer.scripts import Script
+from installer.utils import Scheme, construct_record_file, fix_shebang
+
+from chassis.oci.descriptor import Origin
+from chassis.oci.layer.deflate_source import ContentError, DeflateSource
+from chassis.oci.layer.paths import LayerPathError
+from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, canonical_name, open_wheel
+from chassis.oci.layer.writer import LayerError, LayerWriter
+from chassis.oci.layer.zip_index import ZipError
+
+if TYPE_CHECKING:
+    import os
+
+    from installer.scripts import ScriptSection
+
+_INSTALLER = b"chassis\n"
+_MAX_SCRIPT_BYTES = 16 << 20
+_PYTHON_SHEBANG = b"#!python"
+_PYTHON_TAG = re.compile(r"(py|cp)(\d)(\d*)")
+
+
+def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -> Origin:
+    """Installs a wheel under the virtual environment `venv` (a path from the root, `opt/venv`).
+
+    `python_version` is the target's, as `3.11`.
+
+    Raises:
+      WheelError: the wheel is damaged, hostile or not for that Python; the message begins with its file name.
+    """
+    with open_wheel(path) as wheel:
+        check_python(wheel, python_version)
+        destination = _LayerDestination(writer, wheel, venv, python_version)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
+                installer.install(wheel, destination, {"INSTALLER": _INSTALLER})
+        except WheelError:
+            raise
+        except InvalidRecordEntry as error:
+            raise WheelError(f"{wheel.label}: RECORD is malformed: {error}") from None
+        except (LayerError, LayerPathError, ZipError) as error:
+            raise WheelError(f"{wheel.label}: {error}") from None
+        except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
+            raise WheelError(
+                f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}"
+            ) from None
+        return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
+
+
+def check_python(wheel: CheckedWheel, python_version: str) -> None:
+    """Raises `WheelError` where no tag of the wheel's file name is for that minor version of CPython."""
+    major, _, minor = python_version.partition(".")
+    if not (major.isdigit() and minor.isdigit()):
+        raise WheelError(f"{python_version!r} is no Python version such as 3.11")
+    if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
+        pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
+        raise WheelError(
+            f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}"
+        )
+
+
+def _fits(tag: str, major: int, minor: int) -> bool:
+    python, _, abi = tag.partition("-")
+    found = _PYTHON_TAG.fullmatch(python)
+    if not found or int(found[2]) != major:
+        return False
+    kind, tagged = found[1], int(found[3] or 0)
+    if kind == "py" or abi.startswith(("abi3-", "none-")):
+        return tagged <= minor
+    return tagged == minor
+
+
+class _LayerDestination(WheelDestination):
+    """Where `installer` installs to."""
+
+    def __init__(self, writer: LayerWriter, wheel: CheckedWheel, venv: str, python_version: str) -> None:
+        self._writer = writer
+        self._wheel = wheel
+        self._interpreter = f"/{venv}/bin/python"
+        site_packages = f"{venv}/lib/python{python_version}/site-packages"
+        self._schemes = {
+            "purelib": site_packages,
+            "platlib": site_packages,
+            "scripts": f"{venv}/bin",
+            "data": venv,
+            "headers": f"{venv}/include/site/python{python_version}/{wheel.distribution}",
+        }
+        up = "../" * (site_packages.count("/") - venv.count("/"))
+        self._prefixes = {
+            scheme: None if place == site_packages else up + f"{place[len(venv) + 1 :]}/".lstrip("/")
+            for scheme, place in self._schemes.items()
+        }
+        self._changed: set[str] = set()
+
+    def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
+        """Writes the launcher of an entry point."""
+        if "/" in name or name in ("", ".", ".."):
+            raise WheelError(f"{self._wheel.label}: entry point {name!r} is no file name")
+        name, data = Script(name, module, attr, section).generate(self._interpreter, "posix")
+        self._writer.add_bytes(f"{self._schemes['scripts']}/{name}", data, mode=0o755)
+        return RecordEntry(name, None, len(data))
+
+    def write_file(
+        self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        """Writes a file: spliced out of the wheel, or from memory where it was changed or generated."""
+        path = str(path)
+        place = f"{self._schemes[scheme]}/{path}"
+        mode = 0o755 if is_executable or scheme == "scripts" else 0o644
+        if not isinstance(stream, MemberStream):
+            data = stream.read()
+            self._writer.add_bytes(place, data, mode)
+            return RecordEntry(path, None, len(data))
+        member = stream.member
+        try:
+            if scheme == "scripts" and self._starts_with_python(stream):
+                return self._write_with_interpreter(path, place, stream, mode)
+            self._writer.add_deflated(place, _source(stream), mode)
+        except ContentError as error:
+            raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
+        return RecordEntry(path, None, member.size)
+
+    def finalize_installation(
+        self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
+    ) -> None:
+        """Checks the wheel's RECORD and writes the installed one."""
+        digests = self._writer.digests()
+        self._check_record(digests)
+        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in records]
+        with construct_record_file(hashed, self._prefixes.get) as stream:
+            self._writer.add_bytes(f"{self._schemes[scheme]}/{record_file_path}", stream.read())
+
+    def _with_hash(self, scheme: Scheme, entry: RecordEntry, digests: dict[str, str]) -> RecordEntry:
+        digest = digests.get(f"{self._schemes[scheme]}/{entry.path}")
+        return RecordEntry(entry.path, Hash("sha256", _base64(digest)), entry.size) if digest else entry
+
+    def _check_record(self, digests: dict[str, str]) -> None:
+        data_prefix = self._wheel.data_dir + "/"
+        for name, stated, _ in self._wheel.record.values():
+            if not stated.startswith("sha256="):
+                continue
+            scheme, inner = "purelib", name
+            if name.startswith(data_prefix):
+                scheme, _, inner = name.removeprefix(data_prefix).partition("/")
+            place = f"{self._schemes.get(scheme, '')}/{inner}"
+            digest = digests.get(place)
+            if digest and place not in self._changed and stated != f"sha256={_base64(digest)}":
+                raise WheelError(f"{self._wheel.label}: member {name!r} differs from its SHA-256 in RECORD")
+
+    def _starts_with_python(self, stream: MemberStream) -> bool:
+        for piece in _source(stream).inflate():
+            return piece.startswith(_PYTHON_SHEBANG)
+        return False
+
+    def _write_with_interpreter(self, path: str, place: str, stream: MemberStream, mode: int) -> RecordEntry:
+        if stream.member.size > _MAX_SCRIPT_BYTES:
+            raise WheelError(
+                f"{self._wheel.label}: script {stream.member.name!r} has {stream.member.size} bytes; "
+                f"at most {_MAX_SCRIPT_BYTES} are taken"
+            )
+        with fix_shebang(stream, self._interpreter) as changed:
+            data = changed.read()
+        self._changed.add(place)
+        self._writer.add_bytes(place, data, mode)
+        return RecordEntry(path, None, len(data))
+
+
+def _source(stream: MemberStream) -> DeflateSource:
+    member = stream.member
+    stream.archive.seek(member.offset)
+    return DeflateSource(stream.archive.read, member.stored_size, member.size, member.crc, member.deflated)
+
+
+def _base64(digest: str) -> str:
+    """A digest in RECORD's form: URL-safe Base64 without padding."""
+    return base64.urlsafe_b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode().rstrip("=")

@@ -1,0 +1,230 @@
+"""A wheel as the package `installer` reads it, over a checked zip archive.
+
+Specification: PyPA, "Binary distribution format". Only the standard library and `installer` are imported, so
+that a build can unpack its first wheels with it.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from installer.records import InvalidRecordEntry, parse_record_file
+from installer.sources import WheelContentElement, WheelSource
+from installer.utils import parse_metadata_file, parse_wheel_filename
+
+from chassis.errors import ChassisError
+from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
+
+_MAX_METADATA_BYTES = 64 << 20
+_REPLACED = ("INSTALLER", "RECORD")
+
+
+class WheelError(ChassisError):
+    """A wheel is broken, or does not belong where it is asked for."""
+
+
+class MemberStream(io.RawIOBase):
+    """One file of a wheel, as `installer` hands it on; the archive's own stored form stays in reach."""
+
+    def __init__(self, archive: BinaryIO, member: ZipMember) -> None:
+        super().__init__()
+        self.archive = archive
+        self.member = member
+        self._content: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As for any stream."""
+        return self._open().seek(offset, whence)
+
+    def readinto(self, buffer: object) -> int:
+        """As for any stream."""
+        return self._open().readinto(buffer)  # type: ignore[arg-type]
+
+    def _open(self) -> io.BytesIO:
+        if self._content is None:
+            self._content = io.BytesIO(inflate(self.archive, self.member))
+        return self._content
+
+
+class CheckedWheel(WheelSource):
+    """A wheel whose archive was checked whole and whose metadata agree with its file name."""
+
+    def __init__(self, label: str, index: ZipIndex) -> None:
+        """Reads the metadata of an open archive; `label` is the wheel's file name.
+
+        Raises:
+          WheelError: the name or the metadata are not a wheel's, or contradict each other.
+        """
+        try:
+            parts = parse_wheel_filename(label)
+        except ValueError:
+            raise WheelError(
+                f"{label}: is not named as a wheel: name-version-python-abi-platform.whl"
+            ) from None
+        super().__init__(parts.distribution, parts.version)
+        self.label = label
+        self.tags = _expand(parts.tag)
+        self._index = index
+        self._members = {member.name: member for member in index.members}
+        self._dist_info = self._find_dist_info()
+        self.record = self._read_record()
+        self._check_wheel_file()
+
+    @property
+    def dist_info_dir(self) -> str:
+        """The one `.dist-info` directory, whose spelling may differ from the file name's."""
+        return self._dist_info
+
+    @property
+    def data_dir(self) -> str:
+        """The `.data` directory, spelled as the `.dist-info` one."""
+        return self._dist_info.removesuffix(".dist-info") + ".data"
+
+    @property
+    def dist_info_filenames(self) -> list[str]:
+        """Names of the files in the `.dist-info` directory."""
+        prefix = self._dist_info + "/"
+        return [name[len(prefix) :] for name in self._members if name.startswith(prefix)]
+
+    def read_dist_info(self, filename: str) -> str:
+        """The text of a file in the `.dist-info` directory.
+
+        Raises:
+          WheelError: it is missing, damaged or not UTF-8.
+        """
+        name = f"{self._dist_info}/{filename}"
+        member = self._members.get(name)
+        if member is None:
+            raise WheelError(f"{self.label}: has no {name}")
+        if member.size > _MAX_METADATA_BYTES:
+            raise WheelError(
+                f"{self.label}: {name} has {member.size} bytes; at most {_MAX_METADATA_BYTES} are read"
+            )
+        try:
+            return inflate(self._index.stream, member).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise WheelError(f"{self.label}: {name} is not UTF-8: {error}") from None
+        except ZipError as error:
+            raise WheelError(f"{self.label}: {error}") from None
+
+    def get_contents(self) -> Iterator[WheelContentElement]:
+        """Every file but those that the installation writes itself (INSTALLER and RECORD)."""
+        replaced = {f"{self._dist_info}/{name}" for name in _REPLACED}
+        for member in self._index.members:
+            if member.name not in replaced:
+                record = self.record.get(member.name, (member.name, "", ""))
+                yield record, cast("BinaryIO", MemberStream(self._index.stream, member)), member.executable
+
+    def _find_dist_info(self) -> str:
+        found = sorted({name.split("/", 1)[0] for name in self._members if "/" in name})
+        found = [name for name in found if name.endswith(".dist-info")]
+        if len(found) != 1:
+            raise WheelError(
+                f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}"
+            )
+        name = found[0].removesuffix(".dist-info").rpartition("-")[0]
+        if canonical_name(name) != canonical_name(self.distribution):
+            raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
+        return found[0]
+
+    def _read_record(self) -> dict[str, tuple[str, str, str]]:
+        try:
+            rows = list(parse_record_file(self.read_dist_info("RECORD").splitlines()))
+        except (InvalidRecordEntry, ValueError) as error:
+            raise WheelError(f"{self.label}: {self._dist_info}/RECORD is malformed: {error}") from None
+        return {row[0]: row for row in rows}
+
+    def _check_wheel_file(self) -> None:
+        metadata = parse_metadata_file(self.read_dist_info("WHEEL"))
+        version = metadata["Wheel-Version"] or ""
+        if not version.startswith("1."):
+            raise WheelError(f"{self.label}: has Wheel-Version {version!r}; only 1.x is understood")
+        inside = {tag for line in metadata.get_all("Tag") or [] for tag in _expand(line.strip())}
+        # Repaired wheels often keep a `linux_…` tag inside, and only the CPU is what a mix-up changes.
+        machines = {machine(tag) for tag in self.tags}
+        if inside and machines.isdisjoint(machine(tag) for tag in inside):
+            raise WheelError(
+                f"{self.label}: is named for {_listed(machines)}, but its WHEEL file says "
+                f"{_listed(inside)}; was the file renamed?"
+            )
+
+
+@contextmanager
+def open_wheel(path: Path) -> Iterator[CheckedWheel]:
+    """Opens a wheel.
+
+    Raises:
+      WheelError: it is no wheel, or one that is refused; the message begins with the file's name.
+    """
+    try:
+        index = ZipIndex(path)
+    except ZipError as error:
+        raise WheelError(f"{path.name}: {error}") from None
+    with index:
+        yield CheckedWheel(path.name, index)
+
+
+def canonical_name(name: str) -> str:
+    """A distribution's name in the index's spelling (PyPA, "Names and normalization")."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def machine(tag: str) -> str:
+    """The CPU that a platform tag ends in (`x86_64`, `aarch64`, …), `any` for none, the whole platform
+    otherwise.
+    """
+    platform = tag.rsplit("-", 1)[-1]
+    found = re.fullmatch(r"(?:many|musl)?linux(?:_\d+_\d+|1|2010|2014)?_(\w+)", platform)
+    return found[1] if found else platform
+
+
+def inflate(archive: BinaryIO, member: ZipMember) -> bytes:
+    """The whole content of a small member, checked.
+
+    Raises:
+      ZipError: it is not what the directory says.
+    """
+    archive.seek(member.offset)
+    data = archive.read(member.stored_size)
+    if member.deflated:
+        stream = zlib.decompressobj(-15)
+        try:
+            data = stream.decompress(data, member.size + 1)
+        except zlib.error as error:
+            raise ZipError(f"member {member.name!r} holds corrupt deflate data: {error}") from None
+        if not stream.eof and not stream.decompress(b"", 1) and not stream.eof:
+            raise ZipError(f"member {member.name!r} ends before its deflate stream does")
+        if stream.unused_data:
+            raise ZipError(f"member {member.name!r} has bytes after the end of its deflate stream")
+    if len(data) != member.size or zlib.crc32(data) != member.crc:
+        raise ZipError(f"member {member.name!r} has another size or CRC-32 than the directory states")
+    return data
+
+
+def _expand(tags: str) -> frozenset[str]:
+    """Single tags of a compressed set: `py2.py3-none-any` is two (PyPA, "Platform compatibility tags")."""
+    parts = tags.split("-")
+    if len(parts) != 3:
+        return frozenset((tags,))
+    pythons, abis, platforms = (part.split(".") for part in parts)
+    return frozenset(
+        f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms
+    )
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))

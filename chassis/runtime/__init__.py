@@ -1,0 +1,1 @@
+"""The model server: all that runs inside an image, started as `python -m chassis.runtime`."""

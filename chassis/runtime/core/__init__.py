@@ -1,0 +1,1 @@
+"""The model behind every protocol: loading, calling, batching. Knows no protocol."""

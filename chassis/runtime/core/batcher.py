@@ -1,0 +1,173 @@
+"""Adaptive batching: items that wait while the model is busy form its next batch, whatever request they came with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from chassis.runtime.core.answer import Answer, Item, describe_exception, failed
+from chassis.runtime.core.predict import ModelContractError
+
+_LOG = logging.getLogger(__name__)
+
+Predict = Callable[[Sequence[Item]], list[Answer]]
+
+
+class QueueFullError(Exception):
+    """Too many items wait already; the caller may try again later."""
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """Items that came together and are answered together, in their order."""
+
+    future: asyncio.Future[list[Answer]]
+    answers: list[Answer | None]
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """One item in the queue."""
+
+    request: _Request
+    index: int
+    item: Item
+    since: float
+
+
+class Batcher:
+    """Hands items from an event loop to one model thread, in batches, and their answers back.
+
+    `submit` and `overdue` belong to the loop's thread, `run` to the model's.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, *, batch_size: int, max_wait: float = 0.0, queue_size: int = 1024
+    ) -> None:
+        """Takes its limits.
+
+        Args:
+          loop: where callers wait.
+          batch_size: the most items of a batch, at least 1.
+          max_wait: seconds that an item may wait for a batch to fill while the model is idle.
+          queue_size: how many items may wait; a larger request is taken only by an empty queue.
+        """
+        self._loop = loop
+        self._batch_size = max(1, batch_size)
+        self._max_wait = max_wait
+        self._queue_size = queue_size
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._running: tuple[list[_Waiting], float] | None = None
+
+    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+        """Queues `items`; the future gives their answers, in order. Cancelling it takes back what still waits.
+
+        Raises:
+          QueueFullError: at once, where they would not fit.
+        """
+        waiting = self._queue.qsize()
+        if waiting and waiting + len(items) > self._queue_size:
+            raise QueueFullError(f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later")
+        request = _Request(self._loop.create_future(), [None] * len(items), len(items))
+        now = time.monotonic()
+        for index, item in enumerate(items):
+            self._queue.put(_Waiting(request, index, item, now))
+        if not items:
+            request.future.set_result([])
+        return request.future
+
+    def waiting(self) -> int:
+        """How many items wait."""
+        return self._queue.qsize()
+
+    def overdue(self, run_timeout: float) -> bool:
+        """Fails the items of a call that has lasted more than `run_timeout` seconds; whether there is such a call."""
+        running = self._running
+        if running is None or time.monotonic() - running[1] <= run_timeout:
+            return False
+        answer = failed(f"the model did not answer within its run timeout of {run_timeout:g} s")
+        self._deliver([(waiting, answer) for waiting in running[0]])
+        return True
+
+    def close(self) -> None:
+        """Lets `run` return when it has answered what came before."""
+        self._queue.put(None)
+
+    def run(self, predict: Predict) -> None:
+        """Answers items until `close`. What `predict` raises becomes an answer; it never ends this loop."""
+        while True:
+            batch, closed = self._take()
+            if batch:
+                answered = list(zip(batch, self._answers(predict, batch), strict=True))
+                self._running = None
+                self._loop.call_soon_threadsafe(self._deliver, answered)
+            if closed:
+                return
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """The next batch, without items whose callers are gone, and whether the queue is closed behind it."""
+        batch: list[_Waiting] = []
+        while len(batch) < self._batch_size:
+            try:
+                if not batch:
+                    waiting = self._queue.get()
+                elif self._max_wait:
+                    left = batch[0].since + self._max_wait - time.monotonic()
+                    waiting = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+                else:
+                    waiting = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if waiting is None:
+                return batch, True
+            if not waiting.request.future.done():
+                batch.append(waiting)
+        return batch, False
+
+    def _answers(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
+        """Calls the model with the whole batch, and with each item alone where that raised."""
+        if len(batch) > 1:
+            try:
+                return self._call(predict, batch)
+            except ModelContractError as error:
+                _LOG.error("the model broke its contract", extra={"items": len(batch), "error": str(error)})
+                return [failed(str(error))] * len(batch)
+            except (Exception, SystemExit) as error:
+                _LOG.warning(
+                    "a batch failed, trying its items one by one",
+                    extra={"items": len(batch), "error": type(error).__name__},
+                )
+        return [self._answer_alone(predict, waiting) for waiting in batch]
+
+    def _answer_alone(self, predict: Predict, waiting: _Waiting) -> Answer:
+        if waiting.request.future.done():
+            return failed("the caller is gone")
+        try:
+            return self._call(predict, [waiting])[0]
+        except ModelContractError as error:
+            _LOG.error("the model broke its contract", extra={"items": 1, "error": str(error)})
+            return failed(str(error))
+        except (Exception, SystemExit) as error:
+            _LOG.warning("an item failed", extra={"error": type(error).__name__}, exc_info=True)
+            return failed(describe_exception(error))
+
+    def _call(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
+        self._running = (batch, time.monotonic())
+        return predict([waiting.item for waiting in batch])
+
+    @staticmethod
+    def _deliver(answered: Sequence[tuple[_Waiting, Answer]]) -> None:
+        """Puts answers into their requests, in the loop's thread; a request is complete with its last answer."""
+        for waiting, answer in answered:
+            request = waiting.request
+            if request.answers[waiting.index] is not None:
+                continue
+            request.answers[waiting.index] = answer
+            request.missing -= 1
+            if not request.missing and not request.future.done():
+                request.future.set_result(request.answers)  # type: ignore[arg-type]

@@ -1,0 +1,59 @@
+"""What a model declares to take and to give, and whether an item keeps to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chassis.runtime.core.answer import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A named input or output.
+
+    Attributes:
+      name: the key in an item, such as `input` or `results.json`.
+      media_type: such as `application/json`.
+      max_size: the limit as declared, such as `10M`; empty for none.
+      max_bytes: the same in bytes; None for none.
+    """
+
+    name: str
+    media_type: str = "application/octet-stream"
+    max_size: str = ""
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """The declared inputs and outputs.
+
+    Attributes:
+      inputs: at least one; the first is the one of a function that takes bytes.
+      outputs: at least one; the first is the one of a function that returns a JSON-able value.
+      one_input: whether the function takes the first input alone, so that an item must hold it.
+    """
+
+    inputs: tuple[Part, ...] = (Part("input"),)
+    outputs: tuple[Part, ...] = (Part("results.json", "application/json"),)
+    one_input: bool = True
+
+    def refusal(self, item: Item) -> str | None:
+        """Why the model must not see `item`; None where it may."""
+        if self.one_input and self.inputs[0].name not in item:
+            given = ", ".join(repr(name) for name in sorted(item)) or "none"
+            return f"no input {self.inputs[0].name!r}; given: {given}"
+        return _too_large("input", self.inputs, item)
+
+    def excess(self, output: Mapping[str, bytes]) -> str | None:
+        """Why `output` must not leave; None where it may."""
+        return _too_large("output", self.outputs, output)
+
+
+def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes]) -> str | None:
+    for part in parts:
+        value = content.get(part.name)
+        if value is not None and part.max_bytes is not None and len(value) > part.max_bytes:
+            return f"{kind} {part.name!r} has {len(value)} bytes, more than its max_size {part.max_size} ({part.max_bytes} bytes)"
+    return None

@@ -1,0 +1,126 @@
+"""A server's life: the model loads while the port answers already, calls are served, a stop drains, the process ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from chassis.runtime import logs
+from chassis.runtime.core.batcher import Batcher
+from chassis.runtime.core.loading import load_function
+from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.settings import Settings
+
+_LOG = logging.getLogger("chassis.runtime")
+
+_CLOSING = 1.0
+"""Seconds that the model's thread has to end after the last answer."""
+
+
+def serve(settings: Settings) -> int:
+    """Serves until told to stop; returns the exit status.
+
+    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends the
+    process at once, with 128 and the signal's number.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    loop = asyncio.new_event_loop()
+    batcher = Batcher(loop, batch_size=settings.batch_size, max_wait=settings.max_wait, queue_size=settings.queue_size)
+    # Before the front ends are imported: the model has the longest way.
+    model = ModelService(
+        loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout
+    )
+    code = loop.run_until_complete(_Server(settings, model).run())
+    if not model.close(_CLOSING):
+        _LOG.warning("the model is still busy, it is left behind")
+        _flush()
+        os._exit(code)
+    return code
+
+
+def _load(settings: Settings) -> PredictFunction:
+    function = load_function(settings.model_dir / "model.pkl", settings.python)
+    # What loading left behind stays for good: no later collection has to look at it.
+    gc.freeze()
+    return PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
+
+
+class _Server:
+    """The front ends of one model, from start to stop."""
+
+    def __init__(self, settings: Settings, model: ModelService) -> None:
+        self._settings = settings
+        self._model = model
+        self._stopping = asyncio.Event()
+        self._code = 0
+        self._signalled = False
+
+    async def run(self) -> int:
+        """Starts, waits to be told to stop, drains; returns the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+
+        from chassis.runtime import omi, omi_pb2_grpc
+        from chassis.runtime.grpc_server import GrpcServer
+
+        settings, model = self._settings, self._model
+        server = GrpcServer(settings.max_request_bytes)
+        servicer = omi.OmiServicer(model, omi.read_status(settings.model_dir / "status.pb"), self.stop)
+        server.add(omi.SERVICE, lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target))
+        await server.report(model.state)
+        port = await server.start(settings.host, settings.port)
+        _LOG.info("listening", extra={"model": settings.name, "host": settings.host, "port": port, "pid": os.getpid()})
+
+        changes: asyncio.Queue[State] = asyncio.Queue()
+        model.watch(changes.put_nowait)
+        reporting = loop.create_task(_report(changes, server.report))
+        watching = loop.create_task(model.watch_calls())
+        deadline = loop.call_later(settings.load_timeout, self._on_load_timeout)
+        await self._stopping.wait()
+
+        deadline.cancel()
+        watching.cancel()
+        model.stop()
+        await server.report(model.state)
+        await server.stop(settings.drain_timeout)
+        reporting.cancel()
+        _LOG.info("stopped", extra={"status": self._code})
+        return self._code
+
+    def stop(self, reason: str) -> None:
+        """Begins to drain; a second time it changes nothing."""
+        if not self._stopping.is_set():
+            _LOG.info("stopping", extra={"reason": reason, "drain_timeout": self._settings.drain_timeout})
+            self._stopping.set()
+
+    def _on_signal(self, number: int) -> None:
+        if self._signalled:
+            _LOG.warning("ended by a second signal", extra={"signal": signal.Signals(number).name})
+            _flush()
+            os._exit(128 + number)
+        self._signalled = True
+        self.stop(signal.Signals(number).name)
+
+    def _on_load_timeout(self) -> None:
+        if self._model.state in (State.LOADING, State.FAILED):
+            _LOG.error("the model was not loaded in time", extra={"load_timeout": self._settings.load_timeout})
+            self._code = 1
+            self.stop("load timeout")
+
+
+async def _report(changes: asyncio.Queue[State], report: Callable) -> None:
+    """Passes the model's states on, in order, until cancelled."""
+    while True:
+        await report(await changes.get())
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

@@ -1,0 +1,106 @@
+"""The Open Model Interface front end: Status, Run and Shutdown over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from chassis.errors import ChassisError
+from chassis.runtime import omi_pb2, omi_pb2_grpc
+from chassis.runtime.core.answer import Answer
+from chassis.runtime.core.batcher import QueueFullError
+from chassis.runtime.core.service import ModelService, State
+
+SERVICE = "ModzyModel"
+"""The service's full name: OMI has no protobuf package."""
+
+_STATUS_CODES = {
+    State.LOADING: (503, "Service Unavailable"),
+    State.READY: (200, "OK"),
+    State.FAILED: (500, "Internal Server Error"),
+    State.STUCK: (503, "Service Unavailable"),
+    State.STOPPING: (503, "Service Unavailable"),
+}
+
+
+class StatusFileError(ChassisError):
+    """A status.pb that is missing or not a StatusResponse."""
+
+
+def read_status(path: Path) -> omi_pb2.StatusResponse:
+    """Reads the description of the model that the build wrote.
+
+    Raises:
+      StatusFileError: it is missing or malformed.
+    """
+    try:
+        return omi_pb2.StatusResponse.FromString(path.read_bytes())
+    except FileNotFoundError:
+        raise StatusFileError(f"{path} is not there") from None
+    except DecodeError as error:
+        raise StatusFileError(f"{path} is not a serialised OMI StatusResponse: {error}") from None
+
+
+class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
+    """Answers OMI calls from a model service."""
+
+    def __init__(self, model: ModelService, description: omi_pb2.StatusResponse, stop: Callable[[str], None]) -> None:
+        """Takes the model, its description and what to call, with a reason, when a caller asks the server to stop."""
+        self._model = model
+        self._description = description
+        self._stop = stop
+
+    async def Status(self, request: omi_pb2.StatusRequest, context: grpc.aio.ServicerContext) -> omi_pb2.StatusResponse:
+        """The description of the model, with 200 where it answers and the reason where it does not."""
+        response = omi_pb2.StatusResponse()
+        response.CopyFrom(self._description)
+        response.status_code, response.status = _STATUS_CODES[self._model.state]
+        response.message = self._model.reason or "the model is ready"
+        return response
+
+    async def Run(self, request: omi_pb2.RunRequest, context: grpc.aio.ServicerContext) -> omi_pb2.RunResponse:
+        """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered."""
+        if not request.inputs:
+            return _response(400, "Bad Request", "the request has no inputs")
+        try:
+            answers = await self._model.answer([dict(item.input) for item in request.inputs])
+        except QueueFullError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        code, status, message = 200, "OK", ""
+        if self._model.state is State.FAILED:
+            (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason
+        response = _response(code, status, "; ".join(filter(None, [message, *_unsupported(request)])))
+        for answer in answers:
+            _add(response, answer)
+        return response
+
+    async def Shutdown(
+        self, request: omi_pb2.ShutdownRequest, context: grpc.aio.ServicerContext
+    ) -> omi_pb2.ShutdownResponse:
+        """Says yes, then ends the server as SIGTERM does."""
+        self._stop("OMI Shutdown")
+        return omi_pb2.ShutdownResponse(
+            status_code=200, status="OK", message="the server answers what it has accepted, then ends"
+        )
+
+
+def _response(code: int, status: str, message: str) -> omi_pb2.RunResponse:
+    return omi_pb2.RunResponse(status_code=code, status=status, message=message)
+
+
+def _unsupported(request: omi_pb2.RunRequest) -> list[str]:
+    asked = {"detect_drift": request.detect_drift, "explain": request.explain}
+    return [f"{name} was asked for, the model does not support it" for name, wanted in asked.items() if wanted]
+
+
+def _add(response: omi_pb2.RunResponse, answer: Answer) -> None:
+    item = response.outputs.add()
+    if answer.output is None:
+        item.output["error"] = (answer.error or "").encode(errors="replace")
+        return
+    item.success = True
+    for name, content in answer.output.items():
+        item.output[name] = content

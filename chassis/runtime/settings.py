@@ -1,0 +1,161 @@
+"""What a server is told: by the image (`model.json`) and, over that, by the environment."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.errors import ChassisError
+from chassis.runtime.core.contract import Contract, Part
+from chassis.runtime.core.predict import SIGNATURES
+
+FORMAT = 1
+"""The version of model.json that this server reads."""
+
+SERVERS = ("omi",)
+"""The front ends that this server has."""
+
+IMAGE_MODEL = "/app/model"
+LOG_FORMATS = ("text", "json")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+class SettingsError(ChassisError):
+    """A setting that cannot be understood; the message names where it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one server.
+
+    Attributes:
+      model_dir: holds model.pkl, status.pb and model.json (`CHASSIS_MODEL_DIR`).
+      name: of the model in URLs (`MODEL_NAME`).
+      signature: `bytes` or `mapping`.
+      batch_size: the most items of one call; 0 for a function of one item.
+      python: minor version that pickled the model, such as `3.11`.
+      contract: declared inputs and outputs.
+      servers: the front ends to start (`CHASSIS_SERVERS`, comma-separated).
+      host: address to listen on (`CHASSIS_HOST`); `[::]` is every IPv6 and IPv4 address.
+      port: OMI's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
+      max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
+      queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
+      max_request_bytes: the largest message that is read (`CHASSIS_MAX_REQUEST_BYTES`).
+      load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
+      run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
+      drain_timeout: seconds for what was accepted when the server is told to stop (`CHASSIS_DRAIN_TIMEOUT`).
+      log_format: `text` or `json` (`CHASSIS_LOG_FORMAT`).
+      log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
+    """
+
+    model_dir: Path
+    name: str
+    signature: str
+    batch_size: int
+    python: str
+    contract: Contract
+    servers: tuple[str, ...] = SERVERS
+    host: str = "[::]"
+    port: int = 45000
+    max_wait: float = 0.0
+    queue_size: int = 1024
+    max_request_bytes: int = 256 << 20
+    load_timeout: float = 300.0
+    run_timeout: float = 60.0
+    drain_timeout: float = 10.0
+    log_format: str = "text"
+    log_level: str = "info"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Reads model.json and the environment.
+
+    Raises:
+      SettingsError: a file or variable that is missing, malformed or out of bounds.
+    """
+    model_dir = Path(environment.get("CHASSIS_MODEL_DIR") or IMAGE_MODEL)
+    path = model_dir / "model.json"
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise SettingsError(f"{path} is not there: set CHASSIS_MODEL_DIR to the directory of the model") from None
+    except ValueError as error:
+        raise SettingsError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise SettingsError(f"{path}: expected format {FORMAT}; build the image with the Chassis of this server")
+    try:
+        return _settings(model_dir, document, _Environment(environment))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"{path}: {type(error).__name__}: {error}") from None
+
+
+def _settings(model_dir: Path, document: dict[str, object], environment: _Environment) -> Settings:
+    signature = document["signature"]
+    if signature not in SIGNATURES:
+        raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")
+    return Settings(
+        model_dir=model_dir,
+        name=environment.text("MODEL_NAME", str(document["name"])),
+        signature=str(signature),
+        batch_size=int(document["batch_size"]),  # type: ignore[call-overload]
+        python=str(document["python"]),
+        contract=Contract(_parts(document["inputs"]), _parts(document["outputs"]), one_input=signature == "bytes"),
+        servers=environment.choices("CHASSIS_SERVERS", document.get("servers", SERVERS), SERVERS),
+        host=environment.text("CHASSIS_HOST", "[::]"),
+        port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
+        max_wait=environment.number("CHASSIS_MAX_WAIT_MS", document.get("max_wait_ms", 0)) / 1000,
+        queue_size=environment.integer("CHASSIS_QUEUE_SIZE", document.get("queue_size", 1024), 1, 10**9),
+        max_request_bytes=environment.integer("CHASSIS_MAX_REQUEST_BYTES", 256 << 20, 1, (1 << 31) - 1),
+        load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", document.get("load_timeout", 300), positive=True),
+        run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", document.get("run_timeout", 60), positive=True),
+        drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", document.get("drain_timeout", 10)),
+        log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
+        log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
+    )
+
+
+def _parts(described: object) -> tuple[Part, ...]:
+    if not isinstance(described, list) or not described:
+        raise ValueError("inputs and outputs are lists of at least one part")
+    return tuple(Part(part["name"], part["media_type"], part["max_size"], part["max_bytes"]) for part in described)
+
+
+class _Environment:
+    """Typed access to environment variables; an empty one counts as unset."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def text(self, name: str, default: str) -> str:
+        return self._variables.get(name) or default
+
+    def integer(self, name: str, default: object, least: int, most: int) -> int:
+        text = self.text(name, str(default))
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise SettingsError(f"{name}={text}: expected an integer from {least} to {most}")
+        return value
+
+    def number(self, name: str, default: object, *, positive: bool = False) -> float:
+        text = self.text(name, str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or value < 0 or (positive and not value):
+            raise SettingsError(f"{name}={text}: expected a number {'above' if positive else 'of at least'} 0")
+        return value
+
+    def choices(self, name: str, default: object, allowed: tuple[str, ...]) -> tuple[str, ...]:
+        text = self.text(name, ",".join(default))  # type: ignore[arg-type]
+        chosen = tuple(part.strip().lower() for part in text.split(","))
+        for choice in chosen:
+            if choice not in allowed:
+                raise SettingsError(f"{name}={text}: {choice!r} is none of {', '.join(allowed)}")
+        return chosen

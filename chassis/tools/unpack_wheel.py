@@ -1,0 +1,76 @@
+"""Unpacks a wheel to a directory that Python can import from, for the build machine's own use.
+
+Imports only the standard library, the package `installer` and modules that do likewise: it is what unpacks
+the packages that every other tool needs. So its flags are argparse's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+
+import installer
+from installer.destinations import SchemeDictionaryDestination
+from installer.exceptions import InstallerError
+from installer.records import InvalidRecordEntry
+
+from chassis.errors import ChassisError
+from chassis.oci.layer.wheel_source import WheelError, open_wheel
+from chassis.oci.layer.zip_index import ZipError
+
+_INTERPRETER = "/usr/bin/python3"
+
+
+def unpack(wheel: Path, output: Path) -> None:
+    """Installs a wheel as `pip install --target` would: packages in `output`, scripts in its `bin`.
+
+    Raises:
+      WheelError: the wheel is refused; `output` is then empty.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    schemes = dict.fromkeys(("purelib", "platlib", "data"), str(output))
+    schemes |= {"scripts": str(output / "bin"), "headers": str(output / "include")}
+    destination = SchemeDictionaryDestination(schemes, _INTERPRETER, "posix")
+    try:
+        with open_wheel(wheel) as source, warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
+            installer.install(source, destination, {"INSTALLER": b"chassis\n"})
+    except BaseException as error:
+        for left in output.iterdir():
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+        if isinstance(error, WheelError):
+            raise
+        if isinstance(error, ZipError | FileExistsError | InvalidRecordEntry):
+            raise WheelError(f"{wheel.name}: {error}") from None
+        if isinstance(error, InstallerError | configparser.Error | AssertionError | ValueError):
+            raise WheelError(
+                f"{wheel.name}: is no valid wheel: {error or 'malformed entry_points.txt'}"
+            ) from None
+        raise
+
+
+def main(arguments: list[str]) -> int:
+    """Parses flags, unpacks, and returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
+    parser.add_argument("--wheel", type=Path, required=True, help="the wheel, under its own file name")
+    parser.add_argument("--output", type=Path, required=True, help="the directory to fill")
+    flags = parser.parse_args(arguments)
+    os.umask(0o022)
+    try:
+        unpack(flags.wheel, flags.output)
+    except ChassisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
