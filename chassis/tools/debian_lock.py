@@ -3,8 +3,8 @@
 A new lock:   debian_lock --suite bookworm --architecture arm64 --package P … --exclude P … --output LOCK
 Renewed:      debian_lock --renew LOCK …
 
-Paths are relative to the workspace under `bazel run`. The machine's apt is only asked for its mirror; nothing is
-installed and no root is needed.
+Paths are relative to the workspace under `bazel run`. The machine's apt is only asked for its mirror; nothing
+is installed and no root is needed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Renews the wheel locks of `//requirements` from its `.in` files, with uv.
 
-Versions that are pinned stay, unless `--upgrade` is given. The locks of the platforms hold the same versions of what
-they share, and so do those of the tools. The index is the one that pip, or uv, is configured with.
+Versions that are pinned stay, unless `--upgrade` is given. The locks of the platforms hold the same versions
+of what they share, and so do those of the tools. The index is the one that pip, or uv, is configured with.
 """
 
 from __future__ import annotations
