@@ -91,7 +91,7 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         if version:
             (directory / ".bazelversion").write_text(version + "\n")
         status, output = _run([str(program), "--version"], directory, timeout_s)
-        match = re.search(r"^bazel (\d+)\.", output, re.MULTILINE)
+        match = re.search(r"^bazel (\d+)\S*", output, re.MULTILINE)
         if status != 0 or not match:
             return _reason(status, output, "it does not start")
         if int(match.group(1)) < OLDEST_MAJOR:

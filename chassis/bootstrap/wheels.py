@@ -98,14 +98,9 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
         "--only-binary=:all:",
         "--require-hashes",
     ]
-    command += [
-        "--progress-bar=off",
-        "--disable-pip-version-check",
-        "--dest",
-        str(target),
-        "-r",
-        str(requirements),
-    ]
+    # The wheel is unpacked, not imported: whatever Python it asks for, it need not be this one.
+    command += ["--ignore-requires-python", "--progress-bar=off", "--disable-pip-version-check"]
+    command += ["--dest", str(target), "--requirement", str(requirements)]
     result = subprocess.run(
         command,
         env=_environment(pip_wheel),
@@ -117,7 +112,9 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
     )
     wheels = sorted(target.glob("*.whl"))
     if result.returncode or not wheels:
-        last = "\n".join(f"  {line}" for line in result.stdout.strip().splitlines()[-6:])
+        lines = result.stdout.strip().splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines
+        last = "\n".join(f"  {line[:300]}" for line in errors[-6:])
         raise ChassisError(
             f"pip could not bring {pin.name} {pin.version}:\n{last}\n"
             "  check pip's index with: python3 -m pip config list"

@@ -250,7 +250,7 @@ class Apt:
                 'Dir::State::status "/dev/null";',
                 f'Dir::Cache "{root}/cache";',
                 f'Dir::Cache::Archives "{root}/cache/archives";',
-                'Dir::Cache::pkgcache "";',
+                'Dir::Cache::pkgcache "pkgcache.bin";',
                 'Dir::Cache::srcpkgcache "";',
                 f'Dir::Etc::SourceList "{root}/sources.list";',
                 'Dir::Etc::SourceParts "/dev/null";',

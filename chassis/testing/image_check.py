@@ -40,9 +40,9 @@ class ServerError(ChassisError):
 class Plan:
     """What to test and with what.
 
-    `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it plays.
-    `tolerance` is the most that numbers may differ by; the other two are seconds: until the server is ready, and for
-    one case.
+    `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it
+    plays. `tolerance` is the most that numbers may differ by; the other two are seconds: until the server is
+    ready, and for one case.
     """
 
     layout: Path
@@ -64,7 +64,8 @@ class Outcome:
 
 
 def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
-    """Runs a plan in the directory `folder`, which holds the unpacked image meanwhile and the log `server.log` after.
+    """Runs a plan in the directory `folder`, which holds the unpacked image meanwhile and the log
+    `server.log` after.
 
     `say` gets a line for each step and each case. The server is gone when this returns or raises.
 
@@ -93,7 +94,8 @@ def _unpack(layout: Path, root: Path) -> RootFileSystem:
 
 
 def _viewer(config: ImageConfig) -> Viewer | None:
-    """The image's user where it is given by numbers and is not root: files then have the permissions it will meet."""
+    """The image's user where it is given by numbers and is not root: files then have the permissions it
+    will meet."""
     uid, _, gid = config.user.partition(":")
     return Viewer(int(uid), int(gid or 0)) if uid.isdigit() and (gid or "0").isdigit() and int(uid) else None
 
@@ -166,7 +168,10 @@ def _stop(server: SandboxedServer, client: OmiClient, say: Callable[[str], None]
         except CallError as error:
             failure = str(error)
     seconds = time.monotonic() - begin
-    say(f"{'FAIL' if failure else 'ok'}  Shutdown  {seconds:.2f} s" + (f"\n      {failure}" if failure else ""))
+    say(
+        f"{'FAIL' if failure else 'ok'}  Shutdown  {seconds:.2f} s"
+        + (f"\n      {failure}" if failure else "")
+    )
     return Result("Shutdown", seconds, failure)
 
 

@@ -53,8 +53,8 @@ class OmiClient:
     def wait_until_serving(self, seconds: float, gone: Callable[[float], bool]) -> str:
         """Waits until the server's health is SERVING.
 
-        `gone(seconds)` waits that long and tells whether the server ended meanwhile. Returns "" when it serves, else
-        what was last seen: the server ended, or did not serve within `seconds`.
+        `gone(seconds)` waits that long and tells whether the server ended meanwhile. Returns "" when it
+        serves, else what was last seen: the server ended, or did not serve within `seconds`.
         """
         end = time.monotonic() + seconds
         seen = "it never listened"

@@ -112,7 +112,7 @@ class _LayerDestination(WheelDestination):
             scheme: None if place == site_packages else up + f"{place[len(venv) + 1 :]}/".lstrip("/")
             for scheme, place in self._schemes.items()
         }
-        self._changed: set[str] = set()
+        self._stated: dict[str, tuple[str, str]] = {}
 
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Writes the launcher of an entry point."""
@@ -138,6 +138,9 @@ class _LayerDestination(WheelDestination):
             if scheme == "scripts" and self._starts_with_python(stream):
                 return self._write_with_interpreter(path, place, stream, mode)
             self._writer.add_deflated(place, _source(stream), mode)
+            stated = self._wheel.record.get(member.name, ("", "", ""))[1]
+            if stated.startswith("sha256="):
+                self._stated[place] = (member.name, stated)
         except ContentError as error:
             raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
         return RecordEntry(path, None, member.size)
@@ -157,16 +160,8 @@ class _LayerDestination(WheelDestination):
         return RecordEntry(entry.path, Hash("sha256", _base64(digest)), entry.size) if digest else entry
 
     def _check_record(self, digests: dict[str, str]) -> None:
-        data_prefix = self._wheel.data_dir + "/"
-        for name, stated, _ in self._wheel.record.values():
-            if not stated.startswith("sha256="):
-                continue
-            scheme, inner = "purelib", name
-            if name.startswith(data_prefix):
-                scheme, _, inner = name.removeprefix(data_prefix).partition("/")
-            place = f"{self._schemes.get(scheme, '')}/{inner}"
-            digest = digests.get(place)
-            if digest and place not in self._changed and stated != f"sha256={_base64(digest)}":
+        for place, (name, stated) in self._stated.items():
+            if stated != f"sha256={_base64(digests[place])}":
                 raise WheelError(f"{self._wheel.label}: member {name!r} differs from its SHA-256 in RECORD")
 
     def _starts_with_python(self, stream: MemberStream) -> bool:
@@ -182,7 +177,6 @@ class _LayerDestination(WheelDestination):
             )
         with fix_shebang(stream, self._interpreter) as changed:
             data = changed.read()
-        self._changed.add(place)
         self._writer.add_bytes(place, data, mode)
         return RecordEntry(path, None, len(data))
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from installer.records import InvalidRecordEntry, parse_record_file
 from installer.sources import WheelContentElement, WheelSource
-from installer.utils import parse_metadata_file, parse_wheel_filename
+from installer.utils import SCHEME_NAMES, parse_metadata_file, parse_wheel_filename
 
 from chassis.errors import ChassisError
 from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
@@ -83,6 +83,7 @@ class CheckedWheel(WheelSource):
         self._dist_info = self._find_dist_info()
         self.record = self._read_record()
         self._check_wheel_file()
+        self._check_data_directory()
 
     @property
     def dist_info_dir(self) -> str:
@@ -161,6 +162,15 @@ class CheckedWheel(WheelSource):
                 f"{self.label}: is named for {_listed(machines)}, but its WHEEL file says "
                 f"{_listed(inside)}; was the file renamed?"
             )
+
+    def _check_data_directory(self) -> None:
+        for name in self._members:
+            top, *inner = name.split("/")
+            if top == self.data_dir and (len(inner) < 2 or inner[0] not in SCHEME_NAMES):
+                raise WheelError(
+                    f"{self.label}: {name!r} belongs to none of the schemes {', '.join(SCHEME_NAMES)} "
+                    '(PyPA, binary distribution format, "The .data directory")'
+                )
 
 
 @contextmanager

@@ -156,7 +156,8 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
         raise ZipError(f"member {name!r} is encrypted or patched")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ZipError(
-            f"member {name!r} has compression method {info.compress_type}; only stored (0) and deflate (8) are taken"
+            f"member {name!r} has "
+            f"compression method {info.compress_type}; taken are 0 (stored) and 8 (deflate)"
         )
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or ((kind == stat.S_IFDIR) != info.is_dir() and kind):

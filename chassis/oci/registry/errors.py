@@ -18,7 +18,8 @@ class UnreachableError(RegistryError):
 
 
 class BrokenConnectionError(UnreachableError):
-    """A connection that was made broke before the answer was complete; the request may or may not have been served."""
+    """A connection that was made broke before the answer was complete; the request may or may not have
+    been served."""
 
 
 class AnswerError(RegistryError):

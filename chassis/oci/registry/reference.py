@@ -1,6 +1,7 @@
 """Names of repositories and images: `host[:port]/path[:tag][@digest]`.
 
-Specification: OCI distribution specification 1.1, "Pulling manifests" (names and tags), and Docker's reference grammar.
+Specification: OCI distribution specification 1.1, "Pulling manifests" (names and tags), and Docker's
+reference grammar.
 """
 
 from __future__ import annotations
@@ -34,7 +35,11 @@ class Repository:
     @property
     def host(self) -> str:
         """The host alone, without port and brackets."""
-        name = self.registry if self.registry.endswith("]") else self.registry.rpartition(":")[0] or self.registry
+        name = (
+            self.registry
+            if self.registry.endswith("]")
+            else self.registry.rpartition(":")[0] or self.registry
+        )
         return name.strip("[]")
 
     @property
@@ -86,8 +91,8 @@ def parse_reference(text: str) -> Reference:
     registry, slash, path = name.partition("/")
     if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
         raise ReferenceError(
-            f"repository {text!r} names no registry: write host[:port]/path, such as registry.example/{name or 'name'} "
-            f"(Docker Hub's is docker.io/…)"
+            f"repository {text!r} names no registry: write host[:port]/path, such as "
+            f"registry.example/{name or 'name'} (Docker Hub's is docker.io/…)"
         )
     match = _HOST.fullmatch(registry)
     if match is None or int(match["port"] or 1) not in range(1, 65536):
@@ -95,8 +100,8 @@ def parse_reference(text: str) -> Reference:
     path, colon, tag = path.partition(":")
     if not _PATH.fullmatch(path) or len(path) > _MAX_PATH:
         raise ReferenceError(
-            f"repository {text!r}: {path!r} is no repository path: lower-case letters and digits, separated by "
-            "`.`, `_`, `__` or `-`, in parts separated by `/`"
+            f"repository {text!r}: {path!r} is no repository path: lower-case letters and digits, "
+            "separated by `.`, `_`, `__` or `-`, in parts separated by `/`"
         )
     if registry in _HUB and "/" not in path:
         path = f"library/{path}"
@@ -122,6 +127,7 @@ def check_tag(tag: str) -> str:
     """Returns `tag` where it is one."""
     if not _TAG.fullmatch(tag):
         raise ReferenceError(
-            f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` and `-`"
+            f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` "
+            "and `-`"
         )
     return tag

@@ -1,4 +1,5 @@
-"""HTTP to a registry: bounded in size and time, redirects followed without credentials, transient faults retried."""
+"""HTTP to a registry: bounded in size and time, redirects followed without credentials, transient faults
+retried."""
 
 from __future__ import annotations
 
@@ -40,8 +41,8 @@ _AUTHORIZATION = "Authorization"
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How often and how long to wait between tries: `attempts` in all, waits doubling from `first` to `longest`
-    seconds; what a registry asks for with Retry-After counts up to `longest_asked`."""
+    """How often and how long to wait between tries: `attempts` in all, waits doubling from `first` to
+    `longest` seconds; what a registry asks for with Retry-After counts up to `longest_asked`."""
 
     attempts: int = 6
     first: float = 0.25
@@ -49,7 +50,8 @@ class Backoff:
     longest_asked: float = 60.0
 
     def wait(self, attempt: int, asked: float | None = None) -> float:
-        """Seconds to wait after try number `attempt`, from 0; a part of it is chance, so that many do not return at once."""
+        """Seconds to wait after try number `attempt`, from 0; a part of it is chance, so that many do not
+        return at once."""
         if asked is not None:
             return min(max(asked, 0.0), self.longest_asked)
         return min(self.first * 2**attempt, self.longest) * random.uniform(0.5, 1.0)
@@ -77,7 +79,8 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds that the registry asks to wait (RFC 9110, section 10.2.3); None where it asks for nothing."""
+        """Seconds that the registry asks to wait (RFC 9110, section 10.2.3); None where it asks for
+        nothing."""
         value = self.headers.get("Retry-After", "")
         if value.isdigit() and len(value) < 9:
             return float(value)
@@ -145,11 +148,12 @@ class Transport:
     ) -> Answer:
         """Sends a request, again after transient faults where that is safe to decide here.
 
-        `body` is bytes, or a factory of streams of `length` bytes. `attempts` 1 leaves retrying to the caller.
+        `body` is bytes, or a factory of streams of `length` bytes. `attempts` 1 leaves retrying to the
+        caller.
 
         Raises:
-          UnreachableError: no answer after every attempt.
-          AnswerError: the answer is oversized or malformed, or redirects somewhere it should not.
+          UnreachableError: no answer after every attempt. AnswerError: the answer is oversized or malformed,
+            or redirects somewhere it should not.
         """
         attempts = attempts or self.backoff.attempts
         for attempt in range(attempts):
@@ -205,7 +209,9 @@ class Transport:
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
             raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise UnreachableError(f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s") from None
+            raise UnreachableError(
+                f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s"
+            ) from None
         except urllib3.exceptions.SSLError as error:
             raise _tls_error(url, error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -239,7 +245,12 @@ class Transport:
             return self._managers[proxy]
 
     def _new_manager(self, proxy: str) -> urllib3.PoolManager:
-        options = {"maxsize": self._connections, "block": False, "ssl_context": self._tls, "blocksize": _BLOCK_BYTES}
+        options = {
+            "maxsize": self._connections,
+            "block": False,
+            "ssl_context": self._tls,
+            "blocksize": _BLOCK_BYTES,
+        }
         if proxy:
             return urllib3.ProxyManager(proxy, **options)
         manager = urllib3.PoolManager(**options)
@@ -251,13 +262,20 @@ def resolve(url: str, location: str) -> str:
     """The URL that a Location header means, seen from `url`.
 
     Raises:
-      AnswerError: it is malformed, has another scheme than HTTP's, holds a user name, or leaves HTTPS for HTTP.
+      AnswerError: it is malformed, has another scheme than HTTP's, holds a user name, or leaves HTTPS for
+        HTTP.
     """
     try:
         target = urllib.parse.urljoin(url, location)
         parts = urllib.parse.urlsplit(target)
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
-        valid = valid and parts.username is None and target.isascii() and target.isprintable() and " " not in target
+        valid = (
+            valid
+            and parts.username is None
+            and target.isascii()
+            and target.isprintable()
+            and " " not in target
+        )
     except ValueError:
         valid = False
     if not valid:
@@ -300,7 +318,8 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 
 
 def _proxy(url: str) -> str:
-    """The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) for a URL; "" for none. Loopback never has one."""
+    """The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) for a URL; "" for none. Loopback never
+    has one."""
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
     if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
