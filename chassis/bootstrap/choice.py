@@ -95,7 +95,7 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         if status != 0 or not match:
             return _reason(status, output, "it does not start")
         if int(match.group(1)) < OLDEST_MAJOR:
-            return f"it is {match.group(0).strip('.')}, and version {OLDEST_MAJOR} or newer is needed"
+            return f"it is {match.group(0)}, and version {OLDEST_MAJOR} or newer is needed"
         roots = directory / "output"
         command = [
             str(program),

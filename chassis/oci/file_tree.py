@@ -22,7 +22,7 @@ from chassis.oci.tar_reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40  # as Linux
-_MAX_COMPONENTS = 1000
+_MAX_COMPONENTS = 256
 
 
 class UnpackError(ChassisError):
@@ -115,7 +115,7 @@ class FileTree:
                     node, trail, stack = self._tree, [], []
                 pending += _link_components(child.link, path)[::-1]
                 if len(pending) > _MAX_COMPONENTS:
-                    raise UnpackError(f"{path!r} goes through symbolic links that never end")
+                    raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep through links")
                 continue
             if child is None or child.type != DIRECTORY:
                 place = "/".join([self._root, *trail, name])
@@ -126,6 +126,8 @@ class FileTree:
             stack.append(node)
             trail.append(name)
             node = child
+            if len(trail) > _MAX_COMPONENTS:
+                raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep")
         if trail:
             where = "/".join([self._root, *trail])
         return node, where

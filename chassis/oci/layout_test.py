@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -79,7 +78,9 @@ def test_a_layout_has_all_that_the_specification_asks_for(tmp_path):
     assert entry["annotations"] == {"org.opencontainers.image.ref.name": "latest"}
     assert entry["digest"] == descriptor.digest
     assert manifest["config"]["mediaType"] == MEDIA_TYPE_CONFIG
-    assert [layer["digest"] for layer in manifest["layers"]] == [l.layer.descriptor.digest for l in layers]
+    assert [layer["digest"] for layer in manifest["layers"]] == [
+        one.layer.descriptor.digest for one in layers
+    ]
     assert {layer["mediaType"] for layer in manifest["layers"]} == {MEDIA_TYPE_LAYER_GZIP}
     assert config["created"] == "1970-01-01T00:00:00Z"
     assert (config["architecture"], config["os"], config["variant"]) == ("arm64", "linux", "v8")
@@ -108,7 +109,7 @@ def test_layers_are_relative_links_to_the_paths_given(tmp_path, monkeypatch):
         Path("out/image"), default_platform("amd64"), (replace(layer, blob=Path("link.blob")),), RunSettings()
     )
     link = Path("out/image/blobs/sha256") / digest.hex_of(layer.layer.descriptor.digest)
-    assert os.readlink(link) == "../../../../link.blob"
+    assert str(link.readlink()) == "../../../../link.blob"
     assert link.read_bytes() == layer.blob.read_bytes()
 
 

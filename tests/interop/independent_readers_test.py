@@ -137,7 +137,7 @@ def test_umoci_unpacks_the_image(tmp_path, home):
     assert (root / "app/model/model.pkl").is_file()
     assert (root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
     assert (root / "var/lib/dpkg/status.d/libc6").is_file()
-    assert "nonroot:x:65532:65532" in (root / "etc/passwd").read_text()
+    assert "nonroot:*:65532:65532" in (root / "etc/passwd").read_text()
     spec = json.loads((tmp_path / "bundle/config.json").read_text())
     assert spec["process"]["args"] == ["/opt/venv/bin/python", "-m", "chassis.runtime"]
     assert spec["process"]["user"]["uid"] == 65532

@@ -65,7 +65,14 @@ def _compressed(data: bytes, form: str) -> bytes:
 
 
 def _control(name: str, architecture: str, version: str = "1.0-1") -> bytes:
-    return f"Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nDescription: a test\n more\n".encode()
+    lines = (
+        f"Package: {name}",
+        f"Version: {version}",
+        f"Architecture: {architecture}",
+        "Description: a test",
+        " more",
+    )
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _deb(

@@ -46,9 +46,18 @@ class PackageTar(TarReader):
     """A tar whose current file is read as a stream."""
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes of the current file, none only at its end."""
+        """At most `size` bytes of the current file, none only at its end.
+
+        Raises:
+          DebError: the archive is damaged or cut short.
+        """
         size = self._left if size < 0 else min(size, self._left)
-        data = self._exactly(size) if size else b""
+        try:
+            data = self._exactly(size) if size else b""
+        except DecompressionError as error:
+            raise DebError(f"{self._where} {error}") from None
+        except TarError as error:
+            raise DebError(str(error)) from None
         self._left -= len(data)
         return data
 
