@@ -107,11 +107,9 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         ]
         status, output = _run(command, directory, timeout_s)
         _make_removable(roots)
-        return (
-            None
-            if status == 0
-            else _reason(status, output, "it cannot resolve a module of the central registry")
-        )
+        if status != 0:
+            return _reason(status, output, "it cannot resolve a module of the central registry")
+        return None
 
 
 def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | None, str]:
@@ -129,12 +127,13 @@ def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | N
         )
     except OSError as error:
         return 127, str(error)
-    try:
-        output = process.communicate(timeout=timeout_s)[0]
+    with process:
+        try:
+            output = process.communicate(timeout=timeout_s)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, ""
         return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return None, process.communicate()[0]
 
 
 def _reason(status: int | None, output: str, what: str) -> str:

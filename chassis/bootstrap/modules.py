@@ -103,8 +103,6 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
     while pending:
         name, asked_by_package = pending.pop(0)
         if name in seen:
-            if name not in overrides and name not in local and asked_by_package and name in packaged:
-                overrides[name] = packaged[name]
             continue
         seen.add(name)
         if name in local:

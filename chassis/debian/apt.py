@@ -258,7 +258,7 @@ class Apt:
                 'Dir::Etc::PreferencesParts "/dev/null";',
                 'Dir::Log "/dev/null";',
                 'Acquire::Languages "none";',
-                'Acquire::Retries "3";',
+                'Acquire::Retries "2";',
                 'Acquire::http::Timeout "30";',
                 'Acquire::https::Timeout "30";',
                 'Debug::NoLocking "true";',

@@ -11,13 +11,18 @@ from chassis.debian.sources import Mirror, NoMirrorError, find_mirrors, parse_ta
 # Lines of `apt-get indextargets` to the mirrors in them.
 _TARGETS = {
     "http://a.test/debian/ bookworm main": ["http://a.test/debian"],
-    "http://a.test/debian/ bookworm main\nhttp://a.test/debian/ bookworm-updates main": ["http://a.test/debian"],
+    "http://a.test/debian/ bookworm main\nhttp://a.test/debian/ bookworm-updates main": [
+        "http://a.test/debian"
+    ],
     "http://a.test/debian-security/ bookworm-security main": [],
     "http://a.test/node/ nodistro main\nhttp://b.test/debian stable main": ["http://b.test/debian"],
     "http://a.test/ubuntu/ jammy main": [],
     "http://a.test/debian/ sid contrib": [],
     "mirror+file:/etc/apt/mirrors.list trixie main": ["mirror+file:/etc/apt/mirrors.list"],
-    "http://a.test/debian/ sid main\nhttp://b.test/debian/ forky main": ["http://a.test/debian", "http://b.test/debian"],
+    "http://a.test/debian/ sid main\nhttp://b.test/debian/ forky main": [
+        "http://a.test/debian",
+        "http://b.test/debian",
+    ],
     "": [],
     "garbage": [],
 }

@@ -184,8 +184,14 @@ def test_upper_layers_replace_what_lower_layers_have(layout: Layout, tmp_path: P
     upper = tar(("a/in", b"now a dir"), ("b", b"now a file"), ("c", b"now a file"), ("d", "symlink", "b"))
     unpack(layout.write([lower, upper]), tmp_path / "root")
     assert listing(tmp_path / "root") == {
-        "a": "/", "a/in": "now a dir", "b": "now a file", "c": "now a file", "d": "-> b", "usr": "/", "usr/lib": "/",
-    }  # fmt: skip
+        "a": "/",
+        "a/in": "now a dir",
+        "b": "now a file",
+        "c": "now a file",
+        "d": "-> b",
+        "usr": "/",
+        "usr/lib": "/",
+    }
 
 
 def test_files_below_a_merged_directory_go_where_its_link_leads_within_the_root(

@@ -122,9 +122,8 @@ def _pickle(
 def _check_paths(content: bytes, request: PickleRequest) -> None:
     for path in request.private_paths:
         if len(path) > 1 and path.encode() in content:
-            at = content.index(path.encode())
-            text = content[at : at + 200].decode("utf-8", "replace")
-            shown = text[: next((i for i, c in enumerate(text) if not c.isprintable()), len(text))]
+            rest = content[content.index(path.encode()) :][:200]
+            shown = rest[: next((at for at, byte in enumerate(rest) if not 0x20 <= byte < 0x7F), len(rest))].decode()
             raise UnreproducibleError(
                 f"entry point {request.entry_point}: the pickle holds a path of the build machine, {shown!r}\n"
                 '  find data inside the function with chassis.data_path("…"), and keep no path as text outside it'

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -31,8 +32,6 @@ from chassis.oci.layer.writer import LayerError, LayerWriter
 from chassis.oci.layer.zip_index import ZipError
 
 if TYPE_CHECKING:
-    import os
-
     from installer.scripts import ScriptSection
 
 _INSTALLER = b"chassis\n"
@@ -181,10 +180,25 @@ class _LayerDestination(WheelDestination):
         return RecordEntry(path, None, len(data))
 
 
+class _Section:
+    """The stored bytes of a member, read by position: nothing else moves them."""
+
+    __slots__ = ("_file", "_position")
+
+    def __init__(self, file: int, position: int) -> None:
+        self._file = file
+        self._position = position
+
+    def read(self, size: int) -> bytes:
+        data = os.pread(self._file, size, self._position)
+        self._position += len(data)
+        return data
+
+
 def _source(stream: MemberStream) -> DeflateSource:
     member = stream.member
-    stream.archive.seek(member.offset)
-    return DeflateSource(stream.archive.read, member.stored_size, member.size, member.crc, member.deflated)
+    section = _Section(stream.archive.fileno(), member.offset)
+    return DeflateSource(section.read, member.stored_size, member.size, member.crc, member.deflated)
 
 
 def _base64(digest: str) -> str:

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import resource
 import subprocess
 import tarfile
 import zlib
@@ -72,7 +73,9 @@ def _write(directory: Path, fill=_fill, **options) -> tuple[dict, list, bytes]:
 
 def _plain(blob: bytes, compression: str) -> bytes:
     if compression == "zstd":
-        return subprocess.run(["zstd", "-dc"], input=blob, stdout=subprocess.PIPE, check=True).stdout
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(blob)).read()
     return blob if compression == "none" else gzip.decompress(blob)
 
 
@@ -254,3 +257,21 @@ def test_a_stream_of_another_length_is_refused(tmp_path):
     for size in (2, 4):
         with LayerWriter(tmp_path / "blob") as writer, pytest.raises(LayerError, match="while it was read"):
             writer.add_stream("f", io.BytesIO(b"abc"), size)
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path):
+    noise = random.Random(1).randbytes(1 << 20)
+
+    def fill(writer):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        try:
+            for number in range(4):
+                writer.add_bytes(str(number), noise)
+            return writer.finish(_ORIGIN) and _ORIGIN
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    with pytest.raises(LayerError, match="blob: "):
+        _write(tmp_path, fill)
+    assert list(tmp_path.iterdir()) == []

@@ -29,7 +29,7 @@ from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer, Cancellat
 
 # Up to here a blob goes with the request that completes it, which saves a round trip.
 _SINGLE_REQUEST_BYTES = 1 << 20
-# Size of pieces once an upload broke and could not be resumed: less is lost when it breaks again.
+# Size of pieces once an upload broke: less is lost when it breaks again.
 _PIECE_BYTES = 32 << 20
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -71,6 +71,7 @@ class BlobUpload:
         self._progress = progress
         self._sent = 0
         self._piece = descriptor.size
+        self._least_piece = 0
         self._what = f"blob {descriptor.digest} ({descriptor.size} bytes)"
 
     def run(self, mount_from: str = "") -> str:
@@ -90,7 +91,6 @@ class BlobUpload:
                 self._report(-self._sent)
                 if failures >= backoff.attempts:
                     raise restart.cause from None
-                self._piece = _PIECE_BYTES
                 self._session.transport.cancellation.sleep(backoff.wait(failures - 1))
                 if blob_exists(self._target, self._descriptor):  # the break may have eaten only the answer
                     return UPLOADED
@@ -108,6 +108,8 @@ class BlobUpload:
         if answer.status != 202:
             raise status_error(answer, f"{self._what}: starting its upload")
         location = self._location(answer)
+        least = answer.header("OCI-Chunk-Min-Length")
+        self._least_piece = int(least) if least.isdigit() and len(least) < 16 else 0
         if self._descriptor.size > _SINGLE_REQUEST_BYTES:
             location = self._send_pieces(location)
         self._complete(location)
@@ -144,6 +146,7 @@ class BlobUpload:
             except UnreachableError as error:
                 cause, wait = error, None
             failures += 1
+            self._piece = min(self._piece, max(_PIECE_BYTES, self._least_piece))
             if failures >= self._session.transport.backoff.attempts:
                 raise cause
             self._session.transport.cancellation.sleep(
