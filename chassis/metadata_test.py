@@ -31,7 +31,7 @@ def test_what_is_no_size_is_named(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "s", "-1s", "0s", "1 day"])
 def test_what_is_no_duration_is_named(text: str) -> None:
-    with pytest.raises(MetadataError, match="run_timeout: .* is no duration"):
+    with pytest.raises(MetadataError, match=r"run_timeout: .* is no duration"):
         parse_duration(text, "run_timeout")
 
 

@@ -51,9 +51,7 @@ def _choose(places: Places, candidates: choice.Candidates, fetch: bool, progress
             return chosen
     program = None if fetch else choice.first_that_works(candidates, progress)
     chosen = (
-        choice.Choice("program", program)
-        if program
-        else choice.Choice("tree", debian_bazel.fetch(places, progress))
+        choice.Choice("program", program) if program else choice.Choice("tree", debian_bazel.fetch(places, progress))
     )
     choice.write(places.choice, chosen, candidates)
     return chosen

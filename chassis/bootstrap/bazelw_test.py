@@ -13,9 +13,7 @@ import pytest
 
 _PROJECT = Path(__file__).parents[2]
 _PRINT = '#!/bin/sh\nfor word; do echo "$word"; done\n'
-_WORKS = (
-    '#!/bin/sh\ncase "$*" in --version) echo bazel 7.7.1 ;; *"mod deps"*) ;; *) echo "system $*" ;; esac\n'
-)
+_WORKS = '#!/bin/sh\ncase "$*" in --version) echo bazel 7.7.1 ;; *"mod deps"*) ;; *) echo "system $*" ;; esac\n'
 
 
 class Machine:
@@ -35,9 +33,7 @@ class Machine:
         self.write(self.workspace / ".bazelversion", "7.7.1\n")
         shutil.copy(_PROJECT / "bazelw", self.workspace / "bazelw")
         for package in ("bootstrap", "debian"):
-            sources = [
-                path for path in (_PROJECT / "chassis" / package).glob("*.py") if "_test" not in path.name
-            ]
+            sources = [path for path in (_PROJECT / "chassis" / package).glob("*.py") if "_test" not in path.name]
             for source in sources:
                 self.write(self.workspace / "chassis" / package / source.name, source.read_text())
         for name in ("__init__.py", "data.py", "errors.py"):
@@ -55,9 +51,7 @@ class Machine:
         for name in ("rules_python", "rules_shell"):
             self.write(self.tree / f"install_base/rules/{name}/MODULE.bazel", f'module(name = "{name}")\n')
 
-    def run(
-        self, *arguments: str, cwd: Path | None = None, **environment: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         variables = {"HOME": f"{self.root}/home", "PATH": f"{self.path}:/usr/bin:/bin", **environment}
         return subprocess.run(
             [str(self.workspace / "bazelw"), *arguments],
@@ -110,10 +104,7 @@ def test_the_modules_of_the_workspace_are_overridden_from_anywhere_in_it(ready: 
     below.mkdir(parents=True)
     for directory in (ready.workspace, below):
         settings = _settings(ready.run("build", cwd=directory))
-        assert (
-            f'common "--override_module=rules_python={ready.tree}/install_base/rules/rules_python"'
-            in settings
-        )
+        assert f'common "--override_module=rules_python={ready.tree}/install_base/rules/rules_python"' in settings
         assert "override_module=rules_shell" not in settings
 
 
@@ -213,9 +204,7 @@ def test_the_cache_may_lie_elsewhere_even_with_a_relative_name(ready: Machine) -
 
 
 def test_a_mirror_that_is_not_there_is_an_error_and_starts_nothing(machine: Machine) -> None:
-    result = machine.run(
-        "info", CHASSIS_DEBIAN_MIRROR="http://127.0.0.1:9/debian", CHASSIS_DEBIAN_UNVERIFIED="1"
-    )
+    result = machine.run("info", CHASSIS_DEBIAN_MIRROR="http://127.0.0.1:9/debian", CHASSIS_DEBIAN_UNVERIFIED="1")
     assert result.returncode == 1
     assert result.stdout == ""
     assert "error: Debian's forky could not be read" in result.stderr

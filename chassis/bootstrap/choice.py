@@ -63,9 +63,7 @@ def write(file: Path, choice: Choice, candidates: Candidates) -> None:
     temporary.replace(file)
 
 
-def first_that_works(
-    candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S
-) -> Path | None:
+def first_that_works(candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S) -> Path | None:
     """The first program of the PATH that works as a Bazel here, or None; says why the others were passed
     over.
     """

@@ -130,9 +130,7 @@ def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
 def newest_tree(places: Places) -> Path | None:
     """The finished tree of this format, the newest version where there are several."""
     found = [path for path in places.trees.glob(f"*-{FORMAT}") if (path / "bin/bazel").is_file()]
-    return (
-        max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
-    )
+    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
 
 
 def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
@@ -164,9 +162,7 @@ def _check_version(apt: Apt, recipe: Recipe, progress: Progress) -> str:
             "  put a bazel or bazelisk on the PATH, or set CHASSIS_DEBIAN_MIRROR to another mirror"
         )
     if version != recipe.version:
-        progress.say(
-            f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}"
-        )
+        progress.say(f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}")
     return version
 
 

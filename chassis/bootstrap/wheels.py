@@ -62,10 +62,7 @@ def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path 
 def _pip_works(wheel: Path | None) -> bool:
     command = [sys.executable, "-m", "pip", "--version"]
     return (
-        subprocess.run(
-            command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True
-        ).returncode
-        == 0
+        subprocess.run(command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
     )
 
 

@@ -37,9 +37,7 @@ def test_packages_arrive_whole_and_progress_ends_at_the_total(apt: Apt, tmp_path
     assert seen[-1] == (total, total)
 
 
-def test_what_is_there_is_kept_though_the_mirror_is_gone(
-    apt: Apt, archive: LocalArchive, tmp_path: Path
-) -> None:
+def test_what_is_there_is_kept_though_the_mirror_is_gone(apt: Apt, archive: LocalArchive, tmp_path: Path) -> None:
     packages = apt.resolve(["app"])
     first = download(apt, packages, tmp_path / "d")
     for package in packages:

@@ -11,9 +11,7 @@ from chassis.debian.sources import Mirror, NoMirrorError, find_mirrors, parse_ta
 # Lines of `apt-get indextargets` to the mirrors in them.
 _TARGETS = {
     "http://a.test/debian/ bookworm main": ["http://a.test/debian"],
-    "http://a.test/debian/ bookworm main\nhttp://a.test/debian/ bookworm-updates main": [
-        "http://a.test/debian"
-    ],
+    "http://a.test/debian/ bookworm main\nhttp://a.test/debian/ bookworm-updates main": ["http://a.test/debian"],
     "http://a.test/debian-security/ bookworm-security main": [],
     "http://a.test/node/ nodistro main\nhttp://b.test/debian stable main": ["http://b.test/debian"],
     "http://a.test/ubuntu/ jammy main": [],
@@ -45,9 +43,7 @@ def test_a_machine_without_apt_is_told_what_to_do(tmp_path: Path, monkeypatch: p
         find_mirrors()
 
 
-def test_an_apt_without_debian_sources_is_told_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_apt_without_debian_sources_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHASSIS_DEBIAN_MIRROR", raising=False)
     configuration = tmp_path / "apt.conf"
     configuration.write_text(

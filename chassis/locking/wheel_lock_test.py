@@ -89,9 +89,7 @@ def test_pins_are_kept_until_an_upgrade_is_asked_for(workspace: Path, uv: Uv) ->
 
 
 def test_a_lock_takes_the_versions_of_another(workspace: Path, uv: Uv) -> None:
-    (workspace / "requirements/amd64.txt").write_text(
-        f"# native-1.0-x.whl\nnative==1.0 --hash=sha256:{'0' * 64}\n"
-    )
+    (workspace / "requirements/amd64.txt").write_text(f"# native-1.0-x.whl\nnative==1.0 --hash=sha256:{'0' * 64}\n")
     plan = LockPlan(_ARM64.output, _ARM64.inputs, ARM64, "requirements/amd64.txt")
     locked = renew(plan, workspace, uv, "x")
     assert [(item.name, item.version) for item in locked] == [("native", "1.0"), ("pure", "1.1")]

@@ -93,14 +93,13 @@ def _check_imports(request: PickleRequest) -> None:
         for wanted in required_imports(Path(file).read_bytes(), path):
             if wanted.module not in own and not is_importable(wanted.module):
                 raise MissingDependencyError(
-                    f"{wanted.path}, line {wanted.line}: no module named {wanted.module!r} among the model's dependencies\n"
+                    f"{wanted.path}, line {wanted.line}: no module named {wanted.module!r} "
+                    "among the model's dependencies\n"
                     "  add what brings it to `deps` of the chassis_model, or import it under `try … except ImportError`"
                 )
 
 
-def _pickle(
-    finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest
-) -> bytes:
+def _pickle(finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest) -> bytes:
     for module in finder.loaded():
         cloudpickle.register_pickle_by_value(module)
         # A module that is held as a whole is pickled with all its attributes, and these belong to this process.

@@ -46,7 +46,7 @@ def entry_name(module: str, package_dir: str, sources: Mapping[str, str]) -> str
 
 
 class SourceFinder(importlib.abc.MetaPathFinder):
-    """Finds a model's sources by their workspace names, and relative to their package where nothing else has the name."""
+    """Finds a model's sources by their workspace names, and by those in their package where nothing else has them."""
 
     def __init__(self, sources: Mapping[str, str], package_dir: str) -> None:
         """Takes path in the workspace to the file to read, and the package's directory in the workspace."""

@@ -37,7 +37,9 @@ def package(
             package_dir="ml",
             sources={f"ml/{name}": _written(root / "sources" / name, text.encode()) for name, text in sources.items()},
             data={key: _written(root / "data" / key, content) for key, content in (data or {}).items()},
-            import_paths=[_written(root / "deps" / name, text.encode()).parent for name, text in (deps or {}).items()][:1],
+            import_paths=[_written(root / "deps" / name, text.encode()).parent for name, text in (deps or {}).items()][
+                :1
+            ],
             signature=signature,
         ),
         timeout=60,
@@ -163,14 +165,14 @@ def process(content: bytes) -> dict:
 def test_a_rich_module_works_where_its_source_is_not(tmp_path: Path) -> None:
     packaged = package(tmp_path, {"model.py": RICH}, data={"weights.bin": b"w"})
     result = call(packaged, tmp_path, "b'x'")
-    assert result == (
-        "{'weights': 'w', 'known': 6, 'point': 1, 'colour': 'BLUE', 'pair': 2, 'answer': 42, 'lazy': 4}"
-    )
+    assert result == ("{'weights': 'w', 'known': 6, 'point': 1, 'colour': 'BLUE', 'pair': 2, 'answer': 42, 'lazy': 4}")
 
 
 def test_the_bytes_are_the_same_in_another_directory_under_another_umask_zone_and_seed(tmp_path: Path) -> None:
     made = []
-    for number, (mask, zone, seed) in enumerate([("0022", "UTC", "1"), ("0077", "Asia/Tokyo", "random"), ("0000", "", "77")]):
+    for number, (mask, zone, seed) in enumerate(
+        [("0022", "UTC", "1"), ("0077", "Asia/Tokyo", "random"), ("0000", "", "77")]
+    ):
         root = tmp_path / ("d" * (number * 40 + 1))
         root.mkdir()
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TZ": zone, "PYTHONHASHSEED": seed}
@@ -226,7 +228,9 @@ def test_dependencies_are_pickled_by_name(tmp_path: Path) -> None:
 
 
 def test_an_object_with_call_and_a_method_are_entry_points(tmp_path: Path) -> None:
-    source = "class M:\n  def __call__(self, content: bytes): return 1\n  def run(self, content): return 2\nmodel = M()\n"
+    source = (
+        "class M:\n  def __call__(self, content: bytes): return 1\n  def run(self, content): return 2\nmodel = M()\n"
+    )
     assert call(package(tmp_path, {"model.py": source}, entry_point="model:model"), tmp_path, "b''") == "1"
     assert call(package(tmp_path, {"model.py": source}, entry_point="model:model.run"), tmp_path, "b''") == "2"
 
@@ -279,8 +283,18 @@ def test_a_ready_pickle_of_no_function_says_what_it_is(tmp_path: Path) -> None:
 
 
 DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
-    "missing attribute": (errors.EntryPointError, "def proces(content): pass", r"has no 'process'\n  there are: proces", {}),
-    "missing module": (errors.EntryPointError, "x = 1", "no source is the module 'modle'", {"entry_point": "modle:process"}),
+    "missing attribute": (
+        errors.EntryPointError,
+        "def proces(content): pass",
+        r"has no 'process'\n  there are: proces",
+        {},
+    ),
+    "missing module": (
+        errors.EntryPointError,
+        "x = 1",
+        "no source is the module 'modle'",
+        {"entry_point": "modle:process"},
+    ),
     "no colon": (errors.EntryPointError, "x = 1", "not of the form module:attribute", {"entry_point": "model"}),
     "not callable": (errors.EntryPointError, "process = {}", "is a dict, expected a function", {}),
     "syntax": (errors.EntryPointError, "def process(:\n", "ml/model.py, line 1: invalid syntax", {}),
@@ -342,12 +356,14 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
     "lock": (
         errors.UnpicklableError,
         "import threading\nGUARD = threading.Lock()\ndef helper():\n  with GUARD: pass\ndef process(a): helper()",
-        r"global 'GUARD' \(a _thread.lock\) cannot be pickled: TypeError(.|\n)*held by: process -> helper -> global 'GUARD'",
+        r"global 'GUARD' \(a _thread.lock\) cannot be pickled: TypeError(.|\n)*"
+        "held by: process -> helper -> global 'GUARD'",
         {},
     ),
     "open file": (
         errors.UnpicklableError,
-        "import os\nclass Net:\n  def __init__(self): self.log = open(os.devnull, 'rb')\nNET = Net()\ndef process(a): return NET",
+        "import os\nclass Net:\n  def __init__(self): self.log = open(os.devnull, 'rb')\n"
+        "NET = Net()\ndef process(a): return NET",
         "attribute 'log' .* cannot be pickled",
         {},
     ),

@@ -1,9 +1,10 @@
 """A cloudpickle whose bytes depend on the source alone.
 
-What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by value
-(made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed is the
-caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses for a module
-by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what they hold.
+What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by
+value (made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed
+is the caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses
+for a module by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what
+they hold.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import functools
 import hashlib
 import io
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 import cloudpickle
 from cloudpickle import cloudpickle as implementation
@@ -75,7 +77,7 @@ def _reduce_cached_property(cached: functools.cached_property) -> _Reduced:
 
 
 class _Pickler(cloudpickle.Pickler):
-    dispatch_table = collections.ChainMap(
+    dispatch_table: ClassVar[Mapping] = collections.ChainMap(
         {types.CodeType: _reduce_code, functools.cached_property: _reduce_cached_property},
         cloudpickle.Pickler.dispatch_table,
     )
@@ -85,7 +87,10 @@ class _Pickler(cloudpickle.Pickler):
         self._sets: dict[int, tuple[object, _Ordered]] = {}
 
     def reducer_override(self, obj: object) -> object:
-        if type(obj) is functools._lru_cache_wrapper and implementation._should_pickle_by_reference(obj.__wrapped__) is False:
+        if (
+            type(obj) is functools._lru_cache_wrapper
+            and implementation._should_pickle_by_reference(obj.__wrapped__) is False
+        ):
             return _reduce_cache(obj)
         reduced = super().reducer_override(obj)
         if type(obj) is types.FunctionType and reduced is not NotImplemented:

@@ -96,7 +96,11 @@ def test_a_model_that_loads_for_too_long_ends_the_server(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"garbage", "UnpicklingError"), (b"", "EOFError"), (b"\x80\x05K\x01.", "holds a int, expected a predict function")],
+    [
+        (b"garbage", "UnpicklingError"),
+        (b"", "EOFError"),
+        (b"\x80\x05K\x01.", "holds a int, expected a predict function"),
+    ],
 )
 def test_a_pickle_that_holds_no_function_is_a_failure_to_load(tmp_path: Path, content: bytes, reason: str) -> None:
     with RunningServer(write_model(tmp_path, content)) as server:
@@ -175,9 +179,11 @@ def test_a_signal_while_the_model_loads_ends_with_0(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_an_error_that_names_it(tmp_path: Path) -> None:
     model = write_model(tmp_path, slow)
-    with RunningServer(model) as server:
-        with pytest.raises(ServerEndedError, match=f"cannot listen on 127.0.0.1:{server.port}.*PSC_MODEL_PORT"):
-            RunningServer(model, {"PSC_MODEL_PORT": str(server.port)})
+    with (
+        RunningServer(model) as server,
+        pytest.raises(ServerEndedError, match=rf"cannot listen on 127\.0\.0\.1:{server.port}.*PSC_MODEL_PORT"),
+    ):
+        RunningServer(model, {"PSC_MODEL_PORT": str(server.port)})
 
 
 def test_a_missing_model_directory_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -215,14 +221,17 @@ def orphans(content: bytes) -> dict[str, int]:
     until = time.monotonic() + 10
     zombies = -1
     while zombies and time.monotonic() < until:
-        states = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in _processes()]
-        zombies = states.count("Z")
+        zombies = sum(_state(process) == "Z" for process in Path("/proc").glob("[0-9]*"))
         time.sleep(0.02)
     return {"zombies": zombies, "status": status, "pid": os.getpid()}
 
 
-def _processes() -> list[str]:
-    return [name for name in os.listdir("/proc") if name.isdigit() and os.path.exists(f"/proc/{name}/stat")]
+def _state(process: Path) -> str:
+    """`R`, `S`, `Z`, …; empty for a process that is gone."""
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def test_as_process_1_it_drains_reaps_orphans_and_ends_with_0(tmp_path: Path) -> None:

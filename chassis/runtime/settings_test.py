@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.runtime.settings import SettingsError, read_settings
+from chassis.runtime.settings import Settings, SettingsError, read_settings
 
 DOCUMENT = {
     "format": 1,
@@ -28,7 +28,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(model: Path, **environment: str):  # noqa: ANN201
+def read(model: Path, **environment: str) -> Settings:
     return read_settings({"CHASSIS_MODEL_DIR": str(model), **environment})
 
 

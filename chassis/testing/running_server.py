@@ -43,9 +43,7 @@ def write_model(
     module = sys.modules.get(getattr(function, "__module__", ""))
     if module is not None and not isinstance(function, bytes):
         cloudpickle.register_pickle_by_value(module)
-    (directory / "model.pkl").write_bytes(
-        function if isinstance(function, bytes) else cloudpickle.dumps(function)
-    )
+    (directory / "model.pkl").write_bytes(function if isinstance(function, bytes) else cloudpickle.dumps(function))
     limit = {"max_size": str(max_size or ""), "max_bytes": max_size}
     document = {
         "format": 1,
@@ -130,9 +128,7 @@ class RunningServer:
         """Whether the server has said where it listens."""
         return self.port != 0
 
-    def run(
-        self, *contents: bytes | Mapping[str, bytes], timeout: float = 20.0, **fields: bool
-    ) -> omi_pb2.RunResponse:
+    def run(self, *contents: bytes | Mapping[str, bytes], timeout: float = 20.0, **fields: bool) -> omi_pb2.RunResponse:
         """Runs items, each the content of `input` or a whole mapping."""
         items = [
             omi_pb2.InputItem(input={"input": content} if isinstance(content, bytes) else dict(content))
@@ -159,22 +155,16 @@ class RunningServer:
         """Sends a signal to the process."""
         self.process.send_signal(number)
 
-    def wait_event(
-        self, message: str, matches: Callable[[dict], bool] = lambda _: True, timeout: float = 20.0
-    ) -> dict:
+    def wait_event(self, message: str, matches: Callable[[dict], bool] = lambda _: True, timeout: float = 20.0) -> dict:
         """Waits for a line of the log with `message`; returns its fields."""
         with self._changed:
             found: list[dict] = []
 
             def seen() -> bool:
-                found[:] = [
-                    event for event in self.events if event.get("message") == message and matches(event)
-                ]
+                found[:] = [event for event in self.events if event.get("message") == message and matches(event)]
                 return bool(found)
 
-            assert self._changed.wait_for(seen, timeout), f"no {message!r} in the log:\n" + "\n".join(
-                self.lines
-            )
+            assert self._changed.wait_for(seen, timeout), f"no {message!r} in the log:\n" + "\n".join(self.lines)
             return found[0]
 
     def wait_end(self, timeout: float = _STOP_TIMEOUT) -> int:

@@ -52,9 +52,7 @@ def test_a_lock_is_made_and_renewed_from_its_own_header(archive: LocalArchive, t
     assert "app 1.0 sha256:" in (tmp_path / "base.lock").read_text()
 
 
-def test_an_archive_whose_signature_was_not_checked_makes_no_lock(
-    archive: LocalArchive, tmp_path: Path
-) -> None:
+def test_an_archive_whose_signature_was_not_checked_makes_no_lock(archive: LocalArchive, tmp_path: Path) -> None:
     result = _run(archive, tmp_path, *_NEW)
     assert result.returncode == 1
     assert "--allow_unverified" in result.stderr

@@ -40,9 +40,7 @@ def _tar(entries: dict[str, bytes | tarfile.TarInfo]) -> bytes:
     return buffer.getvalue()
 
 
-def _entry(
-    kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "", content: bytes = b""
-) -> tarfile.TarInfo:
+def _entry(kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "", content: bytes = b"") -> tarfile.TarInfo:
     class Info(tarfile.TarInfo):
         pass
 
@@ -187,9 +185,7 @@ def test_modes_are_normalised(tmp_path):
 
 def test_documentation_is_dropped_but_copyright(tmp_path):
     files, contents = _layer(tmp_path / "out", _sample(tmp_path))
-    docs = sorted(
-        path for path in files if path.startswith(("usr/share/doc/", "usr/share/man", "usr/share/locale"))
-    )
+    docs = sorted(path for path in files if path.startswith(("usr/share/doc/", "usr/share/man", "usr/share/locale")))
     assert docs == [
         "usr/share/doc/libdemo-dev",
         "usr/share/doc/libdemo1",

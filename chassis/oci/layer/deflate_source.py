@@ -82,9 +82,7 @@ class DeflateSource:
                 cut = len(piece) == limit or bool(stored)
                 produced += len(piece)
                 if produced > self.size:
-                    raise ContentError(
-                        f"inflates to more than the {self.size} bytes that the directory states"
-                    )
+                    raise ContentError(f"inflates to more than the {self.size} bytes that the directory states")
                 crc = isal_zlib.crc32(piece, crc)
                 yield piece
         self._check_end(stream)

@@ -62,9 +62,7 @@ def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -
         except (LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(
-                f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}"
-            ) from None
+            raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 
@@ -75,9 +73,7 @@ def check_python(wheel: CheckedWheel, python_version: str) -> None:
         raise WheelError(f"{python_version!r} is no Python version such as 3.11")
     if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
         pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
-        raise WheelError(
-            f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}"
-        )
+        raise WheelError(f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}")
 
 
 def _fits(tag: str, major: int, minor: int) -> bool:

@@ -137,9 +137,7 @@ class LayerWriter:
         pieces = (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
         self._add_plain(path, pieces, len(data), mode, owner, _samples_of(data))
 
-    def add_stream(
-        self, path: str, stream: BinaryIO, size: int, mode: int = 0o644, owner: Owner = ROOT
-    ) -> None:
+    def add_stream(self, path: str, stream: BinaryIO, size: int, mode: int = 0o644, owner: Owner = ROOT) -> None:
         """Adds a file of `size` bytes; a seekable stream's samples decide whether compressing it is worth
         it.
         """
@@ -172,9 +170,7 @@ class LayerWriter:
     def digests(self) -> dict[str, str]:
         """The digests of every file added so far, by path."""
         self._threads.drain()
-        return {
-            entry.name: PREFIX + entry.state.hexdigest() for entry in self._entries.values() if entry.state
-        }
+        return {entry.name: PREFIX + entry.state.hexdigest() for entry in self._entries.values() if entry.state}
 
     def finish(self, origin: Origin) -> FinishedLayer:
         """Ends the archive; what it is called is up to `commit`."""
@@ -251,9 +247,7 @@ class LayerWriter:
 
     def _begin_file(self, path: str, size: int, mode: int, owner: Owner) -> toc.TocEntry:
         if path == toc.NAME:
-            raise LayerError(
-                f"{path!r} is the name of eStargz's own table of contents; call the file otherwise"
-            )
+            raise LayerError(f"{path!r} is the name of eStargz's own table of contents; call the file otherwise")
         entry = self._begin(path, "reg", mode, owner)
         entry.size = size
         entry.state = hashlib.sha256()
@@ -345,15 +339,11 @@ def _pieces(path: str, stream: BinaryIO, size: int) -> Iterator[bytes]:
         # same.
         piece = _read_exactly(stream, min(left, PIECE_BYTES))
         if not piece:
-            raise LayerError(
-                f"{path!r}: its content ends {left} bytes early; did the file change while it was read?"
-            )
+            raise LayerError(f"{path!r}: its content ends {left} bytes early; did the file change while it was read?")
         left -= len(piece)
         yield piece
     if stream.read(1):
-        raise LayerError(
-            f"{path!r}: its content is longer than {size} bytes; did the file change while it was read?"
-        )
+        raise LayerError(f"{path!r}: its content is longer than {size} bytes; did the file change while it was read?")
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:

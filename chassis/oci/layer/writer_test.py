@@ -112,9 +112,7 @@ def test_gzip_and_gnu_tar_read_the_layer(tmp_path):
     subprocess.run(["gzip", "-t"], stdin=(tmp_path / "blob").open("rb"), check=True)
     root = tmp_path / "root"
     root.mkdir()
-    subprocess.run(
-        ["tar", "-xzf", tmp_path / "blob", "-C", root], check=True, env={"LC_ALL": "C.UTF-8", **os.environ}
-    )
+    subprocess.run(["tar", "-xzf", tmp_path / "blob", "-C", root], check=True, env={"LC_ALL": "C.UTF-8", **os.environ})
     for name, data in _contents().items():
         assert (root / "spliced" / name).read_bytes() == data
 
@@ -146,9 +144,7 @@ def test_every_toc_entry_is_found_at_its_offset(tmp_path, chunk_size):
         assert entry["chunkDigest"] == "sha256:" + hashlib.sha256(data).hexdigest()
         assert entry.get("chunkOffset", 0) == len(content.get(entry["name"], b""))
         content[entry["name"]] = content.get(entry["name"], b"") + data
-    expected = {
-        prefix + name: data for prefix in ("spliced/", "bytes/") for name, data in _contents().items() if data
-    }
+    expected = {prefix + name: data for prefix in ("spliced/", "bytes/") for name, data in _contents().items() if data}
     assert {name: content[name] for name in expected} == expected
     chunks = [entry for entry in entries if entry["type"] == "chunk"]
     assert bool(chunks) == bool(chunk_size)

@@ -114,14 +114,10 @@ def _read(stream: BinaryIO) -> tuple[ZipMember, ...]:
             executable = bool(mode & 0o111) and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             members.append(
-                ZipMember(
-                    info.filename, data, info.compress_size, info.file_size, info.CRC, deflated, executable
-                )
+                ZipMember(info.filename, data, info.compress_size, info.file_size, info.CRC, deflated, executable)
             )
     if position != directory_start:
-        raise ZipError(
-            f"has {directory_start - position} bytes that belong to no member before its directory"
-        )
+        raise ZipError(f"has {directory_start - position} bytes that belong to no member before its directory")
     _check_names(members)
     _check_ratio(members)
     return tuple(members)
@@ -150,15 +146,12 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     except LayerPathError as error:
         raise ZipError(f"member {error}") from None
     if name.count("/") > MAX_DEPTH:
-        raise ZipError(
-            f"member {name[:80]!r}… lies {name.count('/')} directories deep; at most {MAX_DEPTH} are taken"
-        )
+        raise ZipError(f"member {name[:80]!r}… lies {name.count('/')} directories deep; at most {MAX_DEPTH} are taken")
     if info.flag_bits & _FLAGS_REFUSED:
         raise ZipError(f"member {name!r} is encrypted or patched")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ZipError(
-            f"member {name!r} has "
-            f"compression method {info.compress_type}; taken are 0 (stored) and 8 (deflate)"
+            f"member {name!r} has compression method {info.compress_type}; taken are 0 (stored) and 8 (deflate)"
         )
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or ((kind == stat.S_IFDIR) != info.is_dir() and kind):
@@ -191,9 +184,7 @@ def _check_local_header(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
     encoding = "cp437" if not info.flag_bits & _FLAG_UTF8 and not info.filename.isascii() else "utf-8"
     if name != info.filename.encode(encoding):
         raise ZipError(f"member {info.filename!r} has the name {name!r} in its local header")
-    if method != info.compress_type or (flags ^ info.flag_bits) & (
-        _FLAGS_REFUSED | _FLAG_DESCRIPTOR | _FLAG_UTF8
-    ):
+    if method != info.compress_type or (flags ^ info.flag_bits) & (_FLAGS_REFUSED | _FLAG_DESCRIPTOR | _FLAG_UTF8):
         raise ZipError(f"member {info.filename!r} has another method or other flags in its local header")
     if _IN_ZIP64_EXTRA in (stored_size, size):
         size, stored_size = _zip64_sizes(extra, size, stored_size)

@@ -88,7 +88,7 @@ def test_a_large_request_is_split_and_put_together_in_order() -> None:
 
     drive(model, scenario)
     assert all(len(batch) <= 4 for batch in model.batches)
-    assert sum(model.batches, []) == contents
+    assert [content for batch in model.batches for content in batch] == contents
 
 
 def test_only_the_guilty_item_of_a_batch_fails() -> None:
