@@ -9,7 +9,7 @@ from pathlib import Path
 from chassis.bootstrap.choice import Candidates, Choice, find_defect, first_that_works, read, write
 from chassis.bootstrap.progress import Progress
 
-_WORKS = 'case "$*" in --version) echo bazel 7.7.1 ;; *"mod deps"*) test -f MODULE.bazel ;; *) exit 9 ;; esac'
+_WORKS = 'case "$*" in --version) echo bazel 7.7.1 ;; *"query"*) test -f MODULE.bazel ;; *) exit 9 ;; esac'
 
 
 def _program(directory: Path, body: str, name: str = "bazel") -> Path:

@@ -122,9 +122,33 @@ def test_a_signal_drains_what_was_accepted_and_ends_with_0(tmp_path: Path, numbe
         calls = [_call(server, b"one"), _call(server, b"two")]
         _wait_accepted(server)
         server.signal(number)
-        assert _refusal(server) is grpc.StatusCode.UNAVAILABLE
-        assert not any(call.done() for call in calls[1:])
+        _wait_stopping(server)
+        assert (server.health_of(""), server.health_of("ModzyModel")) == ("NOT_SERVING", "NOT_SERVING")
+        with pytest.raises(grpc.RpcError) as caught:
+            server.run(b"late")
+        assert (caught.value.code(), caught.value.details()) == (
+            grpc.StatusCode.UNAVAILABLE,
+            "the server is stopping",
+        )
+        assert not calls[1].done()
         assert [call.result().outputs[0].output["results.json"] for call in calls] == [b'"one"', b'"two"']
+        assert server.wait_end() == 0
+
+
+def test_no_call_is_lost_when_it_stops_under_load(tmp_path: Path) -> None:
+    """Each call is answered or refused as unavailable, which clients retry; none is cancelled."""
+    with RunningServer(write_model(tmp_path, len), {"CHASSIS_QUEUE_SIZE": "100000"}) as server:
+        server.wait_health("SERVING")
+        before = [_call(server, b"x") for _ in range(500)]
+        _wait_accepted(server)
+        server.signal(signal.SIGTERM)
+        after = []
+        while server.process.poll() is None and len(after) < 3000:
+            after.append(_call(server, b"x"))
+        from collections import Counter
+        print(Counter((c.code(),c.details()) for c in before), Counter((c.code(),c.details()) for c in after), server.lines)
+        assert [call.code() for call in before] == [grpc.StatusCode.OK] * 500
+        assert {call.code() for call in after} <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
         assert server.wait_end() == 0
 
 
@@ -272,15 +296,11 @@ def _child_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
 
 
-def _refusal(server: RunningServer) -> grpc.StatusCode | None:
-    """With what a new call is refused; None where calls are taken for five more seconds."""
+def _wait_stopping(server: RunningServer) -> None:
+    """Waits until new calls are refused."""
     until = time.monotonic() + 5
-    while time.monotonic() < until:
-        try:
-            server.status()
-        except grpc.RpcError as error:
-            return error.code()
-    return None
+    while server.status().message != "the server is stopping":
+        assert time.monotonic() < until
 
 
 def _wait_accepted(server: RunningServer) -> None:

@@ -149,9 +149,7 @@ class BlobUpload:
             self._piece = min(self._piece, max(_PIECE_BYTES, self._least_piece))
             if failures >= self._session.transport.backoff.attempts:
                 raise cause
-            self._session.transport.cancellation.sleep(
-                self._session.transport.backoff.wait(failures - 1, wait)
-            )
+            self._session.transport.cancellation.sleep(self._session.transport.backoff.wait(failures - 1, wait))
             reached, location = self._resume(location, cause)
             failures = 0 if reached > offset else failures
             offset = reached
@@ -168,9 +166,7 @@ class BlobUpload:
         if answer.status not in (202, 204) or match is None:
             raise _Restart(cause)
         last = int(match[1])
-        reached = (
-            last + 1 if last else 0
-        )  # `0-0` is what registries say of nothing, and costs one byte at most
+        reached = last + 1 if last else 0  # `0-0` is what registries say of nothing, and costs one byte at most
         if reached > self._descriptor.size:
             raise AnswerError(f"{self._what}: the registry says that it has {reached} bytes of it")
         moved = answer.header("Location")
@@ -211,9 +207,7 @@ class BlobUpload:
         if said and said != self._descriptor.digest:
             raise AnswerError(f"{self._what}: the registry stored it as {said[:100]!r}; nothing was tagged")
         if not said and not blob_exists(self._target, self._descriptor):
-            raise AnswerError(
-                f"{self._what}: the registry accepted it but does not have it; nothing was tagged"
-            )
+            raise AnswerError(f"{self._what}: the registry accepted it but does not have it; nothing was tagged")
 
     def _explain_digest(self, error: StatusError) -> None:
         found, size = digests.of_file(self._file)
@@ -246,9 +240,7 @@ class BlobUpload:
 class FilePart(io.RawIOBase):
     """The bytes from `start` to `end` of a file, as a stream that says how far it is and can be cancelled."""
 
-    def __init__(
-        self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation
-    ) -> None:
+    def __init__(self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation) -> None:
         super().__init__()
         self._path = path
         self._left = end - start
@@ -286,7 +278,5 @@ def blob_exists(target: Target, descriptor: Descriptor) -> bool:
         raise status_error(answer, f"blob {descriptor.digest}: asking for it")
     length = answer.header("Content-Length")
     if length and length != str(descriptor.size):
-        raise AnswerError(
-            f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}"
-        )
+        raise AnswerError(f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}")
     return True
