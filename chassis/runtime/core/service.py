@@ -54,7 +54,6 @@ class ModelService:
         self._batcher = batcher
         self._run_timeout = run_timeout
         self._watchers: list[Callable[[State], None]] = []
-        self._arrived = 0
         self._in_flight = 0
         self._idle = asyncio.Event()
         # A daemon, so that a call that never returns does not keep the process.
@@ -73,7 +72,6 @@ class ModelService:
           QueueFullError: too many items wait already.
           StoppingError: the server is stopping.
         """
-        self._arrived += 1
         if self.state is State.STOPPING:
             raise StoppingError(self.reason)
         self._in_flight += 1
@@ -105,15 +103,6 @@ class ModelService:
             elif not overdue and self.state is State.STUCK:
                 _LOG.info("the call of the model returned")
                 self._enter(State.READY, "")
-
-    async def quiet(self, pause: float, timeout: float) -> None:
-        """Returns when no request has come for `pause` seconds, after `timeout` seconds at the latest."""
-        until = self._loop.time() + timeout
-        while (left := until - self._loop.time()) > 0:
-            arrived = self._arrived
-            await asyncio.sleep(min(pause, left))
-            if arrived == self._arrived:
-                return
 
     async def drain(self, timeout: float) -> bool:
         """Takes no more and answers what was accepted; False where that took more than `timeout` seconds."""
