@@ -159,6 +159,36 @@ def test_no_call_is_lost_when_it_stops_under_load(tmp_path: Path) -> None:
         assert server.wait_end() == 0
 
 
+def test_a_large_answer_leaves_whole_before_the_end(tmp_path: Path) -> None:
+    def large(content: bytes) -> str:
+        time.sleep(0.3)
+        return "x" * 50_000_000
+
+    with RunningServer(write_model(tmp_path, large)) as server:
+        server.wait_health("SERVING")
+        call = _call(server, b"")
+        _wait_accepted(server)
+        server.signal(signal.SIGTERM)
+        assert len(call.result().outputs[0].output["results.json"]) == 50_000_002
+        assert server.wait_end() == 0
+
+
+def test_what_the_model_registers_for_the_end_is_done(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    def register(content: bytes) -> int:
+        import atexit
+
+        atexit.register(mark.touch)
+        return 0
+
+    with RunningServer(write_model(tmp_path / "model", register)) as server:
+        server.run(b"")
+        server.signal(signal.SIGTERM)
+        assert server.wait_end() == 0
+    assert mark.exists()
+
+
 def test_shutdown_answers_and_drains(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, slow)) as server:
         server.wait_health("SERVING")
