@@ -112,7 +112,7 @@ class OpenCalls:
 
 
 class _Arrivals(grpc.GenericRpcHandler):
-    """Stands between a server and the services that are added to it, and counts the `counted` methods' calls when taken."""
+    """Stands between a server and the services added to it; counts the calls of the `counted` methods when taken."""
 
     def __init__(self, server: grpc.aio.Server) -> None:
         self.count = 0
