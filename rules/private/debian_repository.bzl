@@ -129,7 +129,7 @@ filegroup(
 
 # pip as a directory to import from, where the root has Debian's python3-pip-whl.
 filegroup(
-    name = "pip",
+    name = "pip_package",
     srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
 )
 """ % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
