@@ -125,7 +125,10 @@ class Transport:
         ca_file: Path | None = None,
         cancellation: Cancellation | None = None,
     ) -> None:
-        """`connections` is how many are kept open, `ca_file` holds PEM certificates trusted beside the system's (and those of `SSL_CERT_FILE`)."""
+        """`connections` is how many are kept open to one host.
+
+        `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
+        """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
         self._connections = connections
