@@ -72,9 +72,9 @@ def load(engine: Engine, write: Callable[[BinaryIO], str], seconds: float) -> tu
     try:
         try:
             result = write(process.stdin)
-        except BrokenPipeError:
+        except BrokenPipeError:  # what the engine says, and its status, tell why
             broken = True
-        said, _ = process.communicate(timeout=seconds) if not broken else (process.stdout.read(), None)
+        said, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         raise EngineError(f"{' '.join(command)}: has not ended after {seconds:g} s") from None
     finally:

@@ -23,7 +23,9 @@ from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to load.", required=True)
-flags.DEFINE_string("name", None, "What to call it, host/path[:tag]; the tag is `latest` where none is given.", short_name="t")
+flags.DEFINE_string(
+    "name", None, "What to call it, host/path[:tag]; the tag is `latest` where none is given.", short_name="t"
+)
 flags.DEFINE_string("output", "", "Write the archive to this file (`-` for standard output) instead.", short_name="o")
 flags.DEFINE_string("engine", "", "podman, docker, nerdctl or ctr; the first that answers where none is given.")
 flags.DEFINE_float("timeout", 600.0, "Seconds that the engine may take once it has the whole image.", lower_bound=0.001)
@@ -65,9 +67,9 @@ def _write_file(layout: LayoutReader, name: str, output: Path) -> str:
         with os.fdopen(handle, "wb") as stream:
             digest = _written(layout, name, stream, output)
             os.fchmod(stream.fileno(), 0o644)
-        os.replace(temporary, output)
+        Path(temporary).replace(output)
     except BaseException:
-        os.unlink(temporary)
+        Path(temporary).unlink()
         raise
     return digest
 
