@@ -130,17 +130,26 @@ def _impl(ctx):
     ctx.actions.run(
         executable = ctx.executable._image_layout,
         arguments = [args],
-        inputs = [spec] + ([] if base else ctx.files.base) + [
-            file
-            for layer in layers
-            for file in [layer.blob, layer.descriptor, layer.files]
-        ],
+        inputs = depset(
+            [spec] + ([] if base else ctx.files.base) + [
+                file
+                for layer in layers
+                for file in [layer.blob, layer.descriptor, layer.files]
+            ],
+            # What a layout's blobs are links to.
+            transitive = [] if base else [ctx.attr.base[DefaultInfo].default_runfiles.files],
+        ),
         outputs = [layout],
         mnemonic = "ImageLayout",
         progress_message = "Image %{label}",
     )
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs)),
+        DefaultInfo(
+            files = depset([layout]),
+            runfiles = ctx.runfiles([layout] + blobs).merge_all(
+                [] if base else [ctx.attr.base[DefaultInfo].default_runfiles],
+            ),
+        ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
