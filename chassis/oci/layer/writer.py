@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import BinaryIO, Literal, Self
 
 from chassis.errors import ChassisError
-from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin
+from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.oci.digest import PREFIX
 from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource
@@ -86,6 +86,7 @@ class LayerWriter:
         self._tar_waiting = 0
         self._frames: list[bytes] = []
         self._entries: dict[str, toc.TocEntry] = {}
+        self._parts: list[Part] = []
 
     def __enter__(self) -> Self:
         return self
@@ -164,6 +165,12 @@ class LayerWriter:
             self._one_chunk(entry, offset)
         self._frame(tar_header.padding(source.size))
 
+    def end_part(self, name: str, version: str) -> None:
+        """Says that what was added since the last call, or the start, belongs to that package."""
+        entries = len(self._entries) - sum(part.entries for part in self._parts)
+        size = self._out.size - sum(part.size for part in self._parts)
+        self._parts.append(Part(name, version, entries, size))
+
     def digests(self) -> dict[str, str]:
         """The digests of every file added so far, by path."""
         self._threads.drain()
@@ -200,7 +207,8 @@ class LayerWriter:
         digest = PREFIX + self._out.finish()
         descriptor = Descriptor(self._encoder.media_type, digest, self._out.size, annotations)
         diff_id = PREFIX + self._tar_state.hexdigest()
-        return FinishedLayer(LayerDescriptor(descriptor, diff_id, self._tar_size, origin), files)
+        layer = LayerDescriptor(descriptor, diff_id, self._tar_size, origin, tuple(self._parts))
+        return FinishedLayer(layer, files)
 
     def commit(self) -> None:
         """Gives the finished blob its name, mode 0644."""
