@@ -117,8 +117,8 @@ class Origin:
 class Part:
     """One of several packages in a layer, which lie in it one after the other.
 
-    `entries` is how many of the layer's paths are its own, in the order of the archive; `size` how many bytes of
-    the blob, to within a tar header.
+    `entries` is how many of the layer's paths are its own, in the order of the archive; `size` how many bytes
+    of the blob, to within a tar header.
     """
 
     name: str

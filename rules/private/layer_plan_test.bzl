@@ -67,7 +67,7 @@ _limit_test = unittest.make(_limit_test_impl)
 
 def _big_and_unknown_test_impl(ctx):
     env = unittest.begin(ctx)
-    sizes = _many(200) | {"ours": 0, "torch": 900000000}
+    sizes = _many(200) | {"ours": 0, "torch": 9000000000}
     layers = _layers(sizes)
     asserts.equals(env, "torch", layers[0])
     asserts.equals(env, "ours", layers[-1])
