@@ -3,6 +3,7 @@
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":image_explain.bzl", "image_explain")
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
 load(":target.bzl", "target_accelerator", "target_architecture", "target_cpu")
@@ -160,10 +161,11 @@ def _impl(ctx):
     args.add(spec, format = "--spec=%s")
     args.add_all([layout], format_each = "--output=%s", expand_directories = False)
     blobs = [layer.blob for layer in layers]
+    base_files = [] if base else ctx.files.base
     ctx.actions.run(
         executable = ctx.executable._image_layout,
         arguments = [args],
-        inputs = [spec] + ([] if base else ctx.files.base) + [
+        inputs = [spec] + base_files + [
             file
             for layer in layers
             for file in [layer.blob, layer.descriptor, layer.files]
@@ -173,10 +175,11 @@ def _impl(ctx):
         progress_message = "Image %{label}",
     )
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs)),
+        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
+            base_files = base_files,
             cpu = ctx.attr.cpu,
             layers = layers,
             layout = layout,
@@ -206,6 +209,7 @@ def chassis_image(
 
     `bazel build //model:image --platforms=//platforms:arm64_gpu` leaves an OCI image layout directory in
     `bazel-bin/model/image`, which skopeo, umoci, crane, podman and rules_oci read as it is.
+    `bazel run //model:image.explain` says what it is made of, and what changed since another, see docs/layers.md.
 
     Args:
       name: the target's name.
@@ -242,4 +246,9 @@ def chassis_image(
         user = user,
         wheel_layers = wheel_layers,
         **kwargs
+    )
+    image_explain(
+        name = name + ".explain",
+        image = name,
+        **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )

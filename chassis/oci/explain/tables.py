@@ -28,7 +28,7 @@ def layer_table(image: ExplainedImage, fetched: Collection[str]) -> str:
             f'<th scope="row">{_swatch(layer)}{escape(_name(layer))}{mark}{_parts(layer)}{reason}</th>'
             f'<td class="n" data-value="{layer.size}">{size_text(layer.size)}</td>'
             f'<td class="n" data-value="{share:.6f}"><span class="bar" style="--share:{share:.4f}"></span>'
-            f"{share_text(share)}</td>"
+            f'<span class="percent">{share_text(share)}</span></td>'
             + _number(layer.plain_size or None, size_text(layer.plain_size))
             + _number(layer.file_count if layer.source != "nothing" else None, f"{layer.file_count:,}")
             + f'<td class="digest"><code>{layer.descriptor.digest}</code></td></tr>'

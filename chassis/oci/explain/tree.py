@@ -17,6 +17,7 @@ from chassis.oci.explain.report import layer_label
 _IMAGE_PARTS = 4000
 _LAYER_PARTS = 100
 _MAX_DEPTH = 60
+_MOST_OF_IT = 0.95
 
 Node = dict[str, Any]
 
@@ -25,7 +26,8 @@ def image_tree(image: ExplainedImage, fetched: Iterable[str] = ()) -> Node:
     """The tree as JSON objects: `name`, `kind`, `plain` and `size` in bytes, `files`, `children`.
 
     `plain` is the size unpacked, `size` that in the blob, null where it is known of what is above alone. Layers have
-    `number`, `origin`, `digest`, `why` and `fetched` as well: whether their digest is among `fetched`.
+    `number`, `origin`, `digest`, `why` and `fetched` as well: whether their digest is among `fetched`. `below` of a
+    layer or package is the directory that its children's names are relative to, but for those that begin with a slash.
     """
     wanted = set(fetched)
     return {
@@ -44,23 +46,24 @@ def _layer(layer: ExplainedLayer, image_size: int, fetched: bool) -> Node:
     least = max(1, min(image_size // _IMAGE_PARTS, layer.plain_size // _LAYER_PARTS))
     owned = {file.path for package in layer.packages for file in package.files}
     rest = [file for file in layer.files if file.path not in owned]
+    inside = _contents(rest if layer.packages else layer.files, layer.stored, least)
     if len(layer.packages) == 1 and not rest:
-        children = _contents(layer.packages[0].files, layer.stored, least)
-    else:
-        children = [
+        inside = _contents(layer.packages[0].files, layer.stored, least)
+    elif layer.packages:
+        packages = [
             {
                 "name": f"{package.name} {package.version}".strip(),
                 "kind": "package",
                 "plain": package.plain_size,
                 "size": package.size,
                 "files": sum(file.type != "dir" for file in package.files),
-                "children": _contents(package.files, layer.stored, least),
+                **_contents(package.files, layer.stored, least),
             }
             for package in layer.packages
         ]
-        children += _contents(rest, layer.stored, least)
+        inside |= {"children": packages + inside["children"]}
     return {
-        "name": layer_label(layer),
+        "name": layer_label(layer).removeprefix("wheel "),
         "kind": "layer",
         "plain": layer.plain_size,
         "size": layer.size,
@@ -70,13 +73,36 @@ def _layer(layer: ExplainedLayer, image_size: int, fetched: bool) -> Node:
         "digest": layer.descriptor.digest,
         "why": layer.why,
         "fetched": fetched,
-        "children": children,
+        **inside,
     }
 
 
-def _contents(files: Iterable[LayerFile], stored: Mapping[str, int], least: int) -> list[Node]:
+def _contents(files: Iterable[LayerFile], stored: Mapping[str, int], least: int) -> Node:
+    """`below`, the directory that nearly all lies in, and `children`: what is in it, and what is elsewhere."""
     named = [(file.path.split("/", _MAX_DEPTH), file) for file in files if file.type != "dir"]
-    return _nodes(named, 0, stored, least)
+    below = _main_directory(named)
+    depth = len(below)
+    inner = [(names, file) for names, file in named if names[:depth] == below]
+    outer = [(["/" + names[0], *names[1:]], file) for names, file in named if names[:depth] != below]
+    return {
+        "below": "/".join(below),
+        "children": _nodes(inner, depth, stored, least) + _nodes(outer, 0, stored, least),
+    }
+
+
+def _main_directory(named: Sequence[tuple[list[str], LayerFile]]) -> list[str]:
+    """The innermost directory with nearly all the bytes, its names."""
+    enough = _MOST_OF_IT * sum(file.size for _, file in named)
+    below: list[str] = []
+    while True:
+        sizes: dict[str, int] = {}
+        for names, file in named:
+            if len(names) > len(below) + 1 and names[: len(below)] == below:
+                sizes[names[len(below)]] = sizes.get(names[len(below)], 0) + file.size
+        name = max(sizes, key=lambda name: sizes[name], default="")
+        if not name or sizes[name] < enough or not enough:
+            return below
+        below = [*below, name]
 
 
 def _nodes(

@@ -35,8 +35,15 @@ function trailOf(node) {
   return trail;
 }
 
+/** The path of a directory or file; layers and packages say what directory their children's names are below. */
 function pathOf(node) {
-  return trailOf(node).filter((at) => at.kind === "directory" || at.kind === "file").map((at) => at.name).join("/");
+  if (node.kind !== "directory" && node.kind !== "file") return "";
+  let path = "";
+  for (const at of trailOf(node)) {
+    if (at.below) path = `/${at.below}`;
+    if (at.kind === "directory" || at.kind === "file") path = at.name.startsWith("/") ? at.name : `${path}/${at.name}`;
+  }
+  return path;
 }
 
 (() => {
@@ -71,7 +78,18 @@ function pathOf(node) {
     const list = element("dl");
     for (const [name, value] of rows) list.append(element("dt", name), element("dd", value));
     const path = pathOf(node);
-    panel.replaceChildren(element("h3", node.name), element("p", path ? `${kind}: /${path}` : kind, { class: "kind" }), list);
+    panel.replaceChildren(element("h3", node.name), element("p", path ? `${kind}: ${path}` : kind, { class: "kind" }), list);
+    const biggest = [...node.children].sort((a, b) => b[map.measure] - a[map.measure]).slice(0, 8);
+    if (biggest.length > 1) {
+      const inside = element("ol", undefined, { "aria-label": "The biggest inside" });
+      for (const child of biggest) {
+        const item = element("li");
+        item.style.setProperty("--share", child[map.measure] / (node[map.measure] || 1));
+        item.append(element("span", child.name), element("span", sizeText(child[map.measure])));
+        inside.append(item);
+      }
+      panel.append(inside);
+    }
     if (node.kind === "layer") {
       panel.append(element("p", node.why, { class: "why" }), element("p", node.digest, { class: "kind" }));
     }
@@ -195,7 +213,7 @@ function pathOf(node) {
   document.querySelectorAll("table").forEach(sortable);
   byId("search").addEventListener("input", (event) => search(event.target.value));
   for (const radio of document.querySelectorAll("[name=measure]")) {
-    radio.addEventListener("change", () => { map.measure = radio.value; map.draw(); });
+    radio.addEventListener("change", () => { map.measure = radio.value; map.draw(); details(map.zoomed); });
   }
   document.addEventListener("click", (event) => {
     const row = event.target.closest("tr[data-layer]");

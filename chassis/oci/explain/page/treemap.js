@@ -5,6 +5,7 @@ const HEAD = 19;
 const PAD = 3;
 const LEAST = 3;
 const CHARACTER = 6.7;
+const BOLD_CHARACTER = 7.6;
 
 /** Gives each node its parent, its layer, its depth, and both sizes, estimated where only the whole is known. */
 function prepare(root) {
@@ -72,6 +73,7 @@ class Treemap {
     group.setAttribute("class", `cell ${kind} ${node.layer.origin}`);
     group.classList.toggle("fetched", node.kind === "layer" && node.fetched);
     group.style.setProperty("--depth", Math.min(depth, 5));
+    group.style.setProperty("--turn", node.layer.number % 3 - 1);
     group.setAttribute("role", "treeitem");
     group.setAttribute("aria-level", depth + 1);
     group.setAttribute("aria-label", this.describe(node));
@@ -100,7 +102,7 @@ class Treemap {
   }
 
   label(group, node, area, inside) {
-    const room = Math.floor((area.w - 10) / CHARACTER);
+    const room = Math.floor((area.w - 10) / (inside ? BOLD_CHARACTER : CHARACTER));
     if (area.h < 15 || room < 3) return;
     const amount = sizeText(node[this.measure]);
     const beside = inside && node.name.length + amount.length + 2 <= room;
