@@ -88,9 +88,7 @@ def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: T
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
         match = _PIN.match(block)
         if not match:
-            raise ChassisError(
-                f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}"
-            )
+            raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
         release = f"{match['name']}=={match['version']}"
         by_name = {wheel.filename: wheel for wheel in releases.get(release, [])}
         try:
@@ -107,8 +105,7 @@ def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> 
     """The text of the lock, by name."""
     target = plan.target
     lines = [
-        f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, "
-        f"glibc 2.{target.glibc_minor}.",
+        f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
         f"# Renew with: {command}",
         "",
     ]

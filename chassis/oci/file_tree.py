@@ -22,7 +22,7 @@ from chassis.oci.tar_reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40  # as Linux
-_MAX_COMPONENTS = 1000
+_MAX_COMPONENTS = 256
 
 
 class UnpackError(ChassisError):
@@ -87,9 +87,7 @@ class FileTree:
         while stack:
             node, where = stack.pop()
             done.append((node, where))
-            stack += [
-                (child, f"{where}/{n}") for n, child in node.children.items() if child.type == DIRECTORY
-            ]
+            stack += [(child, f"{where}/{n}") for n, child in node.children.items() if child.type == DIRECTORY]
         for node, where in reversed(done):
             os.utime(where, (node.mtime, node.mtime))
             os.chmod(where, node.mode)
@@ -115,7 +113,7 @@ class FileTree:
                     node, trail, stack = self._tree, [], []
                 pending += _link_components(child.link, path)[::-1]
                 if len(pending) > _MAX_COMPONENTS:
-                    raise UnpackError(f"{path!r} goes through symbolic links that never end")
+                    raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep through links")
                 continue
             if child is None or child.type != DIRECTORY:
                 place = "/".join([self._root, *trail, name])
@@ -126,13 +124,13 @@ class FileTree:
             stack.append(node)
             trail.append(name)
             node = child
+            if len(trail) > _MAX_COMPONENTS:
+                raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep")
         if trail:
             where = "/".join([self._root, *trail])
         return node, where
 
-    def _place(
-        self, parent: _Node, place: str, name: str, entry: TarEntry, copy: Callable[[int], None]
-    ) -> None:
+    def _place(self, parent: _Node, place: str, name: str, entry: TarEntry, copy: Callable[[int], None]) -> None:
         existing = parent.children.get(name)
         if entry.type == DIRECTORY:
             if existing is None or existing.type != DIRECTORY:
@@ -160,9 +158,7 @@ class FileTree:
             os.link(source, place, follow_symlinks=False)
             parent.children[name] = _Node(FILE, self._layer)
         elif entry.type == FILE:
-            descriptor = os.open(
-                place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 copy(descriptor)
                 os.utime(descriptor, (entry.mtime, entry.mtime))

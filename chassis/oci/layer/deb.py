@@ -46,9 +46,18 @@ class PackageTar(TarReader):
     """A tar whose current file is read as a stream."""
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes of the current file, none only at its end."""
+        """At most `size` bytes of the current file, none only at its end.
+
+        Raises:
+          DebError: the archive is damaged or cut short.
+        """
         size = self._left if size < 0 else min(size, self._left)
-        data = self._exactly(size) if size else b""
+        try:
+            data = self._exactly(size) if size else b""
+        except DecompressionError as error:
+            raise DebError(f"{self._where} {error}") from None
+        except TarError as error:
+            raise DebError(str(error)) from None
         self._left -= len(data)
         return data
 
@@ -113,9 +122,7 @@ def _check_members(stream: BinaryIO, file: str, members: list[ArMember]) -> tupl
     known = [member for member in members[1:] if not member.name.startswith("_")]
     kinds = [member.name.split(".tar")[0] for member in known]
     if kinds != ["control", "data"]:
-        raise DebError(
-            f"{file}: has the members {names}; expected are debian-binary, control.tar and data.tar"
-        )
+        raise DebError(f"{file}: has the members {names}; expected are debian-binary, control.tar and data.tar")
     return known[0], known[1]
 
 
@@ -128,9 +135,7 @@ def _read_control(stream: BinaryIO, file: str, member: ArMember) -> Control:
                 name = entry.path.removeprefix("./")
                 if entry.type == FILE and name in ("control", "md5sums"):
                     if entry.size > _MAX_CONTROL_BYTES:
-                        raise DebError(
-                            f"{file}: its {name} has {entry.size} bytes; at most {_MAX_CONTROL_BYTES}"
-                        )
+                        raise DebError(f"{file}: its {name} has {entry.size} bytes; at most {_MAX_CONTROL_BYTES}")
                     found[name] = tar.read().decode("utf-8", "strict")
     except DecompressionError as error:
         raise DebError(f"{file}: {member.name} {error}") from None

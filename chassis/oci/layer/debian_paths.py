@@ -27,15 +27,16 @@ class PathFilter:
 
     keep_docs: bool = False
 
-    def keeps(self, path: str, is_file: bool) -> bool:
-        """Whether `path` is installed. Copyright files always are, and links between packages' documentation.
+    def keeps(self, path: str, is_symlink: bool) -> bool:
+        """Whether `path` is installed.
 
-        Directories below documentation are made with what is kept in them.
+        Copyright files always are, and links from one package's documentation to another's. Directories below
+        documentation are made with what is kept in them.
         """
         if self.keep_docs:
             return True
         if path.startswith(_DOC):
-            return (path.count("/") == 3 and not is_file) or path.endswith("/copyright")
+            return path.endswith("/copyright") or (is_symlink and path.count("/") == 3)
         return not (path + "/").startswith(_DROPPED)
 
 
@@ -46,7 +47,5 @@ def merged(path: str) -> str:
 
 
 def mode_of(mode: int) -> int:
-    """A file's mode: set-user-id, set-group-id and sticky bits and the write permission of all but root taken
-    away.
-    """
+    """A file's mode without set-user-id, set-group-id and sticky bits; only root may write."""
     return mode & 0o755
