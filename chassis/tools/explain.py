@@ -40,7 +40,7 @@ _LAYERS = flags.DEFINE_string(
 )
 _LAYERS_ROOT = flags.DEFINE_string("layers_root", ".", "Directory that the paths in --layers are relative to.")
 _ARCHITECTURE = flags.DEFINE_string("architecture", "", "Which image of an index, such as arm64.")
-_DIFF = flags.DEFINE_string("diff", "", "OCI image layout directory of another image: say what changed since it.")
+_DIFF = flags.DEFINE_string("diff", "", "OCI image layout of another image: say what changed since it.")
 _HTML = flags.DEFINE_string("html", "", "Write a page with a map of the image to this file.")
 _JSON = flags.DEFINE_bool("json", False, "Print JSON, every file of every layer included.")
 _LARGEST = flags.DEFINE_integer("largest", 5, "How many of the largest files to list.", lower_bound=0)
@@ -84,9 +84,10 @@ def _known() -> dict[str, KnownLayer]:
 def _difference(image: ExplainedImage) -> Difference | None:
     if not _DIFF.value:
         return None
-    path = _called_from() / _DIFF.value
-    architecture = _ARCHITECTURE.value or image.platform.split("/")[1]
-    return compare(explain_image(LayoutReader(path), _DIFF.value, _known(), architecture), image)
+    layout = LayoutReader(_called_from() / _DIFF.value)
+    images = [manifest for manifest in layout.walk(layout.entry()) if manifest.blobs]
+    architecture = image.platform.split("/")[1] if len(images) > 1 else ""
+    return compare(explain_image(layout, _DIFF.value, _known(), architecture), image)
 
 
 def _write(path: Path, text: str) -> None:
@@ -95,7 +96,7 @@ def _write(path: Path, text: str) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
             temporary = Path(stream.name)
             try:
-                stream.write(text.encode("utf-8", "replace") + b"\n")
+                stream.write(text.encode("utf-8", "replace"))
                 stream.flush()
                 temporary.chmod(0o644)
                 temporary.replace(path)

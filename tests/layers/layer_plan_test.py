@@ -26,17 +26,16 @@ def _digests(name: str) -> list[str]:
 def test_more_wheels_than_layers_stay_within_the_limit():
     many = _image("MANY")
     assert 64 < len(many.layers) <= 80
-    assert many.packages() == {("wheel", f"tiny-{number}"): "1.0" for number in range(120)}
+    assert many.packages() == {("wheel", f"tiny-{number}"): "1.0" for number in range(104)}
     kinds = [layer.origin.kind for layer in many.layers]
-    assert kinds == ["wheel"] * kinds.count("wheel") + ["wheels"] * kinds.count("wheels") or (
-        kinds.count("wheels") > 0 and kinds[:64] == ["wheel"] * 64
-    )
+    assert kinds[:64] == ["wheel"] * 64
+    assert kinds.count("wheels") > 8
 
 
 def test_every_wheel_is_installed_whole(tmp_path):
     unpack(LayoutReader(Path(os.environ["MANY"])), tmp_path / "root")
     site = tmp_path / "root" / _SITE
-    for number in range(120):
+    for number in range(104):
         assert (site / f"tiny_{number}/__init__.py").read_text() == 'VERSION = "1.0"\n'
         record = (site / f"tiny_{number}-1.0.dist-info/RECORD").read_text()
         assert f"shared_by_all/tiny_{number}.py,sha256=" in record

@@ -20,7 +20,7 @@ _PARTS = Path(__file__).with_name("page")
 
 
 def image_page(image: ExplainedImage, difference: Difference | None = None) -> str:
-    """The page's HTML, without the newline that ends a file; `difference` is one that leads to `image`."""
+    """The page's HTML; `difference` is one that leads to `image`."""
     fetched = [layer.descriptor.digest for layer in difference.fetched] if difference else []
     fields = {
         "title": escape(image.name),

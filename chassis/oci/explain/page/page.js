@@ -221,7 +221,7 @@ function pathOf(node) {
     map.zoom(root.children[Number(row.dataset.layer) - 1]);
     byId("explorer").scrollIntoView({ block: "start" });
   });
-  let width = 0;
+  let width = byId("map").clientWidth;
   new ResizeObserver(() => {
     if (byId("map").clientWidth !== width) { width = byId("map").clientWidth; map.draw(); }
   }).observe(byId("map"));

@@ -4,8 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const HEAD = 19;
 const PAD = 3;
 const LEAST = 3;
-const CHARACTER = 6.7;
-const BOLD_CHARACTER = 7.6;
+const MARGIN = 5;
 
 /** Gives each node its parent, its layer, its depth, and both sizes, estimated where only the whole is known. */
 function prepare(root) {
@@ -36,6 +35,8 @@ class Treemap {
     this.measure = "size";
     this.wanted = null;
     this.cells = new Map();
+    this.pen = document.createElement("canvas").getContext("2d");
+    this.family = getComputedStyle(svg).fontFamily;
     svg.addEventListener("keydown", (event) => this.key(event));
     svg.addEventListener("click", (event) => this.click(event));
     svg.addEventListener("pointermove", (event) => this.hover(event));
@@ -46,7 +47,9 @@ class Treemap {
     });
   }
 
+  /** Draws anew; what has the focus keeps it. */
   draw() {
+    const held = this.nodeAt(document.activeElement);
     const width = this.svg.clientWidth;
     const height = Math.round(Math.max(380, Math.min(width * 0.62, window.innerHeight * 0.68)));
     this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -58,6 +61,7 @@ class Treemap {
     this.svg.replaceChildren(drawn);
     const first = this.cells.has(this.active) ? this.active : [...this.cells.keys()][0];
     if (first) this.cells.get(first).setAttribute("tabindex", "0");
+    if (this.cells.has(held)) this.focus(held);
   }
 
   fill(parent, node, space, depth) {
@@ -102,16 +106,35 @@ class Treemap {
   }
 
   label(group, node, area, inside) {
-    const room = Math.floor((area.w - 10) / (inside ? BOLD_CHARACTER : CHARACTER));
-    if (area.h < 15 || room < 3) return;
+    const room = area.w - 2 * MARGIN;
+    if (area.h < 15 || room < 20) return;
     const amount = sizeText(node[this.measure]);
-    const beside = inside && node.name.length + amount.length + 2 <= room;
-    this.text(group, area.x + 5, area.y + 14, shorten(node.name, room), inside ? "head" : "");
-    if (beside) {
-      this.text(group, area.x + area.w - 5, area.y + 14, amount, "amount").setAttribute("text-anchor", "end");
-    } else if (!inside && area.h >= 32 && amount.length <= room) {
-      this.text(group, area.x + 5, area.y + 29, amount, "amount");
+    const wide = this.width(amount, false);
+    const name = this.shorten(node.name, room, inside);
+    this.text(group, area.x + MARGIN, area.y + 14, name, inside ? "head" : "");
+    if (inside && name === node.name && this.width(name, true) + wide + 10 <= room) {
+      this.text(group, area.x + area.w - MARGIN, area.y + 14, amount, "amount").setAttribute("text-anchor", "end");
+    } else if (!inside && area.h >= 32 && wide <= room) {
+      this.text(group, area.x + MARGIN, area.y + 29, amount, "amount");
     }
+  }
+
+  /** How many pixels a text takes in the map's font. */
+  width(text, bold) {
+    this.pen.font = `${bold ? 600 : 400} 12px ${this.family}`;
+    return this.pen.measureText(text).width;
+  }
+
+  /** As much of a text as fits in `room` pixels. */
+  shorten(text, room, bold) {
+    if (this.width(text, bold) <= room) return text;
+    let fits = 1;
+    let most = text.length - 1;
+    while (fits < most) {
+      const middle = Math.ceil((fits + most) / 2);
+      if (this.width(`${text.slice(0, middle)}…`, bold) <= room) fits = middle; else most = middle - 1;
+    }
+    return `${text.slice(0, fits)}…`;
   }
 
   text(group, x, y, content, kind) {
@@ -125,7 +148,7 @@ class Treemap {
   }
 
   nodeAt(element) {
-    const group = element.closest && element.closest("g.cell");
+    const group = element && element.closest && element.closest("g.cell");
     if (!group) return null;
     for (const [node, cell] of this.cells) if (cell === group) return node;
     return null;
@@ -177,14 +200,10 @@ class Treemap {
       if (target[event.key]) this.focus(target[event.key]);
     } else if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      if (node.children.length) this.zoom(node, node.children[0]);
+      if (node.children.length) this.zoom(node);
     } else if (event.key === "Escape" && this.zoomed.parent) {
       event.preventDefault();
       this.zoom(this.zoomed.parent, this.zoomed);
     }
   }
-}
-
-function shorten(text, room) {
-  return text.length <= room ? text : `${text.slice(0, Math.max(1, room - 1))}…`;
 }
