@@ -20,7 +20,7 @@ _WHY = {
     "wheels": "small wheels that share a layer, because the image has more wheels than layers for them; a hash of its "
     "name put each here, so that other packages come and go without moving it",
     "code": "above the wheels: first-party code changes more often than what it imports",
-    "data": "above the code: weights and files change with each training",
+    "data": "above code: weights and files change with each training",
     "model": "on top: the function changes most, and so an edit re-makes this layer alone",
     BELOW: "of the image that this one is built on, and so below all that was added to it",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from chassis.oci.descriptor import LayerFile
@@ -12,12 +13,7 @@ from chassis.oci.explain.image import ExplainedImage, ExplainedLayer
 _BAR_CELLS = 12
 _BAR_PARTS = " ▏▎▍▌▋▊▉█"
 _MAX_LABEL = 60
-_TITLES = {
-    "list": "",
-    "table": "",
-    "archive": "",
-    "nothing": "the blob is not here, so its files are not known",
-}
+_COLUMNS = 100
 
 
 def image_report(image: ExplainedImage, largest: int = 5) -> str:
@@ -101,10 +97,13 @@ def _reasons(image: ExplainedImage) -> Iterator[str]:
         runs[-1][0].append(layer.number)
     width = max((len(_range(numbers)) for numbers, _, _ in runs), default=0)
     for numbers, kind, why in runs:
-        yield f"  {_range(numbers).rjust(width)}  {kind}: {why}"
+        first = f"  {_range(numbers).rjust(width)}  "
+        yield from textwrap.wrap(
+            f"{kind}: {why}", _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first)
+        )
     for layer in image.layers:
-        if note := _TITLES[layer.source]:
-            yield f"  layer {layer.number}: {note}"
+        if layer.source == "nothing":
+            yield f"  The blob of layer {layer.number} is not here, so its files are not known."
 
 
 def _range(numbers: list[int]) -> str:

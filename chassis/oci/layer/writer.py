@@ -198,7 +198,7 @@ class LayerWriter:
             )
             self._flush_frames()
             self._out.write(toc.footer(offset))
-            annotations[toc.ANNOTATION_UNCOMPRESSED_SIZE] = str(self._tar_size)
+            annotations[toc.ANNOTATION_UNCOMPRESSED_SIZE] = str(self._tar_size + self._tar_waiting)
         else:
             self._frame(tar_header.END)
             self._flush_frames()

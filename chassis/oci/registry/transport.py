@@ -273,7 +273,9 @@ def resolve(url: str, location: str) -> str:
     if not valid:
         raise AnswerError(f"{origin(url)}: answers with the malformed Location {location[:200]!r}")
     if url.startswith("https:") and parts.scheme == "http":
-        raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        if parts.netloc != urllib.parse.urlsplit(url).netloc:
+            raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        target = "https" + target.removeprefix("http")  # a registry that does not know of the TLS before it
     return target
 
 
