@@ -52,9 +52,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # Names of files may be no text.
-    image = explain_image(
-        LayoutReader(Path(_IMAGE.value)), _NAME.value or _IMAGE.value, _known(), _ARCHITECTURE.value
-    )
+    image = explain_image(LayoutReader(Path(_IMAGE.value)), _NAME.value or _IMAGE.value, _known(), _ARCHITECTURE.value)
     difference = _difference(image)
     if _HTML.value:
         page = _called_from() / _HTML.value

@@ -68,9 +68,7 @@ class Page:
 
     def resize(self, width: int, height: int) -> None:
         """Sets the window's size in pixels."""
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, scheme: str) -> None:
         """Sets what the page is told that its reader prefers: `light` or `dark`."""

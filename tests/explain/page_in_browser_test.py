@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.browser.browser import BrowserFiles, Page, browser_page
 
 from chassis.oci.explain.difference import compare
 from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.explain.page import image_page
 from chassis.oci.layout_reader import LayoutReader
-from tests.browser.browser import BrowserFiles, Page, browser_page
 
 _ACTIVE = "document.activeElement.getAttribute('aria-label')"
 _TRAIL = "[...document.querySelectorAll('#trail > :not(.step)')].map((step) => step.textContent)"
@@ -63,8 +63,8 @@ def _keep(name: str, png: bytes) -> None:
 def _centre(page: Page, label: str) -> tuple[float, float]:
     """Where the heading of the cell is whose label starts so."""
     return page.evaluate(
-        f"(() => {{ const box = document.querySelector('#map g[aria-label^=\"{label}\"] > rect').getBoundingClientRect();"
-        " return [box.x + box.width / 2, box.y + 9]; })()"
+        f"(() => {{ const rect = document.querySelector('#map g[aria-label^=\"{label}\"] > rect');"
+        " const box = rect.getBoundingClientRect(); return [box.x + box.width / 2, box.y + 9]; })()"
     )
 
 
@@ -94,7 +94,8 @@ def test_nothing_is_loaded_and_nothing_fails(page, html):
 def test_areas_are_in_proportion(page, html):
     page.open_text(html)
     areas = page.evaluate(
-        "[...document.querySelectorAll('#map > g > rect')].map((rect) => rect.width.baseVal.value * rect.height.baseVal.value)"
+        "[...document.querySelectorAll('#map > g > rect')]"
+        ".map((rect) => rect.width.baseVal.value * rect.height.baseVal.value)"
     )
     sizes = page.evaluate(
         "JSON.parse(document.getElementById('tree').textContent).children.map((layer) => layer.size)"
@@ -214,7 +215,9 @@ def test_names_are_text_whatever_they_hold(page):
     layer = few.layers[0]
     files = tuple(dataclasses.replace(file, path=file.path + _HOSTILE) for file in layer.files)
     package = dataclasses.replace(layer.packages[0], name=_HOSTILE, files=files)
-    layer = dataclasses.replace(layer, files=files, packages=(package,), origin=dataclasses.replace(layer.origin, name=_HOSTILE))
+    layer = dataclasses.replace(
+        layer, files=files, packages=(package,), origin=dataclasses.replace(layer.origin, name=_HOSTILE)
+    )
     hostile = dataclasses.replace(few, name=_HOSTILE, layers=(layer, *few.layers[1:]))
     page.open_text(image_page(hostile, compare(few, hostile)))
     assert page.evaluate("document.documentElement.dataset.ready") == "yes"

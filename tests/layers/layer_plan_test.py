@@ -50,9 +50,7 @@ def test_the_same_wheels_make_the_same_layers():
 def test_a_new_version_changes_one_layer():
     difference = compare(_image("FEW"), _image("FEW_CHANGED"))
     assert len(difference.fetched) == len(difference.gone) == 1
-    assert [(change.name, change.before, change.after) for change in difference.packages] == [
-        ("tiny-3", "1.0", "2.0")
-    ]
+    assert [(change.name, change.before, change.after) for change in difference.packages] == [("tiny-3", "1.0", "2.0")]
     assert all("tiny_3" in change.path for change in difference.files)
 
 
@@ -64,7 +62,9 @@ def test_a_new_wheel_changes_three_layers_at_most():
 
 @pytest.mark.parametrize("other", ["FEW_APART", "MANY"])
 def test_layers_of_one_wheel_are_those_of_other_images(other):
-    apart = {layer.origin.name: layer.descriptor.digest for layer in _image(other).layers if layer.origin.kind == "wheel"}
+    apart = {
+        layer.origin.name: layer.descriptor.digest for layer in _image(other).layers if layer.origin.kind == "wheel"
+    }
     few = {layer.origin.name: layer.descriptor.digest for layer in _image("FEW").layers if layer.origin.kind == "wheel"}
     common = apart.keys() & few.keys()
     assert len(common) >= (16 if other == "FEW_APART" else 0)

@@ -77,7 +77,9 @@ def is_document(path: str) -> bool:
     )
 
 
-def read_contents(layout: LayoutReader, descriptor: Descriptor, diff_id: str, known: KnownLayer | None) -> LayerContents:
+def read_contents(
+    layout: LayoutReader, descriptor: Descriptor, diff_id: str, known: KnownLayer | None
+) -> LayerContents:
     """What a layer of `layout` holds; the blob is opened only where `known` does not tell.
 
     `source` of the result is `nothing` where the blob would be needed and is not there.
@@ -86,9 +88,7 @@ def read_contents(layout: LayoutReader, descriptor: Descriptor, diff_id: str, kn
       ChassisError: the blob does not have its digest, or is damaged or hostile.
     """
     if known:
-        return LayerContents(
-            "list", known.files, known.layer.uncompressed_size, parts=known.layer.parts
-        )
+        return LayerContents("list", known.files, known.layer.uncompressed_size, parts=known.layer.parts)
     try:
         layout.blob_path(descriptor)
     except LayoutError:

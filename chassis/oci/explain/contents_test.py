@@ -46,7 +46,9 @@ def test_blob_and_list_tell_the_same(tmp_path, compression):
     assert found.files == told.files
     assert found.plain_size == told.plain_size
     record = f"{SITE}/demo-1.0.dist-info/RECORD"
-    assert found.documents == {record: b"demo/__init__.py,,\ndemo/empty.py,,\ndemo/noise,,\ndemo-1.0.dist-info/RECORD,,"}
+    assert found.documents == {
+        record: b"demo/__init__.py,,\ndemo/empty.py,,\ndemo/noise,,\ndemo-1.0.dist-info/RECORD,,"
+    }
 
 
 def test_the_table_tells_what_a_file_takes_in_the_blob(demo):

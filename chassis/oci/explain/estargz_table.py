@@ -158,7 +158,14 @@ def _stored(rows: list[dict[str, Any]], table_offset: int) -> dict[str, int]:
 def _file(row: dict[str, Any]) -> LayerFile:
     kind = _TYPES[row["type"]]
     size = row["size"] if kind == "file" else 0
-    return LayerFile(row["name"], kind, row["mode"] & 0o7777, size, row["digest"], row["linkName"].lstrip("/") if kind == "hardlink" else row["linkName"])
+    return LayerFile(
+        row["name"],
+        kind,
+        row["mode"] & 0o7777,
+        size,
+        row["digest"],
+        row["linkName"].lstrip("/") if kind == "hardlink" else row["linkName"],
+    )
 
 
 def _content(blob: BinaryIO, row: dict[str, Any], stored: int, where: str) -> bytes:

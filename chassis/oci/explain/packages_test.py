@@ -10,6 +10,7 @@ from chassis.oci.layout_reader import LayoutReader
 
 _ATTRS = ("attrs", "23.1", {"attr/__init__.py": b"a" * 100})
 _SIX = ("six", "1.16", {"six.py": b"b" * 2000})
+_RECORD = b"six.py,sha256=x,2000\n../../../bin/six,,\n"
 _DPKG = {
     "var/lib/dpkg/status": b"Package: libc6\nStatus: install ok installed\nVersion: 2.36\n\n"
     b"Package: gone\nStatus: deinstall ok config-files\nVersion: 1\n\nPackage: below\nVersion: 3\n",
@@ -64,14 +65,16 @@ def test_debian_packages_of_status_d(tmp_path):
 def test_an_image_of_another_builder(tmp_path):
     pip = {
         "usr/local/lib/python3.11/site-packages/six.py": b"b" * 2000,
-        "usr/local/lib/python3.11/site-packages/six-1.16.0.dist-info/RECORD": b"six.py,sha256=x,2000\n../../../bin/six,,\n",
+        "usr/local/lib/python3.11/site-packages/six-1.16.0.dist-info/RECORD": _RECORD,
         "usr/local/bin/six": b"#!",
         "root/.cache/other": b"?",
     }
-    layout = foreign(tmp_path / "image", _DPKG, pip, history=("/bin/sh -c #(nop) ADD file:1 in / ", "RUN pip install six"))
+    layout = foreign(
+        tmp_path / "image", _DPKG, pip, history=("/bin/sh -c #(nop) ADD file:1 in / ", "RUN pip install six")
+    )
     image = explain_image(LayoutReader(layout), "image")
     assert _packages(image) == [("deb", "libc6", "2.36", 300)]
-    assert _packages(image, 1) == [("wheel", "six", "1.16.0", 2000 + 2 + 40)]
+    assert _packages(image, 1) == [("wheel", "six", "1.16.0", 2000 + 2 + len(_RECORD))]
     assert [str(layer.origin) for layer in image.layers] == ["layer ADD file:1 in /", "layer RUN pip install six"]
     assert {layer.source for layer in image.layers} == {"archive"}
     assert image.packages() == {("deb", "libc6"): "2.36", ("wheel", "six"): "1.16.0"}

@@ -32,9 +32,7 @@ def image_page(image: ExplainedImage, difference: Difference | None = None) -> s
         "packages": package_table(image),
         "tree": _embedded(image_tree(image, fetched)),
         "style": (_PARTS / "page.css").read_text("utf-8"),
-        "script": "\n".join(
-            (_PARTS / name).read_text("utf-8") for name in ("squarify.js", "treemap.js", "page.js")
-        ),
+        "script": "\n".join((_PARTS / name).read_text("utf-8") for name in ("squarify.js", "treemap.js", "page.js")),
     }
     html = (_PARTS / "page.html").read_text("utf-8")
     # In one pass, so that nothing in an image's names is taken for a field.
@@ -60,5 +58,3 @@ def _tiles(image: ExplainedImage, difference: Difference | None) -> str:
     return "".join(
         f'<li class="tile{" accent" if what == "to fetch" else ""}"><b>{value}</b> {what}</li>' for value, what in tiles
     )
-
-

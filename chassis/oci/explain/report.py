@@ -98,9 +98,7 @@ def _reasons(image: ExplainedImage) -> Iterator[str]:
     width = max((len(_range(numbers)) for numbers, _, _ in runs), default=0)
     for numbers, kind, why in runs:
         first = f"  {_range(numbers).rjust(width)}  "
-        yield from textwrap.wrap(
-            f"{kind}: {why}", _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first)
-        )
+        yield from textwrap.wrap(f"{kind}: {why}", _COLUMNS, initial_indent=first, subsequent_indent=" " * len(first))
     for layer in image.layers:
         if layer.source == "nothing":
             yield f"  The blob of layer {layer.number} is not here, so its files are not known."

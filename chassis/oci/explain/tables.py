@@ -121,7 +121,8 @@ def _file_table(changes: Collection[FileChange], complete: bool) -> str:
     ranked = sorted(changes, key=lambda change: (-abs(change.growth), change.path))
     rows = [
         f'<tr><th scope="row"><code>/{escape(change.path)}</code></th><td>{_what(change)}</td>'
-        f'<td class="n" data-value="{change.growth}">{"+" if change.growth > 0 else ""}{size_text(change.growth)}</td></tr>'
+        + _number(change.growth, f"{'+' if change.growth > 0 else ''}{size_text(change.growth)}")
+        + "</tr>"
         for change in ranked[:_MAX_FILES]
     ]
     notes = [f"{len(ranked) - _MAX_FILES:,} more are not listed."] if len(ranked) > _MAX_FILES else []

@@ -36,9 +36,7 @@ def image_tree(image: ExplainedImage, fetched: Iterable[str] = ()) -> Node:
         "plain": image.plain_size,
         "size": image.size,
         "files": image.file_count,
-        "children": [
-            _layer(layer, image.plain_size, layer.descriptor.digest in wanted) for layer in image.layers
-        ],
+        "children": [_layer(layer, image.plain_size, layer.descriptor.digest in wanted) for layer in image.layers],
     }
 
 

@@ -277,12 +277,15 @@ class LayerWriter:
         return entry.type if entry else None
 
     def _add_parents(self, path: str) -> None:
+        missing = []
         parent = path.rpartition("/")[0]
-        if not parent or (kind := self.type_of(parent)) == "dir":
-            return
-        if kind is not None:
-            raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
-        self.add_directory(parent)
+        while parent and (kind := self.type_of(parent)) != "dir":
+            if kind is not None:
+                raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        for directory in reversed(missing):
+            self.add_directory(directory)
 
     def _frame(self, data: bytes) -> None:
         if data:
