@@ -27,8 +27,9 @@ def _fetch(rctx):
 
 def _explain(rctx, package, url, output):
     """Fails with the reason that a package could not be had: other bytes, or none."""
-    what = "%s %s (%s, line %d)" % (package.name, package.version, rctx.attr.lock, package.line)
-    again = rctx.download(url = [url], output = output, allow_fail = True)
+    lock = "//%s:%s" % (rctx.attr.lock.package, rctx.attr.lock.name)
+    what = "%s %s (%s, line %d)" % (package.name, package.version, lock, package.line)
+    again = rctx.download(url = [url], output = output + ".again", allow_fail = True)
     if again.success:
         fail("%s: the mirror's file has sha256 %s, the lock says %s. " % (what, again.sha256, package.sha256) +
              "A wrong lock line is renewed with `bazel run //base_images:update`; if the line is right, do not trust the file.")
