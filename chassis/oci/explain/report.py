@@ -128,7 +128,7 @@ def _difference(difference: Difference, most: int) -> Iterator[str]:
         return
     yield (
         f"A machine that has the former fetches {size_text(difference.fetch_size)}: "
-        f"{count_text(len(difference.fetched), 'layer')} of {len(after.layers)}; "
+        f"{count_text(len(difference.fetched), 'layer')} of {len(after.layers)}, manifest and configuration; "
         f"{size_text(sum(layer.size for layer in difference.shared))} are there."
     )
     if difference.chained_size > difference.fetch_size:
@@ -164,7 +164,7 @@ def _files(difference: Difference, most: int) -> Iterator[str]:
     growth = sum(change.growth for change in files)
     yield (
         f"Files: {added:,} added, {removed:,} removed, {len(files) - added - removed:,} changed; "
-        f"{'+' if growth >= 0 else ''}{size_text(growth)}"
+        f"{'+' if growth > 0 else ''}{size_text(growth)}"
     )
     if not difference.complete:
         yield "  the blobs of some layers are not here, so files of theirs may be missing from this list"
