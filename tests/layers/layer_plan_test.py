@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,14 @@ def test_layers_of_one_wheel_are_those_of_other_images(other):
     common = apart.keys() & few.keys()
     assert len(common) >= (16 if other == "FEW_APART" else 0)
     assert all(apart[name] == few[name] for name in common)
+
+
+def test_layers_of_a_base_that_is_a_layout_are_read_themselves():
+    done = subprocess.run([os.environ["EXPLAIN_STACKED"], "--json"], capture_output=True, check=True, timeout=60)
+    layers = json.loads(done.stdout)["layers"]
+    assert [layer["digest"] for layer in layers[:-1]] == _digests("FEW")
+    assert [layer["known_from"] for layer in layers] == ["table"] * (len(layers) - 1) + ["list"]
+    assert {package["name"] for layer in layers for package in layer["packages"]} == {
+        "tiny-new",
+        *(f"tiny-{number}" for number in range(30)),
+    }

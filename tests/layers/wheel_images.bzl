@@ -63,13 +63,14 @@ def wheels(name, versions, sizes):
         )
     _bare_base(name = name + "_base", architecture = target_architecture())
 
-def wheel_image(name, made_by, wheels, **kwargs):
+def wheel_image(name, made_by, wheels, base = None, **kwargs):
     """An image of wheels.
 
     Args:
       name: the target's name.
       made_by: the `wheels` target.
       wheels: the wheels' labels.
+      base: an OCI layout to stand on; nothing where it is left out.
       **kwargs: attributes of `chassis_image`.
     """
     _bare_model(
@@ -78,7 +79,7 @@ def wheel_image(name, made_by, wheels, **kwargs):
     )
     chassis_image(
         name = name,
-        base = made_by + "_base",
+        base = base or made_by + "_base",
         model = name + "_model",
         server = made_by + "_base",
         **kwargs
