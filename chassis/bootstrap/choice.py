@@ -1,7 +1,9 @@
-"""Which Bazel runs: one of the PATH that works, or the fetched one; decided once and written down for `bazelw`.
+"""Which Bazel runs: one of the PATH that works, or the fetched one; decided once and written down for
+`bazelw`.
 
-The file that holds the decision has five lines: `program` or `tree`; the program's path or the tree's; and the three
-things that it was made about, as `bazelw` saw them (see `Candidates`). Where one of those changes it is made again.
+The file that holds the decision has five lines: `program` or `tree`; the program's path or the tree's; and
+the three things that it was made about, as `bazelw` saw them (see `Candidates`). Where one of those changes
+it is made again.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ _NONE = "none"
 
 
 class Candidates(NamedTuple):
-    """What the PATH offers: the lines of `ls -lnL` for bazel and bazelisk, or `none`; and the version asked for."""
+    """What the PATH offers: the lines of `ls -lnL` for bazel and bazelisk, or `none`; and the version asked
+    for.
+    """
 
     bazel: str
     bazelisk: str
@@ -36,7 +40,7 @@ class Candidates(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """`kind` is `program`, with the path of a bazel of the machine's, or `tree`, with that of a fetched one."""
+    """`kind` is `program`, with the path of a bazel of the machine's, or `tree`, with a fetched one's."""
 
     kind: str
     path: Path
@@ -59,10 +63,10 @@ def write(file: Path, choice: Choice, candidates: Candidates) -> None:
     temporary.replace(file)
 
 
-def first_that_works(
-    candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S
-) -> Path | None:
-    """The first program of the PATH that works as a Bazel here, or None; says why the others were passed over."""
+def first_that_works(candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S) -> Path | None:
+    """The first program of the PATH that works as a Bazel here, or None; says why the others were passed
+    over.
+    """
     for program in candidates.programs():
         progress.say(f"trying {program} (at most {timeout_s:.0f} s)")
         defect = find_defect(program, candidates.version, timeout_s)
@@ -75,8 +79,8 @@ def first_that_works(
 def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
     """Why `program` is of no use as Bazel, in words, or None where it is of use.
 
-    It has to say a version of 7 or newer, and to resolve a module that is in the central registry (or in the registry
-    of the user's own bazelrc), in a workspace made for that.
+    It has to say a version of 7 or newer, and to resolve a module that is in the central registry (or in the
+    registry of the user's own bazelrc), in a workspace made for that.
     """
     with tempfile.TemporaryDirectory(prefix="chassis-probe-") as name:
         directory = Path(name)
@@ -85,11 +89,11 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         if version:
             (directory / ".bazelversion").write_text(version + "\n")
         status, output = _run([str(program), "--version"], directory, timeout_s)
-        match = re.search(r"^bazel (\d+)\.", output, re.MULTILINE)
+        match = re.search(r"^bazel (\d+)\S*", output, re.MULTILINE)
         if status != 0 or not match:
             return _reason(status, output, "it does not start")
         if int(match.group(1)) < OLDEST_MAJOR:
-            return f"it is {match.group(0).strip('.')}, and version {OLDEST_MAJOR} or newer is needed"
+            return f"it is {match.group(0)}, and version {OLDEST_MAJOR} or newer is needed"
         roots = directory / "output"
         command = [
             str(program),
@@ -101,11 +105,9 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
         ]
         status, output = _run(command, directory, timeout_s)
         _make_removable(roots)
-        return (
-            None
-            if status == 0
-            else _reason(status, output, "it cannot resolve a module of the central registry")
-        )
+        if status != 0:
+            return _reason(status, output, "it cannot resolve a module of the central registry")
+        return None
 
 
 def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | None, str]:
@@ -123,12 +125,13 @@ def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | N
         )
     except OSError as error:
         return 127, str(error)
-    try:
-        output = process.communicate(timeout=timeout_s)[0]
+    with process:
+        try:
+            output = process.communicate(timeout=timeout_s)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, ""
         return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return None, process.communicate()[0]
 
 
 def _reason(status: int | None, output: str, what: str) -> str:

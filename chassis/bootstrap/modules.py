@@ -1,15 +1,17 @@
 """The Bazel modules that come with Debian's packages, and the bazelrc that puts them in the registry's place.
 
-Without the central registry a module is found through `--override_module=NAME=DIRECTORY`, and Bazel refuses an override
-of a module that is not in the graph. So the graph is followed from the workspace's own MODULE.bazel: what a package
-holds is overridden with it, what only packaged modules ask for and nobody here loads becomes an empty stub.
+Without the central registry a module is found through `--override_module=NAME=DIRECTORY`, and Bazel refuses
+an override of a module that is not in the graph. So the graph is followed from the workspace's own
+MODULE.bazel: what a package holds is overridden with it, what only packaged modules ask for and nobody here
+loads becomes an empty stub.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 BUILTIN = {"bazel_tools", "local_config_platform"}
 """Modules that Bazel itself brings."""
@@ -18,7 +20,8 @@ BUILTIN = {"bazel_tools", "local_config_platform"}
 class ModuleFile(NamedTuple):
     """What a MODULE.bazel says that matters here: its name, whom it needs, and what lies beside it.
 
-    `dependencies` excludes, `development` holds those with `dev_dependency = True`, which count for the root only.
+    `dependencies` excludes, `development` holds those with `dev_dependency = True`, which count for the root
+    only.
     """
 
     name: str
@@ -28,7 +31,9 @@ class ModuleFile(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """`overrides` maps a module to its directory; `stubs` are the modules to stand empty; `files` is what was read."""
+    """`overrides` maps a module to its directory; `stubs` are the modules to stand empty; `files` is what was
+    read.
+    """
 
     overrides: dict[str, Path]
     stubs: tuple[str, ...]
@@ -83,8 +88,8 @@ def find_packaged(directory: Path) -> dict[str, Path]:
 def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Graph:
     """The modules that the workspace's graph holds, as far as they are known here.
 
-    A module that neither a package nor a local override has, and that the workspace itself asks for, is left to
-    Bazel: a flag of the user's or a registry may have it.
+    A module that neither a package nor a local override has, and that the workspace itself asks for, is left
+    to Bazel: a flag of the user's or a registry may have it.
     """
     overrides: dict[str, Path] = {}
     stubs: set[str] = set()
@@ -98,8 +103,6 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
     while pending:
         name, asked_by_package = pending.pop(0)
         if name in seen:
-            if name not in overrides and name not in local and asked_by_package and name in packaged:
-                overrides[name] = packaged[name]
             continue
         seen.add(name)
         if name in local:
@@ -107,9 +110,7 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
             pending += [(needed, False) for needed in read_module(local[name] / "MODULE.bazel").dependencies]
         elif name in packaged:
             overrides[name] = packaged[name]
-            pending += [
-                (needed, True) for needed in read_module(packaged[name] / "MODULE.bazel").dependencies
-            ]
+            pending += [(needed, True) for needed in read_module(packaged[name] / "MODULE.bazel").dependencies]
         elif asked_by_package:
             stubs.add(name)
     return Graph(overrides, tuple(sorted(stubs)), tuple(files))
@@ -118,17 +119,15 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
 def bazelrc(graph: Graph, packaged: dict[str, Path], stubs: Path, hermetic_tmp: bool) -> str:
     """The settings that `bazelw` adds to a workspace's own: where each module lies, in both modes.
 
-    `stubs` is the directory that holds one empty module a stub. Without `hermetic_tmp` sandboxes see the machine's
-    /tmp, for modules that lie below it.
+    `stubs` is the directory that holds one empty module a stub. Without `hermetic_tmp` sandboxes see the
+    machine's /tmp, for modules that lie below it.
     """
     lines = ["# Written by bazelw; read after the workspace's .bazelrc.", "common --noenable_workspace"]
     places = {**graph.overrides, **{name: stubs / name for name in graph.stubs}}
     lines += [f'common "--override_module={name}={places[name]}"' for name in sorted(places)]
     everything = {**packaged, **{name: stubs / name for name in graph.stubs}}
     everything.setdefault("rules_java_builtin", packaged.get("rules_java", stubs / "rules_java"))
-    lines += [
-        f'common:workspace "--override_repository={name}={everything[name]}"' for name in sorted(everything)
-    ]
+    lines += [f'common:workspace "--override_repository={name}={everything[name]}"' for name in sorted(everything)]
     if not hermetic_tmp:
         lines.append("common --noincompatible_sandbox_hermetic_tmp")
     return "\n".join(lines) + "\n"

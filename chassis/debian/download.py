@@ -6,8 +6,8 @@ import hashlib
 import os
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Sequence
 
 from chassis.debian.apt import Apt, AptError, Package
 
@@ -30,9 +30,9 @@ def download(
 ) -> list[Path]:
     """Brings `packages` into `directory` and returns their paths, in the same order.
 
-    What is already there with the right digest is kept, so that a run that was cut short goes on where it was.
-    A file with another digest is removed and fetched again once; if it is still wrong, `AptError` names it.
-    `progress` is called with the bytes that are there and the bytes wanted.
+    What is already there with the right digest is kept, so that a run that was cut short goes on where it
+    was. A file with another digest is removed and fetched again once; if it is still wrong, `AptError` names
+    it. `progress` is called with the bytes that are there and the bytes wanted.
     """
     directory.mkdir(parents=True, exist_ok=True)
     total = sum(package.size for package in packages)
@@ -49,7 +49,8 @@ def download(
                     raise AptError(
                         f"{package.filename} from {apt.mirror.uri} is not what Debian's index says "
                         f"(expected {package.size} bytes with SHA-256 {package.sha256})\n"
-                        "  the mirror or a proxy hands out something else; try again, or set CHASSIS_DEBIAN_MIRROR"
+                        "  the mirror or a proxy hands out something else: try again, or set "
+                        "CHASSIS_DEBIAN_MIRROR"
                     )
         done += sum(package.size for package in batch)
     if progress:
@@ -94,12 +95,8 @@ def _fetch(apt: Apt, batch: Sequence[Package], directory: Path, progress: Callab
             process.kill()
             process.communicate()
     if process.returncode:
-        reasons = [
-            line for line in output.splitlines() if line.startswith(("E:", "Err:"))
-        ] or output.splitlines()
-        raise AptError(
-            "the download of Debian packages failed:\n" + "\n".join(f"  {line}" for line in reasons[-6:])
-        )
+        reasons = [line for line in output.splitlines() if line.startswith(("E:", "Err:"))] or output.splitlines()
+        raise AptError("the download of Debian packages failed:\n" + "\n".join(f"  {line}" for line in reasons[-6:]))
 
 
 def _bytes_here(apt: Apt, batch: Sequence[Package], directory: Path) -> int:

@@ -1,12 +1,11 @@
-"""The lock of a set of Debian packages: what was asked for, and each package by version, SHA-256 and pool path.
+"""The lock of a set of Debian packages: what was asked for, and each package by version, SHA-256 and pool
+path.
 
 One package a line, sorted by name, `#` begins a comment; no host, since every mirror has the same pool:
 
-    # suite: bookworm
-    # architecture: arm64
-    # packages: ca-certificates python3.11-minimal
-    # excluded: debconf
-    ca-certificates 20230311+deb12u1 sha256:5308… pool/main/c/ca-certificates/ca-certificates_20230311+deb12u1_all.deb
+    # suite: bookworm # architecture: arm64 # packages: ca-certificates python3.11-minimal # excluded: debconf
+    ca-certificates 20230311+deb12u1 sha256:5308…
+    pool/main/c/ca-certificates/ca-certificates_20230311+deb12u1_all.deb
 """
 
 from __future__ import annotations
@@ -30,7 +29,9 @@ class LockError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a lock is resolved from: a suite of the archive, a Debian architecture, packages, and what to leave out."""
+    """What a lock is resolved from: a suite of the archive, a Debian architecture, packages, and what to
+    leave out.
+    """
 
     suite: str
     architecture: str
@@ -58,9 +59,7 @@ class Lock:
 
 def make_lock(wish: Wish, packages: Sequence[Package]) -> Lock:
     """The lock of `packages`, as apt resolved them for `wish`."""
-    lines = [
-        LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages
-    ]
+    lines = [LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages]
     return Lock(wish, tuple(sorted(lines, key=lambda package: package.name)))
 
 
@@ -74,15 +73,14 @@ def format_lock(lock: Lock, renew: str) -> str:
         f"# packages: {' '.join(sorted(wish.packages))}",
         f"# excluded: {' '.join(sorted(wish.excluded))}".rstrip(),
     ]
-    lines += [
-        f"{package.name} {package.version} sha256:{package.sha256} {package.path}"
-        for package in lock.packages
-    ]
+    lines += [f"{package.name} {package.version} sha256:{package.sha256} {package.path}" for package in lock.packages]
     return "\n".join(lines) + "\n"
 
 
 def parse_lock(text: str, file: str) -> Lock:
-    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is none of a lock's."""
+    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is none of a
+    lock's.
+    """
     settings: dict[str, str] = {}
     packages: dict[str, LockedPackage] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -98,9 +96,7 @@ def parse_lock(text: str, file: str) -> Lock:
             )
         package = LockedPackage(match["name"], match["version"], match["sha256"], match["path"])
         if package.name in packages:
-            raise LockError(
-                f"{file}, line {number}: package {package.name} is there twice; remove one of the lines"
-            )
+            raise LockError(f"{file}, line {number}: package {package.name} is there twice; remove one of the lines")
         packages[package.name] = package
     wish = Wish(
         settings.get("suite", ""),

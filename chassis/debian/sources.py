@@ -30,9 +30,9 @@ class NoMirrorError(ChassisError):
 def find_mirrors(timeout_s: int = 60) -> list[Mirror]:
     """Every Debian mirror that this machine may use, the preferred first; never empty.
 
-    `CHASSIS_DEBIAN_MIRROR` alone counts where it is set. Otherwise apt itself is asked, so that each of its source
-    formats is understood; archives of security updates are left out, since they lack the suites proper.
-    Raises `NoMirrorError`.
+    `CHASSIS_DEBIAN_MIRROR` alone counts where it is set. Otherwise apt itself is asked, so that each of its
+    source formats is understood; archives of security updates are left out, since they lack the suites
+    proper. Raises `NoMirrorError`.
     """
     override = os.environ.get("CHASSIS_DEBIAN_MIRROR")
     if override:
@@ -49,8 +49,7 @@ def find_mirrors(timeout_s: int = 60) -> list[Mirror]:
         ],
         env={**os.environ, "LC_ALL": "C"},
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=timeout_s,
     )

@@ -1,8 +1,8 @@
 """uv told to use the index that pip is configured with: uv reads no pip.conf of its own.
 
-https://pip.pypa.io/en/stable/topics/configuration/ for where pip looks; what uv itself is configured with wins.
-A lock is for every machine, so indexes and directories on this machine's disk are passed over: they may hold other
-builds of the same version.
+Where pip looks: https://pip.pypa.io/en/stable/topics/configuration/. What uv itself is configured with wins.
+A lock is for every machine, so indexes and directories on this machine's disk are passed over: they may hold
+other builds of the same version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _OPTIONS = {
 
 
 def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """`environment` with uv's variables for what pip's files and variables say, unless uv has a word of its own."""
+    """`environment` with uv's variables for what pip's files and variables say, unless uv has a word of its
+    own.
+    """
     settings = dict(_from_files(environment))
     for option in _OPTIONS:
         value = environment.get("PIP_" + option.upper().replace("-", "_"))

@@ -53,7 +53,8 @@ class Target:
         yield f"linux_{self.machine}"
 
     def best(self, filenames: list[str]) -> str:
-        """The wheel of the most specific tag among `filenames`, of equal ones the highest build tag, then name.
+        """The wheel of the most specific tag among `filenames`, of equal ones the highest build tag, then
+        name.
 
         Raises `ChassisError` where none runs on the target.
         """
@@ -66,8 +67,8 @@ class Target:
                 fitting.append((-min(ranks), build, filename))
         if not fitting:
             raise ChassisError(
-                f"none of {', '.join(sorted(filenames)) or 'no wheels'} runs on CPython {self.python_version}, "
-                f"{self.machine}, glibc 2.{self.glibc_minor}"
+                f"of its wheels ({', '.join(sorted(filenames)) or 'there are none'}) none runs on "
+                f"CPython {self.python_version}, {self.machine}, glibc 2.{self.glibc_minor}"
             )
         return max(fitting)[2]
 

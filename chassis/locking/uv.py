@@ -20,7 +20,9 @@ _TIMEOUT_S = 900
 
 @dataclass(frozen=True, slots=True)
 class WheelFile:
-    """A file of a release: its name, its SHA-256 in lower-case hexadecimal, and its size in bytes, 0 if unknown."""
+    """A file of a release: its name, its SHA-256 in lower-case hexadecimal, and its size in bytes, 0 if
+    unknown.
+    """
 
     filename: str
     sha256: str
@@ -44,8 +46,8 @@ class Uv:
     ) -> None:
         """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
 
-        The form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is kept
-        where it can be. Raises `ChassisError` with uv's own explanation.
+        The form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already
+        is kept where it can be. Raises `ChassisError` with uv's own explanation.
         """
         command = [str(self._program), "pip", "compile", "--quiet", "--no-header", *inputs]
         command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]
@@ -63,13 +65,11 @@ class Uv:
                 timeout=_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
-            raise ChassisError(
-                f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s"
-            ) from error
+            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
         if result.returncode:
             raise ChassisError(
-                f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, Python {target.python_version}:\n"
-                f"{result.stderr.strip()}"
+                f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
+                f"Python {target.python_version}:\n{result.stderr.strip()}"
             )
 
 
@@ -92,7 +92,7 @@ def read_pylock(path: Path) -> dict[str, list[WheelFile]]:
 
 
 def find_uv() -> Path:
-    """The uv program of the Python package `uv`, or of the PATH; raises `ChassisError` where there is none."""
+    """The uv program of the Python package `uv`, or of the PATH; `ChassisError` where there is none."""
     try:
         import uv
     except ImportError:
@@ -104,7 +104,5 @@ def find_uv() -> Path:
     found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
     found = found or (Path(program) if (program := shutil.which("uv")) else None)
     if not found:
-        raise ChassisError(
-            "no uv: it comes with the Python package uv; install it, or name the program with --uv"
-        )
+        raise ChassisError("no uv: it comes with the Python package uv; install it, or name the program with --uv")
     return found

@@ -1,4 +1,5 @@
-"""A wheel lock: pip's requirements format, each requirement pinned to the one wheel that its platform installs.
+"""A wheel lock: pip's requirements format, each requirement pinned to the one wheel that its platform
+installs.
 
     # numpy-2.4.6-cp311-cp311-manylinux_2_27_x86_64.manylinux_2_28_x86_64.whl
     numpy==2.4.6 --hash=sha256:…
@@ -29,7 +30,8 @@ _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+
 class LockPlan:
     """One lock to make: from the requirements files `inputs`, for `target`, into `output`.
 
-    Paths are relative to the workspace. The versions of the lock `same_versions_as` are taken for what both hold.
+    Paths are relative to the workspace. The versions of the lock `same_versions_as` are taken for what both
+    hold.
     """
 
     output: str
@@ -51,8 +53,8 @@ class LockedWheel:
 def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool = False) -> list[LockedWheel]:
     """Writes the lock of `plan`, whole or not at all, and returns what it holds.
 
-    Without `upgrade` the versions that it pins already are kept where the requirements still allow them. `command` is
-    what the header tells the reader to renew it with. Raises `ChassisError`.
+    Without `upgrade` the versions that it pins already are kept where the requirements still allow them.
+    `command` is what the header tells the reader to renew it with. Raises `ChassisError`.
     """
     output = workspace / plan.output
     with tempfile.TemporaryDirectory(prefix="chassis-lock-") as name:
@@ -86,9 +88,7 @@ def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: T
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
         match = _PIN.match(block)
         if not match:
-            raise ChassisError(
-                f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}"
-            )
+            raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
         release = f"{match['name']}=={match['version']}"
         by_name = {wheel.filename: wheel for wheel in releases.get(release, [])}
         try:
@@ -105,7 +105,7 @@ def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> 
     """The text of the lock, by name."""
     target = plan.target
     lines = [
-        f"# Wheels for CPython {target.python_version} on Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
+        f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
         f"# Renew with: {command}",
         "",
     ]

@@ -1,9 +1,12 @@
 """Builds a directory tree out of layers' entries without ever following a link that an archive brought.
 
-The tree is kept in memory beside the disk: whether a path's parents are directories or links is looked up there, and
-links among them are resolved within the root, as in a chroot. So what is handed to the kernel has only real directories
-in it. Whiteouts: OCI image specification, layer.md, section "Whiteouts".
+The tree is kept in memory beside the disk: whether a path's parents are directories or links is looked up
+there, and links among them are resolved within the root, as in a chroot. So what is handed to the kernel has
+only real directories in it. Whiteouts: OCI image specification, layer.md, section "Whiteouts".
 """
+
+# Tens of thousands of paths are made here: as plain strings, since pathlib would cost more than the kernel.
+# ruff: noqa: PTH101, PTH102, PTH106, PTH108, PTH114, PTH115, PTH118, PTH211
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from chassis.oci.tar_reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40  # as Linux
-_MAX_COMPONENTS = 1000
+_MAX_COMPONENTS = 256
 
 
 class UnpackError(ChassisError):
@@ -54,7 +57,8 @@ class FileTree:
         """Puts one entry in place; `copy` writes its payload to a file descriptor.
 
         Raises:
-          UnpackError: its path or link leaves the root, a hard link's target is missing, or the disk refuses it.
+          UnpackError: its path or link leaves the root, a hard link's target is missing, or the disk refuses
+            it.
         """
         names = _components(entry.path)
         try:
@@ -111,7 +115,7 @@ class FileTree:
                     node, trail, stack = self._tree, [], []
                 pending += _link_components(child.link, path)[::-1]
                 if len(pending) > _MAX_COMPONENTS:
-                    raise UnpackError(f"{path!r} goes through symbolic links that never end")
+                    raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep through links")
                 continue
             if child is None or child.type != DIRECTORY:
                 place = "/".join([self._root, *trail, name])
@@ -122,6 +126,8 @@ class FileTree:
             stack.append(node)
             trail.append(name)
             node = child
+            if len(trail) > _MAX_COMPONENTS:
+                raise UnpackError(f"{path!r} is nested more than {_MAX_COMPONENTS} deep")
         if trail:
             where = "/".join([self._root, *trail])
         return node, where
@@ -189,7 +195,8 @@ class FileTree:
             self._prune(node, name, child, f"{where}/{name}")
 
     def _prune(self, parent: _Node, name: str, child: _Node, place: str) -> None:
-        """Removes what lower layers brought; what this layer brought stays, whatever the order in the archive."""
+        """Removes what lower layers brought; what this layer brought stays, whatever the order in the
+        archive."""
         if child.type == DIRECTORY:
             self._prune_children(child, place)
             if child.children or child.layer == self._layer:

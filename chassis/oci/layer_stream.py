@@ -30,7 +30,7 @@ def compression_of(media_type: str, where: str) -> str:
     if media_type.endswith(".tar"):
         return PLAIN
     raise LayerStreamError(
-        f"{where}: has the media type {media_type!r}; layers that can be unpacked are tar, tar+gzip and tar+zstd"
+        f"{where}: has the media type {media_type!r}; only tar, tar+gzip and tar+zstd can be unpacked"
     )
 
 

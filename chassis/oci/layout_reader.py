@@ -190,8 +190,8 @@ class LayoutReader:
             raise LayoutError(f"{self.path}: blob {descriptor.digest} is missing") from None
         if size != descriptor.size:
             raise LayoutError(
-                f"{path}: has {size} bytes, its descriptor says {descriptor.size}; the file changed since the "
-                "image was built: build it again"
+                f"{path}: has {size} bytes, its descriptor says {descriptor.size}; the file changed since "
+                "the image was built: build it again"
             )
         return path
 

@@ -1,6 +1,8 @@
-"""OCI image layout to root file system: every layer verified while it is unpacked, nothing outside the root touched.
+"""OCI image layout to root file system: every layer verified while it is unpacked, nothing outside the root
+touched.
 
-Runs without privileges: owners are not set, devices not made. Specification: OCI image specification, layer.md.
+Runs without privileges: owners are not set, devices not made. Specification: OCI image specification,
+layer.md.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ MAX_ENTRIES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """A user by number. Files are given the permissions that this user has on them, whoever unpacks and owns them."""
+    """A user by number. Files are given the permissions that this user has on them, whoever unpacks and
+    owns them."""
 
     uid: int
     gid: int
@@ -56,8 +59,8 @@ def unpack(
 ) -> RootFileSystem:
     """Makes the directory `destination`, which must not exist, with the image's files; all of them or none.
 
-    `architecture` chooses an image of an index, `viewer` whose permissions the files get (default: as written, without
-    setuid and setgid), `max_bytes` bounds the sum of all layers, uncompressed.
+    `architecture` chooses an image of an index, `viewer` whose permissions the files get (default: as
+    written, without setuid and setgid), `max_bytes` bounds the sum of all layers, uncompressed.
 
     Raises:
       ChassisError: the layout is incomplete, a digest differs, or an entry would leave the root.
@@ -86,7 +89,8 @@ def apply_layer(
     """Unpacks one layer over what is in `tree` and returns its uncompressed size in bytes.
 
     Raises:
-      ChassisError: blob or tar do not have their digests, the archive is damaged or hostile, or it is over `max_bytes`.
+      ChassisError: blob or tar do not have their digests, the archive is damaged or hostile, or it is over
+        `max_bytes`.
     """
     where = f"layer {descriptor.digest}"
     raw_hash = hashlib.sha256(usedforsecurity=False)
@@ -128,5 +132,6 @@ def apply_layer(
 def _check(where: str, what: str, expected: str, found: str) -> None:
     if found != expected:
         raise ChassisError(
-            f"{where}: its {what} is {found}, expected {expected}: the file is damaged or changed; build the image again"
+            f"{where}: its {what} is {found}, expected {expected}: the file is damaged or changed\n"
+            "  build the image again"
         )

@@ -1,4 +1,4 @@
-"""A server's life: the model loads while the port answers already, calls are served, a stop drains, the process ends."""
+"""A server's life: the model loads while the port answers already, calls are served, a stop drains, and that is it."""
 
 from __future__ import annotations
 
@@ -26,16 +26,14 @@ _CLOSING = 1.0
 def serve(settings: Settings) -> int:
     """Serves until told to stop; returns the exit status.
 
-    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends the
-    process at once, with 128 and the signal's number.
+    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends
+    the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)
     loop = asyncio.new_event_loop()
     batcher = Batcher(loop, batch_size=settings.batch_size, max_wait=settings.max_wait, queue_size=settings.queue_size)
     # Before the front ends are imported: the model has the longest way.
-    model = ModelService(
-        loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout
-    )
+    model = ModelService(loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout)
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
         _LOG.warning("the model is still busy, it is left behind")

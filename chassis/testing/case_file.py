@@ -1,4 +1,5 @@
-"""Case files of inference tests: what is sent to a model and what must come back. Format version 1, docs/testing.md.
+"""Case files of inference tests: what is sent to a model and what must come back. Format version 1,
+docs/testing.md.
 
 A file is one case or a list of cases; a case is one OMI RunRequest, its items in order. Short form, one item:
 `{"input": VALUE, "output": EXPECT}` or `{"input": VALUE, "error": EXPECT}`.
@@ -31,7 +32,8 @@ class CaseFileError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one output must be: equal `bytes`, equal `json` within the tolerance, or an error that contains a text.
+    """What one output must be: equal `bytes`, equal `json` within the tolerance, or an error that contains a
+    text.
 
     `value` is bytes for EQUAL_BYTES, str for CONTAINS, any JSON value for EQUAL_JSON.
     """
@@ -44,8 +46,8 @@ class Expectation:
 class Accuracy:
     """The least fraction of labels that predictions must equal.
 
-    `select` is a path into the JSON of the output keyed `output`: a name, an index, or "*" for every element; `labels`
-    holds a list for each item.
+    `select` is a path into the JSON of the output keyed `output`: a name, an index, or "*" for every element;
+    `labels` holds a list for each item.
     """
 
     output: str
@@ -56,7 +58,8 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One request and its expected answer, item by item; either `outputs` or `accuracy` tells what is expected."""
+    """One request and its expected answer, item by item; either `outputs` or `accuracy` tells what is
+    expected."""
 
     name: str
     inputs: tuple[dict[str, bytes], ...]
@@ -69,7 +72,8 @@ def read_cases(path: Path) -> list[Case]:
     """The cases of a file.
 
     Raises:
-      CaseFileError: the file, or one that it names, cannot be read, or has a key or value that the format does not know.
+      CaseFileError: the file, or one that it names, cannot be read, or has a key or value that the format
+        does not know.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -81,9 +85,7 @@ def read_cases(path: Path) -> list[Case]:
         return [_Parser(path, str(path)).case(document, path.stem)]
     if not document:
         raise CaseFileError(f"{path}: holds no case")
-    return [
-        _Parser(path, f"{path}[{i}]").case(item, f"{path.stem}[{i}]") for i, item in enumerate(document)
-    ]
+    return [_Parser(path, f"{path}[{i}]").case(item, f"{path.stem}[{i}]") for i, item in enumerate(document)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +122,17 @@ class _Parser:
             accuracy = self._accuracy(fields["accuracy"], len(inputs))
             return Case(name, inputs, (True,) * len(inputs), (), accuracy)
         outputs = tuple(
-            {key: self.expected(value, key) for key, value in self._object(item, "an item of `outputs`").items()}
+            {
+                key: self.expected(value, key)
+                for key, value in self._object(item, "an item of `outputs`").items()
+            }
             for item in self._list(fields["outputs"], "outputs")
         )
         success = tuple(self._list(fields.get("success", [ERROR_KEY not in o for o in outputs]), "success"))
         if not len(inputs) == len(outputs) == len(success):
             raise CaseFileError(
-                f"{self.where}: {len(inputs)} inputs, {len(outputs)} outputs and {len(success)} of `success`; one an item"
+                f"{self.where}: {len(inputs)} inputs, {len(outputs)} outputs and {len(success)} of "
+                "`success`; one an item"
             )
         if not all(isinstance(flag, bool) for flag in success):
             raise CaseFileError(f"{self.where}: `success` must hold only true and false")
@@ -174,7 +180,8 @@ class _Parser:
             return path.read_bytes()
         except OSError as error:
             raise CaseFileError(
-                f"{self.where}: file {content!r} cannot be read: {error.strerror}; is it in the test's `data`?"
+                f"{self.where}: file {content!r} cannot be read: {error.strerror}\n"
+                "  is it in the test's `data`?"
             ) from None
 
     def _accuracy(self, data: Any, items: int) -> Accuracy:
@@ -187,9 +194,11 @@ class _Parser:
         select = tuple(self._list(fields.get("select"), "select"))
         at_least = fields.get("at_least")
         if not all(isinstance(part, (str, int)) for part in select):
-            raise CaseFileError(f"{self.where}: `select` must hold names, indices and \"*\"")
+            raise CaseFileError(f'{self.where}: `select` must hold names, indices and "*"')
         if isinstance(at_least, bool) or not isinstance(at_least, (int, float)) or not 0 <= at_least <= 1:
-            raise CaseFileError(f"{self.where}: `at_least` must be a fraction from 0 to 1, found {at_least!r}")
+            raise CaseFileError(
+                f"{self.where}: `at_least` must be a fraction from 0 to 1, found {at_least!r}"
+            )
         if len(labels) != items or not any(labels):
             raise CaseFileError(f"{self.where}: `labels` must have a list for each of the {items} inputs")
         return Accuracy(str(fields.get("output", OUTPUT_KEY)), select, labels, float(at_least))

@@ -1,4 +1,5 @@
-"""Compares what a model answered with what a case expects; the result is a list of findings, empty when all is right."""
+"""Compares what a model answered with what a case expects; the result is a list of findings, empty when
+all is right."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def compare(case: Case, answers: Sequence[Answer], tolerance: float) -> Verdict:
 
 
 def differences(expected: Any, found: Any, tolerance: float, path: str = "$") -> list[str]:
-    """Where two JSON values differ, each with its path, at most `_SHOWN_DIFFERENCES` of them and a count of the rest."""
+    """Where two JSON values differ, each with its path, at most `_SHOWN_DIFFERENCES` of them and a count
+    of the rest."""
     lines: list[str] = []
     _differences(expected, found, tolerance, path, lines)
     if len(lines) > _SHOWN_DIFFERENCES:
@@ -84,7 +86,9 @@ def _compare_outputs(
     output: Mapping[str, bytes], expected: Mapping[str, Expectation], tolerance: float
 ) -> list[str]:
     findings = [f"output {key!r} is missing" for key in expected if key not in output]
-    findings += [f"output {key!r} is not expected: {_shown(output[key])}" for key in output if key not in expected]
+    findings += [
+        f"output {key!r} is not expected: {_shown(output[key])}" for key in output if key not in expected
+    ]
     for key, expectation in expected.items():
         if key in output and (finding := _compare_output(output[key], expectation, tolerance)):
             findings.append(f"output {key!r} {finding}")
@@ -100,7 +104,9 @@ def _compare_output(data: bytes, expectation: Expectation, tolerance: float) -> 
         try:
             found = json.loads(data)
         except (ValueError, RecursionError) as error:
-            return f"is not JSON ({error})\n  expected  {_json(expectation.value)}\n  found     {_shown(data)}"
+            return (
+                f"is not JSON ({error})\n  expected  {_json(expectation.value)}\n  found     {_shown(data)}"
+            )
         lines = differences(expectation.value, found, tolerance)
         if not lines:
             return ""
@@ -118,7 +124,9 @@ def _accuracy(accuracy: Accuracy, answers: Sequence[Answer]) -> Verdict:
             predictions = _select(json.loads(answer.output[accuracy.output]), accuracy.select)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             found = _shown(answer.output.get(accuracy.output, b""))
-            return Verdict((f"item {index}: `select` fails: {type(error).__name__} {error}\n  found     {found}",))
+            return Verdict(
+                (f"item {index}: `select` fails: {type(error).__name__} {error}\n  found     {found}",)
+            )
         if len(predictions) != len(labels):
             return Verdict((f"item {index}: {len(predictions)} predictions for {len(labels)} labels",))
         total += len(labels)

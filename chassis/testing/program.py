@@ -1,7 +1,7 @@
 """How the program of an image is started, directly or under an emulator.
 
-Without binfmt_misc the kernel starts nothing of another CPU, so what it would do for a program (search PATH, follow
-links, read `#!`) is done here, within the image's root.
+Without binfmt_misc the kernel starts nothing of another CPU, so what it would do for a program (search PATH,
+follow links, read `#!`) is done here, within the image's root.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class ProgramError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Emulator:
-    """A static qemu user-mode program: its file here, its path in the sandbox, and the CPU it plays ("" for its own)."""
+    """A static qemu user-mode program: its file here, its path in the sandbox, and the CPU it plays (""
+    for its own)."""
 
     file: Path
     path: str
@@ -47,7 +48,8 @@ class User:
 
 
 def image_user(root: Path, user: str) -> User:
-    """The user of an image's configuration: `uid`, `uid:gid`, or names that its /etc/passwd and /etc/group know.
+    """The user of an image's configuration: `uid`, `uid:gid`, or names that its /etc/passwd and /etc/group
+    know.
 
     Raises:
       ProgramError: a name is unknown.
@@ -61,7 +63,9 @@ def image_user(root: Path, user: str) -> User:
         known = next((g for g in _table(root, "/etc/group", 3) if group == g[0]), None)
         gid = int(group) if group.isdigit() else int(known[2]) if known else -1
     if uid < 0 or gid < 0:
-        raise ProgramError(f"the image runs as user {user!r}, which its /etc/passwd and /etc/group do not know")
+        raise ProgramError(
+            f"the image runs as user {user!r}, which its /etc/passwd and /etc/group do not know"
+        )
     return User(uid, gid, account[5] if account else "/")
 
 
@@ -86,10 +90,14 @@ def emulated_command(
                 continue
             return emulator.command(name if "/" in name else place, program, argv[1:])
         if not head.startswith(b"#!"):
-            raise ProgramError(f"{program} in the image is neither an ELF program nor a script that names one")
+            raise ProgramError(
+                f"{program} in the image is neither an ELF program nor a script that names one"
+            )
         interpreter = head[2:].split(b"\n", 1)[0].decode(errors="surrogateescape").strip().split(None, 1)
         argv = [*interpreter, place, *argv[1:]]
-    raise ProgramError(f"{argv[0]} in the image: scripts that start scripts, more than {_MAX_INTERPRETERS} deep")
+    raise ProgramError(
+        f"{argv[0]} in the image: scripts that start scripts, more than {_MAX_INTERPRETERS} deep"
+    )
 
 
 def _find(root: Path, name: str, path_variable: str, working_dir: str) -> str:

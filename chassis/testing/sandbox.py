@@ -1,7 +1,7 @@
 """Runs an image's server from its unpacked root, shut off from the machine, with bubblewrap.
 
-The server sees the image read-only, /proc, a minimal /dev, an empty /tmp, its own user and process namespaces, and the
-network namespace of the test, which is Bazel's with nothing but loopback.
+The server sees the image read-only, /proc, a minimal /dev, an empty /tmp, its own user and process
+namespaces, and the network namespace of the test, which is Bazel's with nothing but loopback.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,8 @@ class SandboxError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that starting a server needs: the unpacked image, bubblewrap's program, and the emulator, if one is needed."""
+    """All that starting a server needs: the unpacked image, bubblewrap's program, and the emulator, if one
+    is needed."""
 
     image: RootFileSystem
     bwrap: Path
@@ -39,10 +40,13 @@ class Launch:
 class SandboxedServer:
     """A running server; always stop it with `kill`, or use it as a context manager."""
 
-    def __init__(self, launch: Launch, environment: Mapping[str, str], log: Path, own_proc: bool = True) -> None:
+    def __init__(
+        self, launch: Launch, environment: Mapping[str, str], log: Path, own_proc: bool = True
+    ) -> None:
         """Starts it, its output appended to the file `log`.
 
-        Without `own_proc` the server sees the test's own /proc and processes, for machines where none can be mounted.
+        Without `own_proc` the server sees the test's own /proc and processes, for machines where none can be
+        mounted.
         """
         _make_mount_points(launch.image.path, launch.emulator)
         command = _command(launch, environment, own_proc)
@@ -74,7 +78,8 @@ class SandboxedServer:
         return text if size <= _SHOWN_LOG_BYTES else f"… ({size - _SHOWN_LOG_BYTES} bytes before)\n{text}"
 
     def wait(self, seconds: float) -> int | None:
-        """The exit status (128 + the signal's number where one ended it); None where it still runs after `seconds`."""
+        """The exit status (128 + the signal's number where one ended it); None where it still runs after
+        `seconds`."""
         try:
             status = self.process.wait(max(seconds, 0.0))
         except subprocess.TimeoutExpired:
@@ -102,13 +107,14 @@ def explain_sandbox_failure(log: str) -> str | None:
         return None
     return (
         f"the sandbox cannot be made: {line}\n"
-        "  an ordinary user needs user namespaces: `sysctl kernel.unprivileged_userns_clone=1` on Debian kernels, "
-        "`sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu 23.10 and later"
+        "  an ordinary user needs user namespaces: `sysctl kernel.unprivileged_userns_clone=1` on Debian "
+        "kernels, `sysctl kernel.apparmor_restrict_unprivileged_userns=0` on Ubuntu 23.10 and later"
     )
 
 
 def cannot_mount_proc(log: str) -> bool:
-    """Whether bubblewrap stopped because no new /proc may be mounted here, as in containers that mask the outer one."""
+    """Whether bubblewrap stopped because no new /proc may be mounted here, as in containers that mask the
+    outer one."""
     return "bwrap: Can't mount proc" in log
 
 

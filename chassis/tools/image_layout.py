@@ -16,7 +16,9 @@ from chassis.tools.run import run_main
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is made of.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The layout directory to write.", required=True)
 _PATH_FIRST = flags.DEFINE_string(
-    "path_first", "/opt/venv/bin", "Directory that comes first in the image's PATH, unless the spec sets PATH."
+    "path_first",
+    "/opt/venv/bin",
+    "Directory that comes first in the image's PATH, unless the spec sets PATH.",
 )
 
 

@@ -41,7 +41,7 @@ def _wheels(ctx, model, server):
     for packaged in model.wheels.to_list():
         wheel = packaged.wheel
         other = chosen.get(wheel.distribution)
-        if other and other.wheel.wheel != wheel.wheel:
+        if other and other.wheel.wheel.basename != wheel.wheel.basename:
             fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nAn image has one site-packages: take both dependencies from one hub." % (
                 ctx.label,
                 wheel.distribution,

@@ -44,6 +44,8 @@ def _impl(ctx):
             env = {
                 "PATH": "/opt/venv/bin:/usr/local/bin:/usr/bin:/bin",
                 "PYTHONDONTWRITEBYTECODE": "1",
+                # The working directory holds no code: `-m` must not import from it.
+                "PYTHONSAFEPATH": "1",
                 "PYTHONUNBUFFERED": "1",
                 "PYTHONUTF8": "1",
                 "VIRTUAL_ENV": "/opt/venv",

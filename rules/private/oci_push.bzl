@@ -1,6 +1,6 @@
 """oci_push: publishes an image to a registry."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo")
+load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
@@ -10,14 +10,14 @@ alone on standard output. Flags are those of rules_oci's `oci_push`.
 """
 
 _ATTRS = {
-    "image": attr.label(mandatory = True, providers = [ImageInfo], doc = "The image to publish."),
+    "image": attr.label(mandatory = True, providers = [[ImageInfo], [IndexInfo]], doc = "The image or index to publish."),
     "repository": attr.string(doc = "Registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it."),
     "tags_to_push": attr.string_list(doc = "Tags; `--tag` adds to them."),
     "_push": attr.label(default = "//chassis/tools:push", cfg = "exec", executable = True),
 }
 
 def _impl(ctx):
-    image = ctx.attr.image[ImageInfo]
+    image = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo]
     arguments = ['--image="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, image.layout))]
     if ctx.attr.repository:
         arguments.append(shell_quote("--repository=" + ctx.attr.repository))
@@ -53,7 +53,7 @@ def oci_push(name, image, repository = "", tags = [], **kwargs):
 
     Args:
       name: the target's name.
-      image: the image to publish.
+      image: the image or index to publish.
       repository: registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it.
       tags: tags of the image in the registry (not Bazel's tags); `--tag` adds to them.
       **kwargs: Bazel's common attributes.

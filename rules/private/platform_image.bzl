@@ -12,9 +12,20 @@ _ATTRS = PLATFORM_ATTRS | {
 def _impl(ctx):
     # With a transition, a single-valued attribute is a list of one.
     image = ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image
+    info = image[ImageInfo]
+
+    # A name of its own: images of several platforms would have one path in a runfiles tree.
+    layout = ctx.actions.declare_directory(ctx.label.name)
+    ctx.actions.symlink(output = layout, target_file = info.layout)
     return [
-        DefaultInfo(files = image[DefaultInfo].files, runfiles = image[DefaultInfo].default_runfiles),
-        image[ImageInfo],
+        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout])),
+        ImageInfo(
+            accelerator = info.accelerator,
+            architecture = info.architecture,
+            cpu = info.cpu,
+            layers = info.layers,
+            layout = layout,
+        ),
     ]
 
 _platform_image = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [ImageInfo])

@@ -1,4 +1,4 @@
-"""python_tool, python_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+"""python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
@@ -12,9 +12,14 @@ second would pay for two interpreters, and the build would lean on a program tha
 _ATTRS = {
     "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
     "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
-    "env": attr.string_dict(doc = "Environment; `$(rlocation LABEL)` is the path of a label of `data`."),
+    "env": attr.string_dict(doc = "Environment."),
+    "env_paths": attr.label_keyed_string_dict(
+        allow_files = True,
+        doc = "Data with the variable of the environment that holds its absolute path.",
+    ),
     "main": attr.label(mandatory = True, allow_single_file = [".py"], doc = "The file that runs."),
-    "tool_args": attr.string_list(doc = "Arguments before the caller's; `$(rlocation LABEL)` as in `env`."),
+    "path_args": attr.label_list(allow_files = True, doc = "Files whose absolute paths are arguments, after `tool_args`."),
+    "tool_args": attr.string_list(doc = "Arguments before the caller's."),
     "zip_imports": attr.label_list(
         allow_files = [".whl"],
         doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
@@ -23,22 +28,10 @@ _ATTRS = {
 
 _TOOLCHAIN = "@rules_python//python:toolchain_type"
 
-def _expand(ctx, text):
-    """Quotes `text` for the shell and replaces each `$(rlocation LABEL)` by a path below the runfiles."""
-    parts = text.split("$(rlocation ")
-    words = [shell_quote(parts[0])] if parts[0] else []
-    for part in parts[1:]:
-        label, _, rest = part.partition(")")
-        wanted = ctx.label.relative(label) if hasattr(ctx.label, "relative") else Label(label)
-        matches = [target for target in ctx.attr.data if target.label == wanted]
-        if not matches:
-            fail("%s: $(rlocation %s) is not among `data`" % (ctx.label, label))
-        target = matches[0]
-        file = target[DefaultInfo].files_to_run.executable or target.files.to_list()[0]
-        words.append('"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file)))
-        if rest:
-            words.append(shell_quote(rest))
-    return "".join(words) or "''"
+def _located(ctx, target):
+    """The path of a target's program or only file, for the shell."""
+    file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
+    return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
 
 def _impl(ctx):
     runtime = ctx.toolchains[_TOOLCHAIN].py3_runtime
@@ -54,22 +47,25 @@ def _impl(ctx):
     roots = {path: None for path in [own_root, ctx.workspace_name] + imports}
     script = FIND_RUNFILES
     for name, value in ctx.attr.env.items():
-        script += "export %s=%s\n" % (name, _expand(ctx, value))
+        script += "export %s=%s\n" % (name, shell_quote(value))
+    for target, name in ctx.attr.env_paths.items():
+        script += "export %s=%s\n" % (name, _located(ctx, target))
     script += "PYTHONPATH=%s\n" % ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots])
     script += "export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1\n"
-    arguments = [_expand(ctx, argument) for argument in ctx.attr.tool_args]
+    arguments = [shell_quote(argument) for argument in ctx.attr.tool_args]
+    arguments += [_located(ctx, target) for target in ctx.attr.path_args]
     script += " ".join(
         ["exec", interpreter, "-P", "-s", '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, ctx.file.main)] + arguments + ['"$@"'],
     ) + "\n"
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(launcher, script, is_executable = True)
     runfiles = ctx.runfiles(
-        files = [ctx.file.main] + ctx.files.data + ctx.files.zip_imports,
+        files = [ctx.file.main] + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
         transitive_files = depset(transitive = [runtime_files] + [dep[PyInfo].transitive_sources for dep in ctx.attr.deps]),
     )
     runfiles = runfiles.merge_all([
         target[DefaultInfo].default_runfiles
-        for target in ctx.attr.deps + ctx.attr.data
+        for target in ctx.attr.deps + ctx.attr.data + ctx.attr.env_paths.keys()
     ])
     return [DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles)]
 
@@ -81,7 +77,7 @@ python_tool = rule(
     toolchains = [_TOOLCHAIN],
 )
 
-_python_test = rule(
+python_test = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = "A `python_tool` that is a test.",
@@ -89,7 +85,7 @@ _python_test = rule(
     toolchains = [_TOOLCHAIN],
 )
 
-def pytest_test(name, srcs, deps = [], data = [], env = {}, size = "small", **kwargs):
+def pytest_test(name, srcs, deps = [], data = [], env = {}, env_paths = {}, size = "small", **kwargs):
     """A test of pytest files.
 
     Args:
@@ -97,20 +93,22 @@ def pytest_test(name, srcs, deps = [], data = [], env = {}, size = "small", **kw
       srcs: the test files.
       deps: what they import.
       data: files they find in their runfiles.
-      env: environment; `$(rlocation LABEL)` is the path of a label of `data`.
+      env: environment.
+      env_paths: label to the variable of the environment that holds its absolute path.
       size: Bazel's test size.
       **kwargs: any other attribute of a test.
     """
-    _python_test(
+    python_test(
         name = name,
-        data = data + srcs,
+        data = data,
         deps = deps + [
             Label("@chassis_tools//pytest"),
             Label("@chassis_tools//hypothesis"),
         ],
         env = env,
+        env_paths = env_paths,
         main = Label("//tests:run_pytest.py"),
+        path_args = srcs,
         size = size,
-        tool_args = ["$(rlocation %s)" % src for src in srcs],
         **kwargs
     )

@@ -1,15 +1,16 @@
-"""unit_tests: a pytest target for each test file that stands beside what it tests."""
+"""unit_tests: a pytest target for each test file that stands beside what it tests, and ruff for all of a package."""
 
 load(":python_tool.bzl", "pytest_test")
+load(":ruff_test.bzl", "ruff_test")
 
-def unit_tests(srcs, deps, data = {}, env = {}, size = {}):
-    """Makes a test of each file: `x_test.py` becomes `:x_test`.
+def unit_tests(srcs, deps, data = {}, env_paths = {}, size = {}):
+    """Makes a test of each file, `x_test.py` becomes `:x_test`, and `:ruff_test` of the package's Python files.
 
     Args:
       srcs: the test files.
       deps: what they import.
       data: test file to the labels that it finds in its runfiles.
-      env: test file to its environment; `$(rlocation LABEL)` as in `pytest_test`.
+      env_paths: test file to its `env_paths`, see `pytest_test`.
       size: test file to Bazel's test size, where it is not `small`.
     """
     for src in srcs:
@@ -18,6 +19,7 @@ def unit_tests(srcs, deps, data = {}, env = {}, size = {}):
             srcs = [src],
             data = data.get(src, []),
             deps = deps,
-            env = env.get(src, {}),
+            env_paths = env_paths.get(src, {}),
             size = size.get(src, "small"),
         )
+    ruff_test()

@@ -1,4 +1,4 @@
-"""ImageInfo: an OCI image. BaseInfo: what one can be built on."""
+"""ImageInfo: an OCI image. IndexInfo: several as one. BaseInfo: what an image can be built on."""
 
 ImageInfo = provider(
     doc = "An OCI image for one platform.",
@@ -8,6 +8,14 @@ ImageInfo = provider(
         "cpu": "string: the least CPU by QEMU's name, \"\" for the architecture's baseline.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
+    },
+)
+
+IndexInfo = provider(
+    doc = "An OCI index over images.",
+    fields = {
+        "images": "list of ImageInfo, in the order of the platforms.",
+        "layout": "File: the OCI layout directory, whose only entry is the index.",
     },
 )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -31,8 +32,6 @@ from chassis.oci.layer.writer import LayerError, LayerWriter
 from chassis.oci.layer.zip_index import ZipError
 
 if TYPE_CHECKING:
-    import os
-
     from installer.scripts import ScriptSection
 
 _INSTALLER = b"chassis\n"
@@ -63,9 +62,7 @@ def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -
         except (LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(
-                f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}"
-            ) from None
+            raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 
@@ -76,9 +73,7 @@ def check_python(wheel: CheckedWheel, python_version: str) -> None:
         raise WheelError(f"{python_version!r} is no Python version such as 3.11")
     if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
         pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
-        raise WheelError(
-            f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}"
-        )
+        raise WheelError(f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}")
 
 
 def _fits(tag: str, major: int, minor: int) -> bool:
@@ -112,7 +107,7 @@ class _LayerDestination(WheelDestination):
             scheme: None if place == site_packages else up + f"{place[len(venv) + 1 :]}/".lstrip("/")
             for scheme, place in self._schemes.items()
         }
-        self._changed: set[str] = set()
+        self._stated: dict[str, tuple[str, str]] = {}
 
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Writes the launcher of an entry point."""
@@ -138,6 +133,9 @@ class _LayerDestination(WheelDestination):
             if scheme == "scripts" and self._starts_with_python(stream):
                 return self._write_with_interpreter(path, place, stream, mode)
             self._writer.add_deflated(place, _source(stream), mode)
+            stated = self._wheel.record.get(member.name, ("", "", ""))[1]
+            if stated.startswith("sha256="):
+                self._stated[place] = (member.name, stated)
         except ContentError as error:
             raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
         return RecordEntry(path, None, member.size)
@@ -157,16 +155,8 @@ class _LayerDestination(WheelDestination):
         return RecordEntry(entry.path, Hash("sha256", _base64(digest)), entry.size) if digest else entry
 
     def _check_record(self, digests: dict[str, str]) -> None:
-        data_prefix = self._wheel.data_dir + "/"
-        for name, stated, _ in self._wheel.record.values():
-            if not stated.startswith("sha256="):
-                continue
-            scheme, inner = "purelib", name
-            if name.startswith(data_prefix):
-                scheme, _, inner = name.removeprefix(data_prefix).partition("/")
-            place = f"{self._schemes.get(scheme, '')}/{inner}"
-            digest = digests.get(place)
-            if digest and place not in self._changed and stated != f"sha256={_base64(digest)}":
+        for place, (name, stated) in self._stated.items():
+            if stated != f"sha256={_base64(digests[place])}":
                 raise WheelError(f"{self._wheel.label}: member {name!r} differs from its SHA-256 in RECORD")
 
     def _starts_with_python(self, stream: MemberStream) -> bool:
@@ -182,15 +172,29 @@ class _LayerDestination(WheelDestination):
             )
         with fix_shebang(stream, self._interpreter) as changed:
             data = changed.read()
-        self._changed.add(place)
         self._writer.add_bytes(place, data, mode)
         return RecordEntry(path, None, len(data))
 
 
+class _Section:
+    """The stored bytes of a member, read by position: nothing else moves them."""
+
+    __slots__ = ("_file", "_position")
+
+    def __init__(self, file: int, position: int) -> None:
+        self._file = file
+        self._position = position
+
+    def read(self, size: int) -> bytes:
+        data = os.pread(self._file, size, self._position)
+        self._position += len(data)
+        return data
+
+
 def _source(stream: MemberStream) -> DeflateSource:
     member = stream.member
-    stream.archive.seek(member.offset)
-    return DeflateSource(stream.archive.read, member.stored_size, member.size, member.crc, member.deflated)
+    section = _Section(stream.archive.fileno(), member.offset)
+    return DeflateSource(section.read, member.stored_size, member.size, member.crc, member.deflated)
 
 
 def _base64(digest: str) -> str:

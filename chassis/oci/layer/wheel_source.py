@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 
 from installer.records import InvalidRecordEntry, parse_record_file
 from installer.sources import WheelContentElement, WheelSource
-from installer.utils import parse_metadata_file, parse_wheel_filename
+from installer.utils import SCHEME_NAMES, parse_metadata_file, parse_wheel_filename
 
 from chassis.errors import ChassisError
 from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
@@ -72,9 +72,7 @@ class CheckedWheel(WheelSource):
         try:
             parts = parse_wheel_filename(label)
         except ValueError:
-            raise WheelError(
-                f"{label}: is not named as a wheel: name-version-python-abi-platform.whl"
-            ) from None
+            raise WheelError(f"{label}: is not named as a wheel: name-version-python-abi-platform.whl") from None
         super().__init__(parts.distribution, parts.version)
         self.label = label
         self.tags = _expand(parts.tag)
@@ -83,6 +81,7 @@ class CheckedWheel(WheelSource):
         self._dist_info = self._find_dist_info()
         self.record = self._read_record()
         self._check_wheel_file()
+        self._check_data_directory()
 
     @property
     def dist_info_dir(self) -> str:
@@ -111,9 +110,7 @@ class CheckedWheel(WheelSource):
         if member is None:
             raise WheelError(f"{self.label}: has no {name}")
         if member.size > _MAX_METADATA_BYTES:
-            raise WheelError(
-                f"{self.label}: {name} has {member.size} bytes; at most {_MAX_METADATA_BYTES} are read"
-            )
+            raise WheelError(f"{self.label}: {name} has {member.size} bytes; at most {_MAX_METADATA_BYTES} are read")
         try:
             return inflate(self._index.stream, member).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -133,9 +130,7 @@ class CheckedWheel(WheelSource):
         found = sorted({name.split("/", 1)[0] for name in self._members if "/" in name})
         found = [name for name in found if name.endswith(".dist-info")]
         if len(found) != 1:
-            raise WheelError(
-                f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}"
-            )
+            raise WheelError(f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}")
         name = found[0].removesuffix(".dist-info").rpartition("-")[0]
         if canonical_name(name) != canonical_name(self.distribution):
             raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
@@ -161,6 +156,15 @@ class CheckedWheel(WheelSource):
                 f"{self.label}: is named for {_listed(machines)}, but its WHEEL file says "
                 f"{_listed(inside)}; was the file renamed?"
             )
+
+    def _check_data_directory(self) -> None:
+        for name in self._members:
+            top, *inner = name.split("/")
+            if top == self.data_dir and (len(inner) < 2 or inner[0] not in SCHEME_NAMES):
+                raise WheelError(
+                    f"{self.label}: {name!r} belongs to none of the schemes {', '.join(SCHEME_NAMES)} "
+                    '(PyPA, binary distribution format, "The .data directory")'
+                )
 
 
 @contextmanager
@@ -221,9 +225,7 @@ def _expand(tags: str) -> frozenset[str]:
     if len(parts) != 3:
         return frozenset((tags,))
     pythons, abis, platforms = (part.split(".") for part in parts)
-    return frozenset(
-        f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms
-    )
+    return frozenset(f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms)
 
 
 def _listed(names: set[str]) -> str:

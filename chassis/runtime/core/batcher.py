@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chassis.runtime.core.answer import Answer, Item, describe_exception, failed
+from chassis.runtime.core.answer import Answer, Item, describe_exception, failed, frames
 from chassis.runtime.core.predict import ModelContractError
 
 _LOG = logging.getLogger(__name__)
@@ -72,7 +72,9 @@ class Batcher:
         """
         waiting = self._queue.qsize()
         if waiting and waiting + len(items) > self._queue_size:
-            raise QueueFullError(f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later")
+            raise QueueFullError(
+                f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
+            )
         request = _Request(self._loop.create_future(), [None] * len(items), len(items))
         now = time.monotonic()
         for index, item in enumerate(items):
@@ -153,7 +155,9 @@ class Batcher:
             _LOG.error("the model broke its contract", extra={"items": 1, "error": str(error)})
             return failed(str(error))
         except (Exception, SystemExit) as error:
-            _LOG.warning("an item failed", extra={"error": type(error).__name__}, exc_info=True)
+            # A message may quote the input, which a log must not hold: it goes to the caller alone.
+            _LOG.warning("an item failed", extra={"error": type(error).__name__, "at": frames(error)})
+            _LOG.debug("the error of the item", exc_info=True)
             return failed(describe_exception(error))
 
     def _call(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:

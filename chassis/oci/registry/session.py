@@ -1,0 +1,139 @@
+"""Requests to one registry, with authorization where it asks for it and errors in a person's words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from chassis.oci.registry.auth import Authenticator
+from chassis.oci.registry.errors import (
+    AnswerError,
+    BrokenConnectionError,
+    RegistryError,
+    StatusError,
+    UnreachableError,
+)
+from chassis.oci.registry.reference import Repository
+from chassis.oci.registry.transport import Answer, BodyFactory, Transport, origin
+
+_SHOWN_ERRORS = 5
+_SHOWN_CHARACTERS = 300
+_MARKER = "Docker-Distribution-Api-Version"
+
+
+class Session:
+    """A registry that answered once, so that its scheme is known."""
+
+    def __init__(self, base: str, transport: Transport, authenticator: Authenticator) -> None:
+        """`base` is scheme and host, such as `https://registry.example`."""
+        self.base = base
+        self.transport = transport
+        self._authenticator = authenticator
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        scopes: tuple[str, ...],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | BodyFactory | None = None,
+        length: int = 0,
+        attempts: int | None = None,
+    ) -> Answer:
+        """Sends a request with the authorization for `scopes`, once more after a 401; see
+        `Transport.request`.
+
+        Credentials go to the registry's own origin only.
+        """
+        for last in (False, True):
+            own = origin(url) == origin(self.base)
+            authorization = self._authenticator.header(scopes) if own else ""
+            sent = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
+            answer = self.transport.request(method, url, sent, body, length, attempts)
+            if answer.status != 401 or not own or last:
+                return answer
+            self._authenticator.challenged(answer, scopes, authorization)
+        raise AssertionError("unreachable")
+
+
+def connect(
+    repository: Repository, transport: Transport, authenticator: Authenticator, allow_plain_http: bool
+) -> Session:
+    """Finds out how a registry is spoken to: HTTPS, but plain HTTP first on loopback and last where it is
+    allowed.
+
+    Raises:
+      UnreachableError: nothing answers. RegistryError: what answers is no registry.
+    """
+    schemes = (
+        ["http", "https"] if repository.is_loopback else ["https", "http"] if allow_plain_http else ["https"]
+    )
+    failure: RegistryError | None = None
+    for scheme in schemes:
+        base = f"{scheme}://{repository.api_host}"
+        try:
+            # The first answer decides whether anything is there at all, so it gets fewer tries than what
+            # follows.
+            answer = transport.request("GET", f"{base}/v2/", attempts=3)
+        except UnreachableError as error:
+            failure = failure or error
+            if not isinstance(error, BrokenConnectionError):
+                break  # the other scheme has the same port
+            continue
+        except RegistryError as error:
+            failure = failure or error
+            continue
+        if answer.status in (200, 401) and (answer.status == 401 or _is_registry(answer)):
+            return Session(base, transport, authenticator)
+        if answer.status in (429, 500, 502, 503, 504):
+            raise status_error(answer, f"registry {repository.api_host}")
+        failure = AnswerError(
+            f"{base} is no registry: its /v2/ answers {answer.status}, expected 200 or 401 "
+            "(a wrong port, or a proxy?)"
+        )
+    remedy = (
+        "is it running, and is the name right?"
+        if repository.is_loopback
+        else "is the name right, is there a network?"
+    )
+    if isinstance(failure, UnreachableError):
+        raise UnreachableError(f"registry {repository.api_host}: {failure}\n  {remedy}")
+    assert failure is not None
+    raise failure
+
+
+def _is_registry(answer: Answer) -> bool:
+    return _MARKER in answer.headers or answer.body.strip() in (b"", b"{}", b"true")
+
+
+def status_error(answer: Answer, doing: str) -> StatusError:
+    """The error for an answer that is none of those hoped for, with the registry's own words where it
+    gives any."""
+    codes: list[str] = []
+    words: list[str] = []
+    try:
+        listed = json.loads(answer.body).get("errors") or []
+        for item in listed[:_SHOWN_ERRORS]:
+            codes.append(str(item.get("code", ""))[:64])
+            detail = f" ({json.dumps(item['detail'])})" if item.get("detail") else ""
+            words.append(_printable(f"{item.get('code', '')}: {item.get('message', '')}{detail}"))
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        pass
+    said = "; ".join(words) or _printable(answer.body.decode(errors="replace").strip()) or "no reason given"
+    remedies = {
+        401: "log in with podman login or docker login",
+        403: "the account may not do this; is the repository's name right?",
+        404: "the repository or upload does not exist there; some registries need it to be created first",
+        413: "the registry, or a proxy before it, limits the size of uploads",
+        429: "the registry limits requests; try again later",
+        507: "the registry's disk is full",
+    }
+    remedy = remedies.get(answer.status, "try again later" if answer.status >= 500 else "")
+    text = f"{doing}: the registry answers {answer.status}: {said}"
+    return StatusError(text + (f"\n  {remedy}" if remedy else ""), answer.status, tuple(codes))
+
+
+def _printable(text: str) -> str:
+    """Text of a registry's, which may hold anything, for a terminal."""
+    shown = "".join(char if char.isprintable() else " " for char in text[: _SHOWN_CHARACTERS + 1])
+    return shown if len(shown) <= _SHOWN_CHARACTERS else shown[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,356 @@
+"""HTTP to a registry: bounded in size and time, redirects followed without credentials, transient faults
+retried."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import ssl
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from chassis.oci.registry.errors import (
+    AnswerError,
+    BrokenConnectionError,
+    CancelledError,
+    RegistryError,
+    UnreachableError,
+)
+
+CONNECT_SECONDS = 15.0
+IO_SECONDS = 60.0  # without a single byte moving
+ANSWER_SECONDS = 120.0  # for a whole answer's body, however slowly it drips
+MAX_ANSWER_BYTES = 4 << 20
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+_BLOCK_BYTES = 256 << 10
+_MAX_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MAX_HEADER_CHARACTERS = 16 << 10
+_AUTHORIZATION = "Authorization"
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How often and how long to wait between tries: `attempts` in all, waits doubling from `first` to
+    `longest` seconds; what a registry asks for with Retry-After counts up to `longest_asked`."""
+
+    attempts: int = 6
+    first: float = 0.25
+    longest: float = 8.0
+    longest_asked: float = 60.0
+
+    def wait(self, attempt: int, asked: float | None = None) -> float:
+        """Seconds to wait after try number `attempt`, from 0; a part of it is chance, so that many do not
+        return at once."""
+        if asked is not None:
+            return min(max(asked, 0.0), self.longest_asked)
+        return min(self.first * 2**attempt, self.longest) * random.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A registry's answer: HTTP status, headers, the whole body (bounded), and the URL that gave it."""
+
+    status: int
+    headers: urllib3.HTTPHeaderDict
+    body: bytes
+    url: str
+
+    def header(self, name: str) -> str:
+        """The header's value, "" where it is missing.
+
+        Raises:
+          AnswerError: it is absurdly long or holds control characters.
+        """
+        value = self.headers.get(name, "")
+        if len(value) > _MAX_HEADER_CHARACTERS or not value.isprintable():
+            raise AnswerError(f"{self.url}: answers with a malformed {name} header ({len(value)} characters)")
+        return value
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds that the registry asks to wait (RFC 9110, section 10.2.3); None where it asks for
+        nothing."""
+        value = self.headers.get("Retry-After", "")
+        if value.isdigit() and len(value) < 9:
+            return float(value)
+        with contextlib.suppress(ValueError, TypeError):
+            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+        return None
+
+
+# Makes a new stream of a request's body, so that it can be sent again.
+BodyFactory = Callable[[], BinaryIO]
+
+
+class Cancellation:
+    """Tells several threads to give up; waits end early when it is set."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        """Gives up."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Raises `CancelledError` once it is set."""
+        if self._event.is_set():
+            raise CancelledError("given up")
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; raises `CancelledError` as soon as it is set."""
+        self._event.wait(seconds)
+        self.check()
+
+
+class Transport:
+    """Connections to one registry and to where it redirects. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        connections: int = 4,
+        backoff: Backoff | None = None,
+        ca_file: Path | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """`ca_file` holds PEM certificates trusted beside the system's (and those of `SSL_CERT_FILE`)."""
+        self.backoff = backoff or Backoff()
+        self.cancellation = cancellation or Cancellation()
+        self._connections = connections
+        self._tls = ssl.create_default_context()
+        if ca_file:
+            try:
+                self._tls.load_verify_locations(cafile=ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise RegistryError(f"{ca_file}: no certificates can be read from it: {error}") from None
+        self._managers: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | BodyFactory | None = None,
+        length: int = 0,
+        attempts: int | None = None,
+    ) -> Answer:
+        """Sends a request, again after transient faults where that is safe to decide here.
+
+        `body` is bytes, or a factory of streams of `length` bytes. `attempts` 1 leaves retrying to the
+        caller.
+
+        Raises:
+          UnreachableError: no answer after every attempt. AnswerError: the answer is oversized or malformed,
+            or redirects somewhere it should not.
+        """
+        attempts = attempts or self.backoff.attempts
+        for attempt in range(attempts):
+            self.cancellation.check()
+            last = attempt == attempts - 1
+            try:
+                answer = self._follow(method, url, dict(headers or {}), body, length)
+            except UnreachableError:
+                if last:
+                    raise
+                self.cancellation.sleep(self.backoff.wait(attempt))
+                continue
+            if last or answer.status not in TRANSIENT_STATUSES:
+                return answer
+            self.cancellation.sleep(self.backoff.wait(attempt, answer.retry_after))
+        raise AssertionError("unreachable")
+
+    def _follow(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | BodyFactory | None, length: int
+    ) -> Answer:
+        for _ in range(_MAX_REDIRECTS):
+            answer = self._send(method, url, headers, body, length)
+            location = answer.header("Location")
+            if answer.status not in _REDIRECTS or not location:
+                return answer
+            if answer.status in (301, 302, 303) and method not in ("GET", "HEAD"):
+                return answer
+            target = resolve(url, location)
+            if origin(target) != origin(url):
+                headers.pop(_AUTHORIZATION, None)
+            url = target
+        raise AnswerError(f"{origin(url)}: redirects more than {_MAX_REDIRECTS} times")
+
+    def _send(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | BodyFactory | None, length: int
+    ) -> Answer:
+        stream = body() if callable(body) else None
+        if stream is not None:
+            headers = {**headers, "Content-Length": str(length)}
+        try:
+            response = self._manager(url).request(
+                method,
+                url,
+                headers=headers,
+                body=stream if stream is not None else body,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
+            )
+            return self._read(response, method, url)
+        except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
+            raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
+        except urllib3.exceptions.ConnectTimeoutError:
+            raise UnreachableError(
+                f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s"
+            ) from None
+        except urllib3.exceptions.SSLError as error:
+            raise _tls_error(url, error) from None
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise BrokenConnectionError(f"{origin(url)}: the connection broke: {_reason(error)}") from None
+        finally:
+            if stream is not None:
+                stream.close()
+
+    def _read(self, response: urllib3.BaseHTTPResponse, method: str, url: str) -> Answer:
+        try:
+            parts: list[bytes] = []
+            size, end = 0, time.monotonic() + ANSWER_SECONDS
+            while method != "HEAD" and (data := response.read1(_BLOCK_BYTES)):
+                parts.append(data)
+                size += len(data)
+                if size > MAX_ANSWER_BYTES:
+                    response.close()
+                    raise AnswerError(f"{origin(url)}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+                if time.monotonic() > end:
+                    response.close()
+                    raise BrokenConnectionError(f"{origin(url)}: an answer took over {ANSWER_SECONDS:g} s")
+            return Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"".join(parts), url)
+        finally:
+            response.release_conn()
+
+    def _manager(self, url: str) -> urllib3.PoolManager:
+        proxy = _proxy(url)
+        with self._lock:
+            if proxy not in self._managers:
+                self._managers[proxy] = self._new_manager(proxy)
+            return self._managers[proxy]
+
+    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
+        options = {
+            "maxsize": self._connections,
+            "block": False,
+            "ssl_context": self._tls,
+            "blocksize": _BLOCK_BYTES,
+        }
+        if proxy:
+            return urllib3.ProxyManager(proxy, **options)
+        manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+
+def resolve(url: str, location: str) -> str:
+    """The URL that a Location header means, seen from `url`.
+
+    Raises:
+      AnswerError: it is malformed, has another scheme than HTTP's, holds a user name, or leaves HTTPS for
+        HTTP.
+    """
+    try:
+        target = urllib.parse.urljoin(url, location)
+        parts = urllib.parse.urlsplit(target)
+        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
+        valid = (
+            valid
+            and parts.username is None
+            and target.isascii()
+            and target.isprintable()
+            and " " not in target
+        )
+    except ValueError:
+        valid = False
+    if not valid:
+        raise AnswerError(f"{origin(url)}: answers with the malformed Location {location[:200]!r}")
+    if url.startswith("https:") and parts.scheme == "http":
+        raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+    return target
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port: what credentials are for."""
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
+
+class _IoTimeout:
+    """Gives sending the time that `IO_SECONDS` says, where urllib3 would go on with the time to connect."""
+
+    sock: object
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(IO_SECONDS)  # type: ignore[attr-defined]
+
+
+class _HttpConnection(_IoTimeout, HTTPConnection):
+    pass
+
+
+class _HttpsConnection(_IoTimeout, HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _proxy(url: str) -> str:
+    """The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) for a URL; "" for none. Loopback never
+    has one."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost error's text, which says more than urllib3's wrapping of it."""
+    for inner in _chain(error):
+        if isinstance(inner, OSError) and inner.strerror:
+            return inner.strerror
+    return str(error)[:300]
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        inner = [arg for arg in error.args if isinstance(arg, BaseException)]
+        error = inner[0] if inner else error.__cause__ or error.__context__
+
+
+def _tls_error(url: str, error: BaseException) -> RegistryError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return RegistryError(
+            f"{origin(url)}: its certificate is not trusted ({text[:200]})\n"
+            "  for a private authority give its certificates with --ca_file, or set SSL_CERT_FILE"
+        )
+    if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
+        return RegistryError(f"{origin(url)}: does not speak TLS; --insecure allows plain HTTP")
+    return BrokenConnectionError(f"{origin(url)}: the encrypted connection broke: {text[:200]}")

@@ -1,0 +1,111 @@
+"""Whether the bytecode in a pickle is that of the Python that is running.
+
+A pickle holds bytecode without the version that it is for: another minor version runs it into nonsense or a crash.
+What tells it apart is the number of a code object's fields, and whether its instructions are whole by this version's
+opcode table.
+"""
+
+from __future__ import annotations
+
+import dis
+import opcode
+import sys
+from collections.abc import Sequence
+
+from chassis.packaging.errors import PickleVersionError
+from chassis.packaging.pickle_reader import PickledCode
+
+_FIELDS = 18
+"""Arguments of `types.CodeType` since 3.11."""
+
+_FIELDS_OF_OTHERS = {14: "2.7", 15: "3.0 to 3.7", 16: "3.8 to 3.10"}
+
+_RESUME_OF_OTHERS = {149: "3.13", 128: "3.14"}
+"""The number of the first instruction of a function, where it differs from 3.11's and 3.12's 151."""
+
+_BEFORE_RESUME = frozenset({"COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP"})
+_LAST = frozenset(
+    {
+        "RETURN_VALUE",
+        "RETURN_CONST",
+        "RERAISE",
+        "RAISE_VARARGS",
+        "JUMP_BACKWARD",
+        "JUMP_BACKWARD_NO_INTERRUPT",
+        "JUMP_FORWARD",
+    }
+)
+
+_CACHES: Sequence[int] = getattr(opcode, "_inline_cache_entries", [])
+_NAMES = {number: name for name, number in opcode.opmap.items()}
+
+
+def check_version(codes: Sequence[PickledCode], name: str) -> None:
+    """Checks that `codes`, found in the pickle `name`, are for the Python that is running.
+
+    Raises:
+      PickleVersionError: they are not.
+    """
+    for code in codes:
+        arguments = code.arguments
+        if len(arguments) != _FIELDS:
+            made_by = _FIELDS_OF_OTHERS.get(len(arguments), "another version")
+            raise _error(name, made_by, f"its code objects have {len(arguments)} fields, those of this one {_FIELDS}")
+        bytecode, constants, names, function = arguments[6], arguments[7], arguments[8], arguments[12]
+        if not isinstance(bytecode, bytes) or not isinstance(constants, tuple) or not isinstance(names, tuple):
+            raise _error(name, "another version", "the fields of its code objects are in another order")
+        defect = _defect(bytecode, len(constants), len(names))
+        if defect:
+            raise _error(name, _likely_version(bytecode), f"the bytecode of {function!r} is not this one's: {defect}")
+
+
+def _error(name: str, made_by: str, reason: str) -> PickleVersionError:
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return PickleVersionError(
+        f"{name} was made by Python {made_by}, the image has Python {running}\n"
+        f"  {reason}\n"
+        f"  pickle it again with Python {running}, or give the function as `entry_point` with its source"
+    )
+
+
+def _defect(bytecode: bytes, constants: int, names: int) -> str:
+    """Why `bytecode` is not whole by this version's table; empty where it is."""
+    if not bytecode or len(bytecode) % 2:
+        return f"{len(bytecode)} bytes"
+    at, extended, starts, targets, order = 0, 0, set(), [], []
+    while at < len(bytecode):
+        operation, argument = bytecode[at], bytecode[at + 1] | extended << 8
+        name = _NAMES.get(operation)
+        if name is None or name == "CACHE":
+            return f"no instruction has the number {operation} (offset {at})"
+        starts.add(at)
+        order.append(name)
+        extended = argument if name == "EXTENDED_ARG" else 0
+        after = at + 2 + 2 * (_CACHES[operation] if operation < len(_CACHES) else 0)
+        if any(bytecode[at + 2 : after]) or after > len(bytecode):
+            return f"{name} is not followed by its cache (offset {at})"
+        if operation in dis.hasconst and argument >= constants:
+            return f"{name} wants constant {argument} of {constants} (offset {at})"
+        if operation in dis.hasname and argument >> (name == "LOAD_GLOBAL") >= names:
+            return f"{name} wants name {argument} of {names} (offset {at})"
+        if operation in dis.hasjrel:
+            targets.append((name, at, after + 2 * argument * (-1 if "BACKWARD" in name else 1)))
+        at = after
+    if next((name for name in order if name not in _BEFORE_RESUME), "") != "RESUME":
+        return f"it begins with {order[0]} instead of RESUME"
+    if order[-1] not in _LAST:
+        return f"it ends with {order[-1]}"
+    for name, origin, target in targets:
+        if target not in starts:
+            return f"{name} jumps into the middle of an instruction (offset {origin})"
+    return ""
+
+
+def _likely_version(bytecode: bytes) -> str:
+    """Which version it is, as far as the first instruction tells."""
+    firsts = {bytecode[at] for at in range(0, min(len(bytecode), 64), 2)}
+    for number, version in _RESUME_OF_OTHERS.items():
+        if number in firsts and opcode.opmap.get("RESUME") not in firsts:
+            return version
+    running = sys.version_info[:2]
+    return {(3, 11): "3.12", (3, 12): "3.11"}.get(running, "another version") if 151 in firsts else "another version"

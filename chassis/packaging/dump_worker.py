@@ -1,0 +1,134 @@
+"""Run in an interpreter that has only a model's dependencies: imports the entry point, pickles it.
+
+`python -m chassis.packaging.dump_worker PICKLE`, the request on standard input, the answer in `PICKLE.json`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import cloudpickle
+
+from chassis.packaging import pickler, unpicklable
+from chassis.packaging.entry_module import SourceFinder, entry_name, module_name
+from chassis.packaging.errors import (
+    EntryPointError,
+    MissingDependencyError,
+    UnpicklableError,
+    UnreproducibleError,
+)
+from chassis.packaging.imports import is_importable, required_imports
+from chassis.packaging.request import PickleRequest
+from chassis.packaging.signature import resolve_signature
+from chassis.packaging.worker import run_worker
+
+
+def pickle_entry_point(request: PickleRequest, output: Path) -> str:
+    """Writes the pickled entry point to `output`; returns its signature.
+
+    Raises:
+      PackagingError: what is wrong with the model.
+    """
+    module, _, attribute = request.entry_point.partition(":")
+    finder = SourceFinder(request.sources, request.package_dir)
+    finder.install()
+    name = entry_name(module, request.package_dir, request.sources)
+    _import(name, request)
+    function = _attribute(name, attribute, request.entry_point)
+    signature = resolve_signature(function, attribute, request.signature, request.batch_size)
+    _check_imports(request)
+    content = _pickle(finder, function, attribute, request)
+    _check_paths(content, request)
+    output.write_bytes(content)
+    return signature
+
+
+def _import(name: str, request: PickleRequest) -> None:
+    try:
+        __import__(name)
+    except ModuleNotFoundError as error:
+        place = _place(error, request)
+        raise MissingDependencyError(
+            f"{place}: no module named {error.name!r} among the model's dependencies\n"
+            "  add what brings it to `deps` of the chassis_model"
+        ) from None
+    except SyntaxError as error:
+        raise EntryPointError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
+    except (Exception, SystemExit) as error:
+        raise EntryPointError(
+            f"{_place(error, request)}: importing it failed: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _place(error: BaseException, request: PickleRequest) -> str:
+    """`model/model.py, line 3`: the innermost line of the model's own sources."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in request.sources]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else f"entry point {request.entry_point}"
+
+
+def _attribute(name: str, attribute: str, entry_point: str) -> Callable[..., object]:
+    value: object = sys.modules[name]
+    for part in attribute.split("."):
+        if not hasattr(value, part):
+            callables = [key for key, item in vars(value).items() if callable(item) and not key.startswith("__")]
+            close = difflib.get_close_matches(part, callables, 3, 0.5) or sorted(callables)[:10]
+            hint = f"\n  there are: {', '.join(close)}" if close else ""
+            raise EntryPointError(f"entry point {entry_point}: {name} has no {part!r}{hint}")
+        value = getattr(value, part)
+    if not callable(value):
+        raise EntryPointError(f"entry point {entry_point} is a {type(value).__name__}, expected a function")
+    return value
+
+
+def _check_imports(request: PickleRequest) -> None:
+    """A function's own imports run in the image first: they are looked for here."""
+    own = {module_name(path) for path in request.sources}
+    for path, file in sorted(request.sources.items()):
+        for wanted in required_imports(Path(file).read_bytes(), path):
+            if wanted.module not in own and not is_importable(wanted.module):
+                raise MissingDependencyError(
+                    f"{wanted.path}, line {wanted.line}: no module named {wanted.module!r} "
+                    "among the model's dependencies\n"
+                    "  add what brings it to `deps` of the chassis_model, or import it under `try … except ImportError`"
+                )
+
+
+def _pickle(finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest) -> bytes:
+    for module in finder.loaded():
+        cloudpickle.register_pickle_by_value(module)
+        # A module that is held as a whole is pickled with all its attributes, and these belong to this process.
+        module.__loader__ = module.__spec__ = None  # type: ignore[assignment]
+        vars(module).pop("__cached__", None)
+    seed = hashlib.sha256(
+        "\0".join(f"{path}\0{Path(file).read_text()}" for path, file in sorted(request.sources.items())).encode()
+    ).digest()
+    try:
+        return pickler.dump(function, seed)
+    except Exception:
+        reason = unpicklable.explain(function, attribute, lambda part: pickler.dump(part, seed))
+    raise UnpicklableError(
+        f"entry point {request.entry_point}: {reason}\n"
+        "  make it inside the function, at the first call, or keep it out of what the function uses"
+    )
+
+
+def _check_paths(content: bytes, request: PickleRequest) -> None:
+    for path in request.private_paths:
+        if len(path) > 1 and path.encode() in content:
+            rest = content[content.index(path.encode()) :][:200]
+            shown = rest[: next((at for at, byte in enumerate(rest) if not 0x20 <= byte < 0x7F), len(rest))].decode()
+            raise UnreproducibleError(
+                f"entry point {request.entry_point}: the pickle holds a path of the build machine, {shown!r}\n"
+                '  find data inside the function with chassis.data_path("…"), and keep no path as text outside it'
+            )
+
+
+if __name__ == "__main__":
+    output = Path(sys.argv[1])
+    sys.exit(run_worker(output, lambda request: pickle_entry_point(request, output), os.fdopen(0)))

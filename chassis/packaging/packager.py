@@ -1,0 +1,104 @@
+"""From a predict function, or its ready pickle, to the files of an image's model directory."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.metadata import ModelMetadata
+from chassis.packaging.bytecode import check_version
+from chassis.packaging.description import server_settings, status_response
+from chassis.packaging.errors import EntryPointError, PackagingError
+from chassis.packaging.isolated import Workplace
+from chassis.packaging.pickle_reader import pickled_code
+from chassis.packaging.request import PickleRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model to be packaged.
+
+    Attributes:
+      metadata: what it says about itself.
+      entry_point: `module:attribute`; None where there is a ready pickle.
+      pickle: a ready pickle of the predict function, None where there is an entry point.
+      package_dir: the package's directory in the workspace.
+      sources: path in the workspace to the file of each source.
+      data: key to file or directory.
+      import_paths: directories from which its dependencies are imported, and nothing else is.
+      signature: `bytes`, `mapping` or `auto`.
+    """
+
+    metadata: ModelMetadata
+    entry_point: str | None
+    pickle: Path | None
+    package_dir: str
+    sources: Mapping[str, Path]
+    data: Mapping[str, Path]
+    import_paths: Sequence[Path]
+    signature: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class PackagedModel:
+    """The files of a model directory: `model.pkl`, `status.pb`, `model.json`."""
+
+    pickle: bytes
+    status: bytes
+    settings: bytes
+
+
+def package_model(model: Model, *, timeout: float = 300.0) -> PackagedModel:
+    """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
+
+    Each of the two interpreters that run the model's code may take `timeout` seconds.
+
+    Raises:
+      PackagingError: what is wrong with the model.
+    """
+    if (model.entry_point is None) == (model.pickle is None):
+        raise EntryPointError("a model has either an entry point or a ready pickle")
+    if model.entry_point is not None and not all(model.entry_point.partition(":")):
+        raise EntryPointError(f"entry point {model.entry_point!r} is not of the form module:attribute")
+    with tempfile.TemporaryDirectory(prefix="chassis-") as directory:
+        root = Path(directory).resolve()
+        import_paths = [path.absolute() for path in model.import_paths]
+        place = root / "place"
+        place.mkdir()
+        request = PickleRequest(
+            entry_point=model.entry_point or "",
+            package_dir=model.package_dir,
+            sources={path: str(file.absolute()) for path, file in model.sources.items()},
+            import_paths=tuple(map(str, import_paths)),
+            signature=model.signature,
+            batch_size=model.metadata.batch_size,
+            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
+        )
+        workplace = Workplace(place, dict(model.data), import_paths, timeout)
+        pickle = root / "model.pkl"
+        if model.pickle is None:
+            signature = workplace.run("chassis.packaging.dump_worker", request, pickle)
+            _check(workplace, request, pickle)
+        else:
+            content = _read(model.pickle)
+            check_version(pickled_code(content, model.pickle.name), model.pickle.name)
+            pickle.write_bytes(content)
+            signature = _check(workplace, request, pickle)
+        return PackagedModel(
+            pickle.read_bytes(),
+            status_response(model.metadata).SerializeToString(deterministic=True),
+            server_settings(model.metadata, signature),
+        )
+
+
+def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:
+    return workplace.run("chassis.packaging.check_worker", request, pickle)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PackagingError(f"{path}: {error.strerror}") from None

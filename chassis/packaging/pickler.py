@@ -1,0 +1,123 @@
+"""A cloudpickle whose bytes depend on the source alone.
+
+What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by
+value (made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed
+is the caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses
+for a module by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what
+they hold.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import hashlib
+import io
+import types
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar
+
+import cloudpickle
+from cloudpickle import cloudpickle as implementation
+
+PROTOCOL = 5
+"""Of the pickle: fixed, so that a newer cloudpickle gives no other bytes."""
+
+_Reduced = tuple
+
+
+def dump(function: object, seed: bytes) -> bytes:
+    """Returns `function` pickled; `seed` tells its classes from those of other models in one process.
+
+    Raises:
+      Exception: whatever the objects that it holds raise when they are pickled.
+    """
+    with _fixed_class_identities(seed):
+        buffer = io.BytesIO()
+        _Pickler(buffer, protocol=PROTOCOL).dump(function)
+    return buffer.getvalue()
+
+
+class _Ordered:
+    """A set, pickled in an order of its own."""
+
+    def __init__(self, elements: set | frozenset) -> None:
+        self._type = type(elements)
+        self._elements = sorted(elements, key=lambda element: (type(element).__qualname__, repr(element)))
+
+    def __reduce__(self) -> _Reduced:
+        return self._type, (self._elements,)
+
+
+def _reduce_code(code: types.CodeType) -> _Reduced:
+    """`x in {None, "a"}` is a frozenset among a function's constants, and `None` hashes by address before 3.12."""
+    rebuild, arguments, *rest = implementation._code_reduce(code)
+    ordered = tuple(
+        tuple(_Ordered(part) if type(part) is frozenset else part for part in argument)
+        if type(argument) is tuple
+        else argument
+        for argument in arguments
+    )
+    return rebuild, ordered, *rest
+
+
+def _reduce_cache(wrapper: functools._lru_cache_wrapper) -> _Reduced:
+    """The function and its cache's parameters; neither what the cache holds nor its counts."""
+    parameters = wrapper.cache_parameters()
+    names = ("__wrapped__", "__module__", "__name__", "__qualname__", "__doc__")
+    state = {name: vars(wrapper)[name] for name in names if name in vars(wrapper)}
+    arguments = (wrapper.__wrapped__, parameters["maxsize"], parameters["typed"], functools._CacheInfo)
+    return type(wrapper), arguments, state
+
+
+def _reduce_cached_property(cached: functools.cached_property) -> _Reduced:
+    """The function and the attribute's name; not the lock that Python 3.11 keeps beside them."""
+    return functools.cached_property, (cached.func,), {"attrname": cached.attrname, "__doc__": cached.__doc__}
+
+
+class _Pickler(cloudpickle.Pickler):
+    dispatch_table: ClassVar[Mapping] = collections.ChainMap(
+        {types.CodeType: _reduce_code, functools.cached_property: _reduce_cached_property},
+        cloudpickle.Pickler.dispatch_table,
+    )
+
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol=protocol)
+        self._sets: dict[int, tuple[object, _Ordered]] = {}
+
+    def reducer_override(self, obj: object) -> object:
+        if (
+            type(obj) is functools._lru_cache_wrapper
+            and implementation._should_pickle_by_reference(obj.__wrapped__) is False
+        ):
+            return _reduce_cache(obj)
+        reduced = super().reducer_override(obj)
+        if type(obj) is types.FunctionType and reduced is not NotImplemented:
+            variables = reduced[2][1]["__globals__"]
+            for name, value in variables.items():
+                if type(value) in (set, frozenset):
+                    variables[name] = self._ordered(value)
+        return reduced
+
+    def _ordered(self, elements: set | frozenset) -> _Ordered:
+        """One stand-in for each set, so that functions that share it still do."""
+        return self._sets.setdefault(id(elements), (elements, _Ordered(elements)))[1]
+
+
+@contextmanager
+def _fixed_class_identities(seed: bytes) -> Iterator[None]:
+    """Gives classes that are pickled by value an identity from `seed` and the order in which they are met."""
+    original: Callable[[type], str] = implementation._get_or_create_tracker_id
+    given: dict[type, str] = {}
+
+    def identity(definition: type) -> str:
+        if definition not in given:
+            given[definition] = hashlib.sha256(seed + b"\0%d" % len(given)).hexdigest()[:32]
+        return given[definition]
+
+    implementation._get_or_create_tracker_id = identity
+    try:
+        yield
+    finally:
+        implementation._get_or_create_tracker_id = original

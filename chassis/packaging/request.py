@@ -1,0 +1,43 @@
+"""What is packaged, and what comes of it, as they pass between processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PickleRequest:
+    """A predict function to be pickled and checked. Files are absolute paths.
+
+    Attributes:
+      entry_point: `module:attribute`, the module relative to `package_dir` or the workspace; empty for a ready pickle.
+      package_dir: the package's directory in the workspace.
+      sources: path in the workspace to file: the entry module and modules that are pickled with it, by value.
+      import_paths: directories from which the model's dependencies are imported.
+      signature: `bytes`, `mapping` or `auto`.
+      batch_size: 0 for a function of one input.
+      private_paths: directories whose names must not be in the pickle.
+    """
+
+    entry_point: str
+    package_dir: str
+    sources: Mapping[str, str]
+    import_paths: tuple[str, ...]
+    signature: str
+    batch_size: int
+    private_paths: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The request as JSON."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> PickleRequest:
+        """The request that `to_json` wrote."""
+        fields = json.loads(text)
+        return PickleRequest(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        )

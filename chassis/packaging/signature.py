@@ -1,0 +1,125 @@
+"""Which of the four kinds a predict function is, by its annotations and what its target declares."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chassis.packaging.errors import EntryPointError
+
+_SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "mutablesequence"})
+_MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
+_BYTES = frozenset({"bytes", "bytearray", "memoryview", "bytestring", "buffer"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """What an annotation says: a list of items or one, and `bytes`, `mapping` or None for what an item is."""
+
+    batch: bool
+    item: str | None
+
+
+def resolve_signature(function: Callable[..., object], name: str, requested: str, batch_size: int) -> str:
+    """Returns `bytes` or `mapping`: what one item is for `function`.
+
+    Args:
+      function: the predict function.
+      name: of the function, for messages.
+      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` where they say nothing.
+      batch_size: above 0 for a batch function.
+
+    Raises:
+      EntryPointError: the function takes other than one argument, gives its result in a way that no server waits
+        for, or its annotations contradict `requested` or `batch_size`.
+    """
+    parameter = _only_parameter(function, name)
+    annotated = parameter is not None and parameter.annotation is not parameter.empty
+    said = _classify(_text(parameter.annotation)) if parameter is not None and annotated else None
+    shown = f"{parameter.name}: {_text(parameter.annotation)}" if parameter is not None and annotated else ""
+    if said is not None and said.batch and not batch_size:
+        raise EntryPointError(
+            f"{name} takes a list ({shown}), but the model has no batch_size\n"
+            "  set `batch_size` of the chassis_model, or give a function of one input"
+        )
+    if said is not None and not said.batch and batch_size:
+        raise EntryPointError(
+            f"{name} takes one input ({shown}), but batch_size is {batch_size}\n"
+            "  leave `batch_size` out, or give a function that takes a list of inputs and returns a list of results"
+        )
+    item = said.item if said else None
+    if requested != "auto":
+        if item and item != requested:
+            raise EntryPointError(f"{name} takes {item} ({shown}), but signature is {requested!r}")
+        return requested
+    return item or _by_result(function) or "bytes"
+
+
+def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
+    """The parameter that gets the input; None where the function does not tell."""
+    target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
+    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
+        raise EntryPointError(f"{name} is a coroutine or a generator, expected a function that returns its result")
+    if inspect.isclass(function):
+        raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return None
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    required = [p for p in positional if p.default is p.empty]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    if len(required) > 1 or keywords or not (positional or any_number):
+        given = ", ".join(p.name for p in [*required, *keywords]) or "none"
+        raise EntryPointError(f"{name} must take exactly one argument, the input; it wants: {given}")
+    return positional[0] if positional else None
+
+
+def _by_result(function: Callable[..., object]) -> str | None:
+    """`mapping` where the result is annotated as a mapping to bytes; any other result may be JSON."""
+    try:
+        annotation = inspect.signature(function).return_annotation
+    except (ValueError, TypeError):
+        return None
+    if annotation is inspect.Signature.empty:
+        return None
+    text = _plain(_text(annotation))
+    outer, inner = _outer(text)
+    if outer in _SEQUENCES:
+        outer, inner = _outer(inner)
+    return "mapping" if outer in _MAPPINGS and inner.split(",")[-1] in _BYTES else None
+
+
+def _classify(text: str) -> _Annotation | None:
+    outer, inner = _outer(_plain(text))
+    if outer in _SEQUENCES:
+        item = _classify(inner.removesuffix(",..."))
+        return _Annotation(True, item.item if item else None)
+    if outer in _MAPPINGS:
+        return _Annotation(False, "mapping")
+    if outer in _BYTES:
+        return _Annotation(False, "bytes")
+    return None
+
+
+def _text(annotation: object) -> str:
+    if isinstance(annotation, str):
+        return annotation
+    return (
+        annotation.__name__
+        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
+        else repr(annotation)
+    )
+
+
+def _plain(text: str) -> str:
+    """Without spaces, quotes, module names and case."""
+    return re.sub(r"[A-Za-z_][A-Za-z_0-9]*\.", "", re.sub(r"[\s'\"]", "", text)).lower()
+
+
+def _outer(text: str) -> tuple[str, str]:
+    match = re.fullmatch(r"(\w+)(?:\[(.*)\])?", text)
+    return (match[1], match[2] or "") if match else ("", "")

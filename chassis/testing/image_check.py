@@ -1,0 +1,185 @@
+"""An inference test: unpacks an image, starts its server in a sandbox, sends cases and judges the answers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.errors import ChassisError
+from chassis.oci.file_tree import remove_tree
+from chassis.oci.layout_reader import ImageConfig, LayoutReader
+from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
+from chassis.testing.case_file import Case
+from chassis.testing.comparison import compare
+from chassis.testing.junit import Result
+from chassis.testing.omi_client import CallError, OmiClient
+from chassis.testing.program import Emulator
+from chassis.testing.sandbox import (
+    EMULATOR_PATH,
+    Launch,
+    SandboxedServer,
+    SandboxError,
+    cannot_mount_proc,
+    explain_sandbox_failure,
+)
+
+PORT_VARIABLE = "PSC_MODEL_PORT"
+_SHUTDOWN_SECONDS = 30.0
+_CRASH_SECONDS = 1.0
+
+
+class ServerError(ChassisError):
+    """The server did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to test and with what.
+
+    `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it
+    plays. `tolerance` is the most that numbers may differ by; the other two are seconds: until the server is
+    ready, and for one case.
+    """
+
+    layout: Path
+    bwrap: Path
+    cases: Sequence[Case]
+    emulator: Path | None = None
+    emulator_cpu: str = ""
+    tolerance: float = 1e-6
+    startup_seconds: float = 120.0
+    case_seconds: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What every case came to, and the end of the server's log."""
+
+    results: tuple[Result, ...]
+    log: str
+
+
+def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
+    """Runs a plan in the directory `folder`, which holds the unpacked image meanwhile and the log
+    `server.log` after.
+
+    `say` gets a line for each step and each case. The server is gone when this returns or raises.
+
+    Raises:
+      ChassisError: the image cannot be unpacked or its server does not start; its log is in the message.
+    """
+    root = folder / "root"
+    started = time.monotonic()
+    try:
+        image = _unpack(plan.layout, root)
+        say(f"unpacked in {time.monotonic() - started:.1f} s")
+        emulator = Emulator(plan.emulator, EMULATOR_PATH, plan.emulator_cpu) if plan.emulator else None
+        launch = Launch(image, plan.bwrap, emulator)
+        with _started(launch, folder / "server.log", plan.startup_seconds, say) as (server, client):
+            results = [_run_case(case, server, client, plan, say) for case in plan.cases]
+            results.append(_stop(server, client, say))
+            return Outcome(tuple(results), server.log())
+    finally:
+        remove_tree(root)
+
+
+def _unpack(layout: Path, root: Path) -> RootFileSystem:
+    reader = LayoutReader(layout)
+    _, config = reader.image()
+    return unpack(reader, root, viewer=_viewer(config))
+
+
+def _viewer(config: ImageConfig) -> Viewer | None:
+    """The image's user where it is given by numbers and is not root: files then have the permissions it
+    will meet."""
+    uid, _, gid = config.user.partition(":")
+    return Viewer(int(uid), int(gid or 0)) if uid.isdigit() and (gid or "0").isdigit() and int(uid) else None
+
+
+@contextlib.contextmanager
+def _started(
+    launch: Launch, log: Path, seconds: float, say: Callable[[str], None]
+) -> Iterator[tuple[SandboxedServer, OmiClient]]:
+    """A server that serves, and a client of it."""
+    for own_proc in (True, False):
+        port = _free_port()
+        begin = time.monotonic()
+        log.write_bytes(b"")
+        environment = {PORT_VARIABLE: str(port)}
+        with SandboxedServer(launch, environment, log, own_proc) as server, OmiClient(port) as client:
+            failure = client.wait_until_serving(seconds, lambda wait, s=server: s.wait(wait) is not None)
+            if not failure:
+                emulated = f" under {launch.emulator.file.name}" if launch.emulator else ""
+                cpu = f" as {launch.emulator.cpu}" if launch.emulator and launch.emulator.cpu else ""
+                say(f"server ready in {time.monotonic() - begin:.1f} s{emulated}{cpu}")
+                yield server, client
+                return
+            status = server.wait(0)
+            text = server.log()
+        if own_proc and status is not None and cannot_mount_proc(text):
+            continue
+        if status is not None and (explanation := explain_sandbox_failure(text)):
+            raise SandboxError(explanation)
+        ended = f" (exit status {status})" if status is not None else ""
+        raise ServerError(f"{failure}{ended}\n{_quoted(text)}")
+
+
+def _run_case(
+    case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]
+) -> Result:
+    begin = time.monotonic()
+    findings: tuple[str, ...]
+    note = ""
+    if (status := server.wait(0)) is not None:
+        findings = (f"the server is gone (exit status {status})",)
+    else:
+        try:
+            verdict = compare(case, client.run(case.inputs, plan.case_seconds), plan.tolerance)
+            findings, note = verdict.findings, verdict.note
+        except CallError as error:
+            status = server.wait(_CRASH_SECONDS)
+            ended = f"; the server ended with status {status}" if status is not None else ""
+            findings = (f"{error}{ended}",)
+    seconds = time.monotonic() - begin
+    say(f"{'FAIL' if findings else 'ok'}  {case.name}  {seconds:.2f} s{'  ' + note if note else ''}")
+    for finding in findings:
+        say("      " + finding.replace("\n", "\n      "))
+    return Result(case.name, seconds, "\n".join(findings))
+
+
+def _stop(server: SandboxedServer, client: OmiClient, say: Callable[[str], None]) -> Result:
+    """Shutdown over OMI; the server must then end by itself with status 0."""
+    begin = time.monotonic()
+    failure = ""
+    if server.wait(0) is not None:
+        failure = "the server ended before it was asked to"
+    else:
+        try:
+            client.shutdown(_SHUTDOWN_SECONDS)
+            status = server.wait(_SHUTDOWN_SECONDS)
+            if status is None:
+                failure = f"the server still runs {_SHUTDOWN_SECONDS:g} s after Shutdown"
+            elif status:
+                failure = f"the server ended with status {status} after Shutdown, expected 0"
+        except CallError as error:
+            failure = str(error)
+    seconds = time.monotonic() - begin
+    say(
+        f"{'FAIL' if failure else 'ok'}  Shutdown  {seconds:.2f} s"
+        + (f"\n      {failure}" if failure else "")
+    )
+    return Result("Shutdown", seconds, failure)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _quoted(log: str) -> str:
+    return "--- server's log ---\n" + (log.rstrip("\n") or "(empty)") + "\n--- end of the log ---"

@@ -1,0 +1,73 @@
+"""Tests of debian_lock, run as the program that it is, with the real apt and an archive on disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chassis.debian.local_archive import LocalArchive
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> LocalArchive:
+    made = LocalArchive(tmp_path / "archive", "bookworm", "arm64")
+    made.add("app", Depends="lib, debconf")
+    made.add("lib")
+    made.add("debconf", Depends="perl")
+    made.add("perl")
+    made.publish()
+    return made
+
+
+def _run(
+    archive: LocalArchive, workspace: Path, *arguments: str, verify: bool = False
+) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "BUILD_WORKSPACE_DIRECTORY": str(workspace),
+        "CHASSIS_DEBIAN_MIRROR": archive.mirror.uri,
+        "CHASSIS_DEBIAN_UNVERIFIED": "" if verify else "1",
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    command = [sys.executable, "-m", "chassis.tools.debian_lock", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+_NEW = ("--architecture=arm64", "--package=app", "--exclude=debconf", "--output=base.lock")
+
+
+def test_a_lock_is_made_and_renewed_from_its_own_header(archive: LocalArchive, tmp_path: Path) -> None:
+    made = _run(archive, tmp_path, *_NEW, "--allow_unverified")
+    assert made.returncode == 0, made.stderr
+    text = (tmp_path / "base.lock").read_text()
+    assert [line.split()[0] for line in text.splitlines() if line[0] != "#"] == ["app", "lib"]
+    archive.add("lib", version="1.1")
+    archive.publish()
+    renewed = _run(archive, tmp_path, "--renew=base.lock", "--allow_unverified")
+    assert "~ lib 1.0 -> 1.1" in renewed.stdout
+    assert "app 1.0 sha256:" in (tmp_path / "base.lock").read_text()
+
+
+def test_an_archive_whose_signature_was_not_checked_makes_no_lock(archive: LocalArchive, tmp_path: Path) -> None:
+    result = _run(archive, tmp_path, *_NEW)
+    assert result.returncode == 1
+    assert "--allow_unverified" in result.stderr
+    assert not (tmp_path / "base.lock").exists()
+
+
+def test_a_package_that_is_not_there_leaves_the_lock_as_it_was(archive: LocalArchive, tmp_path: Path) -> None:
+    (tmp_path / "base.lock").write_text("# suite: bookworm\n# architecture: arm64\n# packages: ghost\n")
+    result = _run(archive, tmp_path, "--renew=base.lock", "--allow_unverified")
+    assert result.returncode == 1
+    assert "ghost" in result.stderr and "Traceback" not in result.stderr
+    assert "ghost" in (tmp_path / "base.lock").read_text()
+
+
+def test_missing_flags_are_named(archive: LocalArchive, tmp_path: Path) -> None:
+    result = _run(archive, tmp_path, "--architecture=arm64")
+    assert result.returncode == 1
+    assert "--output" in result.stderr

@@ -1,0 +1,31 @@
+"""Writes an OCI image layout of an index over the images of several platforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.oci.index import IndexEntry, write_index
+from chassis.tools.run import run_main
+
+_IMAGE = flags.DEFINE_multi_string("image", [], "ACCELERATOR=LAYOUT: an image's layout directory and `none` or `cuda`.")
+_OUTPUT = flags.DEFINE_string("output", None, "The layout directory to write.", required=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes the layout of the index."""
+    del argv
+    entries = []
+    for image in _IMAGE.value:
+        accelerator, equals, layout = image.partition("=")
+        if not equals:
+            raise ChassisError(f"--image={image}: expected ACCELERATOR=LAYOUT")
+        entries.append(IndexEntry(Path(layout), accelerator))
+    write_index(Path(_OUTPUT.value), tuple(entries))
+
+
+if __name__ == "__main__":
+    run_main(main)

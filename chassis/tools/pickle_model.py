@@ -1,0 +1,88 @@
+"""Packages a predict function: model.pkl, status.pb and model.json of an image's /app/model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.metadata import read_metadata
+from chassis.packaging.packager import Model, package_model
+from chassis.tools.run import run_main
+
+_METADATA = flags.DEFINE_string("metadata", None, "The model's metadata (chassis/metadata.py).", required=True)
+_ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
+_PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
+_PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
+_SOURCE = flags.DEFINE_multi_string(
+    "source", [], "PATH_IN_WORKSPACE=FILE: the entry module, and what goes with it by value."
+)
+_DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KEY).")
+_IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
+_SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "That of the metadata, which it must equal.", lower_bound=0)
+_TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
+_MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
+_STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
+_MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Packages one model; writes all of its outputs or none."""
+    metadata = read_metadata(Path(_METADATA.value))
+    if _BATCH_SIZE.value not in (None, metadata.batch_size):
+        raise ChassisError(f"--batch_size is {_BATCH_SIZE.value}, the metadata says {metadata.batch_size}")
+    packaged = package_model(
+        Model(
+            metadata=metadata,
+            entry_point=_ENTRY_POINT.value or None,
+            pickle=Path(_PICKLE.value) if _PICKLE.value else None,
+            package_dir=_PACKAGE_DIR.value,
+            sources=_pairs("source", _SOURCE.value),
+            data=_pairs("data", _DATA.value),
+            import_paths=[Path(path) for path in _IMPORT_PATH.value],
+            signature=_SIGNATURE.value,
+        ),
+        timeout=_TIMEOUT.value,
+    )
+    _write(
+        {
+            Path(_MODEL_PKL.value): packaged.pickle,
+            Path(_STATUS_PB.value): packaged.status,
+            Path(_MODEL_JSON.value): packaged.settings,
+        }
+    )
+
+
+def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:
+    pairs: dict[str, Path] = {}
+    for value in values:
+        name, separator, file = value.partition("=")
+        if not (name and separator and file):
+            raise ChassisError(f"--{flag}={value}: expected NAME=FILE")
+        if name in pairs:
+            raise ChassisError(f"--{flag}: {name!r} is given twice, as {pairs[name]} and {file}")
+        pairs[name] = Path(file)
+    return pairs
+
+
+def _write(outputs: Mapping[Path, bytes]) -> None:
+    """Writes each file beside its place first, then moves them all."""
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in outputs}
+    try:
+        for path, content in outputs.items():
+            parts[path].write_bytes(content)
+        for path, part in parts.items():
+            part.replace(path)
+    finally:
+        for part in parts.values():
+            with contextlib.suppress(FileNotFoundError):
+                part.unlink()
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,110 @@
+"""`bazel run //model:push -- --repository R --tag T`: publishes an OCI image layout to a registry.
+
+The digest is printed alone on standard output, everything else on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.push import MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
+from chassis.oci.registry.client import RegistryClient
+from chassis.oci.registry.credentials import CredentialStore
+from chassis.oci.registry.reference import check_tag, parse_reference
+from chassis.oci.registry.transport import Cancellation, Transport
+from chassis.tools.progress import PushProgress, size_text
+from chassis.tools.run import run_main
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("image", None, "OCI image layout directory to publish.", required=True)
+flags.DEFINE_string(
+    "repository",
+    None,
+    "Registry and repository, host[:port]/path; the last one given counts.",
+    short_name="r",
+)
+flags.DEFINE_multi_string("tag", [], "Tag; repeated, each adds to the others.", short_name="t")
+flags.DEFINE_bool("dry_run", False, "Say what would move, and how many bytes; send nothing.")
+flags.DEFINE_alias("dry-run", "dry_run")
+flags.DEFINE_bool("insecure", False, "Allow plain HTTP to a registry that is not on loopback.")
+flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names another image.")
+flags.DEFINE_alias("immutable-tags", "immutable_tags")
+flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
+flags.DEFINE_alias("ca-file", "ca_file")
+flags.DEFINE_string(
+    "mount_from", "", "Repository of the same registry whose blobs may be mounted instead of sent."
+)
+flags.DEFINE_integer("jobs", 4, "Blobs in flight.", lower_bound=1, upper_bound=32)
+flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit status 0 once every tag is set; the digest is then on standard output."""
+    del argv
+    if not FLAGS.repository:
+        raise ChassisError(
+            "no repository: give one with --repository host[:port]/path, or in the oci_push target"
+        )
+    reference = parse_reference(FLAGS.repository)
+    if reference.digest:
+        raise ChassisError(f"repository {FLAGS.repository!r}: leave the digest out; it is the image's own")
+    tags = [*([reference.tag] if reference.tag else []), *FLAGS.tag]
+    for tag in tags:
+        check_tag(tag)
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGALRM, _expired)
+    signal.setitimer(signal.ITIMER_REAL, FLAGS.timeout)
+    begin = time.monotonic()
+    cancellation = Cancellation()
+    transport = Transport(
+        connections=FLAGS.jobs * 2,
+        ca_file=Path(FLAGS.ca_file) if FLAGS.ca_file else None,
+        cancellation=cancellation,
+    )
+    layout = LayoutReader(Path(FLAGS.image))
+    client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
+    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.mount_from)
+    with PushProgress(sys.stderr) as progress:
+        report = push(layout, client, tags, options, cancellation, progress.watcher())
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print(_summary(report, str(reference.repository), tags, time.monotonic() - begin), file=sys.stderr)
+    print(report.digest, flush=True)
+    return 0
+
+
+def _summary(report: PushReport, repository: str, tags: Sequence[str], seconds: float) -> str:
+    counts = []
+    for outcome in (UPLOADED, MOUNTED, SKIPPED):
+        number, size = report.count(outcome)
+        counts.append(f"{number} {outcome} ({size_text(size)})")
+    verb = "would be pushed" if FLAGS.dry_run else "pushed"
+    lines = [f"{repository}@{report.digest} {verb} in {seconds:.1f} s: blobs: {', '.join(counts)}"]
+    for tag in dict.fromkeys(tags):
+        state = ("would be set" if FLAGS.dry_run else "set") if tag in report.tags else "was there already"
+        lines.append(f"tag {tag} {state}")
+    return "\n".join(lines)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _expired(*_: object) -> None:
+    if threading.current_thread() is threading.main_thread():
+        raise ChassisError(
+            f"the push took more than {FLAGS.timeout:g} s; no tag was moved that is not reported above"
+        )
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,114 @@
+"""Targets that must fail at analysis, and what their errors must say."""
+
+load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image")
+load("//rules/private:missing_distribution.bzl", "missing_distribution")
+load("//rules/providers:model_info.bzl", "ModelInfo")
+load("//rules/providers:wheel_info.bzl", "WheelInfo", "WheelLayerInfo")
+
+def _fails_impl(ctx):
+    env = analysistest.begin(ctx)
+    for text in ctx.attr.says:
+        asserts.expect_failure(env, text)
+    return analysistest.end(env)
+
+_arm64_failure_test = analysistest.make(
+    _fails_impl,
+    attrs = {"says": attr.string_list(doc = "What the error holds.")},
+    config_settings = {"//command_line_option:platforms": str(Label("//platforms:arm64"))},
+    expect_failure = True,
+)
+
+def _layer(ctx, name):
+    files = [ctx.actions.declare_file("%s.%s.%s" % (ctx.label.name, name, kind)) for kind in ["blob", "descriptor", "files"]]
+    for file in files:
+        ctx.actions.write(file, "")
+    return LayerInfo(blob = files[0], descriptor = files[1], files = files[2], origin = name)
+
+def _fake_model_impl(ctx):
+    wheels = []
+    for number, name in enumerate(ctx.attr.wheels):
+        file = ctx.actions.declare_file("%s/%s" % (ctx.label.name, name))
+        ctx.actions.write(file, "")
+        distribution, version = name.split("-")[:2]
+        wheels.append(WheelLayerInfo(
+            layer = _layer(ctx, str(number)),
+            wheel = WheelInfo(
+                distribution = distribution,
+                lock = "lock %d" % number,
+                site_packages = file,
+                version = version,
+                wheel = file,
+            ),
+        ))
+    return [ModelInfo(
+        imports = [""],
+        layers = [_layer(ctx, "model")],
+        name = ctx.label.name,
+        python_version = ctx.attr.python_version,
+        version = "1",
+        wheels = depset(wheels),
+    )]
+
+_fake_model = rule(
+    implementation = _fake_model_impl,
+    attrs = {
+        "python_version": attr.string(default = "3.11"),
+        "wheels": attr.string_list(doc = "File names."),
+    },
+    doc = "A model as a rule of somebody else's might give it.",
+)
+
+def _fake_base_impl(ctx):
+    return [BaseInfo(
+        architecture = ctx.attr.architecture,
+        env = {},
+        layers = [_layer(ctx, "base")],
+        python_version = "3.11",
+    )]
+
+_fake_base = rule(
+    implementation = _fake_base_impl,
+    attrs = {"architecture": attr.string()},
+    doc = "A base for an architecture.",
+)
+
+def failure_tests(name):
+    """Makes the targets and the tests, and a suite of them.
+
+    Args:
+      name: of the suite.
+    """
+    manual = ["manual"]  # They cannot be built: that is the point.
+    missing_distribution(
+        name = "missing",
+        distribution = "cupy-cuda13x",
+        found_in = ["//requirements:linux_arm64_gpu.txt, line 15"],
+        lock = "//requirements:linux_arm64.txt",
+        platform = "linux_arm64",
+        tags = manual,
+    )
+    _fake_model(name = "model_of_312", python_version = "3.12")
+    _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
+    _fake_model(name = "fake_model")
+    _fake_base(name = "base_amd64", architecture = "amd64")
+    native.filegroup(name = "two_files", srcs = ["BUILD.bazel", "failures_test.bzl"])
+    chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
+    chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
+    chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
+    chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
+
+    says = {
+        "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
+        "no_layout": ["is neither a base of this build nor one OCI layout directory"],
+        "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],
+        "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
+        "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
+    }
+    for target, texts in says.items():
+        _arm64_failure_test(
+            name = target + "_test",
+            says = texts,
+            target_under_test = ":" + target,
+        )
+    native.test_suite(name = name, tests = [":%s_test" % target for target in says])
