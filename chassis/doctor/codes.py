@@ -30,9 +30,7 @@ _ALL = (
         "symbol version that the library in the image lacks",
         "Loading fails: ``version `GLIBC_2.38' not found``.",
     ),
-    Code(
-        "ELF004", "text relocations", "Code pages become writable; SELinux and hardened kernels refuse them."
-    ),
+    Code("ELF004", "text relocations", "Code pages become writable; SELinux and hardened kernels refuse them."),
     Code(
         "ELF005",
         "executable stack",
@@ -65,9 +63,7 @@ _ALL = (
         "Importing it fails, perhaps only in the midst of a request.",
     ),
     Code("PY002", "required distribution of another version", "It fails where the versions differ."),
-    Code(
-        "PY003", "distribution installed twice", "Which files and which version are used is left to chance."
-    ),
+    Code("PY003", "distribution installed twice", "Which files and which version are used is left to chance."),
     Code("PY004", "distribution for another Python", "It fails where it uses what this Python has not."),
     Code("PY005", "script without interpreter", "Starting it fails with `No such file or directory`."),
     Code("PY006", "`.pth` file with a path that is not in the image", "Imports that counted on it fail."),
@@ -105,9 +101,7 @@ _ALL = (
         "It cannot be made without root, or gives access to the host's devices.",
     ),
     Code("SEC001", "file with credentials", "Whoever can pull the image has them."),
-    Code(
-        "SEC002", "credential in the environment or a label", "Whoever can pull or inspect the image has it."
-    ),
+    Code("SEC002", "credential in the environment or a label", "Whoever can pull or inspect the image has it."),
     Code("IMG001", "image that cannot start", "The container ends at once: its first program is not there."),
 )
 

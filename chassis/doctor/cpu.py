@@ -55,7 +55,7 @@ _ARM_VERSIONS = {"8a": frozenset[str](), "8.1a": frozenset(("lse", "rdm")), "8.2
 
 
 def features_of(architecture: str, cpu: str, variant: str = "") -> frozenset[str] | None:
-    """What a CPU has, None where it is not known here; `variant` is the OCI platform's, `v3` for amd64 says its level."""
+    """What a CPU has, None where it is not known here; the OCI platform's `variant` `v3` tells amd64's level."""
     if architecture == "amd64" and not cpu and variant in ("v1", "v2", "v3", "v4"):
         return X86_LEVELS[int(variant[1]) - 1]
     return _CPUS.get(architecture, {}).get(cpu)
@@ -66,9 +66,7 @@ def missing(wanted: tuple[str, ...], architecture: str, cpu: str, variant: str =
     present = features_of(architecture, cpu, variant)
     if present is None:
         return ()
-    return tuple(
-        name for name in wanted if _canonical(name) not in present and not _is_level_of(name, present)
-    )
+    return tuple(name for name in wanted if _canonical(name) not in present and not _is_level_of(name, present))
 
 
 def level_of_bits(bits: int) -> int:

@@ -156,9 +156,7 @@ class _DynamicTable:
     text_relocations: bool = False
 
 
-def _dynamic_table(
-    stream: IO[bytes], file: ELFFile, segments: _Segments, dynamic: DynamicSegment
-) -> _DynamicTable:
+def _dynamic_table(stream: IO[bytes], file: ELFFile, segments: _Segments, dynamic: DynamicSegment) -> _DynamicTable:
     values: dict[str, list[int]] = {}
     for number, tag in enumerate(dynamic._iter_tags()):
         if number > _MOST_TAGS:

@@ -119,9 +119,7 @@ def _missing_libraries(
             nowhere.setdefault(_remedy(name), []).append(name)
     for remedy, lacking in nowhere.items():
         what = "which is" if len(lacking) == 1 else "which are"
-        yield _finding(
-            image, file, "ELF002", f"needs {' and '.join(lacking)}, {what} not in the image", remedy
-        )
+        yield _finding(image, file, "ELF002", f"needs {' and '.join(lacking)}, {what} not in the image", remedy)
     for layer, loaded in imported_before.items():
         # A package that declares another one imports it first, and what is loaded then answers to its name.
         yield Finding(
@@ -156,14 +154,15 @@ def _check_versions(image: Image, file: ElfFile, found: dict[str, ElfFile]) -> I
     for name, versions in lacking.items():
         library = found[name]
         newest = _newest(library.elf.defines, versions[0])
+        wanted = ", ".join(sorted(versions, key=_version_key))
+        limit = f"no more than {newest}" if newest else "no such versions"
         yield _finding(
             image,
             file,
             "ELF003",
-            f"needs {', '.join(sorted(versions, key=_version_key))} of {name}, the one in {image.name(library.layer)} has "
-            + (f"no more than {newest}" if newest else "no such versions"),
-            "take an older release of the package, or a wheel with an older manylinux tag, or cross-build it for the base's "
-            "glibc (chassis_wheel), or choose a newer base",
+            f"needs {wanted} of {name}, the one in {image.name(library.layer)} has {limit}",
+            "take an older release of the package, or a wheel with an older manylinux tag, or cross-build it for the "
+            "base's glibc (chassis_wheel), or choose a newer base",
         )
 
 
@@ -181,9 +180,7 @@ def _version_key(name: str) -> tuple[str, list[int]]:
 
 def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
     if file.elf.text_relocations:
-        yield _finding(
-            image, file, "ELF004", "has text relocations", "compile all of it, assembly too, with -fPIC"
-        )
+        yield _finding(image, file, "ELF004", "has text relocations", "compile all of it, assembly too, with -fPIC")
     if file.elf.executable_stack:
         yield _finding(
             image,

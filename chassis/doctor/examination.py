@@ -2,8 +2,8 @@
 
 The specification that the build writes, paths relative to the working directory:
 
-    {"name": "//model:image", "architecture": "arm64", "variant": "v8", "accelerator": "none", "cpu": "", "features": [],
-     "env": {…}, "entrypoint": […], "cmd": […], "labels": {…}, "allow": {"ELF005": "reason"},
+    {"name": "//model:image", "architecture": "arm64", "variant": "v8", "accelerator": "none", "cpu": "",
+     "features": [], "env": {…}, "entrypoint": […], "cmd": […], "labels": {…}, "allow": {"ELF005": "reason"},
      "base_facts": PATH or null, "facts": [PATH, …]}
 """
 

@@ -27,9 +27,7 @@ _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _PACKAGES = re.compile(r"(^|/)(site|dist)-packages$")
 _SCRIPTS = re.compile(r"(^|/)s?bin$")
 _OWN_KINDS = ("code", "data", "model", "runtime")
-_PYTHON_PACKAGE = re.compile(
-    rb"^Package: (?:lib)?python3\.\d+-minimal$.*?^Version: (?:\d+:)?([\d.]+)", re.M | re.S
-)
+_PYTHON_PACKAGE = re.compile(rb"^Package: (?:lib)?python3\.\d+-minimal$.*?^Version: (?:\d+:)?([\d.]+)", re.M | re.S)
 
 
 def extract(blob: Path, descriptor: Descriptor, origin: Origin, trusted: bool) -> LayerFacts:
@@ -77,9 +75,7 @@ class _Found:
             self.elves.append((file.path, _elf(head, content)))
             return
         if file.path.endswith(_PICKLES) and self.own and file.size <= _MOST_PICKLE_BYTES:
-            self._add_build_paths(
-                file.path, "\n".join(_strings(head + _rest(content))).encode("utf-8", "replace")
-            )
+            self._add_build_paths(file.path, "\n".join(_strings(head + _rest(content))).encode("utf-8", "replace"))
             return
         if file.size > secret_content.MOST_BYTES:
             if kind := secret_content.is_named_secret(file.path):
@@ -162,9 +158,7 @@ class _Found:
 def _elf(head: bytes, content: LayerContent) -> Elf:
     """Reads an ELF file whole, a large one through a file on disk: tables that matter lie at both of its ends."""
     stream: IO[bytes]
-    with (
-        io.BytesIO() if content.file.size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16)
-    ) as stream:
+    with io.BytesIO() if content.file.size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16) as stream:
         stream.write(head)
         _each(content.read, stream.write)
         return read_elf(stream)

@@ -104,10 +104,7 @@ def _check_link(image: Image, placed: Placed) -> Iterator[Finding]:
 
 
 def _leaves_root(path: str, target: str) -> bool:
-    if target.startswith("/"):
-        depth = 0
-    else:
-        depth = path.count("/")
+    depth = 0 if target.startswith("/") else path.count("/")
     for name in target.split("/"):
         depth += -1 if name == ".." else name not in ("", ".")
         if depth < 0:
@@ -167,9 +164,7 @@ def _check_start(image: Image) -> Iterator[Finding]:
             )
     for name, value in sorted(image.start.labels.items()):
         if kind := token_in(value.encode()):
-            yield Finding(
-                "SEC002", "configuration", "", f"label {name} holds {kind}", "leave it out of `labels`"
-            )
+            yield Finding("SEC002", "configuration", "", f"label {name} holds {kind}", "leave it out of `labels`")
     words = image.start.entrypoint or image.start.command
     if words and image.program(words[0]) is None:
         yield Finding(
@@ -185,10 +180,11 @@ def _check_start(image: Image) -> Iterator[Finding]:
 def _check_features(image: Image) -> Iterator[Finding]:
     target = image.target
     if lacking := missing(target.features, target.architecture, target.cpu, target.variant):
+        cpu = target.cpu or "the baseline"
         yield Finding(
             "CPU002",
             "configuration",
             "",
-            f"`cpu_features` asks for {', '.join(lacking)}, which the platform's CPU ({target.cpu or 'the baseline'}) has not",
+            f"`cpu_features` asks for {', '.join(lacking)}, which the platform's CPU ({cpu}) has not",
             "build for a platform whose //platforms/cpu has it, or let the code look for the feature when it runs",
         )

@@ -110,9 +110,7 @@ class Image:
         if not environments or any(environments.values()):
             return tuple(found)
         return tuple(
-            path
-            for path in found
-            if not _is_of_base(path) or (_SITE.match(path) or [""] * 2)[1] in environments
+            path for path in found if not _is_of_base(path) or (_SITE.match(path) or [""] * 2)[1] in environments
         )
 
     @cached_property

@@ -55,9 +55,7 @@ class Loader:
         self._library_directory = f"lib/{triplet}"
         self._platform = PYTHON_MACHINES.get(image.target.architecture, "")
         self._defaults = tuple(
-            directory
-            for parent in ("lib", "usr/lib")
-            for directory in (f"{parent}/{triplet}", f"{parent}64", parent)
+            directory for parent in ("lib", "usr/lib") for directory in (f"{parent}/{triplet}", f"{parent}64", parent)
         )
         self._external = _EXTERNAL.get(image.target.accelerator, ())
         self._global: dict[str, ElfFile | None] = {}

@@ -129,12 +129,13 @@ def _check_distribution(image: Image, layer: int, item: Distribution) -> Iterato
         pass  # pip takes such a distribution for one that fits.
     machine = environment["platform_machine"]
     if item.tags and not any(_fits(tag, machine) for tag in item.tags):
+        platforms = ", ".join(sorted({tag.rpartition("-")[2] for tag in item.tags}))
         yield _finding(
             image,
             layer,
             f"{item.path}/WHEEL",
             "PY007",
-            f"is built for {', '.join(sorted({tag.rpartition('-')[2] for tag in item.tags}))}, the image is for {machine}",
+            f"is built for {platforms}, the image is for {machine}",
             f"lock the wheel for {machine}, or cross-build it (chassis_wheel)",
         )
     wanted = tuple(name for text in item.cpu for name in _for_machine(text, machine))
@@ -182,9 +183,9 @@ def _script_defect(image: Image, script: Script) -> str:
         return f"starts with the interpreter {script.interpreter!r}, which is no absolute path"
     if image.tree.find(script.interpreter) is None:
         return f"starts with the interpreter {script.interpreter}, which is not in the image"
-    if script.interpreter.endswith("/env") and (match := _ENV.match(script.argument)):
-        if image.program(match[1]) is None:
-            return f"starts {match[1]} through {script.interpreter}, and no directory of PATH has it"
+    match = _ENV.match(script.argument) if script.interpreter.endswith("/env") else None
+    if match and image.program(match[1]) is None:
+        return f"starts {match[1]} through {script.interpreter}, and no directory of PATH has it"
     return ""
 
 

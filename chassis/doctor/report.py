@@ -19,13 +19,14 @@ def findings_text(examination: Examination, diagnosis: Diagnosis) -> str:
     """What fails the build, with what to do about it; empty where there is nothing."""
     if not diagnosis.findings:
         return ""
+    code = diagnosis.findings[0].code
     lines = [
         f"{examination.name}: {_count(len(diagnosis.findings), 'finding')} of the doctor: this image would not run as "
         f"it should on {_target(examination.image)}",
         "",
         *_grouped(diagnosis.findings),
         "A finding that is right to ship is waived with its reason, which the image's labels record:",
-        f'  doctor_allow = {{"{diagnosis.findings[0].code}": "…"}}    or    {{"{diagnosis.findings[0].code}:path/*": "…"}}',
+        f'  doctor_allow = {{"{code}": "…"}}    or    {{"{code}:path/*": "…"}}',
         f"The whole report: bazel run {examination.name}.doctor",
     ]
     return "\n".join(lines) + "\n"

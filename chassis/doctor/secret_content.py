@@ -63,9 +63,7 @@ _PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[ \t]*\r?\n(?:[A-Za-z-]+: [^\n]*\n)*\r?\n?"
     rb"(?:[A-Za-z0-9+/=]{40,}[ \t]*\r?\n){1,}[A-Za-z0-9+/=]"
 )
-_SERVICE_ACCOUNT = re.compile(
-    rb'"private_key"\s*:\s*"-----BEGIN [A-Z ]*PRIVATE KEY-----\\n[A-Za-z0-9+/=]{20}'
-)
+_SERVICE_ACCOUNT = re.compile(rb'"private_key"\s*:\s*"-----BEGIN [A-Z ]*PRIVATE KEY-----\\n[A-Za-z0-9+/=]{20}')
 # Published forms: a fixed beginning, then so many characters that nothing else looks like it.
 _TOKENS = (
     (b"AKIA", re.compile(rb"(?<![A-Za-z0-9/+=])AKIA[0-9A-Z]{16}(?![A-Za-z0-9/+=])"), "an AWS access key"),

@@ -1,4 +1,4 @@
-"""Writes what the doctor has to know of one layer, or of every layer of an OCI layout, for the images that have them."""
+"""Writes what the doctor has to know of one layer, or of every layer of an OCI layout."""
 
 from __future__ import annotations
 
@@ -16,12 +16,8 @@ from chassis.tools.run import run_main
 
 _BLOB = flags.DEFINE_string("blob", None, "The layer, as a layer tool of this build made it.")
 _DESCRIPTOR = flags.DEFINE_string("descriptor", None, "Its descriptor, JSON.")
-_LAYOUT = flags.DEFINE_string(
-    "layout", None, "Instead of a layer: an OCI layout directory, such as a base image."
-)
-_ARCHITECTURE = flags.DEFINE_string(
-    "architecture", "", "Which image of the layout, where it has several: arm64."
-)
+_LAYOUT = flags.DEFINE_string("layout", None, "Instead of a layer: an OCI layout directory, such as a base image.")
+_ARCHITECTURE = flags.DEFINE_string("architecture", "", "Which image of the layout, where it has several: arm64.")
 _OUTPUT = flags.DEFINE_string("output", None, "Output: the facts, JSON.", required=True)
 
 
