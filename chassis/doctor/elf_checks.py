@@ -8,6 +8,7 @@ from chassis.doctor.build_paths import build_paths_in
 from chassis.doctor.cpu import X86_LEVELS, features_of, level_of, level_of_bits
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import MACHINES, PYTHON_MACHINES, ElfFile, Image
+from chassis.doctor.library_packages import remedy_for
 from chassis.doctor.loader import Loader
 from chassis.doctor.requirements import layers_needed
 
@@ -116,7 +117,7 @@ def _missing_libraries(
                 "take the package that holds it for the image's CPU",
             )
         else:
-            nowhere.setdefault(_remedy(name), []).append(name)
+            nowhere.setdefault(remedy_for(name), []).append(name)
     for remedy, lacking in nowhere.items():
         what = "which is" if len(lacking) == 1 else "which are"
         yield _finding(image, file, "ELF002", f"needs {' and '.join(lacking)}, {what} not in the image", remedy)
@@ -130,18 +131,6 @@ def _missing_libraries(
             "none needed where the package imports the other one itself, as it declares",
             "note",
         )
-
-
-def _remedy(name: str) -> str:
-    if name.startswith(("libc.musl-", "ld-musl-")):
-        return "it is built for musl: take the manylinux wheel, not the musllinux one"
-    if _is_driver(name):
-        return "it is part of the GPU's driver: build for a platform with //platforms/accelerator:cuda"
-    return "add the Debian package that holds it to the base's lock, or take a wheel that brings it along"
-
-
-def _is_driver(name: str) -> bool:
-    return name.startswith(("libcuda.so", "libnvidia-", "libnvcuvid.so"))
 
 
 def _check_versions(image: Image, file: ElfFile, found: dict[str, ElfFile]) -> Iterator[Finding]:

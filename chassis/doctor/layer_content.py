@@ -27,6 +27,8 @@ _STORED_BYTES = 1 << 18
 _GZIP_WINDOW = 31
 _MAX_TOC_BYTES = 1 << 28
 _DRAIN_BYTES = 1 << 20
+# Paths of eStargz itself, in every such layer.
+_OF_THE_FORMAT = (toc.NAME, ".no.prefetch.landmark", ".prefetch.landmark")
 _KINDS = {"reg": FILE, "dir": DIRECTORY, "symlink": "symlink", "hardlink": HARDLINK}
 
 Read = Callable[[int], bytes]
@@ -64,9 +66,10 @@ def walk_layer(blob: Path, descriptor: Descriptor, trusted: bool) -> Iterator[La
         raise LayerContentError(f"{blob}: the layer cannot be read: {error.strerror}") from None
     with stream:
         if trusted and annotated and compression_of(descriptor.media_type, str(blob)) == GZIP:
-            yield from _by_table(cast(BinaryIO, stream), blob, annotated)
+            contents = _by_table(cast(BinaryIO, stream), blob, annotated)
         else:
-            yield from _streamed(cast(BinaryIO, stream), blob, descriptor.media_type)
+            contents = _streamed(cast(BinaryIO, stream), blob, descriptor.media_type)
+        yield from (content for content in contents if content.file.path not in _OF_THE_FORMAT)
 
 
 def _by_table(stream: BinaryIO, blob: Path, annotated: str) -> Iterator[LayerContent]:
