@@ -11,7 +11,9 @@ from tests.doctor.sickness import Sickness, registrar
 CASES: list[Sickness] = []
 _sick = registrar(CASES)
 
-PRIVATE_KEY = (
+PRIVATE_KEY = "\n".join(
+    ["-----BEGIN RSA PRIVATE KEY-----", *["MIIEowIBAAKCAQEAx7" * 3] * 8, "-----END RSA PRIVATE KEY-----", ""]
+)
 
 
 @_sick(("SEC001", "home/nonroot/.netrc"), says="holds netrc credentials")
