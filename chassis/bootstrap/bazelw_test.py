@@ -13,7 +13,7 @@ import pytest
 
 _PROJECT = Path(__file__).parents[2]
 _PRINT = '#!/bin/sh\nfor word; do echo "$word"; done\n'
-_WORKS = '#!/bin/sh\ncase "$*" in --version) echo bazel 7.7.1 ;; *"mod deps"*) ;; *) echo "system $*" ;; esac\n'
+_WORKS = '#!/bin/sh\ncase "$*" in --version) echo bazel 7.7.1 ;; *"query"*) ;; *) echo "system $*" ;; esac\n'
 
 
 class Machine:

@@ -94,17 +94,10 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
             return _reason(status, output, "it does not start")
         if int(match.group(1)) < OLDEST_MAJOR:
             return f"it is {match.group(0)}, and version {OLDEST_MAJOR} or newer is needed"
-        roots = directory / "output"
-        command = [
-            str(program),
-            "--batch",
-            f"--output_user_root={roots}",
-            "mod",
-            "deps",
-            "--lockfile_mode=off",
-        ]
-        status, output = _run(command, directory, timeout_s)
-        _make_removable(roots)
+        base = directory / "output"
+        command = [str(program), "--batch", f"--output_base={base}", "query", "--lockfile_mode=off"]
+        status, output = _run([*command, "@platforms//os:linux"], directory, timeout_s)
+        _make_removable(base)
         if status != 0:
             return _reason(status, output, "it cannot resolve a module of the central registry")
         return None

@@ -79,6 +79,14 @@ class SourceFinder(importlib.abc.MetaPathFinder):
             return spec
         return None
 
+    def names(self) -> list[str]:
+        """The full names of the sources."""
+        return sorted(self._paths)
+
+    def short_name(self, name: str) -> str:
+        """The name of a source in its package, its full one where it has none."""
+        return name.removeprefix(self._package + ".") if self._package else name
+
     def loaded(self) -> list[ModuleType]:
         """The source modules that are imported."""
         return [sys.modules[name] for name in sorted(self._paths) if name in sys.modules]

@@ -335,6 +335,24 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
         "ml/model.py, line 2: no module named 'google.protobuf.message'",
         {},
     ),
+    "source imported in a function": (
+        errors.EntryPointError,
+        "def process(a):\n  from ml import extra",
+        "ml/model.py, line 2: ml.extra is imported inside a function",
+        {"more": {"extra.py": ""}},
+    ),
+    "source imported relatively in a function": (
+        errors.EntryPointError,
+        "def process(a):\n  from . import extra",
+        "ml/model.py, line 2: ml.extra is imported inside a function",
+        {"more": {"extra.py": ""}},
+    ),
+    "source imported by its short name in a function": (
+        errors.EntryPointError,
+        "def process(a):\n  import extra",
+        "ml/model.py, line 2: extra is imported inside a function",
+        {"more": {"extra.py": ""}},
+    ),
     "import of the builder": (
         errors.MissingDependencyError,
         "from chassis.packaging.signature import resolve_signature\ndef process(a): resolve_signature(a)",
@@ -380,8 +398,9 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_defect_is_named(tmp_path: Path, defect: str) -> None:
     kind, source, message, arguments = DEFECTS[defect]
+    arguments = dict(arguments)
     with pytest.raises(kind, match=message) as caught:
-        package(tmp_path, {"model.py": source + "\n"}, **arguments)
+        package(tmp_path, {"model.py": source + "\n", **arguments.pop("more", {})}, **arguments)
     assert type(caught.value) is kind
     assert str(tmp_path) not in str(caught.value)
 

@@ -13,6 +13,8 @@ import collections
 import functools
 import hashlib
 import io
+import sys
+import sysconfig
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,9 +52,29 @@ class _Ordered:
         return self._type, (self._elements,)
 
 
+def _portable(filename: str) -> str:
+    """A source's path from where it is imported from, such as `contextlib.py`: where that lies is nobody's business.
+
+    A function that a library makes for the model's module, as `contextlib.contextmanager` does, is pickled by value.
+    """
+    roots = sorted({*sys.path, sysconfig.get_path("stdlib")}, key=len, reverse=True)
+    for root in filter(None, roots):
+        if filename.startswith(root.rstrip("/") + "/"):
+            return filename[len(root.rstrip("/")) + 1 :]
+    return filename
+
+
+def _forget_place(base_globals: dict[str, object]) -> None:
+    """A library's function takes its module's `__file__` and `__path__` along."""
+    if isinstance(file := base_globals.get("__file__"), str):
+        base_globals["__file__"] = _portable(file)
+    if isinstance(path := base_globals.get("__path__"), list):
+        base_globals["__path__"] = [_portable(part) for part in path]
+
+
 def _reduce_code(code: types.CodeType) -> _Reduced:
     """`x in {None, "a"}` is a frozenset among a function's constants, and `None` hashes by address before 3.12."""
-    rebuild, arguments, *rest = implementation._code_reduce(code)
+    rebuild, arguments, *rest = implementation._code_reduce(code.replace(co_filename=_portable(code.co_filename)))
     ordered = tuple(
         tuple(_Ordered(part) if type(part) is frozenset else part for part in argument)
         if type(argument) is tuple
@@ -95,6 +117,7 @@ class _Pickler(cloudpickle.Pickler):
         reduced = super().reducer_override(obj)
         if type(obj) is types.FunctionType and reduced is not NotImplemented:
             variables = reduced[2][1]["__globals__"]
+            _forget_place(reduced[1][1])
             for name, value in variables.items():
                 if type(value) in (set, frozenset):
                     variables[name] = self._ordered(value)

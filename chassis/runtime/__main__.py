@@ -8,20 +8,20 @@ import sys
 
 
 def main() -> int:
-    """Serves; returns the exit status: 0 after a drain, 1 where there was nothing to serve."""
+    """Serves until the process ends; returns 1 where there is nothing to serve."""
+    # Until there is something to drain, being told to stop means to go at once.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     if os.getpid() == 1:
         from chassis.runtime.init import become_init
 
         become_init()
-    # Until there is something to drain, being told to stop means to go at once.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
 
     from chassis.errors import ChassisError
     from chassis.runtime import lifecycle, settings
 
     try:
-        return lifecycle.serve(settings.read_settings(os.environ))
+        lifecycle.serve(settings.read_settings(os.environ))
     except ChassisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import signal
@@ -41,7 +42,7 @@ def write_model(
     """
     directory.mkdir(parents=True, exist_ok=True)
     module = sys.modules.get(getattr(function, "__module__", ""))
-    if module is not None and not isinstance(function, bytes):
+    if module is not None and module is not builtins and not isinstance(function, bytes):
         cloudpickle.register_pickle_by_value(module)
     (directory / "model.pkl").write_bytes(function if isinstance(function, bytes) else cloudpickle.dumps(function))
     limit = {"max_size": str(max_size or ""), "max_bytes": max_size}
@@ -65,7 +66,8 @@ def write_model(
 
 
 class RunningServer:
-    """`python -m chassis.runtime` on a free port of the loopback; a context manager that leaves no process behind."""
+    """`python -m chassis.runtime` on a free port of the loopback; a context manager that leaves no process
+    behind."""
 
     def __init__(
         self,
@@ -75,7 +77,8 @@ class RunningServer:
         prefix: tuple[str, ...] = (),
         wait_listening: bool = True,
     ) -> None:
-        """Starts it on the model directory `model`; `prefix` is a command that starts it, such as `unshare`."""
+        """Starts it on the model directory `model`; `prefix` is a command that starts it, such as
+        `unshare`."""
         variables = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -105,7 +108,7 @@ class RunningServer:
             if not self.port_known():
                 self.__exit__(None, None, None)
                 raise ServerEndedError("\n".join(self.lines))
-            self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
+            self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", [("grpc.max_receive_message_length", -1)])
             self.omi = omi_pb2_grpc.ModzyModelStub(self.channel)
             self.health = health_pb2_grpc.HealthStub(self.channel)
 

@@ -123,7 +123,7 @@ def test_a_dry_run_changes_nothing(proxy: FaultProxy, tmp_path: Path) -> None:
 
 
 def test_blobs_of_another_repository_are_mounted(proxy: FaultProxy, tmp_path: Path) -> None:
-    layout, digest = sample_image(tmp_path / "image", *SIZES, seed=6)
+    layout, _ = sample_image(tmp_path / "image", *SIZES, seed=6)
     publish(layout, f"{proxy.address}/source", "v1")
     proxy.requests.clear()
     report = publish(layout, f"{proxy.address}/target", "v1", mount_from="source")

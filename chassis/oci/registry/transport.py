@@ -209,9 +209,7 @@ class Transport:
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
             raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise UnreachableError(
-                f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s"
-            ) from None
+            raise UnreachableError(f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s") from None
         except urllib3.exceptions.SSLError as error:
             raise _tls_error(url, error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -269,19 +267,15 @@ def resolve(url: str, location: str) -> str:
         target = urllib.parse.urljoin(url, location)
         parts = urllib.parse.urlsplit(target)
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
-        valid = (
-            valid
-            and parts.username is None
-            and target.isascii()
-            and target.isprintable()
-            and " " not in target
-        )
+        valid = valid and parts.username is None and target.isascii() and target.isprintable() and " " not in target
     except ValueError:
         valid = False
     if not valid:
         raise AnswerError(f"{origin(url)}: answers with the malformed Location {location[:200]!r}")
     if url.startswith("https:") and parts.scheme == "http":
-        raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        if parts.netloc != urllib.parse.urlsplit(url).netloc:
+            raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        target = "https" + target.removeprefix("http")  # a registry that does not know of the TLS before it
     return target
 
 

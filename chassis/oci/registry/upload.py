@@ -19,6 +19,7 @@ from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.errors import (
     AnswerError,
+    AuthenticationError,
     BrokenConnectionError,
     RegistryError,
     StatusError,
@@ -96,15 +97,13 @@ class BlobUpload:
                     return UPLOADED
 
     def _attempt(self, mount_from: str) -> str:
-        query = ""
-        scopes = self._target.scopes
-        if mount_from:
-            query = "?" + urllib.parse.urlencode({"mount": self._descriptor.digest, "from": mount_from})
-            scopes = (*scopes, f"repository:{mount_from}:pull")
-        answer = self._session.request("POST", self._target.url("blobs/uploads/") + query, scopes, body=b"")
-        if answer.status == 201 and mount_from:
+        url = self._target.url("blobs/uploads/")
+        answer = self._mount(url, mount_from) if mount_from else None
+        if answer and answer.status == 201:
             self._verify(answer)
             return MOUNTED
+        if not answer or answer.status != 202:  # a refused mount begins an upload, or should
+            answer = self._session.request("POST", url, self._target.scopes, body=b"")
         if answer.status != 202:
             raise status_error(answer, f"{self._what}: starting its upload")
         location = self._location(answer)
@@ -114,6 +113,15 @@ class BlobUpload:
             location = self._send_pieces(location)
         self._complete(location)
         return UPLOADED
+
+    def _mount(self, url: str, source: str) -> Answer | None:
+        """Asks for the blob of another repository; None where that may not even be asked."""
+        query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
+        scopes = (*self._target.scopes, f"repository:{source}:pull")
+        try:
+            return self._session.request("POST", f"{url}?{query}", scopes, body=b"")
+        except AuthenticationError:
+            return None
 
     def _send_pieces(self, location: str) -> str:
         """Streams the blob; returns the location that completes the upload."""
@@ -149,9 +157,7 @@ class BlobUpload:
             self._piece = min(self._piece, max(_PIECE_BYTES, self._least_piece))
             if failures >= self._session.transport.backoff.attempts:
                 raise cause
-            self._session.transport.cancellation.sleep(
-                self._session.transport.backoff.wait(failures - 1, wait)
-            )
+            self._session.transport.cancellation.sleep(self._session.transport.backoff.wait(failures - 1, wait))
             reached, location = self._resume(location, cause)
             failures = 0 if reached > offset else failures
             offset = reached
@@ -168,9 +174,7 @@ class BlobUpload:
         if answer.status not in (202, 204) or match is None:
             raise _Restart(cause)
         last = int(match[1])
-        reached = (
-            last + 1 if last else 0
-        )  # `0-0` is what registries say of nothing, and costs one byte at most
+        reached = last + 1 if last else 0  # `0-0` is what registries say of nothing, and costs one byte at most
         if reached > self._descriptor.size:
             raise AnswerError(f"{self._what}: the registry says that it has {reached} bytes of it")
         moved = answer.header("Location")
@@ -211,9 +215,7 @@ class BlobUpload:
         if said and said != self._descriptor.digest:
             raise AnswerError(f"{self._what}: the registry stored it as {said[:100]!r}; nothing was tagged")
         if not said and not blob_exists(self._target, self._descriptor):
-            raise AnswerError(
-                f"{self._what}: the registry accepted it but does not have it; nothing was tagged"
-            )
+            raise AnswerError(f"{self._what}: the registry accepted it but does not have it; nothing was tagged")
 
     def _explain_digest(self, error: StatusError) -> None:
         found, size = digests.of_file(self._file)
@@ -246,9 +248,7 @@ class BlobUpload:
 class FilePart(io.RawIOBase):
     """The bytes from `start` to `end` of a file, as a stream that says how far it is and can be cancelled."""
 
-    def __init__(
-        self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation
-    ) -> None:
+    def __init__(self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation) -> None:
         super().__init__()
         self._path = path
         self._left = end - start
@@ -286,7 +286,5 @@ def blob_exists(target: Target, descriptor: Descriptor) -> bool:
         raise status_error(answer, f"blob {descriptor.digest}: asking for it")
     length = answer.header("Content-Length")
     if length and length != str(descriptor.size):
-        raise AnswerError(
-            f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}"
-        )
+        raise AnswerError(f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}")
     return True

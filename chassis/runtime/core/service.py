@@ -32,6 +32,10 @@ class State(enum.Enum):
     """It answers what was accepted and takes no more."""
 
 
+class StoppingError(Exception):
+    """A request that came after the server was told to stop."""
+
+
 class ModelService:
     """One model, loaded and called in a thread of its own, for any number of front ends in one event loop.
 
@@ -64,7 +68,10 @@ class ModelService:
 
         Raises:
           QueueFullError: too many items wait already.
+          StoppingError: the server is stopping.
         """
+        if self.state is State.STOPPING:
+            raise StoppingError(self.reason)
         refusals = [self.contract.refusal(item) for item in items]
         if not any(refusals):
             return await self._batcher.submit(items)
