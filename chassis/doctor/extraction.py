@@ -13,7 +13,7 @@ from typing import IO
 
 from chassis.doctor import python_metadata, secret_content
 from chassis.doctor.build_paths import build_paths_in
-from chassis.doctor.elf import MAGIC, Elf, read_elf
+from chassis.doctor.elf import MAGIC, Elf
 from chassis.doctor.facts import BuildPath, Distribution, LayerFacts, PathFile, Script, Secret
 from chassis.doctor.layer_content import LayerContent, walk_layer
 from chassis.doctor.ld_cache import read_ld_cache
@@ -24,8 +24,8 @@ _READ_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 32 << 20
 _MOST_PICKLE_BYTES = 64 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
-_PACKAGES = re.compile(r"(^|/)(site|dist)-packages$")
-_SCRIPTS = re.compile(r"(^|/)s?bin$")
+_PACKAGES = ("/site-packages", "/dist-packages")
+_SCRIPTS = ("/bin", "/sbin")
 _OWN_KINDS = ("code", "data", "model", "runtime")
 _PYTHON_PACKAGE = re.compile(rb"^Package: (?:lib)?python3\.\d+-minimal$.*?^Version: (?:\d+:)?([\d.]+)", re.M | re.S)
 
@@ -40,7 +40,8 @@ def extract(blob: Path, descriptor: Descriptor, origin: Origin, trusted: bool) -
     for content in walk_layer(blob, descriptor, trusted):
         if content.file.type == "file" and content.file.size:
             found.look(content)
-        found.files.append(replace(content.file, digest=content.digest()))
+        file = content.file
+        found.files.append(file if file.digest or file.type != "file" else replace(file, digest=content.digest()))
     return found.facts(descriptor.digest, origin)
 
 
@@ -91,10 +92,10 @@ class _Found:
         directory, _, name = file.path.rpartition("/")
         if directory.endswith((".dist-info", ".egg-info")):
             self._read_information(directory, name, data)
-        elif _SCRIPTS.search(directory) and file.mode & 0o111 and data.startswith(b"#!"):
+        elif file.mode & 0o111 and data.startswith(b"#!") and directory.endswith(_SCRIPTS):
             self.scripts.append(_script(file.path, data))
             self._add_build_paths(file.path, data)
-        elif name.endswith(".pth") and _PACKAGES.search(directory):
+        elif name.endswith(".pth") and directory.endswith(_PACKAGES):
             self.path_files.append(PathFile(file.path, _added_paths(data)))
         elif name == "pyvenv.cfg":
             shared = re.search(rb"(?mi)^include-system-site-packages\s*=\s*true\s*$", data)
@@ -157,6 +158,8 @@ class _Found:
 
 def _elf(head: bytes, content: LayerContent) -> Elf:
     """Reads an ELF file whole, a large one through a file on disk: tables that matter lie at both of its ends."""
+    from chassis.doctor.elf_reader import read_elf  # Most layers have none: they go without pyelftools.
+
     stream: IO[bytes]
     with io.BytesIO() if content.file.size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16) as stream:
         stream.write(head)

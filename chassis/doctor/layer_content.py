@@ -65,6 +65,12 @@ def walk_layer(blob: Path, descriptor: Descriptor, trusted: bool) -> Iterator[La
     except OSError as error:
         raise LayerContentError(f"{blob}: the layer cannot be read: {error.strerror}") from None
     with stream:
+        size = os.fstat(stream.fileno()).st_size
+        if size != descriptor.size:
+            raise LayerContentError(
+                f"{blob}: the layer is damaged: it has {size} bytes, its descriptor says {descriptor.size}; "
+                "build it again"
+            )
         if trusted and annotated and compression_of(descriptor.media_type, str(blob)) == GZIP:
             contents = _by_table(cast(BinaryIO, stream), blob, annotated)
         else:

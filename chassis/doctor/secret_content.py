@@ -33,7 +33,7 @@ _PLACES = {
     ".kube/config": "cluster credentials",
     ".huggingface/token": "a Hugging Face token",
     "huggingface/token": "a Hugging Face token",
-    ".config/gh/hosts.yml": "GitHub credentials",
+    "gh/hosts.yml": "GitHub credentials",
     ".azure/accessTokens.json": "Azure credentials",
     ".azure/msal_token_cache.json": "Azure credentials",
 }
@@ -44,20 +44,19 @@ _ENDINGS = {
     ".jks": "a Java key store",
     ".kdbx": "a password database",
 }
-# Files that are credentials only with certain content.
-_WHERE_CONTENT_TELLS = (
-    (re.compile(r"(^|/)\.npmrc$"), re.compile(rb"_(authToken|auth|password)\s*="), "registry credentials"),
-    (
-        re.compile(r"(^|/)(pip\.conf|pydistutils\.cfg|uv\.toml|\.condarc|config)$"),
-        re.compile(rb"://[^\s/:@]+:[^\s/@]+@"),
-        "a password in a URL",
-    ),
-    (
-        re.compile(r"(^|/)(\.docker/config|containers/auth)\.json$"),
-        re.compile(rb'"(auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]'),
-        "registry credentials",
-    ),
-)
+_PIP = re.compile(rb"://[^\s/:@]+:[^\s/@]+@")
+_AUTH = re.compile(rb'"(auth|identitytoken|registrytoken|password)"\s*:\s*"[^"]')
+# Files that are credentials only with certain content, by name, or by name and directory.
+_WHERE_CONTENT_TELLS = {
+    ".npmrc": (re.compile(rb"_(authToken|auth|password)\s*="), "registry credentials"),
+    "pip.conf": (_PIP, "a password in a URL"),
+    "pydistutils.cfg": (_PIP, "a password in a URL"),
+    "uv.toml": (_PIP, "a password in a URL"),
+    ".condarc": (_PIP, "a password in a URL"),
+    ".docker/config.json": (_AUTH, "registry credentials"),
+    "containers/auth.json": (_AUTH, "registry credentials"),
+    ".git/config": (_PIP, "a password in a URL"),
+}
 # The delimiters alone are in every library that reads keys; a key has lines of Base64 between them.
 _PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[ \t]*\r?\n(?:[A-Za-z-]+: [^\n]*\n)*\r?\n?"
@@ -87,16 +86,10 @@ _URL_PASSWORD = re.compile(r"://[^\s/:@]+:[^\s/@]+@")
 
 def is_named_secret(path: str) -> str:
     """What a file is by its name alone, "" where the name tells nothing."""
-    name = path.rpartition("/")[2]
-    if kind := _NAMES.get(name):
+    name, place = _name_and_place(path)
+    if kind := _NAMES.get(name) or _PLACES.get(place):
         return kind
-    for place, kind in _PLACES.items():
-        if path == place or path.endswith("/" + place):
-            return kind
-    for ending, kind in _ENDINGS.items():
-        if name.endswith(ending):
-            return kind
-    return ""
+    return _ENDINGS.get(name[name.rfind(".") :], "") if "." in name else ""
 
 
 def secret_in(path: str, content: bytes, tokens: bool) -> str:
@@ -105,19 +98,26 @@ def secret_in(path: str, content: bytes, tokens: bool) -> str:
     `tokens` asks for the forms of access tokens too: they are looked for in what is the team's own, not in published
     packages, whose documentation shows examples.
     """
-    if not content.strip():
+    if content.isspace():
         return ""
     if kind := is_named_secret(path):
         return kind
-    for name, form, kind in _WHERE_CONTENT_TELLS:
-        if name.search(path) and form.search(content):
-            return kind
+    name, place = _name_and_place(path)
+    form, kind = _WHERE_CONTENT_TELLS.get(name) or _WHERE_CONTENT_TELLS.get(place) or (None, "")
+    if form and form.search(content):
+        return kind
     if b"PRIVATE KEY" in content:
         if _PRIVATE_KEY.search(content):
             return "a private key"
         if _SERVICE_ACCOUNT.search(content):
             return "a service account's private key"
     return token_in(content) if tokens else ""
+
+
+def _name_and_place(path: str) -> tuple[str, str]:
+    """A file's name, alone and with the directory that it is in."""
+    directory, _, name = path.rpartition("/")
+    return name, f"{directory.rpartition('/')[2]}/{name}"
 
 
 def token_in(content: bytes) -> str:

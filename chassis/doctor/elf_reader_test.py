@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chassis.doctor.elf import VersionNeed, elf_of_bytes
+from chassis.doctor.elf import VersionNeed
+from chassis.doctor.elf_reader import elf_of_bytes
 from chassis.doctor.elf_writer import AARCH64, ARM, EXECUTABLE, RELOCATABLE, X86_64, ElfPlan, write_elf, write_elf32
 
 _PLAN = ElfPlan(
