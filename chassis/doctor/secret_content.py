@@ -63,6 +63,7 @@ _PRIVATE_KEY = re.compile(
     rb"(?:[A-Za-z0-9+/=]{40,}[ \t]*\r?\n){1,}[A-Za-z0-9+/=]"
 )
 _SERVICE_ACCOUNT = re.compile(rb'"private_key"\s*:\s*"-----BEGIN [A-Z ]*PRIVATE KEY-----\\n[A-Za-z0-9+/=]{20}')
+_NETRC = re.compile(rb"^\s*machine\s+\S+\s+login\s+\S+\s+password\s+\S", re.M)
 # Published forms: a fixed beginning, then so many characters that nothing else looks like it.
 _TOKENS = (
     (b"AKIA", re.compile(rb"(?<![A-Za-z0-9/+=])AKIA[0-9A-Z]{16}(?![A-Za-z0-9/+=])"), "an AWS access key"),
@@ -95,8 +96,8 @@ def is_named_secret(path: str) -> str:
 def secret_in(path: str, content: bytes, tokens: bool) -> str:
     """What credential a file's content holds, "" for none.
 
-    `tokens` asks for the forms of access tokens too: they are looked for in what is the team's own, not in published
-    packages, whose documentation shows examples.
+    `tokens` asks for the forms of access tokens and the like too: they are looked for in what is the team's own, not in
+    published packages, whose documentation shows examples.
     """
     if content.isspace():
         return ""
@@ -111,6 +112,8 @@ def secret_in(path: str, content: bytes, tokens: bool) -> str:
             return "a private key"
         if _SERVICE_ACCOUNT.search(content):
             return "a service account's private key"
+    if tokens and b"password" in content and _NETRC.search(content):
+        return "netrc credentials"
     return token_in(content) if tokens else ""
 
 

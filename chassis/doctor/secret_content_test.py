@@ -12,6 +12,8 @@ _KEY = "-----BEGIN PRIVATE KEY-----\n" + _BODY + "-----END PRIVATE KEY-----\n"
 FILES = {
     ("home/x/.netrc", "machine a"): "netrc credentials",
     ("home/x/.netrc", " \n"): "",
+    ("app/data/netrc", "machine a\n  login b\n  password c\n"): "netrc credentials",
+    ("app/data/netrc.md", "machine a, login b"): "",
     ("x/.aws/credentials", "[default]"): "AWS credentials",
     ("x/aws/credentials", "[default]"): "",
     ("x/.npmrc", "//registry.example/:_authToken=abc"): "registry credentials",

@@ -49,6 +49,12 @@ def layer_facts(ctx, name, blob, descriptor, origin):
     output = ctx.actions.declare_file(name + ".facts.json")
     return _facts_action(ctx, output, {"blob": blob, "descriptor": descriptor}, [blob, descriptor], origin)
 
+def _facts_of(ctx, layer, name):
+    """The facts of a layer, made here where a rule that knows nothing of the doctor made the layer."""
+    if hasattr(layer, "facts"):
+        return layer.facts
+    return layer_facts(ctx, name, layer.blob, layer.descriptor, layer.origin)
+
 def _check_allowed(ctx):
     for key, reason in ctx.attr.doctor_allow.items():
         if key.partition(":")[0] not in DOCTOR_CODES:
@@ -79,6 +85,7 @@ def examine(ctx, config, variant, layers, base_layout):
       (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails where there are findings.
     """
     name = ctx.label.name
+    facts = [_facts_of(ctx, layer, "%s.%d" % (name, number)) for number, layer in enumerate(layers)]
     base_facts = None
     if base_layout:
         base_facts = _facts_action(
@@ -98,7 +105,7 @@ def examine(ctx, config, variant, layers, base_layout):
         "cpu": ctx.attr.cpu,
         "entrypoint": config["entrypoint"],
         "env": config["env"],
-        "facts": [layer.facts.path for layer in layers],
+        "facts": [file.path for file in facts],
         "features": ctx.attr.cpu_features,
         "labels": config["labels"],
         "name": str(ctx.label).removeprefix("@@").removeprefix("@"),
@@ -117,7 +124,7 @@ def examine(ctx, config, variant, layers, base_layout):
     ctx.actions.run(
         executable = ctx.executable._doctor,
         arguments = [args],
-        inputs = [spec] + [layer.facts for layer in layers] + ([base_facts] if base_facts else []),
+        inputs = [spec] + facts + ([base_facts] if base_facts else []),
         outputs = [info.findings, info.json, info.report],
         mnemonic = "ImageDoctor",
         progress_message = "Examining %{label}",
