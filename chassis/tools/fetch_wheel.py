@@ -65,6 +65,8 @@ def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int
         if "No matching distribution" in said or "Could not find a version" in said:
             unreachable = "connection broken by" in said or "Max retries exceeded" in said
             raise FetchError(_UNREACHABLE if unreachable else _NO_WHEEL, tail)
+        if " is invalid" in said or "Traceback (most recent call last)" in said:
+            raise FetchError(_BROKEN, f"pip cannot read the wheel of {requirement}: {tail}")
         raise FetchError(_UNREACHABLE, tail)
     wheels = sorted(directory.glob("*.whl"))
     if len(wheels) != 1:
