@@ -7,13 +7,15 @@ x86-64 psABI, "Program Property".
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
 from elftools.common.utils import struct_parse
-from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from elftools.elf.enums import ENUM_D_TAG
+from elftools.elf.segments import Segment
 
 from chassis.doctor.elf import Elf, VersionNeed
 from chassis.errors import ChassisError
@@ -22,6 +24,19 @@ _PF_X = 1
 _DF_TEXTREL = 4
 _MOST_VERSIONS = 20_000  # glibc defines some sixty
 _MOST_TAGS = 20_000
+_WANTED_TAGS = (
+    "DT_FLAGS",
+    "DT_NEEDED",
+    "DT_RPATH",
+    "DT_RUNPATH",
+    "DT_SONAME",
+    "DT_STRSZ",
+    "DT_STRTAB",
+    "DT_TEXTREL",
+    "DT_VERDEF",
+    "DT_VERNEED",
+)
+_TAGS = {ENUM_D_TAG[name]: name for name in _WANTED_TAGS}
 _WEAK = 2  # VER_FLG_WEAK
 _BASE = 1  # VER_FLG_BASE: the entry names the library, no version
 _HEADER_BYTES = {32: 52, 64: 64}
@@ -77,7 +92,7 @@ def _read(stream: IO[bytes]) -> Elf:
         text_relocations=table.text_relocations,
         # Without the header the loader takes the processor's default, which is an executable stack on both CPUs.
         executable_stack=bool(stack["p_flags"] & _PF_X) if stack is not None else True,
-        isa_needed=segments.isa_needed(),
+        isa_needed=segments.isa_needed() if machine in ("EM_X86_64", "EM_386") else 0,
     )
 
 
@@ -130,12 +145,8 @@ class _DynamicTable:
     text_relocations: bool = False
 
 
-def _dynamic_table(stream: IO[bytes], file: ELFFile, segments: _Segments, dynamic: DynamicSegment) -> _DynamicTable:
-    values: dict[str, list[int]] = {}
-    for number, tag in enumerate(dynamic._iter_tags()):
-        if number > _MOST_TAGS:
-            raise ElfError(f"its dynamic table has more than {_MOST_TAGS} entries")
-        values.setdefault(tag["d_tag"], []).append(tag["d_val"])
+def _dynamic_table(stream: IO[bytes], file: ELFFile, segments: _Segments, dynamic: Segment) -> _DynamicTable:
+    values = _dynamic_values(stream, file, dynamic)
     if "DT_STRTAB" not in values:
         return _DynamicTable()
     strings = _Strings(stream, segments.offset(values["DT_STRTAB"][0]), values.get("DT_STRSZ", [1 << 40])[0])
@@ -152,6 +163,22 @@ def _dynamic_table(stream: IO[bytes], file: ELFFile, segments: _Segments, dynami
     if "DT_VERDEF" in values:
         table.defines = tuple(_definitions(stream, file, segments.offset(values["DT_VERDEF"][0]), strings))
     return table
+
+
+def _dynamic_values(stream: IO[bytes], file: ELFFile, dynamic: Segment) -> dict[str, list[int]]:
+    """The dynamic table's values by tag, unpacked at once: pyelftools goes entry by entry, and they are many."""
+    entry = struct.Struct(("<" if file.little_endian else ">") + ("QQ" if file.elfclass == 64 else "II"))
+    size = dynamic["p_filesz"] // entry.size * entry.size
+    if size > _MOST_TAGS * entry.size:
+        raise ElfError(f"its dynamic table has more than {_MOST_TAGS} entries")
+    stream.seek(dynamic["p_offset"])
+    values: dict[str, list[int]] = {}
+    for tag, value in entry.iter_unpack(stream.read(size)):
+        if tag == 0:
+            return values
+        if tag in _TAGS:
+            values.setdefault(_TAGS[tag], []).append(value)
+    raise ElfError("its dynamic table has no end")
 
 
 class _Strings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickletools
 import re
 import tempfile
 from collections.abc import Callable
@@ -180,6 +179,8 @@ def _each(read: Callable[[int], bytes], take: Callable[[bytes], object]) -> None
 
 def _strings(data: bytes) -> list[str]:
     """The texts in a pickle, as far as it can be followed; nothing in it is run."""
+    import pickletools  # One layer of an image has a pickle.
+
     found = []
     try:
         for _, argument, _ in pickletools.genops(data):

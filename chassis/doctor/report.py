@@ -46,7 +46,7 @@ def report_text(examination: Examination, diagnosis: Diagnosis) -> str:
         for finding, waiver in diagnosis.waived:
             by_waiver.setdefault(f"{waiver.key}: {waiver.reason}", []).append(finding)
         for why, waived in by_waiver.items():
-            lines += [f"  {why}", *("  " + line if line else "" for line in _grouped(waived))]
+            lines += [f"  {why}", *("  " + line if line else "" for line in _grouped(waived, remedies=False))]
     if diagnosis.notes:
         lines += ["Notes, which fail nothing:", "", *_grouped(diagnosis.notes)]
     for waiver in diagnosis.unused:
@@ -103,7 +103,7 @@ def _layers(image: Image) -> Iterator[str]:
         yield f"  {layer.digest[7:19]}  {image.name(number):{width}}  {', '.join(counts)}"
 
 
-def _grouped(findings: Iterable[Finding]) -> Iterator[str]:
+def _grouped(findings: Iterable[Finding], remedies: bool = True) -> Iterator[str]:
     """Findings of one code, layer, defect and remedy together, with the first few of their files."""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for finding in findings:
@@ -117,7 +117,8 @@ def _grouped(findings: Iterable[Finding]) -> Iterator[str]:
         if len(paths) > _MOST_PATHS:
             yield f"    and {_count(len(paths) - _MOST_PATHS, 'more file')}"
         yield f"    {defect}"
-        yield f"    remedy: {remedy}"
+        if remedies:
+            yield f"    remedy: {remedy}"
         yield ""
 
 
