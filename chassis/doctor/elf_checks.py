@@ -48,7 +48,7 @@ def _finding(image: Image, file: ElfFile, code: str, defect: str, remedy: str) -
 
 def _wrong_machine(image: Image, file: ElfFile) -> Finding:
     wanted = PYTHON_MACHINES.get(image.target.architecture, image.target.architecture)
-    is_wheel = image.layers[file.layer].origin.kind == "wheel"
+    is_wheel = image.layers[file.layer].origin.kind.startswith("wheel")
     found = _NAMES.get(file.elf.machine, file.elf.machine)
     return _finding(
         image,

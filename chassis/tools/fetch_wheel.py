@@ -92,7 +92,7 @@ def marker_environment(machine: str) -> dict[str, str]:
 
 
 def requirements(wheel: Path, machine: str) -> dict[str, object]:
-    """Reads name, version and the dependencies that hold for the target from the wheel's METADATA.
+    """The file's name and size, and of its METADATA name, version and the dependencies that hold for the target.
 
     `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
     """
@@ -119,7 +119,13 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
             if holds and (not extra or not always):
                 found.append([normalize(requirement.name), sorted(map(normalize, requirement.extras))])
         requires[normalize(extra)] = found
-    return {"name": normalize(headers["Name"]), "version": headers["Version"], "file": wheel.name, "requires": requires}
+    return {
+        "name": normalize(headers["Name"]),
+        "version": headers["Version"],
+        "file": wheel.name,
+        "size": wheel.stat().st_size,
+        "requires": requires,
+    }
 
 
 def normalize(name: str) -> str:
