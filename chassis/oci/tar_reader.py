@@ -101,6 +101,12 @@ class TarReader:
             while piece:
                 piece = piece[os.write(descriptor, piece) :]
 
+    def read(self, size: int) -> bytes:
+        """At most `size` further bytes of the current entry's payload, none only at its end."""
+        piece = self._take(min(size, self._left)) if self._left else b""
+        self._left -= len(piece)
+        return bytes(piece)
+
     def _take(self, most: int) -> memoryview:
         """Between 1 and `most` bytes of the stream."""
         if self._position == len(self._chunk) and not self._refill():

@@ -1,8 +1,11 @@
 """chassis_image: the OCI image of a model."""
 
+load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
+load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
@@ -10,7 +13,7 @@ load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architectu
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = {
+_ATTRS = DOCTOR_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -135,29 +138,32 @@ def _impl(ctx):
         "ml.openmodel.port": "45000",
         "ml.openmodel.protocols": '["v2"]',
     }
+    labels.update(doctor_labels(ctx))
     labels.update(ctx.attr.labels)
 
+    config = {
+        "cmd": [],
+        "entrypoint": server.entrypoint,
+        "env": env,
+        "exposed_ports": ctx.attr.ports,
+        "labels": labels,
+        "user": ctx.attr.user,
+        "working_dir": "/app",
+    }
+    variant = "v8" if ctx.attr.architecture == "arm64" else ""
     layout = ctx.actions.declare_directory(ctx.label.name)
     spec = ctx.actions.declare_file(ctx.label.name + ".spec.json")
     ctx.actions.write(spec, json.encode_indent({
         "architecture": ctx.attr.architecture,
         "base_layout": None if base else ctx.files.base[0].path,
-        "config": {
-            "cmd": [],
-            "entrypoint": server.entrypoint,
-            "env": env,
-            "exposed_ports": ctx.attr.ports,
-            "labels": labels,
-            "user": ctx.attr.user,
-            "working_dir": "/app",
-        },
+        "config": config,
         "layers": [
             {"blob": layer.blob.path, "descriptor": layer.descriptor.path, "files": layer.files.path}
             for layer in layers
         ],
         "os": "linux",
         "ref_name": None,
-        "variant": "v8" if ctx.attr.architecture == "arm64" else "",
+        "variant": variant,
     }, indent = " ") + "\n")
     args = ctx.actions.args()
     args.add(spec, format = "--spec=%s")
@@ -181,6 +187,7 @@ def _impl(ctx):
         mnemonic = "ImageLayout",
         progress_message = "Image %{label}",
     )
+    doctor, output_groups = examine(ctx, config, variant, layers, None if base else ctx.files.base[0])
     return [
         DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
         ImageInfo(
@@ -191,13 +198,15 @@ def _impl(ctx):
             layers = layers,
             layout = layout,
         ),
+        doctor,
+        output_groups,
     ]
 
 _chassis_image = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = _DOC,
-    provides = [ImageInfo],
+    provides = [DoctorInfo, ImageInfo],
 )
 
 def chassis_image(
@@ -205,6 +214,8 @@ def chassis_image(
         model,
         base = Label("//base_images:python"),
         base_python_version = "3.11",
+        cpu_features = [],
+        doctor_allow = {},
         env = {},
         labels = {},
         user = "65532:65532",
@@ -218,11 +229,18 @@ def chassis_image(
     `bazel-bin/model/image`, which skopeo, umoci, crane, podman and rules_oci read as it is.
     `bazel run //model:image.explain` says what it is made of, and what changed since another, see docs/layers.md.
 
+    The doctor examines the image in the build, which fails on its findings (docs/doctor.md); `bazel run
+    //model:image.doctor` prints its whole report.
+
     Args:
       name: the target's name.
       model: the `chassis_model`.
       base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory.
       base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say.
+      cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
+        `sve`: the doctor compares it with the platform's `//platforms/cpu`.
+      doctor_allow: findings of the doctor that are right to ship: code, or `CODE:path-pattern`, to the reason, which the
+        image's label `dev.chassis.doctor.allow` records.
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
@@ -245,6 +263,8 @@ def chassis_image(
         base = base,
         base_python_version = base_python_version,
         cpu = target_cpu(),
+        cpu_features = cpu_features,
+        doctor_allow = doctor_allow,
         env = env,
         labels = labels,
         model = model,
@@ -252,6 +272,11 @@ def chassis_image(
         server = server,
         user = user,
         wheel_layers = wheel_layers,
+        **kwargs
+    )
+    doctor_report(
+        name = name + ".doctor",
+        image = ":" + name,
         **kwargs
     )
     image_explain(

@@ -113,6 +113,9 @@ def failure_tests(name):
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
     chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
 
+    chassis_image(name = "unknown_code", doctor_allow = {"ELF02": "because"}, model = ":fake_model", tags = manual)
+    chassis_image(name = "no_reason", doctor_allow = {"ELF002:opt/*": " "}, model = ":fake_model", tags = manual)
+
     native.platform(
         name = "mac",
         constraint_values = ["@platforms//os:macos", "@platforms//cpu:aarch64"],
@@ -129,8 +132,10 @@ def failure_tests(name):
         "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
+        "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
+        "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
     }
     for target, texts in says.items():
