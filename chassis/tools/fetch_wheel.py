@@ -65,6 +65,8 @@ def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int
         if "No matching distribution" in said or "Could not find a version" in said:
             unreachable = "connection broken by" in said or "Max retries exceeded" in said
             raise FetchError(_UNREACHABLE if unreachable else _NO_WHEEL, tail)
+        if " is invalid" in said or "Traceback (most recent call last)" in said:
+            raise FetchError(_BROKEN, f"pip cannot read the wheel of {requirement}: {tail}")
         raise FetchError(_UNREACHABLE, tail)
     wheels = sorted(directory.glob("*.whl"))
     if len(wheels) != 1:
@@ -90,7 +92,7 @@ def marker_environment(machine: str) -> dict[str, str]:
 
 
 def requirements(wheel: Path, machine: str) -> dict[str, object]:
-    """Reads name, version and the dependencies that hold for the target from the wheel's METADATA.
+    """The file's name and size, and of its METADATA name, version and the dependencies that hold for the target.
 
     `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
     """
@@ -117,7 +119,13 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
             if holds and (not extra or not always):
                 found.append([normalize(requirement.name), sorted(map(normalize, requirement.extras))])
         requires[normalize(extra)] = found
-    return {"name": normalize(headers["Name"]), "version": headers["Version"], "file": wheel.name, "requires": requires}
+    return {
+        "name": normalize(headers["Name"]),
+        "version": headers["Version"],
+        "file": wheel.name,
+        "size": wheel.stat().st_size,
+        "requires": requires,
+    }
 
 
 def normalize(name: str) -> str:

@@ -40,9 +40,9 @@ def wheel(
 
 def fetch(index: Path, output: Path, digest: str, machine: str = "aarch64", requirement: str = "tiny-thing==1.0"):
     output.mkdir()
+    flags = ["--requirement", requirement, "--hash", digest, "--machine", machine, "--glibc", "2.36"]
     return subprocess.run(
-        [sys.executable, "-P", os.environ["FETCH_WHEEL"], "--requirement", requirement, "--hash", digest]
-        + ["--machine", machine, "--glibc", "2.36", "--output", str(output)],
+        [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, "--output", str(output)],
         env={
             **os.environ,
             "PYTHONPATH": os.environ["PIP"],
@@ -76,6 +76,7 @@ def test_metadata_names_what_the_target_needs(index, tmp_path, machine, always):
         "file": path.name,
         "name": "tiny-thing",
         "requires": {"": always, "big-extra": [["for-extra", ["more"]]]},
+        "size": path.stat().st_size,
         "version": "1.0",
     }
     assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
@@ -106,24 +107,23 @@ def test_other_bytes_than_the_locks_are_refused(index, tmp_path):
     assert not list((tmp_path / "out").glob("*.whl"))
 
 
-@pytest.mark.parametrize(
-    ("metadata", "says"),
-    [
-        ("", "0 METADATA files"),
-        ("Name: {name}\nVersion: 1.0\nRequires-Dist: what is this\n", "Requires-Dist: what is this"),
-    ],
-)
-def test_a_wheel_with_broken_metadata_is_named(index, tmp_path, metadata, says):
-    path, digest = wheel(index, metadata=metadata)
+def test_a_wheel_with_broken_requirements_is_named(index, tmp_path):
+    path, digest = wheel(index, metadata="Name: {name}\nVersion: 1.0\nRequires-Dist: what is this\n")
     done = fetch(index, tmp_path / "out", digest)
     assert done.returncode == 6
     assert path.name in done.stderr
-    assert says in done.stderr
+    assert "Requires-Dist: what is this" in done.stderr
 
 
-def test_a_file_that_is_no_zip_is_named(index, tmp_path):
-    path = index / "tiny_thing-1.0-py3-none-any.whl"
-    path.write_bytes(b"not a zip")
+def test_a_wheel_without_metadata_is_broken(index, tmp_path):
+    _, digest = wheel(index, metadata="")
+    done = fetch(index, tmp_path / "out", digest)
+    assert done.returncode == 6
+    assert "tiny-thing==1.0" in done.stderr
+
+
+def test_a_file_that_is_no_zip_is_broken(index, tmp_path):
+    (index / "tiny_thing-1.0-py3-none-any.whl").write_bytes(b"not a zip")
     done = fetch(index, tmp_path / "out", hashlib.sha256(b"not a zip").hexdigest())
     assert done.returncode == 6
-    assert path.name in done.stderr
+    assert "tiny-thing==1.0" in done.stderr

@@ -3,6 +3,9 @@
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":image_explain.bzl", "image_explain")
+load(":layer.bzl", "layer_action")
+load(":layer_plan.bzl", "layer_plan")
 load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
@@ -19,7 +22,9 @@ _ATTRS = {
     "ports": attr.string_list(),
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
+    "wheel_layers": attr.int(),
     "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
+    "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
 # What the NVIDIA container runtime reads: which devices and which parts of the driver to bring into the container.
@@ -40,8 +45,8 @@ _SERVER_PORTS = {
     "v2-http": "8080/tcp",
 }
 
-# Container runtimes stop at 127 layers; some need a few of their own.
-_MOST_LAYERS = 100
+# Where container runtimes stop.
+_MOST_LAYERS = 127
 
 def _wheels(ctx, model, server):
     """The wheels by name: the model's, and of the server's those that the model does not bring itself."""
@@ -63,6 +68,32 @@ def _wheels(ctx, model, server):
         if packaged.wheel.distribution not in chosen:
             chosen[packaged.wheel.distribution] = packaged
     return [chosen[name] for name in sorted(chosen)]
+
+def _wheel_layers(ctx, wheels):
+    """A layer for each wheel, some of them shared where there are too many."""
+    packaged = {entry.wheel.distribution: entry for entry in wheels}
+    planned = layer_plan.plan(
+        [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
+        ctx.attr.wheel_layers,
+    )
+    return [
+        packaged[layer.names[0]].layer if len(layer.names) == 1 else _shared_layer(ctx, layer, packaged)
+        for layer in planned
+    ]
+
+def _shared_layer(ctx, planned, packaged):
+    files = [packaged[name].wheel.wheel for name in planned.names]
+    args = ctx.actions.args()
+    args.add_all(files, format_each = "--wheel=%s")
+    return layer_action(
+        ctx,
+        "%s.wheels_%d" % (ctx.label.name, planned.share),
+        ctx.attr._wheel_layer[DefaultInfo].files_to_run,
+        args,
+        files,
+        "wheels " + ", ".join(["%s %s" % (name, packaged[name].wheel.version) for name in planned.names]),
+        "WheelLayer",
+    )
 
 def _check_python(ctx, model, base_version):
     if model.python_version and base_version and model.python_version != base_version:
@@ -87,10 +118,15 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, ctx.attr.base.label))
     _check_python(ctx, model, base.python_version if base else ctx.attr.base_python_version)
 
-    wheels = [packaged.layer for packaged in _wheels(ctx, model, server)]
+    wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
     if len(layers) > _MOST_LAYERS:
-        fail("%s: %d layers, runtimes take no more than 127 and Chassis keeps to %d" % (ctx.label, len(layers), _MOST_LAYERS))
+        fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
+            ctx.label,
+            len(layers),
+            len(wheels),
+            _MOST_LAYERS,
+        ))
 
     env = {}
     env.update(base.env if base else {})
@@ -135,10 +171,11 @@ def _impl(ctx):
     args.add(spec, format = "--spec=%s")
     args.add_all([layout], format_each = "--output=%s", expand_directories = False)
     blobs = [layer.blob for layer in layers]
+    base_files = [] if base else ctx.files.base
     ctx.actions.run(
         executable = ctx.executable._image_layout,
         arguments = [args],
-        inputs = [spec] + ([] if base else ctx.files.base) + [
+        inputs = [spec] + base_files + [
             file
             for layer in layers
             for file in [layer.blob, layer.descriptor, layer.files]
@@ -148,10 +185,11 @@ def _impl(ctx):
         progress_message = "Image %{label}",
     )
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs)),
+        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
+            base_files = base_files,
             cpu = ctx.attr.cpu,
             layers = layers,
             layout = layout,
@@ -176,11 +214,13 @@ def chassis_image(
         ports = None,
         server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
+        wheel_layers = layer_plan.MOST,
         **kwargs):
     """The OCI image of a model, for the platform that `--platforms` names.
 
     `bazel build //model:image --platforms=//platforms:arm64_gpu` leaves an OCI image layout directory in
     `bazel-bin/model/image`, which skopeo, umoci, crane, podman and rules_oci read as it is.
+    `bazel run //model:image.explain` says what it is made of, and what changed since another, see docs/layers.md.
 
     Args:
       name: the target's name.
@@ -194,6 +234,8 @@ def chassis_image(
       server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
+      wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
+        others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
       **kwargs: Bazel's common attributes.
     """
     for name_of_server in servers:
@@ -208,6 +250,8 @@ def chassis_image(
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
     chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
+    if wheel_layers < 1:
+        fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),
@@ -221,5 +265,11 @@ def chassis_image(
         ports = ports,
         server = server,
         user = user,
+        wheel_layers = wheel_layers,
         **kwargs
+    )
+    image_explain(
+        name = name + ".explain",
+        image = name,
+        **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )

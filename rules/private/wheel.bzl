@@ -13,6 +13,7 @@ pickler, asks for the unpacked directory.
 _ATTRS = {
     "distribution": attr.string(mandatory = True, doc = "The normalised name (PEP 503)."),
     "lock": attr.string(mandatory = True, doc = "Where it is pinned: lock and line."),
+    "size": attr.int(doc = "The wheel's size in bytes, 0 where it is not known."),
     "src": attr.label(mandatory = True, allow_single_file = [".whl"], doc = "The wheel."),
     "version": attr.string(mandatory = True, doc = "The version."),
     "_unpack": attr.label(default = "//chassis/tools:unpack_wheel", cfg = "exec", executable = True),
@@ -38,6 +39,7 @@ def _impl(ctx):
         distribution = ctx.attr.distribution,
         lock = ctx.attr.lock,
         site_packages = _site_packages(ctx),
+        size = ctx.attr.size,
         version = ctx.attr.version,
         wheel = ctx.file.src,
     )

@@ -6,6 +6,9 @@ load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
 # The environment that pip's configuration can stand in.
 _PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
 
+# The largest value of an integer attribute.
+_MOST_INT = (1 << 31) - 1
+
 _RENEW = "Renew the lock: bazel run //requirements:update"
 
 def file_repository_name(hub, platform, distribution):
@@ -66,9 +69,16 @@ wheel(
     src = ":file",
     distribution = %r,
     lock = %r,
+    size = %d,
     version = %r,
 )
-""" % (metadata["file"], attr.distribution, "%s, line %d" % (attr.lock, attr.line), attr.version))
+""" % (
+        metadata["file"],
+        attr.distribution,
+        "%s, line %d" % (attr.lock, attr.line),
+        min(metadata["size"], _MOST_INT),
+        attr.version,
+    ))
 
 wheel_file_repository = repository_rule(
     implementation = _file_impl,

@@ -71,13 +71,13 @@ def _fake_base_impl(ctx):
     return [BaseInfo(
         architecture = ctx.attr.architecture,
         env = {},
-        layers = [_layer(ctx, "base")],
+        layers = [_layer(ctx, "base%d" % number) for number in range(ctx.attr.layers)],
         python_version = "3.11",
     )]
 
 _fake_base = rule(
     implementation = _fake_base_impl,
-    attrs = {"architecture": attr.string()},
+    attrs = {"architecture": attr.string(), "layers": attr.int(default = 1)},
     doc = "A base for an architecture.",
 )
 
@@ -105,7 +105,9 @@ def failure_tests(name):
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
     _fake_model(name = "fake_model")
     _fake_base(name = "base_amd64", architecture = "amd64")
+    _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
     native.filegroup(name = "two_files", srcs = ["BUILD.bazel", "failures_test.bzl"])
+    chassis_image(name = "many_layers", base = ":base_of_many_layers", model = ":fake_model", tags = manual)
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
@@ -124,6 +126,7 @@ def failure_tests(name):
     )
 
     says = {
+        "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],

@@ -354,6 +354,13 @@ def test_a_registry_that_vanishes_ends_the_push(registry: RegistryServer, proxy:
     assert_no_tag(registry, "vanish")
 
 
+def test_a_registry_that_drops_every_connection_is_named(proxy: FaultProxy, tmp_path: Path) -> None:
+    layout, _ = sample_image(tmp_path / "image", 10)
+    proxy.rule = lambda request: Harm(cut_answer=True)
+    with pytest.raises(UnreachableError, match=f"registry {proxy.address}: .*the connection broke"):
+        publish(layout, proxy.address, "dropped")
+
+
 def test_a_push_has_an_end(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:
     layout, _ = sample_image(tmp_path / "image", *SIZES, seed=293)
     proxy.rule = lambda request: Harm(slow=10_000, slow_seconds=30.0) if request.is_blob_data() else None

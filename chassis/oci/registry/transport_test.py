@@ -50,17 +50,17 @@ def test_the_origin_holds_no_user() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "least", "most"),
-    [
-        ("7", 7, 7),
-        (email.utils.formatdate(time.time() + 100, usegmt=True), 90, 101),
-        (email.utils.formatdate(time.time() - 100, usegmt=True), 0, 0),
-    ],
+    ("seconds", "least", "most"), [(100, 90, 101), (-100, 0, 0)], ids=["a date to come", "a date gone by"]
 )
-def test_retry_after(value: str, least: float, most: float) -> None:
-    seconds = Answer(429, urllib3.HTTPHeaderDict({"Retry-After": value}), b"", URL).retry_after
-    assert seconds is not None
-    assert least <= seconds <= most
+def test_retry_after_as_a_date(seconds: int, least: float, most: float) -> None:
+    date = email.utils.formatdate(time.time() + seconds, usegmt=True)
+    asked = Answer(429, urllib3.HTTPHeaderDict({"Retry-After": date}), b"", URL).retry_after
+    assert asked is not None
+    assert least <= asked <= most
+
+
+def test_retry_after_in_seconds() -> None:
+    assert Answer(429, urllib3.HTTPHeaderDict({"Retry-After": "7"}), b"", URL).retry_after == 7.0
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 400])
