@@ -40,6 +40,14 @@ _ACCELERATOR_ENV = {
     "none": {},
 }
 
+# The front ends that a server may have, and the ports that they listen on unless the environment names others.
+_SERVER_PORTS = {
+    "omi": "45000/tcp",
+    "v1-http": "8080/tcp",
+    "v2-grpc": "45000/tcp",
+    "v2-http": "8080/tcp",
+}
+
 # Where container runtimes stop.
 _MOST_LAYERS = 127
 
@@ -169,7 +177,12 @@ def _impl(ctx):
     args.add(spec, format = "--spec=%s")
     args.add_all([layout], format_each = "--output=%s", expand_directories = False)
     blobs = [layer.blob for layer in layers]
-    base_files = [] if base else ctx.files.base
+
+    # The layout, and what its blobs are links to.
+    base_files = [] if base else depset(
+        ctx.files.base,
+        transitive = [ctx.attr.base[DefaultInfo].default_runfiles.files],
+    ).to_list()
     ctx.actions.run(
         executable = ctx.executable._image_layout,
         arguments = [args],
@@ -214,8 +227,9 @@ def chassis_image(
         env = {},
         labels = {},
         user = "65532:65532",
-        ports = ["45000/tcp"],
+        ports = None,
         server = Label("//chassis/runtime:server"),
+        servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
         **kwargs):
     """The OCI image of a model, for the platform that `--platforms` names.
@@ -239,16 +253,26 @@ def chassis_image(
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
-      ports: ports that the image declares, such as `45000/tcp`.
+      ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       server: the model server.
+      servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
+        Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
         others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
       **kwargs: Bazel's common attributes.
     """
+    for name_of_server in servers:
+        if name_of_server not in _SERVER_PORTS:
+            fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(_SERVER_PORTS)))
+    if not servers:
+        fail("chassis_image(name = %r): servers: name at least one of %s" % (name, ", ".join(_SERVER_PORTS)))
+    if ports == None:
+        ports = {_SERVER_PORTS[name_of_server]: None for name_of_server in servers}.keys()
     for port in ports:
         number, slash, protocol = port.partition("/")
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
+    chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
     if wheel_layers < 1:
         fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))
     _chassis_image(
@@ -260,7 +284,7 @@ def chassis_image(
         cpu = target_cpu(),
         cpu_features = cpu_features,
         doctor_allow = doctor_allow,
-        env = env,
+        env = chosen | env,
         labels = labels,
         model = model,
         ports = ports,
