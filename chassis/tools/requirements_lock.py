@@ -7,7 +7,7 @@ of what they share, and so do those of the tools. The index is the one that pip,
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -36,7 +36,20 @@ def plans(directory: str) -> list[LockPlan]:
         LockPlan(f"{directory}/linux_amd64_gpu.txt", (gpu,), AMD64, amd64),
         LockPlan(f"{directory}/linux_arm64_gpu.txt", (gpu,), ARM64, f"{directory}/linux_amd64_gpu.txt"),
         LockPlan(f"{directory}/tools.txt", (tools,), AMD64, amd64),
+        LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
+        LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
+        *_cross_wheels(amd64),
     ]
+
+
+def _cross_wheels(amd64: str) -> Iterator[LockPlan]:
+    """Those of tests/cross_wheels: what an index has as a source only."""
+    for target, name in ((AMD64, "amd64"), (ARM64, "arm64")):
+        directory = "tests/cross_wheels"
+        inputs = (f"{directory}/sdists.in",)
+        yield LockPlan(
+            f"{directory}/sdists_{name}.txt", inputs, target, amd64, ("annoy", "crcmod", "cytoolz")
+        )
 
 
 def main(argv: Sequence[str]) -> int:
