@@ -79,9 +79,7 @@ class ModelMetadata:
     performance: str = ""
     batch_size: int = 0
     inputs: Mapping[str, Port] = dataclasses.field(default_factory=lambda: {"input": Port()})
-    outputs: Mapping[str, Port] = dataclasses.field(
-        default_factory=lambda: {"results.json": Port("application/json")}
-    )
+    outputs: Mapping[str, Port] = dataclasses.field(default_factory=lambda: {"results.json": Port("application/json")})
     required_ram: str = "512M"
     num_cpus: float = 1
     num_gpus: int = 0

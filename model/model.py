@@ -23,8 +23,8 @@ _classifier = None
 class Classifier:
     """A linear classifier over products of pixels, as `train.py` makes it.
 
-    Its arrays belong to `arrays`, the module `numpy` or `cupy`. What it does to them is elementwise or a sum, so that CuPy
-    needs neither cuBLAS nor cuDNN; for whole-numbered pixels every score is exact, on any device.
+    Its arrays belong to `arrays`, the module `numpy` or `cupy`. What it does to them is elementwise or a sum, so that
+    CuPy needs neither cuBLAS nor cuDNN; for whole-numbered pixels every score is exact, on any device.
     """
 
     def __init__(self, arrays: ModuleType, weights: dict[str, np.ndarray]) -> None:

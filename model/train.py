@@ -1,7 +1,7 @@
 """Trains the digits classifier: the weights, and the held-out digits as a case that asserts the accuracy.
 
-An averaged multiclass perceptron over pixels and products of neighbouring pixels, in integers throughout: the same weights,
-to the bit, on every CPU and with every version of NumPy, where floating-point training would give others.
+An averaged multiclass perceptron over pixels and products of neighbouring pixels, in integers throughout: the same
+weights, to the bit, on every CPU and with every version of NumPy, where floating-point training would give others.
 """
 
 from __future__ import annotations

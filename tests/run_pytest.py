@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,5 +13,5 @@ if __name__ == "__main__":
     if os.environ.get("TESTBRIDGE_TEST_ONLY"):
         arguments += ["-k", os.environ["TESTBRIDGE_TEST_ONLY"]]
     if os.environ.get("TEST_TMPDIR"):
-        arguments.append("--basetemp=" + os.path.join(os.environ["TEST_TMPDIR"], "pytest"))
-    sys.exit(pytest.main([*arguments, "--rootdir=" + os.path.dirname(sys.argv[1]), *sys.argv[1:]]))
+        arguments.append(f"--basetemp={os.environ['TEST_TMPDIR']}/pytest")
+    sys.exit(pytest.main([*arguments, f"--rootdir={Path(sys.argv[1]).parent}", *sys.argv[1:]]))

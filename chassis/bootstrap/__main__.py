@@ -7,15 +7,13 @@ It prints nothing on standard output, which belongs to Bazel. Two that start at 
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.bootstrap import choice, debian_bazel, modules
-from chassis.bootstrap.places import Places, find_places
+from chassis.bootstrap.places import Places, find_places, locked
 from chassis.bootstrap.progress import Progress
 from chassis.errors import ChassisError
 
@@ -30,7 +28,7 @@ def main(argv: Sequence[str]) -> int:
     candidates = choice.Candidates(arguments.bazel, arguments.bazelisk, arguments.version)
     try:
         places = find_places(os.environ)
-        with _locked(places, progress):
+        with locked(places, progress):
             chosen = _choose(places, candidates, arguments.asked == "fetch", progress)
             if chosen.kind == "tree" and arguments.workspace:
                 _write_settings(chosen.path, Path(arguments.workspace), Path(arguments.settings))
@@ -53,9 +51,7 @@ def _choose(places: Places, candidates: choice.Candidates, fetch: bool, progress
             return chosen
     program = None if fetch else choice.first_that_works(candidates, progress)
     chosen = (
-        choice.Choice("program", program)
-        if program
-        else choice.Choice("tree", debian_bazel.fetch(places, progress))
+        choice.Choice("program", program) if program else choice.Choice("tree", debian_bazel.fetch(places, progress))
     )
     choice.write(places.choice, chosen, candidates)
     return chosen
@@ -74,17 +70,6 @@ def _write_settings(tree: Path, workspace: Path, settings: Path) -> None:
     temporary = settings.with_name(f"{settings.name[:100]}.{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(settings)
-
-
-@contextmanager
-def _locked(places: Places, progress: Progress) -> Iterator[None]:
-    with places.lock.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            progress.say("another bazelw is at work here; waiting for it")
-            fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":

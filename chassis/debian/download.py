@@ -95,12 +95,8 @@ def _fetch(apt: Apt, batch: Sequence[Package], directory: Path, progress: Callab
             process.kill()
             process.communicate()
     if process.returncode:
-        reasons = [
-            line for line in output.splitlines() if line.startswith(("E:", "Err:"))
-        ] or output.splitlines()
-        raise AptError(
-            "the download of Debian packages failed:\n" + "\n".join(f"  {line}" for line in reasons[-6:])
-        )
+        reasons = [line for line in output.splitlines() if line.startswith(("E:", "Err:"))] or output.splitlines()
+        raise AptError("the download of Debian packages failed:\n" + "\n".join(f"  {line}" for line in reasons[-6:]))
 
 
 def _bytes_here(apt: Apt, batch: Sequence[Package], directory: Path) -> int:

@@ -37,9 +37,7 @@ def test_packages_arrive_whole_and_progress_ends_at_the_total(apt: Apt, tmp_path
     assert seen[-1] == (total, total)
 
 
-def test_what_is_there_is_kept_though_the_mirror_is_gone(
-    apt: Apt, archive: LocalArchive, tmp_path: Path
-) -> None:
+def test_what_is_there_is_kept_though_the_mirror_is_gone(apt: Apt, archive: LocalArchive, tmp_path: Path) -> None:
     packages = apt.resolve(["app"])
     first = download(apt, packages, tmp_path / "d")
     for package in packages:
@@ -76,5 +74,5 @@ def test_a_package_that_is_gone_from_the_mirror_is_an_error_that_names_it(
 ) -> None:
     packages = apt.resolve(["lib"])
     (archive.directory / packages[0].path).unlink()
-    with pytest.raises(AptError, match="lib_1.0"):
+    with pytest.raises(AptError, match=r"lib_1\.0"):
         download(apt, packages, tmp_path / "d")

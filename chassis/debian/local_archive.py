@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Mapping
 
 from chassis.debian.sources import Mirror
 
@@ -20,14 +23,19 @@ class LocalArchive:
         self.suite = suite
         self.architecture = architecture
         self._stanzas: list[str] = []
+        # apt makes file names of URIs, and those have an end: a short way to a directory of any depth.
+        short = Path(tempfile.mkdtemp(prefix="archive-", dir="/tmp"))
+        weakref.finalize(self, shutil.rmtree, short, ignore_errors=True)
+        self._link = short / "d"
+        self._link.symlink_to(directory.absolute())
 
     @property
     def mirror(self) -> Mirror:
         """The archive as a mirror; apt copies from it as it would download."""
-        return Mirror(f"copy:{self.directory}", "a directory of this test")
+        return Mirror(f"copy:{self._link}", "a directory of this test")
 
     def add(
-        self, name: str, files: Mapping[str, str] | None = None, version: str = "1.0", **fields: str
+        self, name: str, files: Mapping[str, str | bytes] | None = None, version: str = "1.0", **fields: str
     ) -> Path:
         """Builds a package of `files` (path to content; a content `-> X` makes a link) and control `fields`.
 
@@ -48,12 +56,15 @@ class LocalArchive:
         for path, content in (files or {}).items():
             target = tree / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            if content.startswith("-> "):
+            if isinstance(content, bytes):
+                target.write_bytes(content)
+            elif content.startswith("-> "):
                 target.symlink_to(content[3:])
             else:
                 target.write_text(content)
                 target.chmod(0o755 if content.startswith("#!") else 0o644)
-        pool = f"pool/main/{name[0]}/{name}/{name}_{version.partition(':')[2] or version}_{self.architecture}.deb"
+        filename = f"{name}_{version.rpartition(':')[2]}_{self.architecture}.deb"
+        pool = f"pool/main/{name[0]}/{name}/{filename}"
         package = self.directory / pool
         package.parent.mkdir(parents=True, exist_ok=True)
         command = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(package)]

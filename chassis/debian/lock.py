@@ -59,9 +59,7 @@ class Lock:
 
 def make_lock(wish: Wish, packages: Sequence[Package]) -> Lock:
     """The lock of `packages`, as apt resolved them for `wish`."""
-    lines = [
-        LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages
-    ]
+    lines = [LockedPackage(package.name, package.version, package.sha256, package.path) for package in packages]
     return Lock(wish, tuple(sorted(lines, key=lambda package: package.name)))
 
 
@@ -75,10 +73,7 @@ def format_lock(lock: Lock, renew: str) -> str:
         f"# packages: {' '.join(sorted(wish.packages))}",
         f"# excluded: {' '.join(sorted(wish.excluded))}".rstrip(),
     ]
-    lines += [
-        f"{package.name} {package.version} sha256:{package.sha256} {package.path}"
-        for package in lock.packages
-    ]
+    lines += [f"{package.name} {package.version} sha256:{package.sha256} {package.path}" for package in lock.packages]
     return "\n".join(lines) + "\n"
 
 
@@ -97,14 +92,11 @@ def parse_lock(text: str, file: str) -> Lock:
         match = _LINE.fullmatch(line)
         if not match:
             raise LockError(
-                f"{file}, line {number}: expected `name version sha256:HEX pool/path.deb`, "
-                f"found {line[:100]!r}"
+                f"{file}, line {number}: expected `name version sha256:HEX pool/path.deb`, found {line[:100]!r}"
             )
         package = LockedPackage(match["name"], match["version"], match["sha256"], match["path"])
         if package.name in packages:
-            raise LockError(
-                f"{file}, line {number}: package {package.name} is there twice; remove one of the lines"
-            )
+            raise LockError(f"{file}, line {number}: package {package.name} is there twice; remove one of the lines")
         packages[package.name] = package
     wish = Wish(
         settings.get("suite", ""),

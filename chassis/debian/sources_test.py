@@ -17,7 +17,10 @@ _TARGETS = {
     "http://a.test/ubuntu/ jammy main": [],
     "http://a.test/debian/ sid contrib": [],
     "mirror+file:/etc/apt/mirrors.list trixie main": ["mirror+file:/etc/apt/mirrors.list"],
-    "http://a.test/debian/ sid main\nhttp://b.test/debian/ forky main": ["http://a.test/debian", "http://b.test/debian"],
+    "http://a.test/debian/ sid main\nhttp://b.test/debian/ forky main": [
+        "http://a.test/debian",
+        "http://b.test/debian",
+    ],
     "": [],
     "garbage": [],
 }
@@ -40,9 +43,7 @@ def test_a_machine_without_apt_is_told_what_to_do(tmp_path: Path, monkeypatch: p
         find_mirrors()
 
 
-def test_an_apt_without_debian_sources_is_told_what_to_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_apt_without_debian_sources_is_told_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CHASSIS_DEBIAN_MIRROR", raising=False)
     configuration = tmp_path / "apt.conf"
     configuration.write_text(

@@ -65,9 +65,7 @@ class Uv:
                 timeout=_TIMEOUT_S,
             )
         except subprocess.TimeoutExpired as error:
-            raise ChassisError(
-                f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s"
-            ) from error
+            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
         if result.returncode:
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
@@ -106,7 +104,5 @@ def find_uv() -> Path:
     found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
     found = found or (Path(program) if (program := shutil.which("uv")) else None)
     if not found:
-        raise ChassisError(
-            "no uv: it comes with the Python package uv; install it, or name the program with --uv"
-        )
+        raise ChassisError("no uv: it comes with the Python package uv; install it, or name the program with --uv")
     return found

@@ -96,9 +96,7 @@ def narrow(
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
         match = _PIN.match(block)
         if not match:
-            raise ChassisError(
-                f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}"
-            )
+            raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
         release = f"{match['name']}=={match['version']}"
         wheel = _choose(release, releases.get(release, []), target, match["name"] in sdists)
         if f"--hash=sha256:{wheel.sha256}" not in block:
@@ -124,8 +122,7 @@ def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> 
     """The text of the lock, by name."""
     target = plan.target
     lines = [
-        f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, "
-        f"glibc 2.{target.glibc_minor}.",
+        f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
         f"# Renew with: {command}",
         "",
     ]

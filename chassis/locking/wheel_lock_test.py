@@ -140,7 +140,7 @@ def test_files_of_a_pylock_are_read_by_name_url_or_path(tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
     path.write_text(
         'lock-version = "1.0"\n[[packages]]\nname = "a"\nversion = "1"\nwheels = [\n'
-        '  { url = "https://i.test/p/a-1%2Bx-py3-none-any.whl?x=1#y", size = 3, hashes = { sha256 = "AA" } },\n'
+        '  { url = "https://i.test/a-1%2Bx-py3-none-any.whl?x#y", size = 3, hashes = { sha256 = "AA" } },\n'
         '  { path = "w/a-1-py2-none-any.whl", hashes = { sha256 = "bb" } },\n'
         '  { url = "https://i.test/a-1-cp1-none-any.whl", hashes = { md5 = "cc" } },\n]\n'
     )

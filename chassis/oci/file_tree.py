@@ -87,9 +87,7 @@ class FileTree:
         while stack:
             node, where = stack.pop()
             done.append((node, where))
-            stack += [
-                (child, f"{where}/{n}") for n, child in node.children.items() if child.type == DIRECTORY
-            ]
+            stack += [(child, f"{where}/{n}") for n, child in node.children.items() if child.type == DIRECTORY]
         for node, where in reversed(done):
             os.utime(where, (node.mtime, node.mtime))
             os.chmod(where, node.mode)
@@ -132,9 +130,7 @@ class FileTree:
             where = "/".join([self._root, *trail])
         return node, where
 
-    def _place(
-        self, parent: _Node, place: str, name: str, entry: TarEntry, copy: Callable[[int], None]
-    ) -> None:
+    def _place(self, parent: _Node, place: str, name: str, entry: TarEntry, copy: Callable[[int], None]) -> None:
         existing = parent.children.get(name)
         if entry.type == DIRECTORY:
             if existing is None or existing.type != DIRECTORY:
@@ -162,9 +158,7 @@ class FileTree:
             os.link(source, place, follow_symlinks=False)
             parent.children[name] = _Node(FILE, self._layer)
         elif entry.type == FILE:
-            descriptor = os.open(
-                place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             try:
                 copy(descriptor)
                 os.utime(descriptor, (entry.mtime, entry.mtime))

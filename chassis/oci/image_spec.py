@@ -49,9 +49,7 @@ def read_spec(path: Path) -> ImageSpec:
         raise ImageError(f"{where}: `layers` is missing or no list")
     base = _text(fields, "base_layout", where)
     return ImageSpec(
-        platform=default_platform(
-            architecture, _text(fields, "os", where) or "linux", _text(fields, "variant", where)
-        ),
+        platform=default_platform(architecture, _text(fields, "os", where) or "linux", _text(fields, "variant", where)),
         layers=tuple(_layer(item, f"{where}: layers[{i}]") for i, item in enumerate(listed)),
         settings=_settings(fields.get("config") or {}, f"{where}: config"),
         base_layout=Path(base) if base else None,

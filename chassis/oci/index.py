@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from chassis.oci import digest
-from chassis.oci.descriptor import MEDIA_TYPE_INDEX, Descriptor, Platform
+from chassis.oci.descriptor import MEDIA_TYPE_INDEX, Descriptor
 from chassis.oci.layout import ImageError
 from chassis.oci.layout_reader import LayoutReader, Manifest
 

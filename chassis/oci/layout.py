@@ -102,9 +102,7 @@ def read_base(path: Path, platform: Platform) -> BaseImage:
     config = json.loads(reader.document(manifest.blobs[0]))
     layers = manifest.blobs[1:]
     return BaseImage(
-        layers=tuple(
-            replace(layer, media_type=_AS_OCI.get(layer.media_type, layer.media_type)) for layer in layers
-        ),
+        layers=tuple(replace(layer, media_type=_AS_OCI.get(layer.media_type, layer.media_type)) for layer in layers),
         blobs=tuple(reader.blob_path(layer) for layer in layers),
         config=config,
     )
@@ -145,9 +143,7 @@ def write_layout(
         }
     )
     annotations = {REF_NAME: ref_name} if ref_name else {}
-    descriptor = Descriptor(
-        MEDIA_TYPE_MANIFEST, digest.of_bytes(manifest), len(manifest), annotations, platform
-    )
+    descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest.of_bytes(manifest), len(manifest), annotations, platform)
     index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
     blobs = output / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)

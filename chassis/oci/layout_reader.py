@@ -24,9 +24,7 @@ DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 INDEX_TYPES = (MEDIA_TYPE_INDEX, DOCKER_INDEX)
 MANIFEST_TYPES = (MEDIA_TYPE_MANIFEST, DOCKER_MANIFEST)
-MAX_DOCUMENT_BYTES = (
-    4 << 20
-)  # what registries are asked to accept, distribution specification "Pushing Manifests"
+MAX_DOCUMENT_BYTES = 4 << 20  # what registries are asked to accept, distribution specification "Pushing Manifests"
 _MAX_INDEX_DEPTH = 4
 
 
@@ -110,9 +108,7 @@ class LayoutReader:
         fields = _json_object(data, where)
         media_type = fields.get("mediaType", descriptor.media_type)
         if media_type != descriptor.media_type:
-            raise LayoutError(
-                f"{where}: says it is {media_type!r}, its descriptor says {descriptor.media_type!r}"
-            )
+            raise LayoutError(f"{where}: says it is {media_type!r}, its descriptor says {descriptor.media_type!r}")
         if media_type in INDEX_TYPES:
             listed = _list(fields, "manifests", where)
             children = tuple(Descriptor.from_json(item, where) for item in listed)
@@ -122,9 +118,7 @@ class LayoutReader:
             layers = _list(fields, "layers", where)
             blobs = (config, *(Descriptor.from_json(item, f"{where}: layers") for item in layers))
             return Manifest(descriptor, data, (), blobs)
-        raise LayoutError(
-            f"{where}: has the media type {media_type!r}; an image manifest or index was expected"
-        )
+        raise LayoutError(f"{where}: has the media type {media_type!r}; an image manifest or index was expected")
 
     def walk(self, descriptor: Descriptor, depth: int = 0) -> Iterator[Manifest]:
         """The manifest that `descriptor` names after all that it refers to, children first."""
@@ -202,14 +196,10 @@ class LayoutReader:
     def document(self, descriptor: Descriptor) -> bytes:
         """A small blob (a manifest or configuration), with size and digest checked."""
         if descriptor.size > MAX_DOCUMENT_BYTES:
-            raise LayoutError(
-                f"{self.path}: {descriptor.digest} has {descriptor.size} bytes; too many for a document"
-            )
+            raise LayoutError(f"{self.path}: {descriptor.digest} has {descriptor.size} bytes; too many for a document")
         data = self.blob_path(descriptor).read_bytes()
         if digests.of_bytes(data) != descriptor.digest:
-            raise LayoutError(
-                f"{self.path}: blob {descriptor.digest} has the digest {digests.of_bytes(data)}"
-            )
+            raise LayoutError(f"{self.path}: blob {descriptor.digest} has the digest {digests.of_bytes(data)}")
         return data
 
 

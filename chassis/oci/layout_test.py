@@ -44,9 +44,7 @@ _SETTINGS = RunSettings(
 
 
 def _layer(directory: Path, name: str, files: dict[str, bytes]) -> ImageLayer:
-    outputs = LayerOutputs(
-        directory / f"{name}.blob", directory / f"{name}.json", directory / f"{name}.files"
-    )
+    outputs = LayerOutputs(directory / f"{name}.blob", directory / f"{name}.json", directory / f"{name}.files")
 
     def fill(writer):
         for path, data in files.items():
@@ -78,9 +76,7 @@ def test_a_layout_has_all_that_the_specification_asks_for(tmp_path):
     assert entry["annotations"] == {"org.opencontainers.image.ref.name": "latest"}
     assert entry["digest"] == descriptor.digest
     assert manifest["config"]["mediaType"] == MEDIA_TYPE_CONFIG
-    assert [layer["digest"] for layer in manifest["layers"]] == [
-        one.layer.descriptor.digest for one in layers
-    ]
+    assert [layer["digest"] for layer in manifest["layers"]] == [one.layer.descriptor.digest for one in layers]
     assert {layer["mediaType"] for layer in manifest["layers"]} == {MEDIA_TYPE_LAYER_GZIP}
     assert config["created"] == "1970-01-01T00:00:00Z"
     assert (config["architecture"], config["os"], config["variant"]) == ("arm64", "linux", "v8")
@@ -105,9 +101,7 @@ def test_layers_are_relative_links_to_the_paths_given(tmp_path, monkeypatch):
     Path("real").mkdir()
     layer = _layer(Path("real"), "one", {"a": b"1"})
     Path("link.blob").symlink_to(layer.blob.absolute())
-    write_layout(
-        Path("out/image"), default_platform("amd64"), (replace(layer, blob=Path("link.blob")),), RunSettings()
-    )
+    write_layout(Path("out/image"), default_platform("amd64"), (replace(layer, blob=Path("link.blob")),), RunSettings())
     link = Path("out/image/blobs/sha256") / digest.hex_of(layer.layer.descriptor.digest)
     assert str(link.readlink()) == "../../../../link.blob"
     assert link.read_bytes() == layer.blob.read_bytes()
@@ -278,7 +272,5 @@ def test_bad_specifications_are_refused(tmp_path, case):
 
 
 def test_descriptors_survive_json():
-    descriptor = Descriptor(
-        MEDIA_TYPE_MANIFEST, _DIGEST_A, 3, {"a": "b"}, Platform("arm64", "linux", "v8", ("cuda",))
-    )
+    descriptor = Descriptor(MEDIA_TYPE_MANIFEST, _DIGEST_A, 3, {"a": "b"}, Platform("arm64", "linux", "v8", ("cuda",)))
     assert Descriptor.from_json(json.loads(json.dumps(descriptor.to_json())), "test") == descriptor

@@ -136,12 +136,8 @@ def _push_blobs(
     cancellation: Cancellation,
     watcher: Watcher,
 ) -> tuple[BlobReport, ...]:
-    files = {
-        blob.digest: layout.blob_path(blob) for blob in blobs
-    }  # all are there before the first byte goes
-    present = dict(
-        _parallel(client.has_blob, blobs, options.jobs * 2, cancellation, key=lambda blob: blob.digest)
-    )
+    files = {blob.digest: layout.blob_path(blob) for blob in blobs}  # all are there before the first byte goes
+    present = dict(_parallel(client.has_blob, blobs, options.jobs * 2, cancellation, key=lambda blob: blob.digest))
     missing = [blob for blob in blobs if not present[blob.digest]]
     watcher.started(missing)
 
@@ -194,8 +190,7 @@ def _parallel(
             finished.put(None)
 
     threads = [
-        threading.Thread(target=run, name=f"push-{number}", daemon=True)
-        for number in range(min(jobs, len(items)))
+        threading.Thread(target=run, name=f"push-{number}", daemon=True) for number in range(min(jobs, len(items)))
     ]
     for thread in threads:
         thread.start()

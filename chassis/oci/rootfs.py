@@ -83,9 +83,7 @@ def unpack(
     return RootFileSystem(destination, config, manifest.descriptor.digest)
 
 
-def apply_layer(
-    layout: LayoutReader, descriptor: Descriptor, diff_id: str, tree: FileTree, max_bytes: int
-) -> int:
+def apply_layer(layout: LayoutReader, descriptor: Descriptor, diff_id: str, tree: FileTree, max_bytes: int) -> int:
     """Unpacks one layer over what is in `tree` and returns its uncompressed size in bytes.
 
     Raises:
@@ -102,9 +100,7 @@ def apply_layer(
         nonlocal size
         size += len(data)
         if size > max_bytes:
-            raise UnpackError(
-                f"{where}: the image's layers unpack to more than the limit of {MAX_BYTES} bytes"
-            )
+            raise UnpackError(f"{where}: the image's layers unpack to more than the limit of {MAX_BYTES} bytes")
         hashes.submit(data, tar_hash)
 
     try:

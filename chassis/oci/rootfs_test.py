@@ -72,9 +72,7 @@ class Layout:
         (self.blobs / name).write_bytes(data)
         return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
 
-    def write(
-        self, tars: Sequence[bytes], compress=gzip.compress, suffix: str = "+gzip", **changes
-    ) -> LayoutReader:
+    def write(self, tars: Sequence[bytes], compress=gzip.compress, suffix: str = "+gzip", **changes) -> LayoutReader:
         media = "application/vnd.oci.image.layer.v1.tar" + suffix
         layers = [self.blob(compress(data), media) for data in tars]
         diff_ids = [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in tars]
@@ -125,9 +123,7 @@ def listing(root: Path) -> dict[str, str]:
     ],
     ids=["gzip", "gzip of many members", "zstd", "zstd of two frames", "plain"],
 )
-def test_every_compression_unpacks_to_the_same_tree(
-    layout: Layout, tmp_path: Path, compress, suffix: str
-) -> None:
+def test_every_compression_unpacks_to_the_same_tree(layout: Layout, tmp_path: Path, compress, suffix: str) -> None:
     long = "/".join(["deeper"] * 40)
     data = tar(
         ("./", "dir"),
@@ -160,9 +156,7 @@ def test_every_tar_format_is_read(layout: Layout, tmp_path: Path, form: int) -> 
 
 
 def test_whiteouts_hide_lower_layers_only(layout: Layout, tmp_path: Path) -> None:
-    lower = tar(
-        ("a/one", b"1"), ("a/two", b"2"), ("b/one", b"1"), ("b/sub/x", b"x"), ("c", b"c"), ("d/x", b"x")
-    )
+    lower = tar(("a/one", b"1"), ("a/two", b"2"), ("b/one", b"1"), ("b/sub/x", b"x"), ("c", b"c"), ("d/x", b"x"))
     upper = tar(
         ("a/.wh.one", b""),
         ("b/new", b"n"),
@@ -184,13 +178,17 @@ def test_upper_layers_replace_what_lower_layers_have(layout: Layout, tmp_path: P
     upper = tar(("a/in", b"now a dir"), ("b", b"now a file"), ("c", b"now a file"), ("d", "symlink", "b"))
     unpack(layout.write([lower, upper]), tmp_path / "root")
     assert listing(tmp_path / "root") == {
-        "a": "/", "a/in": "now a dir", "b": "now a file", "c": "now a file", "d": "-> b", "usr": "/", "usr/lib": "/",
-    }  # fmt: skip
+        "a": "/",
+        "a/in": "now a dir",
+        "b": "now a file",
+        "c": "now a file",
+        "d": "-> b",
+        "usr": "/",
+        "usr/lib": "/",
+    }
 
 
-def test_files_below_a_merged_directory_go_where_its_link_leads_within_the_root(
-    layout: Layout, tmp_path: Path
-) -> None:
+def test_files_below_a_merged_directory_go_where_its_link_leads_within_the_root(layout: Layout, tmp_path: Path) -> None:
     base = tar(("usr/lib", "dir"), ("lib", "symlink", "usr/lib"), ("abs", "symlink", "/usr/lib"))
     unpack(layout.write([base, tar(("lib/x.so", b"1"), ("abs/y.so", b"2"))]), tmp_path / "root")
     assert (tmp_path / "root/usr/lib/x.so").read_bytes() == b"1"

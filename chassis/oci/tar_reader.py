@@ -158,9 +158,7 @@ class TarReader:
 
     def _extension(self, size: int) -> bytes:
         if not 0 <= size <= _MAX_EXTENSION_BYTES:
-            raise TarError(
-                f"{self._where}: an extension header of {size} bytes; at most {_MAX_EXTENSION_BYTES}"
-            )
+            raise TarError(f"{self._where}: an extension header of {size} bytes; at most {_MAX_EXTENSION_BYTES}")
         data = self._exactly(size) if size else b""
         self._skip(-size % BLOCK)
         return data

@@ -1,7 +1,8 @@
 """Whether the bytecode in a pickle is that of the Python that is running.
 
-A pickle holds bytecode without the version that it is for: another minor version runs it into nonsense or a crash. What tells
-it apart is the number of a code object's fields, and whether its instructions are whole by this version's opcode table.
+A pickle holds bytecode without the version that it is for: another minor version runs it into nonsense or a crash.
+What tells it apart is the number of a code object's fields, and whether its instructions are whole by this version's
+opcode table.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ _IN_IMAGE = frozenset({"chassis", "chassis.data", "chassis.errors", "chassis.run
 
 
 class _Absent(MetaPathFinder):
-    """Refuses what is here and will not be in the image: the model's own sources, and the parts of Chassis that build."""
+    """Refuses what is here and will not be in the image: the model's sources, and the parts of Chassis that build."""
 
     def __init__(self, sources: set[str]) -> None:
         self._sources = sources
@@ -35,7 +35,8 @@ class _Absent(MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname in self._sources:
             raise ModuleNotFoundError(
-                f"{fullname} is pickled by value and not in the image, but the pickle refers to it by name", name=fullname
+                f"{fullname} is pickled by value and not in the image, but the pickle refers to it by name",
+                name=fullname,
             )
         if fullname.startswith("chassis.") and ".".join(fullname.split(".")[:2]) not in _IN_IMAGE:
             raise ModuleNotFoundError(f"{fullname} is not in the image", name=fullname)

@@ -16,7 +16,7 @@ from pathlib import Path
 import cloudpickle
 
 from chassis.packaging import pickler, unpicklable
-from chassis.packaging.entry_module import SourceFinder, entry_name, module_name
+from chassis.packaging.entry_module import SourceFinder, entry_name
 from chassis.packaging.errors import (
     EntryPointError,
     MissingDependencyError,
@@ -42,7 +42,7 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> str:
     _import(name, request)
     function = _attribute(name, attribute, request.entry_point)
     signature = resolve_signature(function, attribute, request.signature, request.batch_size)
-    _check_imports(request)
+    _check_imports(finder, request)
     content = _pickle(finder, function, attribute, request)
     _check_paths(content, request)
     output.write_bytes(content)
@@ -86,33 +86,41 @@ def _attribute(name: str, attribute: str, entry_point: str) -> Callable[..., obj
     return value
 
 
-def _check_imports(request: PickleRequest) -> None:
+def _check_imports(finder: SourceFinder, request: PickleRequest) -> None:
     """A function's own imports run in the image first: they are looked for here."""
-    own = {module_name(path) for path in request.sources}
-    for path, file in sorted(request.sources.items()):
-        for wanted in required_imports(Path(file).read_bytes(), path):
-            if wanted.module not in own and not is_importable(wanted.module):
+    own = {known for name in finder.names() for known in (name, finder.short_name(name))}
+    for module in finder.loaded():
+        path = str(module.__file__)
+        package = module.__package__ or ""
+        for wanted in required_imports(Path(request.sources[path]).read_bytes(), path, package):
+            place = f"{wanted.path}, line {wanted.line}"
+            mine = [name for name in wanted.candidates() if name in own]
+            if mine and wanted.deferred:
+                raise EntryPointError(
+                    f"{place}: {mine[-1]} is imported inside a function, but it is pickled with the model and "
+                    "no module in the image\n"
+                    "  import it at the top of the module, or put it into a py_library among `deps`"
+                )
+            if not mine and not is_importable(wanted.module):
                 raise MissingDependencyError(
-                    f"{wanted.path}, line {wanted.line}: no module named {wanted.module!r} among the model's dependencies\n"
+                    f"{place}: no module named {wanted.module!r} among the model's dependencies\n"
                     "  add what brings it to `deps` of the chassis_model, or import it under `try … except ImportError`"
                 )
 
 
-def _pickle(
-    finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest
-) -> bytes:
+def _pickle(finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest) -> bytes:
     for module in finder.loaded():
         cloudpickle.register_pickle_by_value(module)
         # A module that is held as a whole is pickled with all its attributes, and these belong to this process.
         module.__loader__ = module.__spec__ = None  # type: ignore[assignment]
         vars(module).pop("__cached__", None)
-    seed = hashlib.sha256(
-        "\0".join(f"{path}\0{Path(file).read_text()}" for path, file in sorted(request.sources.items())).encode()
-    ).digest()
+    seed = hashlib.sha256()
+    for path, file in sorted(request.sources.items()):
+        seed.update(b"%s\0%s\0" % (path.encode(), hashlib.sha256(Path(file).read_bytes()).digest()))
     try:
-        return pickler.dump(function, seed)
+        return pickler.dump(function, seed.digest())
     except Exception:
-        reason = unpicklable.explain(function, attribute, lambda part: pickler.dump(part, seed))
+        reason = unpicklable.explain(function, attribute, lambda part: pickler.dump(part, seed.digest()))
     raise UnpicklableError(
         f"entry point {request.entry_point}: {reason}\n"
         "  make it inside the function, at the first call, or keep it out of what the function uses"
@@ -122,9 +130,8 @@ def _pickle(
 def _check_paths(content: bytes, request: PickleRequest) -> None:
     for path in request.private_paths:
         if len(path) > 1 and path.encode() in content:
-            at = content.index(path.encode())
-            text = content[at : at + 200].decode("utf-8", "replace")
-            shown = text[: next((i for i, c in enumerate(text) if not c.isprintable()), len(text))]
+            rest = content[content.index(path.encode()) :][:200]
+            shown = rest[: next((at for at, byte in enumerate(rest) if not 0x20 <= byte < 0x7F), len(rest))].decode()
             raise UnreproducibleError(
                 f"entry point {request.entry_point}: the pickle holds a path of the build machine, {shown!r}\n"
                 '  find data inside the function with chassis.data_path("…"), and keep no path as text outside it'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 _OPTIONAL = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
@@ -13,20 +13,39 @@ _OPTIONAL = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseE
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """An absolute import of `module` in `line` (from 1) of `path`."""
+    """An import in a source.
+
+    Attributes:
+      module: absolute name of the module.
+      names: what is taken from it, which may be modules too; empty for `import module`.
+      path: of the source.
+      line: from 1.
+      deferred: whether it stands in a function, and so runs in the image.
+    """
 
     module: str
+    names: tuple[str, ...]
     path: str
     line: int
+    deferred: bool
+
+    def candidates(self) -> list[str]:
+        """The modules that it may import."""
+        return [self.module, *(f"{self.module}.{name}" for name in self.names)]
 
 
-def required_imports(source: bytes, path: str) -> list[Import]:
+def required_imports(source: bytes, path: str, package: str) -> list[Import]:
     """Returns the imports of a source, wherever in it they stand.
 
     Left out is what it can do without (an import under `try` with a handler for ImportError) or never runs (under
-    `if TYPE_CHECKING`), and relative imports.
+    `if TYPE_CHECKING`).
+
+    Args:
+      source: its text.
+      path: its path, for messages.
+      package: the package that its relative imports start from.
     """
-    return [Import(module, path, line) for module, line in _imports(ast.parse(source, path))]
+    return list(_imports(ast.parse(source, path), path, package, deferred=False))
 
 
 def is_importable(module: str) -> bool:
@@ -47,22 +66,26 @@ def is_importable(module: str) -> bool:
     return True
 
 
-def _imports(node: ast.AST) -> Iterator[tuple[str, int]]:
+def _imports(node: ast.AST, path: str, package: str, *, deferred: bool) -> Iterator[Import]:
+    parts: Iterable[ast.AST]
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield alias.name, node.lineno
-    elif isinstance(node, ast.ImportFrom):
-        if node.level == 0 and node.module:
-            yield node.module, node.lineno
-    elif isinstance(node, ast.Try) and any(_catches_import_error(handler) for handler in node.handlers):
-        for part in (*node.handlers, *node.orelse, *node.finalbody):
-            yield from _imports(part)
+            yield Import(alias.name, (), path, node.lineno, deferred)
+        return
+    if isinstance(node, ast.ImportFrom):
+        above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+        module = ".".join([*above, *([node.module] if node.module else [])])
+        yield Import(module, tuple(alias.name for alias in node.names), path, node.lineno, deferred)
+        return
+    if isinstance(node, ast.Try) and any(_catches_import_error(handler) for handler in node.handlers):
+        parts = (*node.handlers, *node.orelse, *node.finalbody)
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-        for part in node.orelse:
-            yield from _imports(part)
+        parts = node.orelse
     else:
-        for child in ast.iter_child_nodes(node):
-            yield from _imports(child)
+        parts = ast.iter_child_nodes(node)
+    deferred = deferred or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    for part in parts:
+        yield from _imports(part, path, package, deferred=deferred)
 
 
 def _catches_import_error(handler: ast.ExceptHandler) -> bool:

@@ -72,12 +72,14 @@ class Workplace:
             )
         except subprocess.TimeoutExpired:
             raise PackagingError(
-                f"importing and pickling the model took more than {self._timeout:g} s: is there work at the top of its module?"
+                f"importing and pickling the model took more than {self._timeout:g} s: "
+                "is there work at the top of its module?"
             ) from None
         answer = answer_path(pickle)
         if done.returncode or not answer.exists():
             raise PackagingError(
-                f"the interpreter that runs the model's code ended with status {done.returncode}\n{done.stdout[-_SHOWN_OUTPUT:]}"
+                f"the interpreter that runs the model's code ended with status {done.returncode}\n"
+                f"{done.stdout[-_SHOWN_OUTPUT:]}"
             )
         document = json.loads(answer.read_text())
         answer.unlink()

@@ -6,7 +6,7 @@ import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from chassis.packaging.errors import CorruptPickleError
 
@@ -61,7 +61,7 @@ class _Inert:
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
     """The standard library's unpickler in Python, with everything that would run replaced by an inert object."""
 
-    dispatch: dict[int, Callable[[Any], None]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

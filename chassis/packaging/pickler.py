@@ -1,9 +1,10 @@
 """A cloudpickle whose bytes depend on the source alone.
 
-What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by value
-(made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed is the
-caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses for a module
-by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what they hold.
+What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by
+value (made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed
+is the caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses
+for a module by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what
+they hold.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import collections
 import functools
 import hashlib
 import io
+import sys
+import sysconfig
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import ClassVar
 
 import cloudpickle
 from cloudpickle import cloudpickle as implementation
@@ -48,9 +52,29 @@ class _Ordered:
         return self._type, (self._elements,)
 
 
+def _portable(filename: str) -> str:
+    """A source's path from where it is imported from, such as `contextlib.py`: where that lies here is nobody's business.
+
+    A function that a library makes for the model's module, as `contextlib.contextmanager` does, is pickled by value.
+    """
+    roots = sorted({*sys.path, sysconfig.get_path("stdlib")}, key=len, reverse=True)
+    for root in filter(None, roots):
+        if filename.startswith(root.rstrip("/") + "/"):
+            return filename[len(root.rstrip("/")) + 1 :]
+    return filename
+
+
+def _forget_place(base_globals: dict[str, object]) -> None:
+    """A library's function takes its module's `__file__` and `__path__` along."""
+    if isinstance(file := base_globals.get("__file__"), str):
+        base_globals["__file__"] = _portable(file)
+    if isinstance(path := base_globals.get("__path__"), list):
+        base_globals["__path__"] = [_portable(part) for part in path]
+
+
 def _reduce_code(code: types.CodeType) -> _Reduced:
     """`x in {None, "a"}` is a frozenset among a function's constants, and `None` hashes by address before 3.12."""
-    rebuild, arguments, *rest = implementation._code_reduce(code)
+    rebuild, arguments, *rest = implementation._code_reduce(code.replace(co_filename=_portable(code.co_filename)))
     ordered = tuple(
         tuple(_Ordered(part) if type(part) is frozenset else part for part in argument)
         if type(argument) is tuple
@@ -75,7 +99,7 @@ def _reduce_cached_property(cached: functools.cached_property) -> _Reduced:
 
 
 class _Pickler(cloudpickle.Pickler):
-    dispatch_table = collections.ChainMap(
+    dispatch_table: ClassVar[Mapping] = collections.ChainMap(
         {types.CodeType: _reduce_code, functools.cached_property: _reduce_cached_property},
         cloudpickle.Pickler.dispatch_table,
     )
@@ -85,11 +109,15 @@ class _Pickler(cloudpickle.Pickler):
         self._sets: dict[int, tuple[object, _Ordered]] = {}
 
     def reducer_override(self, obj: object) -> object:
-        if type(obj) is functools._lru_cache_wrapper and implementation._should_pickle_by_reference(obj.__wrapped__) is False:
+        if (
+            type(obj) is functools._lru_cache_wrapper
+            and implementation._should_pickle_by_reference(obj.__wrapped__) is False
+        ):
             return _reduce_cache(obj)
         reduced = super().reducer_override(obj)
         if type(obj) is types.FunctionType and reduced is not NotImplemented:
             variables = reduced[2][1]["__globals__"]
+            _forget_place(reduced[1][1])
             for name, value in variables.items():
                 if type(value) in (set, frozenset):
                     variables[name] = self._ordered(value)

@@ -13,7 +13,7 @@ class PickleRequest:
     """A predict function to be pickled and checked. Files are absolute paths.
 
     Attributes:
-      entry_point: `module:attribute`, the module relative to `package_dir` or to the workspace; empty for a ready pickle.
+      entry_point: `module:attribute`, the module relative to `package_dir` or the workspace; empty for a ready pickle.
       package_dir: the package's directory in the workspace.
       sources: path in the workspace to file: the entry module and modules that are pickled with it, by value.
       import_paths: directories from which the model's dependencies are imported.
@@ -38,4 +38,6 @@ class PickleRequest:
     def from_json(text: str) -> PickleRequest:
         """The request that `to_json` wrote."""
         fields = json.loads(text)
-        return PickleRequest(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        return PickleRequest(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        )

@@ -32,8 +32,8 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
       batch_size: above 0 for a batch function.
 
     Raises:
-      EntryPointError: the function takes other than one argument, gives its result in a way that no server waits for, or
-        its annotations contradict `requested` or `batch_size`.
+      EntryPointError: the function takes other than one argument, gives its result in a way that no server waits
+        for, or its annotations contradict `requested` or `batch_size`.
     """
     parameter = _only_parameter(function, name)
     annotated = parameter is not None and parameter.annotation is not parameter.empty
@@ -108,7 +108,11 @@ def _classify(text: str) -> _Annotation | None:
 def _text(annotation: object) -> str:
     if isinstance(annotation, str):
         return annotation
-    return annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else repr(annotation)
+    return (
+        annotation.__name__
+        if isinstance(annotation, type) and not hasattr(annotation, "__args__")
+        else repr(annotation)
+    )
 
 
 def _plain(text: str) -> str:

@@ -9,13 +9,13 @@ import sys
 
 def main() -> int:
     """Serves; returns the exit status: 0 after a drain, 1 where there was nothing to serve."""
+    # Until there is something to drain, being told to stop means to go at once.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
     if os.getpid() == 1:
         from chassis.runtime.init import become_init
 
         become_init()
-    # Until there is something to drain, being told to stop means to go at once.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
 
     from chassis.errors import ChassisError
     from chassis.runtime import lifecycle, settings

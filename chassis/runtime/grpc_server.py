@@ -52,7 +52,8 @@ class GrpcServer:
             bound = 0
         if not bound:
             raise AddressInUseError(
-                f"cannot listen on {host}:{port}: is another server there? PSC_MODEL_PORT and CHASSIS_HOST choose another address"
+                f"cannot listen on {host}:{port}: is another server there? "
+                "PSC_MODEL_PORT and CHASSIS_HOST choose another address"
             )
         await self._server.start()
         return bound
@@ -77,4 +78,3 @@ class _Health(health.aio.HealthServicer):
         status = health_pb2.HealthCheckResponse
         for name in self.names:
             await self.set(name, status.SERVING if serving else status.NOT_SERVING)
-

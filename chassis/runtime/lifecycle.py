@@ -1,4 +1,4 @@
-"""A server's life: the model loads while the port answers already, calls are served, a stop drains, the process ends."""
+"""A server's life: the model loads while the port answers already, calls are served, a stop drains, and that is it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,15 @@ from chassis.runtime.settings import Settings
 
 _LOG = logging.getLogger("chassis.runtime")
 
+_PAUSE = 0.03
+"""Seconds without a call that tell that none is on its way."""
+
+_SETTLING = 0.5
+"""The most seconds between the word to stop and the end of taking calls."""
+
+_SENDING = 1.0
+"""Seconds that answers have to leave the process."""
+
 _CLOSING = 1.0
 """Seconds that the model's thread has to end after the last answer."""
 
@@ -26,16 +35,14 @@ _CLOSING = 1.0
 def serve(settings: Settings) -> int:
     """Serves until told to stop; returns the exit status.
 
-    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends the
-    process at once, with 128 and the signal's number.
+    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends
+    the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)
     loop = asyncio.new_event_loop()
     batcher = Batcher(loop, batch_size=settings.batch_size, max_wait=settings.max_wait, queue_size=settings.queue_size)
     # Before the front ends are imported: the model has the longest way.
-    model = ModelService(
-        loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout
-    )
+    model = ModelService(loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout)
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
         _LOG.warning("the model is still busy, it is left behind")
@@ -87,9 +94,16 @@ class _Server:
 
         deadline.cancel()
         watching.cancel()
-        model.stop()
-        await server.report(model.state)
-        await server.stop(settings.drain_timeout)
+        await server.report(State.STOPPING)
+        # A gRPC server that is closed cancels the calls that it has not yet looked at. So what has arrived is taken,
+        # later calls are told that the server is stopping, and it is closed when none come any more.
+        end = asyncio.get_running_loop().time() + settings.drain_timeout
+        await model.quiet(_PAUSE, min(_SETTLING, settings.drain_timeout))
+        drained = await model.drain(_left(end))
+        if not drained:
+            _LOG.warning("not all was answered in time", extra={"drain_timeout": settings.drain_timeout})
+        await model.quiet(_PAUSE, _left(end))
+        await server.stop(_SENDING if drained else 0)
         reporting.cancel()
         _LOG.info("stopped", extra={"status": self._code})
         return self._code
@@ -113,6 +127,11 @@ class _Server:
             _LOG.error("the model was not loaded in time", extra={"load_timeout": self._settings.load_timeout})
             self._code = 1
             self.stop("load timeout")
+
+
+def _left(end: float) -> float:
+    """Seconds until `end` on the loop's clock."""
+    return max(0.0, end - asyncio.get_running_loop().time())
 
 
 async def _report(changes: asyncio.Queue[State], report: Callable) -> None:

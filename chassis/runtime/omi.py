@@ -12,7 +12,7 @@ from chassis.errors import ChassisError
 from chassis.runtime import omi_pb2, omi_pb2_grpc
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.batcher import QueueFullError
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, State, StoppingError
 
 SERVICE = "ModzyModel"
 """The service's full name: OMI has no protobuf package."""
@@ -69,6 +69,8 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
             answers = await self._model.answer([dict(item.input) for item in request.inputs])
         except QueueFullError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except StoppingError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
         code, status, message = 200, "OK", ""
         if self._model.state is State.FAILED:
             (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason

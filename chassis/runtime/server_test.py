@@ -47,7 +47,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def results(response: omi_pb2.RunResponse) -> list[object]:
     """The JSON of each item, or its error as text."""
     return [
-        json.loads(item.output["results.json"]) if item.success else item.output["error"].decode() for item in response.outputs
+        json.loads(item.output["results.json"]) if item.success else item.output["error"].decode()
+        for item in response.outputs
     ]
 
 
@@ -82,7 +83,9 @@ def test_a_model_that_exits_fails_the_item_and_not_the_server(server: RunningSer
 
 
 def test_a_wrong_number_of_results_says_so(server: RunningServer) -> None:
-    assert results(server.run(b"short")) == ["the batch function returned 0 results for 1 inputs, expected one for each"]
+    assert results(server.run(b"short")) == [
+        "the batch function returned 0 results for 1 inputs, expected one for each"
+    ]
 
 
 def test_a_wrong_type_of_results_says_so(server: RunningServer) -> None:
@@ -256,7 +259,10 @@ def test_a_mapping_function_takes_and_gives_named_bytes(tmp_path: Path) -> None:
 
     with RunningServer(write_model(tmp_path, upper, signature="mapping")) as running:
         response = running.run({"a": b"x", "b": b"yz"}, {})
-        assert [dict(item.output) for item in response.outputs] == [{"a": b"X", "b": b"YZ", "count": b"2"}, {"count": b"0"}]
+        assert [dict(item.output) for item in response.outputs] == [
+            {"a": b"X", "b": b"YZ", "count": b"2"},
+            {"count": b"0"},
+        ]
 
 
 def test_a_batch_mapping_function(tmp_path: Path) -> None:
@@ -266,7 +272,10 @@ def test_a_batch_mapping_function(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, count, signature="mapping", batch_size=8)) as running:
         response = running.run({"a": b""}, {}, {"a": b"", "b": b""})
         assert [item.success for item in response.outputs] == [True, False, True]
-        assert response.outputs[1].output["error"] == b"the model returned a int for output 'n', expected a str name and bytes"
+        assert (
+            response.outputs[1].output["error"]
+            == b"the model returned a int for output 'n', expected a str name and bytes"
+        )
 
 
 def test_a_message_above_the_limit_is_resource_exhausted(tmp_path: Path) -> None:

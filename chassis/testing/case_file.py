@@ -122,10 +122,7 @@ class _Parser:
             accuracy = self._accuracy(fields["accuracy"], len(inputs))
             return Case(name, inputs, (True,) * len(inputs), (), accuracy)
         outputs = tuple(
-            {
-                key: self.expected(value, key)
-                for key, value in self._object(item, "an item of `outputs`").items()
-            }
+            {key: self.expected(value, key) for key, value in self._object(item, "an item of `outputs`").items()}
             for item in self._list(fields["outputs"], "outputs")
         )
         success = tuple(self._list(fields.get("success", [ERROR_KEY not in o for o in outputs]), "success"))
@@ -180,25 +177,20 @@ class _Parser:
             return path.read_bytes()
         except OSError as error:
             raise CaseFileError(
-                f"{self.where}: file {content!r} cannot be read: {error.strerror}\n"
-                "  is it in the test's `data`?"
+                f"{self.where}: file {content!r} cannot be read: {error.strerror}\n  is it in the test's `data`?"
             ) from None
 
     def _accuracy(self, data: Any, items: int) -> Accuracy:
         fields = self._object(data, "`accuracy`")
         if unknown := sorted(set(fields) - {"output", "select", "labels", "at_least"}):
             raise CaseFileError(f"{self.where}: unknown key {unknown[0]!r} in `accuracy`")
-        labels = tuple(
-            tuple(self._list(item, "labels")) for item in self._list(fields.get("labels"), "labels")
-        )
+        labels = tuple(tuple(self._list(item, "labels")) for item in self._list(fields.get("labels"), "labels"))
         select = tuple(self._list(fields.get("select"), "select"))
         at_least = fields.get("at_least")
         if not all(isinstance(part, (str, int)) for part in select):
             raise CaseFileError(f'{self.where}: `select` must hold names, indices and "*"')
         if isinstance(at_least, bool) or not isinstance(at_least, (int, float)) or not 0 <= at_least <= 1:
-            raise CaseFileError(
-                f"{self.where}: `at_least` must be a fraction from 0 to 1, found {at_least!r}"
-            )
+            raise CaseFileError(f"{self.where}: `at_least` must be a fraction from 0 to 1, found {at_least!r}")
         if len(labels) != items or not any(labels):
             raise CaseFileError(f"{self.where}: `labels` must have a list for each of the {items} inputs")
         return Accuracy(str(fields.get("output", OUTPUT_KEY)), select, labels, float(at_least))

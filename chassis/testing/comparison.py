@@ -82,13 +82,9 @@ def _differences(expected: Any, found: Any, tolerance: float, path: str, lines: 
         lines.append(f"{path}: found {_json(found)}, expected {_json(expected)}")
 
 
-def _compare_outputs(
-    output: Mapping[str, bytes], expected: Mapping[str, Expectation], tolerance: float
-) -> list[str]:
+def _compare_outputs(output: Mapping[str, bytes], expected: Mapping[str, Expectation], tolerance: float) -> list[str]:
     findings = [f"output {key!r} is missing" for key in expected if key not in output]
-    findings += [
-        f"output {key!r} is not expected: {_shown(output[key])}" for key in output if key not in expected
-    ]
+    findings += [f"output {key!r} is not expected: {_shown(output[key])}" for key in output if key not in expected]
     for key, expectation in expected.items():
         if key in output and (finding := _compare_output(output[key], expectation, tolerance)):
             findings.append(f"output {key!r} {finding}")
@@ -104,9 +100,7 @@ def _compare_output(data: bytes, expectation: Expectation, tolerance: float) -> 
         try:
             found = json.loads(data)
         except (ValueError, RecursionError) as error:
-            return (
-                f"is not JSON ({error})\n  expected  {_json(expectation.value)}\n  found     {_shown(data)}"
-            )
+            return f"is not JSON ({error})\n  expected  {_json(expectation.value)}\n  found     {_shown(data)}"
         lines = differences(expectation.value, found, tolerance)
         if not lines:
             return ""
@@ -124,9 +118,7 @@ def _accuracy(accuracy: Accuracy, answers: Sequence[Answer]) -> Verdict:
             predictions = _select(json.loads(answer.output[accuracy.output]), accuracy.select)
         except (KeyError, IndexError, TypeError, ValueError) as error:
             found = _shown(answer.output.get(accuracy.output, b""))
-            return Verdict(
-                (f"item {index}: `select` fails: {type(error).__name__} {error}\n  found     {found}",)
-            )
+            return Verdict((f"item {index}: `select` fails: {type(error).__name__} {error}\n  found     {found}",))
         if len(predictions) != len(labels):
             return Verdict((f"item {index}: {len(predictions)} predictions for {len(labels)} labels",))
         total += len(labels)

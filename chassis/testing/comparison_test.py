@@ -56,9 +56,7 @@ def test_many_differences_are_counted() -> None:
     assert lines[-1] == "… and 80 more differences"
 
 
-def case_of(
-    *outputs: dict, success: tuple[bool, ...] | None = None, accuracy: Accuracy | None = None
-) -> Case:
+def case_of(*outputs: dict, success: tuple[bool, ...] | None = None, accuracy: Accuracy | None = None) -> Case:
     count = len(outputs) or len(accuracy.labels if accuracy else ())
     return Case("c", ({},) * count, success or (True,) * count, tuple(outputs), accuracy)
 
@@ -97,12 +95,8 @@ def test_output_that_is_no_json_is_shown() -> None:
 )
 def test_accuracy(at_least: float, labels: tuple, outputs: tuple, finding: str, note: str) -> None:
     case = case_of(accuracy=Accuracy("results.json", ("*", "class"), labels, at_least))
-    answers = [
-        [{"class": one} for one in output] if isinstance(output, list) else output for output in outputs
-    ]
-    verdict = compare(
-        case, [Answer(True, {"results.json": json.dumps(one).encode()}) for one in answers], TOLERANCE
-    )
+    answers = [[{"class": one} for one in output] if isinstance(output, list) else output for output in outputs]
+    verdict = compare(case, [Answer(True, {"results.json": json.dumps(one).encode()}) for one in answers], TOLERANCE)
     assert "".join(verdict.findings).startswith(finding)
     assert bool(verdict.findings) == bool(finding)
     assert verdict.note == note

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,8 +29,10 @@ from chassis.testing.sandbox import (
 )
 
 PORT_VARIABLE = "PSC_MODEL_PORT"
-_SHUTDOWN_SECONDS = 30.0
+LOG_NAME = "server.log"
 _CRASH_SECONDS = 1.0
+# The kernel's names of OCI's architectures.
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 class ServerError(ChassisError):
@@ -41,8 +44,8 @@ class Plan:
     """What to test and with what.
 
     `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it
-    plays. `tolerance` is the most that numbers may differ by; the other two are seconds: until the server is
-    ready, and for one case.
+    plays. `tolerance` is the most that numbers may differ by; the others are seconds: until the server is
+    ready, for one case, and from Shutdown to the server's end.
     """
 
     layout: Path
@@ -53,6 +56,7 @@ class Plan:
     tolerance: float = 1e-6
     startup_seconds: float = 120.0
     case_seconds: float = 120.0
+    shutdown_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,7 @@ class Outcome:
 
 
 def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
-    """Runs a plan in the directory `folder`, which holds the unpacked image meanwhile and the log
-    `server.log` after.
+    """Runs a plan in the directory `folder`, which holds the unpacked image meanwhile and the log after.
 
     `say` gets a line for each step and each case. The server is gone when this returns or raises.
 
@@ -75,21 +78,32 @@ def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome
     root = folder / "root"
     started = time.monotonic()
     try:
-        image = _unpack(plan.layout, root)
+        image = _unpack(plan, root)
         say(f"unpacked in {time.monotonic() - started:.1f} s")
-        emulator = Emulator(plan.emulator, EMULATOR_PATH, plan.emulator_cpu) if plan.emulator else None
-        launch = Launch(image, plan.bwrap, emulator)
-        with _started(launch, folder / "server.log", plan.startup_seconds, say) as (server, client):
-            results = [_run_case(case, server, client, plan, say) for case in plan.cases]
-            results.append(_stop(server, client, say))
-            return Outcome(tuple(results), server.log())
+        return check_server(plan, image, folder / LOG_NAME, say)
     finally:
         remove_tree(root)
 
 
-def _unpack(layout: Path, root: Path) -> RootFileSystem:
-    reader = LayoutReader(layout)
+def check_server(plan: Plan, image: RootFileSystem, log: Path, say: Callable[[str], None]) -> Outcome:
+    """Runs a plan's cases on the server of an unpacked image, whose output goes to the file `log`."""
+    emulator = Emulator(plan.emulator, EMULATOR_PATH, plan.emulator_cpu) if plan.emulator else None
+    launch = Launch(image, plan.bwrap, emulator)
+    with _started(launch, log, plan.startup_seconds, say) as (server, client):
+        results = [_run_case(case, server, client, plan, say) for case in plan.cases]
+        results.append(_stop(server, client, plan.shutdown_seconds, say))
+        return Outcome(tuple(results), server.log())
+
+
+def _unpack(plan: Plan, root: Path) -> RootFileSystem:
+    reader = LayoutReader(plan.layout)
     _, config = reader.image()
+    machine = platform.machine()
+    if not plan.emulator and _MACHINES.get(config.architecture, machine) != machine:
+        raise ServerError(
+            f"{plan.layout} is for {config.architecture} and this machine is {machine}: an emulator is needed\n"
+            "  give a static qemu program with --emulator"
+        )
     return unpack(reader, root, viewer=_viewer(config))
 
 
@@ -128,9 +142,7 @@ def _started(
         raise ServerError(f"{failure}{ended}\n{_quoted(text)}")
 
 
-def _run_case(
-    case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]
-) -> Result:
+def _run_case(case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]) -> Result:
     begin = time.monotonic()
     findings: tuple[str, ...]
     note = ""
@@ -151,7 +163,7 @@ def _run_case(
     return Result(case.name, seconds, "\n".join(findings))
 
 
-def _stop(server: SandboxedServer, client: OmiClient, say: Callable[[str], None]) -> Result:
+def _stop(server: SandboxedServer, client: OmiClient, limit: float, say: Callable[[str], None]) -> Result:
     """Shutdown over OMI; the server must then end by itself with status 0."""
     begin = time.monotonic()
     failure = ""
@@ -159,19 +171,16 @@ def _stop(server: SandboxedServer, client: OmiClient, say: Callable[[str], None]
         failure = "the server ended before it was asked to"
     else:
         try:
-            client.shutdown(_SHUTDOWN_SECONDS)
-            status = server.wait(_SHUTDOWN_SECONDS)
+            client.shutdown(limit)
+            status = server.wait(limit)
             if status is None:
-                failure = f"the server still runs {_SHUTDOWN_SECONDS:g} s after Shutdown"
+                failure = f"the server still runs {limit:g} s after Shutdown"
             elif status:
                 failure = f"the server ended with status {status} after Shutdown, expected 0"
         except CallError as error:
             failure = str(error)
     seconds = time.monotonic() - begin
-    say(
-        f"{'FAIL' if failure else 'ok'}  Shutdown  {seconds:.2f} s"
-        + (f"\n      {failure}" if failure else "")
-    )
+    say(f"{'FAIL' if failure else 'ok'}  Shutdown  {seconds:.2f} s" + (f"\n      {failure}" if failure else ""))
     return Result("Shutdown", seconds, failure)
 
 

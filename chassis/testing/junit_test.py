@@ -10,9 +10,7 @@ from chassis.testing.junit import Result, write_report
 
 def test_the_report_holds_every_case_and_the_log_of_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "report.xml"
-    write_report(
-        path, "//model:test", [Result("good", 0.5), Result("bad\x00", 0.25, "differs\n\x1b[1m")], "log\x07"
-    )
+    write_report(path, "//model:test", [Result("good", 0.5), Result("bad\x00", 0.25, "differs\n\x1b[1m")], "log\x07")
     suite = ElementTree.parse(path).getroot()[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("time")) == ("2", "1", "0.750")
     assert [case.get("name") for case in suite.iter("testcase")] == ["good", "bad\ufffd"]

@@ -63,9 +63,7 @@ def image_user(root: Path, user: str) -> User:
         known = next((g for g in _table(root, "/etc/group", 3) if group == g[0]), None)
         gid = int(group) if group.isdigit() else int(known[2]) if known else -1
     if uid < 0 or gid < 0:
-        raise ProgramError(
-            f"the image runs as user {user!r}, which its /etc/passwd and /etc/group do not know"
-        )
+        raise ProgramError(f"the image runs as user {user!r}, which its /etc/passwd and /etc/group do not know")
     return User(uid, gid, account[5] if account else "/")
 
 
@@ -90,14 +88,10 @@ def emulated_command(
                 continue
             return emulator.command(name if "/" in name else place, program, argv[1:])
         if not head.startswith(b"#!"):
-            raise ProgramError(
-                f"{program} in the image is neither an ELF program nor a script that names one"
-            )
+            raise ProgramError(f"{program} in the image is neither an ELF program nor a script that names one")
         interpreter = head[2:].split(b"\n", 1)[0].decode(errors="surrogateescape").strip().split(None, 1)
         argv = [*interpreter, place, *argv[1:]]
-    raise ProgramError(
-        f"{argv[0]} in the image: scripts that start scripts, more than {_MAX_INTERPRETERS} deep"
-    )
+    raise ProgramError(f"{argv[0]} in the image: scripts that start scripts, more than {_MAX_INTERPRETERS} deep")
 
 
 def _find(root: Path, name: str, path_variable: str, working_dir: str) -> str:

@@ -25,9 +25,7 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "app/script").write_bytes(b"#!/usr/bin/env python\nprint()\n")
     (tmp_path / "app/notes").write_bytes(b"hello")
     (tmp_path / "app/loop").write_bytes(b"#!/app/loop\n")
-    (tmp_path / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65531::/home/n:/bin/sh\n"
-    )
+    (tmp_path / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nnonroot:x:65532:65531::/home/n:/bin/sh\n")
     (tmp_path / "etc/group").write_text("staff:x:50:\n")
     return tmp_path
 
@@ -45,9 +43,7 @@ PYTHON = ["/.emulator", "-cpu", "cortex-a57", "-0", "/opt/venv/bin/python", "/us
         (["/app/script", "a"], [*PYTHON, "/app/script", "a"]),
     ],
 )
-def test_the_command_keeps_the_name_that_python_finds_its_venv_by(
-    root: Path, argv: list, expected: list
-) -> None:
+def test_the_command_keeps_the_name_that_python_finds_its_venv_by(root: Path, argv: list, expected: list) -> None:
     assert emulated_command(root, argv, "/none:/opt/venv/bin:/bin", "/app", EMULATOR) == expected
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import signal
@@ -41,11 +42,9 @@ def write_model(
     """
     directory.mkdir(parents=True, exist_ok=True)
     module = sys.modules.get(getattr(function, "__module__", ""))
-    if module is not None and not isinstance(function, bytes):
+    if module is not None and module is not builtins and not isinstance(function, bytes):
         cloudpickle.register_pickle_by_value(module)
-    (directory / "model.pkl").write_bytes(
-        function if isinstance(function, bytes) else cloudpickle.dumps(function)
-    )
+    (directory / "model.pkl").write_bytes(function if isinstance(function, bytes) else cloudpickle.dumps(function))
     limit = {"max_size": str(max_size or ""), "max_bytes": max_size}
     document = {
         "format": 1,
@@ -67,7 +66,8 @@ def write_model(
 
 
 class RunningServer:
-    """`python -m chassis.runtime` on a free port of the loopback; a context manager that leaves no process behind."""
+    """`python -m chassis.runtime` on a free port of the loopback; a context manager that leaves no process
+    behind."""
 
     def __init__(
         self,
@@ -77,7 +77,8 @@ class RunningServer:
         prefix: tuple[str, ...] = (),
         wait_listening: bool = True,
     ) -> None:
-        """Starts it on the model directory `model`; `prefix` is a command that starts it, such as `unshare`."""
+        """Starts it on the model directory `model`; `prefix` is a command that starts it, such as
+        `unshare`."""
         variables = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -130,9 +131,7 @@ class RunningServer:
         """Whether the server has said where it listens."""
         return self.port != 0
 
-    def run(
-        self, *contents: bytes | Mapping[str, bytes], timeout: float = 20.0, **fields: bool
-    ) -> omi_pb2.RunResponse:
+    def run(self, *contents: bytes | Mapping[str, bytes], timeout: float = 20.0, **fields: bool) -> omi_pb2.RunResponse:
         """Runs items, each the content of `input` or a whole mapping."""
         items = [
             omi_pb2.InputItem(input={"input": content} if isinstance(content, bytes) else dict(content))
@@ -159,22 +158,16 @@ class RunningServer:
         """Sends a signal to the process."""
         self.process.send_signal(number)
 
-    def wait_event(
-        self, message: str, matches: Callable[[dict], bool] = lambda _: True, timeout: float = 20.0
-    ) -> dict:
+    def wait_event(self, message: str, matches: Callable[[dict], bool] = lambda _: True, timeout: float = 20.0) -> dict:
         """Waits for a line of the log with `message`; returns its fields."""
         with self._changed:
             found: list[dict] = []
 
             def seen() -> bool:
-                found[:] = [
-                    event for event in self.events if event.get("message") == message and matches(event)
-                ]
+                found[:] = [event for event in self.events if event.get("message") == message and matches(event)]
                 return bool(found)
 
-            assert self._changed.wait_for(seen, timeout), f"no {message!r} in the log:\n" + "\n".join(
-                self.lines
-            )
+            assert self._changed.wait_for(seen, timeout), f"no {message!r} in the log:\n" + "\n".join(self.lines)
             return found[0]
 
     def wait_end(self, timeout: float = _STOP_TIMEOUT) -> int:

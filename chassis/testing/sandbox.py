@@ -40,9 +40,7 @@ class Launch:
 class SandboxedServer:
     """A running server; always stop it with `kill`, or use it as a context manager."""
 
-    def __init__(
-        self, launch: Launch, environment: Mapping[str, str], log: Path, own_proc: bool = True
-    ) -> None:
+    def __init__(self, launch: Launch, environment: Mapping[str, str], log: Path, own_proc: bool = True) -> None:
         """Starts it, its output appended to the file `log`.
 
         Without `own_proc` the server sees the test's own /proc and processes, for machines where none can be
@@ -105,6 +103,10 @@ def explain_sandbox_failure(log: str) -> str | None:
     line = next((line for line in log.splitlines() if line.startswith("bwrap: ")), None)
     if line is None:
         return None
+    if "Can't chdir to" in line:
+        return f"the image's working directory is not in it: {line.partition('chdir to ')[2]}"
+    if "execvp" in line:
+        return f"the image's program cannot be started: {line.removeprefix('bwrap: execvp ')}"
     return (
         f"the sandbox cannot be made: {line}\n"
         "  an ordinary user needs user namespaces: `sysctl kernel.unprivileged_userns_clone=1` on Debian "

@@ -53,9 +53,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _lock(path: Path, wish: Wish) -> None:
     if not (wish.suite and wish.architecture and wish.packages):
-        raise ChassisError(
-            f"{path}: its header names no suite, architecture and packages; make it with --output first"
-        )
+        raise ChassisError(f"{path}: its header names no suite, architecture and packages; make it with --output first")
     old = parse_lock(path.read_text(), str(path)) if path.is_file() else None
     with tempfile.TemporaryDirectory(prefix="chassis-apt-") as directory:
         apt = _reach(Path(directory), wish)

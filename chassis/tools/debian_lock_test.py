@@ -23,7 +23,9 @@ def archive(tmp_path: Path) -> LocalArchive:
     return made
 
 
-def _run(archive: LocalArchive, workspace: Path, *arguments: str, verify: bool = False) -> subprocess.CompletedProcess[str]:
+def _run(
+    archive: LocalArchive, workspace: Path, *arguments: str, verify: bool = False
+) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "BUILD_WORKSPACE_DIRECTORY": str(workspace),

@@ -14,16 +14,10 @@ from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
 from chassis.tools.run import run_main
 
-_ENTRY = flags.DEFINE_multi_string(
-    "entry", [], "DEST=SRC: a file or directory and its path from the image's root."
-)
+_ENTRY = flags.DEFINE_multi_string("entry", [], "DEST=SRC: a file or directory and its path from the image's root.")
 _SYMLINK = flags.DEFINE_multi_string("symlink", [], "DEST=TARGET: a symbolic link in the image.")
-_KIND = flags.DEFINE_enum(
-    "kind", None, ("code", "data", "model", "runtime"), "What the layer holds.", required=True
-)
-_NAME = flags.DEFINE_string(
-    "name", None, "What the layer is of: a target's label, a model's name.", required=True
-)
+_KIND = flags.DEFINE_enum("kind", None, ("code", "data", "model", "runtime"), "What the layer holds.", required=True)
+_NAME = flags.DEFINE_string("name", None, "What the layer is of: a target's label, a model's name.", required=True)
 _VERSION = flags.DEFINE_string("version", "", "Its version, where it has one.")
 _COMPRESSION = flags.DEFINE_enum("compression", "estargz", COMPRESSIONS, "Form of the blob.")
 _CHUNK_SIZE = flags.DEFINE_integer(

@@ -24,11 +24,10 @@ flags.DEFINE_multi_string("case", [], "Case file, JSON; repeated.")
 flags.DEFINE_string("bwrap", "bwrap", "bubblewrap's program.")
 flags.DEFINE_string("emulator", "", "Static qemu program; empty where the image is for this machine's CPU.")
 flags.DEFINE_string("emulator_cpu", "", "The CPU that the emulator plays, such as cortex-a57.")
-flags.DEFINE_float(
-    "tolerance", 1e-6, "The most that a number may differ by, absolutely and relatively.", lower_bound=0
-)
+flags.DEFINE_float("tolerance", 1e-6, "The most that a number may differ by, absolutely and relatively.", lower_bound=0)
 flags.DEFINE_float("timeout", 120.0, "Seconds that the server may take to be ready.", lower_bound=0)
 flags.DEFINE_float("case_timeout", 120.0, "Seconds that a case may take.", lower_bound=0)
+flags.DEFINE_float("shutdown_timeout", 30.0, "Seconds that the server may take to end after Shutdown.", lower_bound=0)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,9 +49,7 @@ def main(argv: Sequence[str]) -> int:
         write_report(Path(report), name, outcome.results, outcome.log)
     failed = [result.name for result in outcome.results if result.failure]
     if failed:
-        print(
-            "--- server's log ---", outcome.log.rstrip("\n") or "(empty)", "--- end of the log ---", sep="\n"
-        )
+        print("--- server's log ---", outcome.log.rstrip("\n") or "(empty)", "--- end of the log ---", sep="\n")
     print(f"{len(outcome.results) - len(failed)} passed, {len(failed)} failed", flush=True)
     return 1 if failed else 0
 
@@ -68,6 +65,7 @@ def _check(folder: Path) -> Outcome:
         tolerance=FLAGS.tolerance,
         startup_seconds=FLAGS.timeout,
         case_seconds=FLAGS.case_timeout,
+        shutdown_seconds=FLAGS.shutdown_timeout,
     )
     return check_image(plan, folder, lambda line: print(line, flush=True))
 

@@ -18,7 +18,9 @@ _METADATA = flags.DEFINE_string("metadata", None, "The model's metadata (chassis
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
-_SOURCE = flags.DEFINE_multi_string("source", [], "PATH_IN_WORKSPACE=FILE: the entry module, and what goes with it by value.")
+_SOURCE = flags.DEFINE_multi_string(
+    "source", [], "PATH_IN_WORKSPACE=FILE: the entry module, and what goes with it by value."
+)
 _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KEY).")
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
 _SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")

@@ -50,9 +50,7 @@ class PushProgress:
         with self._lock:
             self._left -= 1
             self._clear()
-            print(
-                f"{report.outcome} {name} {size_text(report.descriptor.size)}", file=self._stream, flush=True
-            )
+            print(f"{report.outcome} {name} {size_text(report.descriptor.size)}", file=self._stream, flush=True)
 
     def _progress(self, descriptor: Descriptor) -> Progress:
         del descriptor

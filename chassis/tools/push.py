@@ -41,9 +41,7 @@ flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names anot
 flags.DEFINE_alias("immutable-tags", "immutable_tags")
 flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
 flags.DEFINE_alias("ca-file", "ca_file")
-flags.DEFINE_string(
-    "mount_from", "", "Repository of the same registry whose blobs may be mounted instead of sent."
-)
+flags.DEFINE_string("mount_from", "", "Repository of the same registry whose blobs may be mounted instead of sent.")
 flags.DEFINE_integer("jobs", 4, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
 
@@ -52,9 +50,7 @@ def main(argv: Sequence[str]) -> int:
     """Exit status 0 once every tag is set; the digest is then on standard output."""
     del argv
     if not FLAGS.repository:
-        raise ChassisError(
-            "no repository: give one with --repository host[:port]/path, or in the oci_push target"
-        )
+        raise ChassisError("no repository: give one with --repository host[:port]/path, or in the oci_push target")
     reference = parse_reference(FLAGS.repository)
     if reference.digest:
         raise ChassisError(f"repository {FLAGS.repository!r}: leave the digest out; it is the image's own")
@@ -101,9 +97,7 @@ def _interrupted(*_: object) -> None:
 
 def _expired(*_: object) -> None:
     if threading.current_thread() is threading.main_thread():
-        raise ChassisError(
-            f"the push took more than {FLAGS.timeout:g} s; no tag was moved that is not reported above"
-        )
+        raise ChassisError(f"the push took more than {FLAGS.timeout:g} s; no tag was moved that is not reported above")
 
 
 if __name__ == "__main__":

@@ -57,9 +57,7 @@ def main(argv: Sequence[str]) -> int:
     del argv
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).absolute()
     uv = Uv(Path(_UV.value) if _UV.value else find_uv(), os.environ)
-    wanted = [
-        plan for plan in plans(_DIRECTORY.value) if not _ONLY.value or Path(plan.output).stem in _ONLY.value
-    ]
+    wanted = [plan for plan in plans(_DIRECTORY.value) if not _ONLY.value or Path(plan.output).stem in _ONLY.value]
     if not wanted:
         known = ", ".join(Path(plan.output).stem for plan in plans(_DIRECTORY.value))
         raise ChassisError(f"--only names no lock of {_DIRECTORY.value}: there are {known}")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import configparser
+import contextlib
 import os
+import py_compile
 import shutil
 import sys
 import warnings
@@ -51,10 +53,25 @@ def unpack(wheel: Path, output: Path) -> None:
         if isinstance(error, ZipError | FileExistsError | InvalidRecordEntry):
             raise WheelError(f"{wheel.name}: {error}") from None
         if isinstance(error, InstallerError | configparser.Error | AssertionError | ValueError):
-            raise WheelError(
-                f"{wheel.name}: is no valid wheel: {error or 'malformed entry_points.txt'}"
-            ) from None
+            raise WheelError(f"{wheel.name}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
         raise
+
+
+def compile_bytecode(root: Path) -> None:
+    """Compiles every module below `root` to a `.pyc` that is never checked against its source (PEP 552).
+
+    A module that this Python cannot compile (a template, a test of old syntax) is left as it is, as pip
+    leaves it.
+    """
+    for source in sorted(root.rglob("*.py")):
+        name = str(source.relative_to(root))
+        with contextlib.suppress(py_compile.PyCompileError, OSError, ValueError):
+            py_compile.compile(
+                str(source),
+                dfile=name,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
 
 
 def main(arguments: list[str]) -> int:
@@ -62,10 +79,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
     parser.add_argument("--wheel", type=Path, required=True, help="the wheel, under its own file name")
     parser.add_argument("--output", type=Path, required=True, help="the directory to fill")
+    parser.add_argument("--bytecode", action="store_true", help="compile every module for this Python")
     flags = parser.parse_args(arguments)
     os.umask(0o022)
     try:
         unpack(flags.wheel, flags.output)
+        if flags.bytecode:
+            compile_bytecode(flags.output)
     except ChassisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

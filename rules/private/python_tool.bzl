@@ -1,4 +1,4 @@
-"""python_tool, python_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+"""python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
@@ -77,7 +77,7 @@ python_tool = rule(
     toolchains = [_TOOLCHAIN],
 )
 
-_python_test = rule(
+python_test = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = "A `python_tool` that is a test.",
@@ -98,7 +98,7 @@ def pytest_test(name, srcs, deps = [], data = [], env = {}, env_paths = {}, size
       size: Bazel's test size.
       **kwargs: any other attribute of a test.
     """
-    _python_test(
+    python_test(
         name = name,
         data = data,
         deps = deps + [

@@ -1,9 +1,10 @@
-"""unit_tests: a pytest target for each test file that stands beside what it tests."""
+"""unit_tests: a pytest target for each test file that stands beside what it tests, and ruff for all of a package."""
 
 load(":python_tool.bzl", "pytest_test")
+load(":ruff_test.bzl", "ruff_test")
 
 def unit_tests(srcs, deps, data = {}, env_paths = {}, size = {}):
-    """Makes a test of each file: `x_test.py` becomes `:x_test`.
+    """Makes a test of each file, `x_test.py` becomes `:x_test`, and `:ruff_test` of the package's Python files.
 
     Args:
       srcs: the test files.
@@ -21,3 +22,4 @@ def unit_tests(srcs, deps, data = {}, env_paths = {}, size = {}):
             env_paths = env_paths.get(src, {}),
             size = size.get(src, "small"),
         )
+    ruff_test()

@@ -133,7 +133,7 @@ def test_umoci_unpacks_the_image(tmp_path, home):
     run("UMOCI", "unpack", "--rootless", "--image", f"{copy}:latest", tmp_path / "bundle", env=home)
     root = tmp_path / "bundle/rootfs"
     assert (root / "opt/venv/lib/python3.11/site-packages/numpy/__init__.py").is_file()
-    assert os.readlink(root / "opt/venv/bin/python") == "/usr/bin/python3.11"
+    assert (root / "opt/venv/bin/python").readlink() == Path("/usr/bin/python3.11")
     assert (root / "app/model/model.pkl").is_file()
     assert (root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
     assert (root / "var/lib/dpkg/status.d/libc6").is_file()

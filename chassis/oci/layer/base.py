@@ -35,9 +35,7 @@ _GROUP = "usr/share/base-passwd/group.master"
 _UTC = "usr/share/zoneinfo/Etc/UTC"
 _MAX_CAPTURED_BYTES = 1 << 20
 _NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\n"
-_ROOT_USER = (
-    b"root:*:0:0:root:/root:/usr/sbin/nologin\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
-)
+_ROOT_USER = b"root:*:0:0:root:/root:/usr/sbin/nologin\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
 _ROOT_GROUP = b"root:*:0:\nnogroup:*:65534:\n"
 _NONROOT_USER = b"nonroot:*:65532:65532:nonroot:/home/nonroot:/usr/sbin/nologin\n"
 _NONROOT_GROUP = b"nonroot:*:65532:\n"
@@ -134,9 +132,7 @@ class _Base:
                 writer.add_symlink(top, f"usr/{top}")
         self._add_users()
         self._add_missing("etc/nsswitch.conf", _NSSWITCH)
-        if certificates := [
-            data for path, data in sorted(self._captured.items()) if path.startswith(_CERTIFICATES)
-        ]:
+        if certificates := [data for path, data in sorted(self._captured.items()) if path.startswith(_CERTIFICATES)]:
             writer.add_bytes(_BUNDLE, b"".join(data.rstrip(b"\n") + b"\n" for data in certificates))
             self._link_missing("usr/lib/ssl/cert.pem", f"/{_BUNDLE}")
         if writer.has(_UTC):
@@ -156,9 +152,7 @@ class _Base:
             return
         if writer.has(place):
             owner = self._owners.get(place, "the base itself")
-            raise DebError(
-                f"{control.file}: installs /{place}, which {owner} installs too; leave one of them out"
-            )
+            raise DebError(f"{control.file}: installs /{place}, which {owner} installs too; leave one of them out")
         if entry.type == FILE:
             self._add_file(place, entry, content)
         elif entry.type == SYMLINK:

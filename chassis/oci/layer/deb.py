@@ -122,9 +122,7 @@ def _check_members(stream: BinaryIO, file: str, members: list[ArMember]) -> tupl
     known = [member for member in members[1:] if not member.name.startswith("_")]
     kinds = [member.name.split(".tar")[0] for member in known]
     if kinds != ["control", "data"]:
-        raise DebError(
-            f"{file}: has the members {names}; expected are debian-binary, control.tar and data.tar"
-        )
+        raise DebError(f"{file}: has the members {names}; expected are debian-binary, control.tar and data.tar")
     return known[0], known[1]
 
 
@@ -137,9 +135,7 @@ def _read_control(stream: BinaryIO, file: str, member: ArMember) -> Control:
                 name = entry.path.removeprefix("./")
                 if entry.type == FILE and name in ("control", "md5sums"):
                     if entry.size > _MAX_CONTROL_BYTES:
-                        raise DebError(
-                            f"{file}: its {name} has {entry.size} bytes; at most {_MAX_CONTROL_BYTES}"
-                        )
+                        raise DebError(f"{file}: its {name} has {entry.size} bytes; at most {_MAX_CONTROL_BYTES}")
                     found[name] = tar.read().decode("utf-8", "strict")
     except DecompressionError as error:
         raise DebError(f"{file}: {member.name} {error}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from isal import isal_zlib
 
@@ -40,6 +41,29 @@ class DeflateSource:
         """
         return self._inflated(on_stored) if self.deflated else self._plain(on_stored)
 
+    def whole(self) -> tuple[bytes, bytes]:
+        """The stored form and the content of a small source, at once.
+
+        Raises:
+          ContentError: as `inflate` does.
+        """
+        if not self.deflated:
+            content = b"".join(self._plain(None))
+            return content, content
+        stored = self.read(self.stored_size)
+        if len(stored) != self.stored_size:
+            raise ContentError("is truncated: the archive ends in its midst")
+        stream = isal_zlib.decompressobj(-15)
+        try:
+            content = stream.decompress(stored, self.size + 1)
+        except isal_zlib.error as error:
+            raise ContentError(f"holds corrupt deflate data: {error}") from None
+        if len(content) > self.size:
+            raise ContentError(f"inflates to more than the {self.size} bytes that the directory states")
+        self._check_end(stream)
+        self._check(len(content), isal_zlib.crc32(content))
+        return stored, content
+
     def _inflated(self, on_stored: Callable[[bytes], None] | None) -> Iterator[bytes]:
         stream = isal_zlib.decompressobj(-15)
         produced = crc = 0
@@ -58,15 +82,10 @@ class DeflateSource:
                 cut = len(piece) == limit or bool(stored)
                 produced += len(piece)
                 if produced > self.size:
-                    raise ContentError(
-                        f"inflates to more than the {self.size} bytes that the directory states"
-                    )
+                    raise ContentError(f"inflates to more than the {self.size} bytes that the directory states")
                 crc = isal_zlib.crc32(piece, crc)
                 yield piece
-        if not stream.eof:
-            raise ContentError("ends before its deflate stream does")
-        if stream.unused_data:
-            raise ContentError("has bytes after the end of its deflate stream")
+        self._check_end(stream)
         self._check(produced, crc)
 
     def _plain(self, on_stored: Callable[[bytes], None] | None) -> Iterator[bytes]:
@@ -89,6 +108,12 @@ class DeflateSource:
             if on_stored:
                 on_stored(piece)
             yield piece
+
+    def _check_end(self, stream: Any) -> None:
+        if not stream.eof:
+            raise ContentError("ends before its deflate stream does")
+        if stream.unused_data or stream.unconsumed_tail:
+            raise ContentError("has bytes after the end of its deflate stream")
 
     def _check(self, produced: int, crc: int) -> None:
         if produced != self.size:

@@ -63,9 +63,7 @@ def add_files(writer: LayerWriter, entries: Iterable[Entry], links: Iterable[Lin
     for link in links:
         destination = link.destination.strip("/")
         if symlinks.setdefault(destination, link.target) != link.target:
-            raise LayerError(
-                f"{destination!r} is to link to both {symlinks[destination]!r} and {link.target!r}"
-            )
+            raise LayerError(f"{destination!r} is to link to both {symlinks[destination]!r} and {link.target!r}")
     originals = _duplicates(files)
     for destination in sorted(files.keys() | directories | symlinks.keys()):
         if destination in symlinks:
@@ -81,11 +79,7 @@ def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tu
     try:
         status = source.stat()
     except FileNotFoundError:
-        broken = (
-            f": it is a link to {str(source.readlink())!r}, which does not exist"
-            if source.is_symlink()
-            else ""
-        )
+        broken = f": it is a link to {str(source.readlink())!r}, which does not exist" if source.is_symlink() else ""
         raise LayerError(f"{destination!r}: its source {source} is missing{broken}") from None
     except OSError as error:
         raise LayerError(f"{destination!r}: its source {source} cannot be read: {error.strerror}") from None
@@ -111,9 +105,7 @@ def _already(files: dict[str, _Found], destination: str, found: _Found) -> bool:
     if other.source != found.source and (
         other.size != found.size or digest.of_file(other.source) != digest.of_file(found.source)
     ):
-        raise LayerError(
-            f"{destination!r} is to hold both {other.source} and {found.source}; rename one of them"
-        )
+        raise LayerError(f"{destination!r} is to hold both {other.source} and {found.source}; rename one of them")
     return True
 
 

@@ -4,29 +4,27 @@ stream.
 Specifications: RFC 1952 (gzip: several members are one file), RFC 1951 section 3.2.4 (stored blocks), OCI
 image specification, layer.md, "Gzip media types" and "zstd media types".
 
-Deflating: the frames between files (tar headers, paddings) with zlib, contents with ISA-L at level 2. ISA-L's
-level 3 is not used: its output differs between CPUs (AVX-512, AVX2, SSE seen), which would make digests
-depend on the machine.
+All deflating is ISA-L's at level 2. Its level 3 is not used: its output differs between CPUs (AVX-512, AVX2,
+SSE seen), which would make digests depend on the machine; levels 0 to 2 gave the same bytes on all.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-import zlib
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
 from chassis.oci.descriptor import MEDIA_TYPE_LAYER, MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD
+from chassis.oci.layer.hashing import HashThread
 
 GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
 LEVEL = 2
 _RAW = -15
-_FRAME_LEVEL = 6
 _MAX_STORED = 65535
-_FINAL_EMPTY_STORED = bytes.fromhex("010000ffff")
+STORED_END = bytes.fromhex("010000ffff")
 _FLUSH_BYTES = 1 << 18
 _ZSTD_LEVEL = 3
 _TRAILER = struct.Struct("<II")
@@ -35,8 +33,9 @@ _TRAILER = struct.Struct("<II")
 class BlobFile:
     """The compressed output: counts, hashes and writes in large pieces."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, threads: HashThread) -> None:
         self._stream = stream
+        self._threads = threads
         self._parts: list[bytes] = []
         self._waiting = 0
         self._state = hashlib.sha256()
@@ -53,14 +52,14 @@ class BlobFile:
     def finish(self) -> str:
         """Writes what waits and returns the hexadecimal SHA-256 of all."""
         self._flush()
-        self._stream.flush()
+        self._threads.drain()
         return self._state.hexdigest()
 
     def _flush(self) -> None:
         piece = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._waiting = 0
-        self._state.update(piece)
+        self._threads.submit(piece, self._state)
         self._stream.write(piece)
 
 
@@ -83,6 +82,9 @@ class Encoder(Protocol):
     def end(self, crc: int, size: int) -> None:
         """Ends a content given with `raw`."""
 
+    def whole(self, raw: bytes, crc: int, size: int) -> int:
+        """A content's whole deflate stream: `begin`, `raw` and `end` in one."""
+
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """A whole content uncompressed, after `begin`; `store` says that compressing it is not worth it."""
 
@@ -100,9 +102,9 @@ class GzipMembers:
         self._out = out
 
     def frame(self, data: bytes) -> None:
-        """A member of its own, deflated with zlib."""
-        deflated = zlib.compress(data, _FRAME_LEVEL, _RAW)
-        self._out.write(b"%b%b%b" % (GZIP_HEADER, deflated, _trailer(zlib.crc32(data), len(data))))
+        """A member of its own."""
+        deflated = isal_zlib.compress(data, LEVEL, _RAW)
+        self._out.write(b"%b%b%b" % (GZIP_HEADER, deflated, _trailer(isal_zlib.crc32(data), len(data))))
 
     def begin(self) -> int:
         """Writes the member's header."""
@@ -118,10 +120,16 @@ class GzipMembers:
         """Writes the member's CRC-32 and size."""
         self._out.write(_trailer(crc, size))
 
+    def whole(self, raw: bytes, crc: int, size: int) -> int:
+        """Writes a member at once."""
+        offset = self._out.size
+        self._out.write(b"%b%b%b" % (GZIP_HEADER, raw, _trailer(crc, size)))
+        return offset
+
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """Deflates, or wraps in stored blocks, and ends the member."""
         crc, size = 0, 0
-        transform, flush = (_stored, lambda: _FINAL_EMPTY_STORED) if store else _deflater()
+        transform, flush = (_stored, lambda: STORED_END) if store else _deflater()
         for piece in pieces:
             crc = isal_zlib.crc32(piece, crc)
             size += len(piece)
@@ -156,6 +164,10 @@ class PlainTar:
         raise NotImplementedError
 
     def end(self, crc: int, size: int) -> None:
+        """Never called: `splices` is false."""
+        raise NotImplementedError
+
+    def whole(self, raw: bytes, crc: int, size: int) -> int:
         """Never called: `splices` is false."""
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.oci.descriptor import LayerDescriptor, Origin
-from chassis.oci.layer.writer import Compression, LayerWriter
+from chassis.oci.layer.writer import Compression, LayerError, LayerWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,19 @@ def write_layer(
             write_json(outputs.files, [file.to_json() for file in finished.files])
             write_json(outputs.descriptor, finished.layer.to_json())
             writer.commit()
-    except BaseException:
+    except BaseException as error:
         for name in names:
             name.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            place = f"{error.filename}: " if error.filename else ""
+            raise LayerError(f"layer {outputs.blob.name}: {place}{error.strerror or error}") from None
         raise
     return finished.layer
 
 
 def write_json(path: Path, document: Any) -> None:
     """Writes a JSON document under its name in one step, mode 0644."""
-    data = json.dumps(document, indent=1, ensure_ascii=True).encode() + b"\n"
+    data = json.dumps(document, separators=(",", ":")).encode() + b"\n"
     with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=False) as stream:
         temporary = Path(stream.name)
         try:

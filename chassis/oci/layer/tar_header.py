@@ -41,9 +41,7 @@ def padding(size: int) -> bytes:
     return bytes(-size % BLOCK)
 
 
-def header(
-    path: str, typeflag: bytes, mode: int, size: int = 0, link: str = "", owner: Owner = ROOT
-) -> bytes:
+def header(path: str, typeflag: bytes, mode: int, size: int = 0, link: str = "", owner: Owner = ROOT) -> bytes:
     """The header blocks of one entry: 512 bytes, or 1,536 and more where a PAX record is needed.
 
     A directory's `path` ends in a slash. `size` is in bytes, `link` the target of either kind of link.
@@ -73,9 +71,7 @@ def header(
     return pax + body + padding(len(body)) + block
 
 
-def _block(
-    name: bytes, prefix: bytes, typeflag: bytes, mode: int, size: int, target: bytes, owner: Owner
-) -> bytes:
+def _block(name: bytes, prefix: bytes, typeflag: bytes, mode: int, size: int, target: bytes, owner: Owner) -> bytes:
     before = name.ljust(_NAME_BYTES, b"\0") + b"%07o\0%07o\0%07o\0%011o\0" % (
         mode,
         owner.uid,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import configparser
+import os
 import re
 import warnings
 from collections.abc import Iterable
@@ -31,8 +32,6 @@ from chassis.oci.layer.writer import LayerError, LayerWriter
 from chassis.oci.layer.zip_index import ZipError
 
 if TYPE_CHECKING:
-    import os
-
     from installer.scripts import ScriptSection
 
 _INSTALLER = b"chassis\n"
@@ -63,9 +62,7 @@ def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -
         except (LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(
-                f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}"
-            ) from None
+            raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 
@@ -76,9 +73,7 @@ def check_python(wheel: CheckedWheel, python_version: str) -> None:
         raise WheelError(f"{python_version!r} is no Python version such as 3.11")
     if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
         pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
-        raise WheelError(
-            f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}"
-        )
+        raise WheelError(f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}")
 
 
 def _fits(tag: str, major: int, minor: int) -> bool:
@@ -181,10 +176,25 @@ class _LayerDestination(WheelDestination):
         return RecordEntry(path, None, len(data))
 
 
+class _Section:
+    """The stored bytes of a member, read by position: nothing else moves them."""
+
+    __slots__ = ("_file", "_position")
+
+    def __init__(self, file: int, position: int) -> None:
+        self._file = file
+        self._position = position
+
+    def read(self, size: int) -> bytes:
+        data = os.pread(self._file, size, self._position)
+        self._position += len(data)
+        return data
+
+
 def _source(stream: MemberStream) -> DeflateSource:
     member = stream.member
-    stream.archive.seek(member.offset)
-    return DeflateSource(stream.archive.read, member.stored_size, member.size, member.crc, member.deflated)
+    section = _Section(stream.archive.fileno(), member.offset)
+    return DeflateSource(section.read, member.stored_size, member.size, member.crc, member.deflated)
 
 
 def _base64(digest: str) -> str:

@@ -72,9 +72,7 @@ class CheckedWheel(WheelSource):
         try:
             parts = parse_wheel_filename(label)
         except ValueError:
-            raise WheelError(
-                f"{label}: is not named as a wheel: name-version-python-abi-platform.whl"
-            ) from None
+            raise WheelError(f"{label}: is not named as a wheel: name-version-python-abi-platform.whl") from None
         super().__init__(parts.distribution, parts.version)
         self.label = label
         self.tags = _expand(parts.tag)
@@ -112,9 +110,7 @@ class CheckedWheel(WheelSource):
         if member is None:
             raise WheelError(f"{self.label}: has no {name}")
         if member.size > _MAX_METADATA_BYTES:
-            raise WheelError(
-                f"{self.label}: {name} has {member.size} bytes; at most {_MAX_METADATA_BYTES} are read"
-            )
+            raise WheelError(f"{self.label}: {name} has {member.size} bytes; at most {_MAX_METADATA_BYTES} are read")
         try:
             return inflate(self._index.stream, member).decode("utf-8")
         except UnicodeDecodeError as error:
@@ -134,9 +130,7 @@ class CheckedWheel(WheelSource):
         found = sorted({name.split("/", 1)[0] for name in self._members if "/" in name})
         found = [name for name in found if name.endswith(".dist-info")]
         if len(found) != 1:
-            raise WheelError(
-                f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}"
-            )
+            raise WheelError(f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}")
         name = found[0].removesuffix(".dist-info").rpartition("-")[0]
         if canonical_name(name) != canonical_name(self.distribution):
             raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
@@ -231,9 +225,7 @@ def _expand(tags: str) -> frozenset[str]:
     if len(parts) != 3:
         return frozenset((tags,))
     pythons, abis, platforms = (part.split(".") for part in parts)
-    return frozenset(
-        f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms
-    )
+    return frozenset(f"{python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms)
 
 
 def _listed(names: set[str]) -> str:

@@ -94,11 +94,7 @@ def test_every_scheme_lands_in_the_virtual_environment(tmp_path):
     assert found["opt/venv/bin/run-demo"] == (b"#!/opt/venv/bin/python\nimport demo_pkg\n", 0o755)
     assert found["opt/venv/bin/tool"] == (b"\x7fELF tool", 0o755)
     script, mode = found["opt/venv/bin/demo"]
-    assert (
-        script.startswith(b"#!/opt/venv/bin/python\n")
-        and b"from demo_pkg import main" in script
-        and mode == 0o755
-    )
+    assert script.startswith(b"#!/opt/venv/bin/python\n") and b"from demo_pkg import main" in script and mode == 0o755
     assert found[f"{_SITE}/{_INFO}/INSTALLER"] == (b"chassis\n", 0o644)
     assert not any("__pycache__" in path for path in found)
     assert {file["path"] for file in files if file["type"] == "file"} == set(found)
@@ -118,9 +114,7 @@ def test_the_installed_record_lists_every_file_with_its_digest(tmp_path):
             assert (digest, size) == ("", "")
             continue
         assert size == str(len(data))
-        assert digest == "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip(
-            "="
-        )
+        assert digest == "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
     assert not found
 
 
@@ -192,8 +186,7 @@ _REFUSED = {
     "other cpu": (
         {
             "name": "demo_pkg-1.2-py3-none-manylinux_2_17_x86_64.whl",
-            f"{_INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\n"
-            b"Tag: py3-none-manylinux_2_17_aarch64\n",
+            f"{_INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-manylinux_2_17_aarch64\n",
         },
         "WHEEL file says py3-none-many",
     ),

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource
 from chassis.oci.layer.hashing import HashThread
 from chassis.oci.layer.members import (
+    STORED_END,
     BlobFile,
     Encoder,
     GzipMembers,
@@ -69,17 +70,23 @@ class LayerWriter:
     """
 
     def __init__(self, blob: Path, compression: Compression = "estargz", chunk_size: int = 0) -> None:
+        if compression not in COMPRESSIONS:
+            raise LayerError(f"compression {compression!r} is none of {', '.join(COMPRESSIONS)}")
         if not 0 <= chunk_size <= _MAX_CHUNK:
             raise LayerError(f"chunk size {chunk_size} is outside 0 to {_MAX_CHUNK} bytes")
         self._blob = blob
         descriptor, name = tempfile.mkstemp(prefix=f".{blob.name}.", suffix=".partial", dir=blob.parent)
         self._temporary = Path(name)
-        self._stream: BinaryIO = os.fdopen(descriptor, "wb", buffering=0)
-        self._out = BlobFile(self._stream)
+        self._stream: BinaryIO = os.fdopen(descriptor, "wb")
+        self._threads = HashThread()
+        self._out = BlobFile(self._stream, self._threads)
         self._estargz = compression == "estargz"
         self._chunk_size = chunk_size if self._estargz else 0
-        self._encoder: Encoder = _encoder(compression, self._out)
-        self._threads = HashThread()
+        try:
+            self._encoder: Encoder = _ENCODERS[compression](self._out)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         self._tar_state = hashlib.sha256()
         self._tar_size = 0
         self._tar_batch: list[bytes] = []
@@ -130,9 +137,7 @@ class LayerWriter:
         pieces = (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
         self._add_plain(path, pieces, len(data), mode, owner, _samples_of(data))
 
-    def add_stream(
-        self, path: str, stream: BinaryIO, size: int, mode: int = 0o644, owner: Owner = ROOT
-    ) -> None:
+    def add_stream(self, path: str, stream: BinaryIO, size: int, mode: int = 0o644, owner: Owner = ROOT) -> None:
         """Adds a file of `size` bytes; a seekable stream's samples decide whether compressing it is worth
         it.
         """
@@ -152,24 +157,20 @@ class LayerWriter:
                 pass
         elif not self._encoder.splices or 0 < self._chunk_size < source.size:
             self._plain(entry, source.inflate(), store=False)
-        else:
+        elif max(source.size, source.stored_size) <= _INLINE_HASH_BYTES:
+            stored, content = source.whole()
+            self._hash(entry, content)
             self._flush_frames()
-            offset = self._encoder.begin()
-            take = self._encoder.raw if source.deflated else self._take_stored
-            for piece in source.inflate(take):
-                self._hash(entry, piece)
-            if not source.deflated:
-                self._encoder.raw(bytes.fromhex("010000ffff"))
-            self._encoder.end(source.crc, source.size)
-            self._one_chunk(entry, offset)
+            raw = stored if source.deflated else stored_blocks(stored, final=True)
+            self._one_chunk(entry, self._encoder.whole(raw, source.crc, source.size))
+        else:
+            self._splice(entry, source)
         self._frame(tar_header.padding(source.size))
 
     def digests(self) -> dict[str, str]:
         """The digests of every file added so far, by path."""
         self._threads.drain()
-        return {
-            entry.name: PREFIX + entry.state.hexdigest() for entry in self._entries.values() if entry.state
-        }
+        return {entry.name: PREFIX + entry.state.hexdigest() for entry in self._entries.values() if entry.state}
 
     def finish(self, origin: Origin) -> FinishedLayer:
         """Ends the archive; what it is called is up to `commit`."""
@@ -196,8 +197,8 @@ class LayerWriter:
             self._flush_frames()
         self._encoder.finish()
         self._flush_tar()
-        self._threads.drain()
         digest = PREFIX + self._out.finish()
+        self._stream.flush()
         descriptor = Descriptor(self._encoder.media_type, digest, self._out.size, annotations)
         diff_id = PREFIX + self._tar_state.hexdigest()
         return FinishedLayer(LayerDescriptor(descriptor, diff_id, self._tar_size, origin), files)
@@ -229,15 +230,24 @@ class LayerWriter:
             entry.chunks.append(toc.Chunk(offset, start, len(part), hashlib.sha256(part)))
             start += len(part)
 
+    def _splice(self, entry: toc.TocEntry, source: DeflateSource) -> None:
+        self._flush_frames()
+        offset = self._encoder.begin()
+        take = self._encoder.raw if source.deflated else self._take_stored
+        for piece in source.inflate(take):
+            self._hash(entry, piece)
+        if not source.deflated:
+            self._encoder.raw(STORED_END)
+        self._encoder.end(source.crc, source.size)
+        self._one_chunk(entry, offset)
+
     def _one_chunk(self, entry: toc.TocEntry, offset: int) -> None:
         assert entry.state is not None
         entry.chunks.append(toc.Chunk(offset, 0, entry.size, entry.state))
 
     def _begin_file(self, path: str, size: int, mode: int, owner: Owner) -> toc.TocEntry:
         if path == toc.NAME:
-            raise LayerError(
-                f"{path!r} is the name of eStargz's own table of contents; call the file otherwise"
-            )
+            raise LayerError(f"{path!r} is the name of eStargz's own table of contents; call the file otherwise")
         entry = self._begin(path, "reg", mode, owner)
         entry.size = size
         entry.state = hashlib.sha256()
@@ -314,11 +324,12 @@ class LayerWriter:
             yield LayerFile(entry.name.rstrip("/"), kind, entry.mode, entry.size, digest, entry.link)
 
 
-def _encoder(compression: Compression, out: BlobFile) -> Encoder:
-    encoders = {"estargz": GzipMembers, "gzip": GzipMembers, "zstd": ZstdTar, "none": PlainTar}
-    if compression not in encoders:
-        raise LayerError(f"compression {compression!r} is none of {', '.join(encoders)}")
-    return encoders[compression](out)
+_ENCODERS: dict[Compression, Callable[[BlobFile], Encoder]] = {
+    "estargz": GzipMembers,
+    "gzip": GzipMembers,
+    "zstd": ZstdTar,
+    "none": PlainTar,
+}
 
 
 def _pieces(path: str, stream: BinaryIO, size: int) -> Iterator[bytes]:
@@ -328,15 +339,11 @@ def _pieces(path: str, stream: BinaryIO, size: int) -> Iterator[bytes]:
         # same.
         piece = _read_exactly(stream, min(left, PIECE_BYTES))
         if not piece:
-            raise LayerError(
-                f"{path!r}: its content ends {left} bytes early; did the file change while it was read?"
-            )
+            raise LayerError(f"{path!r}: its content ends {left} bytes early; did the file change while it was read?")
         left -= len(piece)
         yield piece
     if stream.read(1):
-        raise LayerError(
-            f"{path!r}: its content is longer than {size} bytes; did the file change while it was read?"
-        )
+        raise LayerError(f"{path!r}: its content is longer than {size} bytes; did the file change while it was read?")
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:

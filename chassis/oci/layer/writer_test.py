@@ -8,6 +8,7 @@ import io
 import json
 import os
 import random
+import resource
 import subprocess
 import tarfile
 import zlib
@@ -72,7 +73,9 @@ def _write(directory: Path, fill=_fill, **options) -> tuple[dict, list, bytes]:
 
 def _plain(blob: bytes, compression: str) -> bytes:
     if compression == "zstd":
-        return subprocess.run(["zstd", "-dc"], input=blob, stdout=subprocess.PIPE, check=True).stdout
+        import zstandard
+
+        return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(blob)).read()
     return blob if compression == "none" else gzip.decompress(blob)
 
 
@@ -109,9 +112,7 @@ def test_gzip_and_gnu_tar_read_the_layer(tmp_path):
     subprocess.run(["gzip", "-t"], stdin=(tmp_path / "blob").open("rb"), check=True)
     root = tmp_path / "root"
     root.mkdir()
-    subprocess.run(
-        ["tar", "-xzf", tmp_path / "blob", "-C", root], check=True, env={"LC_ALL": "C.UTF-8", **os.environ}
-    )
+    subprocess.run(["tar", "-xzf", tmp_path / "blob", "-C", root], check=True, env={"LC_ALL": "C.UTF-8", **os.environ})
     for name, data in _contents().items():
         assert (root / "spliced" / name).read_bytes() == data
 
@@ -143,9 +144,7 @@ def test_every_toc_entry_is_found_at_its_offset(tmp_path, chunk_size):
         assert entry["chunkDigest"] == "sha256:" + hashlib.sha256(data).hexdigest()
         assert entry.get("chunkOffset", 0) == len(content.get(entry["name"], b""))
         content[entry["name"]] = content.get(entry["name"], b"") + data
-    expected = {
-        prefix + name: data for prefix in ("spliced/", "bytes/") for name, data in _contents().items() if data
-    }
+    expected = {prefix + name: data for prefix in ("spliced/", "bytes/") for name, data in _contents().items() if data}
     assert {name: content[name] for name in expected} == expected
     chunks = [entry for entry in entries if entry["type"] == "chunk"]
     assert bool(chunks) == bool(chunk_size)
@@ -254,3 +253,21 @@ def test_a_stream_of_another_length_is_refused(tmp_path):
     for size in (2, 4):
         with LayerWriter(tmp_path / "blob") as writer, pytest.raises(LayerError, match="while it was read"):
             writer.add_stream("f", io.BytesIO(b"abc"), size)
+
+
+def test_a_full_disk_is_an_error_that_leaves_nothing(tmp_path):
+    noise = random.Random(1).randbytes(1 << 20)
+
+    def fill(writer):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+        try:
+            for number in range(4):
+                writer.add_bytes(str(number), noise)
+            return writer.finish(_ORIGIN) and _ORIGIN
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    with pytest.raises(LayerError, match="blob: "):
+        _write(tmp_path, fill)
+    assert list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ gaps, bytes before or after, names that meet. Only the standard library is impor
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 import unicodedata
@@ -113,14 +114,10 @@ def _read(stream: BinaryIO) -> tuple[ZipMember, ...]:
             executable = bool(mode & 0o111) and (stat.S_ISREG(mode) or not stat.S_IFMT(mode))
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             members.append(
-                ZipMember(
-                    info.filename, data, info.compress_size, info.file_size, info.CRC, deflated, executable
-                )
+                ZipMember(info.filename, data, info.compress_size, info.file_size, info.CRC, deflated, executable)
             )
     if position != directory_start:
-        raise ZipError(
-            f"has {directory_start - position} bytes that belong to no member before its directory"
-        )
+        raise ZipError(f"has {directory_start - position} bytes that belong to no member before its directory")
     _check_names(members)
     _check_ratio(members)
     return tuple(members)
@@ -149,15 +146,12 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     except LayerPathError as error:
         raise ZipError(f"member {error}") from None
     if name.count("/") > MAX_DEPTH:
-        raise ZipError(
-            f"member {name[:80]!r}… lies {name.count('/')} directories deep; at most {MAX_DEPTH} are taken"
-        )
+        raise ZipError(f"member {name[:80]!r}… lies {name.count('/')} directories deep; at most {MAX_DEPTH} are taken")
     if info.flag_bits & _FLAGS_REFUSED:
         raise ZipError(f"member {name!r} is encrypted or patched")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ZipError(
-            f"member {name!r} has "
-            f"compression method {info.compress_type}; taken are 0 (stored) and 8 (deflate)"
+            f"member {name!r} has compression method {info.compress_type}; taken are 0 (stored) and 8 (deflate)"
         )
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR) or ((kind == stat.S_IFDIR) != info.is_dir() and kind):
@@ -174,21 +168,23 @@ def _misplaced(info: zipfile.ZipInfo, position: int) -> str:
 
 def _check_local_header(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
     """Compares a local header with the directory and returns the offset of the data."""
-    stream.seek(info.header_offset)
-    block = stream.read(_LOCAL.size)
-    if len(block) != _LOCAL.size or not block.startswith(_LOCAL_MAGIC):
+    # One read takes most headers whole; the rest of a long extra field is read for itself.
+    start = info.header_offset
+    data = os.pread(stream.fileno(), _LOCAL.size + 4 * len(info.filename) + 64, start)
+    if len(data) < _LOCAL.size or not data.startswith(_LOCAL_MAGIC):
         raise ZipError(f"member {info.filename!r} has no local header where the directory says")
-    _, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack(block)
-    name = stream.read(name_size)
-    extra = stream.read(extra_size)
-    if len(name) + len(extra) != name_size + extra_size:
+    _, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack_from(data)
+    length = _LOCAL.size + name_size + extra_size
+    if len(data) < length:
+        data = os.pread(stream.fileno(), length, start)
+    if len(data) < length:
         raise ZipError(f"member {info.filename!r} is truncated in its local header")
-    encoding = "utf-8" if info.flag_bits & _FLAG_UTF8 else "cp437"
+    name, extra = data[_LOCAL.size : _LOCAL.size + name_size], data[_LOCAL.size + name_size : length]
+    # `zipfile` reads names as cp437 unless flagged; for ASCII the two are one.
+    encoding = "cp437" if not info.flag_bits & _FLAG_UTF8 and not info.filename.isascii() else "utf-8"
     if name != info.filename.encode(encoding):
         raise ZipError(f"member {info.filename!r} has the name {name!r} in its local header")
-    if method != info.compress_type or (flags ^ info.flag_bits) & (
-        _FLAGS_REFUSED | _FLAG_DESCRIPTOR | _FLAG_UTF8
-    ):
+    if method != info.compress_type or (flags ^ info.flag_bits) & (_FLAGS_REFUSED | _FLAG_DESCRIPTOR | _FLAG_UTF8):
         raise ZipError(f"member {info.filename!r} has another method or other flags in its local header")
     if _IN_ZIP64_EXTRA in (stored_size, size):
         size, stored_size = _zip64_sizes(extra, size, stored_size)
@@ -196,7 +192,7 @@ def _check_local_header(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
     unstated = info.flag_bits & _FLAG_DESCRIPTOR and crc == 0 and stored_size == 0 and size == 0
     if stated != (info.CRC, info.compress_size, info.file_size) and not unstated:
         raise ZipError(f"member {info.filename!r} has another size or CRC-32 in its local header")
-    return info.header_offset + _LOCAL.size + name_size + extra_size
+    return start + length
 
 
 def _zip64_sizes(extra: bytes, size: int, stored_size: int) -> tuple[int, int]:

@@ -82,6 +82,11 @@ class Authenticator:
             self._challenge = choice
             self._tokens[scopes] = self._obtain(choice, scopes)
 
+    def rejected(self) -> AuthenticationError:
+        """The error for a request that is refused with the log-in that the registry asked for."""
+        with self._lock:
+            return self._refused("refuses the log-in")
+
     def _obtain(self, challenge: Challenge, scopes: tuple[str, ...]) -> _Token:
         search = self._credentials()
         credential = search.credential
@@ -119,9 +124,7 @@ class Authenticator:
         if answer.status in (400, 401, 403):
             raise self._refused(f"refuses a token (its token server {origin(realm)} answers {answer.status})")
         if answer.status != 200:
-            raise AuthenticationError(
-                f"the token server {origin(realm)} answers {answer.status}; try again later"
-            )
+            raise AuthenticationError(f"the token server {origin(realm)} answers {answer.status}; try again later")
         return self._parse_token(answer, realm)
 
     def _realm(self, challenge: Challenge) -> str:
@@ -134,9 +137,7 @@ class Authenticator:
         except ValueError:
             valid = False
         if not valid:
-            raise AuthenticationError(
-                f"{self._repository.registry} names a malformed token server: {realm[:200]!r}"
-            )
+            raise AuthenticationError(f"{self._repository.registry} names a malformed token server: {realm[:200]!r}")
         if parts.scheme == "http" and not (host.is_loopback or self._allow_plain_http):
             raise AuthenticationError(
                 f"{self._repository.registry} names a token server without encryption ({origin(realm)}); "

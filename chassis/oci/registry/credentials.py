@@ -114,16 +114,10 @@ class CredentialStore:
             return self._from_helper(document["credsStore"], repository, str(path), problems)
         return credential
 
-    def _from_helper(
-        self, name: str, repository: Repository, where: str, problems: list[str]
-    ) -> Credential | None:
+    def _from_helper(self, name: str, repository: Repository, where: str, problems: list[str]) -> Credential | None:
         program = f"docker-credential-{name}"
         named = f"{program} (named in {where})"
-        path = (
-            shutil.which(program, path=self._environment.get("PATH"))
-            if _HELPER_NAME.fullmatch(name)
-            else None
-        )
+        path = shutil.which(program, path=self._environment.get("PATH")) if _HELPER_NAME.fullmatch(name) else None
         if path is None:
             problems.append(f"{named}: is not on the PATH")
             return None

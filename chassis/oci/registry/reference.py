@@ -35,11 +35,7 @@ class Repository:
     @property
     def host(self) -> str:
         """The host alone, without port and brackets."""
-        name = (
-            self.registry
-            if self.registry.endswith("]")
-            else self.registry.rpartition(":")[0] or self.registry
-        )
+        name = self.registry if self.registry.endswith("]") else self.registry.rpartition(":")[0] or self.registry
         return name.strip("[]")
 
     @property
@@ -127,7 +123,6 @@ def check_tag(tag: str) -> str:
     """Returns `tag` where it is one."""
     if not _TAG.fullmatch(tag):
         raise ReferenceError(
-            f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` "
-            "and `-`"
+            f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` and `-`"
         )
     return tag

@@ -50,8 +50,10 @@ class Session:
             authorization = self._authenticator.header(scopes) if own else ""
             sent = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
             answer = self.transport.request(method, url, sent, body, length, attempts)
-            if answer.status != 401 or not own or last:
+            if answer.status != 401 or not own:
                 return answer
+            if last:
+                raise self._authenticator.rejected()
             self._authenticator.challenged(answer, scopes, authorization)
         raise AssertionError("unreachable")
 
@@ -65,10 +67,8 @@ def connect(
     Raises:
       UnreachableError: nothing answers. RegistryError: what answers is no registry.
     """
-    schemes = (
-        ["http", "https"] if repository.is_loopback else ["https", "http"] if allow_plain_http else ["https"]
-    )
-    failure: RegistryError | None = None
+    schemes = ["http", "https"] if repository.is_loopback else ["https", "http"] if allow_plain_http else ["https"]
+    failures: list[RegistryError] = []
     for scheme in schemes:
         base = f"{scheme}://{repository.api_host}"
         try:
@@ -76,29 +76,31 @@ def connect(
             # follows.
             answer = transport.request("GET", f"{base}/v2/", attempts=3)
         except UnreachableError as error:
-            failure = failure or error
+            failures.append(error)
             if not isinstance(error, BrokenConnectionError):
                 break  # the other scheme has the same port
             continue
         except RegistryError as error:
-            failure = failure or error
+            failures.append(error)
             continue
         if answer.status in (200, 401) and (answer.status == 401 or _is_registry(answer)):
             return Session(base, transport, authenticator)
         if answer.status in (429, 500, 502, 503, 504):
             raise status_error(answer, f"registry {repository.api_host}")
-        failure = AnswerError(
-            f"{base} is no registry: its /v2/ answers {answer.status}, expected 200 or 401 "
-            "(a wrong port, or a proxy?)"
-        )
-    remedy = (
-        "is it running, and is the name right?"
-        if repository.is_loopback
-        else "is the name right, is there a network?"
-    )
+        if not (answer.status == 400 and b"HTTPS" in answer.body):  # what servers of TLS say to plain HTTP
+            failures.append(
+                AnswerError(
+                    f"{base} is no registry: its /v2/ answers {answer.status}, expected 200 or 401 "
+                    "(a wrong port, or a proxy?)"
+                )
+            )
+    failure = next((f for f in failures if isinstance(f, AnswerError)), None)
+    failure = failure or next((f for f in failures if not isinstance(f, UnreachableError)), failures[0])
     if isinstance(failure, UnreachableError):
-        raise UnreachableError(f"registry {repository.api_host}: {failure}\n  {remedy}")
-    assert failure is not None
+        network = "" if repository.is_loopback else ", is there a network"
+        raise UnreachableError(
+            f"registry {repository.api_host}: {failure}\n  is it running, is the name right{network}?"
+        )
     raise failure
 
 

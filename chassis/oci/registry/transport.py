@@ -209,9 +209,7 @@ class Transport:
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
             raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise UnreachableError(
-                f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s"
-            ) from None
+            raise UnreachableError(f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s") from None
         except urllib3.exceptions.SSLError as error:
             raise _tls_error(url, error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -269,13 +267,7 @@ def resolve(url: str, location: str) -> str:
         target = urllib.parse.urljoin(url, location)
         parts = urllib.parse.urlsplit(target)
         valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
-        valid = (
-            valid
-            and parts.username is None
-            and target.isascii()
-            and target.isprintable()
-            and " " not in target
-        )
+        valid = valid and parts.username is None and target.isascii() and target.isprintable() and " " not in target
     except ValueError:
         valid = False
     if not valid:

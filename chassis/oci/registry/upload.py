@@ -29,7 +29,7 @@ from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer, Cancellat
 
 # Up to here a blob goes with the request that completes it, which saves a round trip.
 _SINGLE_REQUEST_BYTES = 1 << 20
-# Size of pieces once an upload broke and could not be resumed: less is lost when it breaks again.
+# Size of pieces once an upload broke: less is lost when it breaks again.
 _PIECE_BYTES = 32 << 20
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -71,6 +71,7 @@ class BlobUpload:
         self._progress = progress
         self._sent = 0
         self._piece = descriptor.size
+        self._least_piece = 0
         self._what = f"blob {descriptor.digest} ({descriptor.size} bytes)"
 
     def run(self, mount_from: str = "") -> str:
@@ -90,7 +91,6 @@ class BlobUpload:
                 self._report(-self._sent)
                 if failures >= backoff.attempts:
                     raise restart.cause from None
-                self._piece = _PIECE_BYTES
                 self._session.transport.cancellation.sleep(backoff.wait(failures - 1))
                 if blob_exists(self._target, self._descriptor):  # the break may have eaten only the answer
                     return UPLOADED
@@ -108,6 +108,8 @@ class BlobUpload:
         if answer.status != 202:
             raise status_error(answer, f"{self._what}: starting its upload")
         location = self._location(answer)
+        least = answer.header("OCI-Chunk-Min-Length")
+        self._least_piece = int(least) if least.isdigit() and len(least) < 16 else 0
         if self._descriptor.size > _SINGLE_REQUEST_BYTES:
             location = self._send_pieces(location)
         self._complete(location)
@@ -144,11 +146,10 @@ class BlobUpload:
             except UnreachableError as error:
                 cause, wait = error, None
             failures += 1
+            self._piece = min(self._piece, max(_PIECE_BYTES, self._least_piece))
             if failures >= self._session.transport.backoff.attempts:
                 raise cause
-            self._session.transport.cancellation.sleep(
-                self._session.transport.backoff.wait(failures - 1, wait)
-            )
+            self._session.transport.cancellation.sleep(self._session.transport.backoff.wait(failures - 1, wait))
             reached, location = self._resume(location, cause)
             failures = 0 if reached > offset else failures
             offset = reached
@@ -165,9 +166,7 @@ class BlobUpload:
         if answer.status not in (202, 204) or match is None:
             raise _Restart(cause)
         last = int(match[1])
-        reached = (
-            last + 1 if last else 0
-        )  # `0-0` is what registries say of nothing, and costs one byte at most
+        reached = last + 1 if last else 0  # `0-0` is what registries say of nothing, and costs one byte at most
         if reached > self._descriptor.size:
             raise AnswerError(f"{self._what}: the registry says that it has {reached} bytes of it")
         moved = answer.header("Location")
@@ -208,9 +207,7 @@ class BlobUpload:
         if said and said != self._descriptor.digest:
             raise AnswerError(f"{self._what}: the registry stored it as {said[:100]!r}; nothing was tagged")
         if not said and not blob_exists(self._target, self._descriptor):
-            raise AnswerError(
-                f"{self._what}: the registry accepted it but does not have it; nothing was tagged"
-            )
+            raise AnswerError(f"{self._what}: the registry accepted it but does not have it; nothing was tagged")
 
     def _explain_digest(self, error: StatusError) -> None:
         found, size = digests.of_file(self._file)
@@ -243,9 +240,7 @@ class BlobUpload:
 class FilePart(io.RawIOBase):
     """The bytes from `start` to `end` of a file, as a stream that says how far it is and can be cancelled."""
 
-    def __init__(
-        self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation
-    ) -> None:
+    def __init__(self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation) -> None:
         super().__init__()
         self._path = path
         self._left = end - start
@@ -283,7 +278,5 @@ def blob_exists(target: Target, descriptor: Descriptor) -> bool:
         raise status_error(answer, f"blob {descriptor.digest}: asking for it")
     length = answer.header("Content-Length")
     if length and length != str(descriptor.size):
-        raise AnswerError(
-            f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}"
-        )
+        raise AnswerError(f"blob {descriptor.digest}: the registry has {length[:20]} bytes, expected {descriptor.size}")
     return True

@@ -72,7 +72,9 @@ class Batcher:
         """
         waiting = self._queue.qsize()
         if waiting and waiting + len(items) > self._queue_size:
-            raise QueueFullError(f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later")
+            raise QueueFullError(
+                f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
+            )
         request = _Request(self._loop.create_future(), [None] * len(items), len(items))
         now = time.monotonic()
         for index, item in enumerate(items):

@@ -55,5 +55,6 @@ def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes])
     for part in parts:
         value = content.get(part.name)
         if value is not None and part.max_bytes is not None and len(value) > part.max_bytes:
-            return f"{kind} {part.name!r} has {len(value)} bytes, more than its max_size {part.max_size} ({part.max_bytes} bytes)"
+            limit = f"{part.max_size} ({part.max_bytes} bytes)"
+            return f"{kind} {part.name!r} has {len(value)} bytes, more than its max_size {limit}"
     return None

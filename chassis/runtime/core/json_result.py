@@ -9,8 +9,8 @@ from collections.abc import Mapping
 def encode(result: object) -> bytes:
     """Returns `result` as compact UTF-8 JSON.
 
-    What has a `tolist` method (arrays and scalars of NumPy, CuPy, PyTorch, …) becomes lists and numbers, so that none of
-    them has to be imported here. Mapping keys that are such scalars become numbers.
+    What has a `tolist` method (arrays and scalars of NumPy, CuPy, PyTorch, …) becomes lists and numbers, so that none
+    of them has to be imported here. Mapping keys that are such scalars become numbers.
 
     Raises:
       TypeError: a part is none of JSON's types; the message names its type.

@@ -23,8 +23,8 @@ def load_function(path: Path, python: str) -> Callable[..., object]:
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python and python != running:
         raise ModelLoadError(
-            f"{path.name} was pickled by Python {python}, this is Python {running}: a pickle holds bytecode of one minor "
-            "version; build the image with a base of that Python"
+            f"{path.name} was pickled by Python {python}, this is Python {running}: a pickle holds bytecode of one "
+            "minor version; build the image with a base of that Python"
         )
     import cloudpickle  # here, so that the port answers before it is read
 

@@ -1,0 +1,79 @@
+"""Tests of chassis.metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chassis.metadata import MetadataError, Port, parse_duration, parse_size, read_metadata
+
+SIZES = {"10M": 10 << 20, "10 MB": 10 << 20, "1.5GiB": 3 << 29, "512k": 512 << 10, "100": 100, "7B": 7, "": None}
+DURATIONS = {"60s": 60, "500ms": 0.5, "2m": 120, "1h": 3600, "60": 60, "1.5s": 1.5}
+
+
+@pytest.mark.parametrize("text", SIZES)
+def test_sizes(text: str) -> None:
+    assert parse_size(text) == SIZES[text]
+
+
+@pytest.mark.parametrize("text", DURATIONS)
+def test_durations(text: str) -> None:
+    assert parse_duration(text) == DURATIONS[text]
+
+
+@pytest.mark.parametrize("text", ["M", "-1M", "10X", "1e3", "ten"])
+def test_what_is_no_size_is_named(text: str) -> None:
+    with pytest.raises(MetadataError, match=f"max_size: '{text}' is no size"):
+        parse_size(text, "max_size")
+
+
+@pytest.mark.parametrize("text", ["", "s", "-1s", "0s", "1 day"])
+def test_what_is_no_duration_is_named(text: str) -> None:
+    with pytest.raises(MetadataError, match=r"run_timeout: .* is no duration"):
+        parse_duration(text, "run_timeout")
+
+
+def test_a_file_is_read_with_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(
+        json.dumps(
+            {
+                "name": "m",
+                "batch_size": 4,
+                "inputs": {"z": {"media_type": "image/png", "max_size": "10M"}, "a": {}},
+                "num_cpus": 0.5,
+                "servers": ["omi"],
+            }
+        )
+    )
+    metadata = read_metadata(path)
+    assert list(metadata.inputs) == ["z", "a"]
+    assert metadata.inputs["z"] == Port("image/png", "10M")
+    assert metadata.outputs == {"results.json": Port("application/json")}
+    assert (metadata.num_cpus, metadata.servers) == (0.5, ("omi",))
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({}, "name: a model needs one"),
+        ({"name": "m", "versoin": "1"}, "unknown key 'versoin'"),
+        ({"name": "m", "batch_size": "4"}, "batch_size: '4' is of the wrong type"),
+        ({"name": "m", "batch_size": True}, "batch_size: True is of the wrong type"),
+        ({"name": "m", "batch_size": -1}, "batch_size is -1"),
+        ({"name": "m", "inputs": {}}, "inputs: a model needs at least one"),
+        ({"name": "m", "inputs": {"x": {"max_size": "huge"}}}, "inputs, 'x': max_size: 'huge' is no size"),
+        ({"name": "m", "inputs": {"x": {"size": "1M"}}}, "inputs, 'x': unknown key 'size'"),
+        ({"name": "m", "outputs": {"error": {}}}, "the name under which OMI reports a failed item"),
+        ({"name": "m", "run_timeout": "soon"}, "run_timeout: 'soon' is no duration"),
+        ([], "expected an object"),
+    ],
+)
+def test_a_defect_names_file_and_key(tmp_path: Path, document: object, reason: str) -> None:
+    path = tmp_path / "metadata.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(MetadataError, match=reason) as caught:
+        read_metadata(path)
+    assert str(path) in str(caught.value)

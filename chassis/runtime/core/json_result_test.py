@@ -1,0 +1,94 @@
+"""Tests of chassis.runtime.core.json_result."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections import OrderedDict
+from types import MappingProxyType
+
+import pytest
+
+from chassis.runtime.core.json_result import encode
+
+
+class Scalar:
+    """What NumPy's, CuPy's and PyTorch's numbers have in common."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def tolist(self) -> object:
+        return self.value
+
+
+CASES = {
+    '{"a":[1,2.5,null,true,"é"]}': {"a": [1, 2.5, None, True, "é"]},
+    "[1,[2,3]]": (1, (2, 3)),
+    '{"b":1,"a":2}': OrderedDict(b=1, a=2),
+    '{"a":1}': MappingProxyType({"a": 1}),
+    "[[1,2],[3,4]]": Scalar([[1, 2], [3, 4]]),
+    '{"s":3}': {"s": Scalar(3)},
+    '{"3":"three"}': {Scalar(3): "three"},
+    '{"null":0}': {None: 0},
+}
+
+
+@pytest.mark.parametrize("expected", CASES)
+def test_json_is_compact(expected: str) -> None:
+    assert encode(CASES[expected]) == expected.encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (object(), "holds a object"),
+        ([b"bytes"], "holds a bytes"),
+        ({1, 2}, "holds a set"),
+        ({(1, 2): 3}, "mapping key of type tuple"),
+        (1j, "holds a complex"),
+    ],
+)
+def test_what_json_has_no_word_for_is_named(value: object, reason: str) -> None:
+    with pytest.raises(TypeError, match=reason):
+        encode(value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, [1, -math.inf], Scalar(math.nan)])
+def test_nan_and_infinities_are_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="NaN or an infinity"):
+        encode(value)
+
+
+def test_a_result_that_holds_itself_is_refused() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+    with pytest.raises(ValueError, match="holds itself"):
+        encode(loop)
+
+
+def test_numpy_becomes_lists_and_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    value = {
+        "array": numpy.arange(4, dtype=numpy.uint8).reshape(2, 2),
+        "scalar": numpy.float32(0.5),
+        "int": numpy.int64(7),
+        "bool": numpy.bool_(True),
+        "zero-dimensional": numpy.array(3),
+        numpy.int64(3): "key",
+    }
+    assert encode(value) == b'{"array":[[0,1],[2,3]],"scalar":0.5,"int":7,"bool":true,"zero-dimensional":3,"3":"key"}'
+
+
+def test_numpy_is_not_imported() -> None:
+    code = "import sys; from chassis.runtime.core.json_result import encode; encode([1]); print('numpy' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "False\n"

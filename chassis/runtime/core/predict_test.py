@@ -1,0 +1,78 @@
+"""Tests of chassis.runtime.core.predict: four kinds of function, and what they may give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chassis.runtime.core.contract import Contract, Part
+from chassis.runtime.core.predict import ModelContractError, PredictFunction
+
+KINDS: dict[str, tuple[Any, str, int]] = {
+    "bytes": (lambda content: len(content), "bytes", 0),
+    "batch of bytes": (lambda contents: [len(content) for content in contents], "bytes", 4),
+    "mapping": (lambda item: {"results.json": b"%d" % len(item["input"])}, "mapping", 0),
+    "batch of mappings": (
+        lambda items: tuple({"results.json": b"%d" % len(item["input"])} for item in items),
+        "mapping",
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_answers_in_order(kind: str) -> None:
+    function, signature, batch_size = KINDS[kind]
+    predict = PredictFunction(function, signature, batch_size, Contract())
+    answers = predict([{"input": b"a"}, {"input": b""}, {"input": b"abc"}])
+    assert [answer.output for answer in answers] == [{"results.json": number} for number in (b"1", b"0", b"3")]
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        ([1], "returned 1 results for 2 inputs"),
+        ([1, 2, 3], "returned 3 results for 2 inputs"),
+        (None, "returned None, expected a list"),
+        ("ab", "returned a str, expected a list"),
+        ({"a": 1, "b": 2}, "returned a dict, expected a list"),
+        (iter([1, 2]), "returned a list_iterator, expected a list"),
+    ],
+)
+def test_a_batch_function_must_return_one_result_for_each_input(returned: object, reason: str) -> None:
+    predict = PredictFunction(lambda _: returned, "bytes", 4, Contract())
+    with pytest.raises(ModelContractError, match=reason):
+        predict([{"input": b""}, {"input": b""}])
+
+
+@pytest.mark.parametrize(
+    ("returned", "reason"),
+    [
+        (None, "the model returned None, expected a mapping from output name to bytes"),
+        ([b""], "the model returned a list, expected a mapping"),
+        ({"a": "text"}, "returned a str for output 'a'"),
+        ({1: b""}, "for output 1, expected a str name and bytes"),
+    ],
+)
+def test_a_mapping_function_must_return_named_bytes(returned: object, reason: str) -> None:
+    (answer,) = PredictFunction(lambda _: returned, "mapping", 0, Contract())([{}])
+    assert answer.output is None
+    assert reason in (answer.error or "")
+
+
+def test_buffers_are_sent_as_bytes() -> None:
+    (answer,) = PredictFunction(lambda _: {"a": bytearray(b"x"), "b": memoryview(b"y")}, "mapping", 0, Contract())([{}])
+    assert answer.output == {"a": b"x", "b": b"y"}
+
+
+def test_the_declared_names_are_used() -> None:
+    contract = Contract((Part("image.png"),), (Part("labels.json"),))
+    (answer,) = PredictFunction(len, "bytes", 0, contract)([{"image.png": b"abc", "more": b""}])
+    assert answer.output == {"labels.json": b"3"}
+
+
+def test_an_output_above_its_max_size_fails_with_both_sizes() -> None:
+    contract = Contract(outputs=(Part("results.json", max_size="1K", max_bytes=1024),))
+    (answer,) = PredictFunction(lambda _: "x" * 2000, "bytes", 0, contract)([{"input": b""}])
+    assert answer.error == "output 'results.json' has 2002 bytes, more than its max_size 1K (1024 bytes)"

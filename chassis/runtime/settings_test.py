@@ -1,0 +1,90 @@
+"""Tests of chassis.runtime.settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chassis.runtime.settings import Settings, SettingsError, read_settings
+
+DOCUMENT = {
+    "format": 1,
+    "name": "digits",
+    "signature": "bytes",
+    "batch_size": 16,
+    "python": "3.11",
+    "inputs": [{"name": "input", "media_type": "application/json", "max_size": "1K", "max_bytes": 1024}],
+    "outputs": [{"name": "results.json", "media_type": "application/json", "max_size": "", "max_bytes": None}],
+    "run_timeout": 30,
+    "max_wait_ms": 5,
+}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model.json").write_text(json.dumps(DOCUMENT))
+    return tmp_path
+
+
+def read(model: Path, **environment: str) -> Settings:
+    return read_settings({"CHASSIS_MODEL_DIR": str(model), **environment})
+
+
+def test_the_image_settles_what_the_environment_does_not(model: Path) -> None:
+    settings = read(model, PSC_MODEL_PORT="")
+    assert (settings.name, settings.batch_size, settings.port, settings.host) == ("digits", 16, 45000, "[::]")
+    assert (settings.run_timeout, settings.max_wait) == (30, 0.005)
+    assert settings.contract.inputs[0].max_bytes == 1024
+
+
+def test_the_environment_is_over_the_image(model: Path) -> None:
+    settings = read(
+        model,
+        PSC_MODEL_PORT="9000",
+        MODEL_NAME="other",
+        CHASSIS_RUN_TIMEOUT="2.5",
+        CHASSIS_MAX_WAIT_MS="0",
+        CHASSIS_LOG_FORMAT="json",
+    )
+    assert (settings.port, settings.name, settings.run_timeout, settings.max_wait) == (9000, "other", 2.5, 0)
+    assert settings.log_format == "json"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PSC_MODEL_PORT", "http"),
+        ("PSC_MODEL_PORT", "65536"),
+        ("PSC_MODEL_PORT", "-1"),
+        ("CHASSIS_QUEUE_SIZE", "0"),
+        ("CHASSIS_RUN_TIMEOUT", "0"),
+        ("CHASSIS_LOAD_TIMEOUT", "nan"),
+        ("CHASSIS_DRAIN_TIMEOUT", "-1"),
+        ("CHASSIS_LOG_FORMAT", "xml"),
+        ("CHASSIS_LOG_LEVEL", "loud"),
+        ("CHASSIS_SERVERS", "omi,soap"),
+    ],
+)
+def test_a_variable_that_cannot_be_understood_is_named_with_its_value(model: Path, name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}={value}"):
+        read(model, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "expected format 1"),
+        (json.dumps({**DOCUMENT, "format": 2}), "expected format 1"),
+        (json.dumps({**DOCUMENT, "signature": "tensor"}), "signature 'tensor' is none of bytes, mapping"),
+        (json.dumps({key: DOCUMENT[key] for key in DOCUMENT if key != "inputs"}), "inputs"),
+        (json.dumps({**DOCUMENT, "outputs": []}), "at least one"),
+    ],
+)
+def test_a_model_json_that_cannot_be_understood_is_named(tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "model.json").write_text(content)
+    with pytest.raises(SettingsError, match=reason) as caught:
+        read(tmp_path)
+    assert str(tmp_path / "model.json") in str(caught.value)

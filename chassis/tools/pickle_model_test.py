@@ -1,0 +1,68 @@
+"""Tests of the pickle_model tool: its flags, outputs and errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chassis.tools import pickle_model
+
+
+def run(directory: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    outputs = [
+        f"--model_pkl={directory}/model.pkl",
+        f"--status_pb={directory}/status.pb",
+        f"--model_json={directory}/model.json",
+    ]
+    return subprocess.run(
+        [sys.executable, pickle_model.__file__, *outputs, *flags],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "metadata.json").write_text(json.dumps({"name": "m", "batch_size": 2}))
+    (tmp_path / "model.py").write_text("def process(contents): return [len(content) for content in contents]\n")
+    return tmp_path
+
+
+def made(workspace: Path) -> set[str]:
+    return {path.name for path in workspace.iterdir()} - {"metadata.json", "model.py", "flags"}
+
+
+def test_the_three_files_are_written(workspace: Path) -> None:
+    (workspace / "flags").write_text("--entry_point=model:process\n--source=ml/model.py=model.py\n--package_dir=ml\n")
+    done = run(workspace, "--metadata=metadata.json", "--batch_size=2", "--flagfile=flags")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert made(workspace) == {"model.pkl", "status.pb", "model.json"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--entry_point=model:missing", "--source=model.py=model.py"], "has no 'missing'"),
+        (["--entry_point=model:process", "--source=model.py"], "--source=model.py: expected NAME=FILE"),
+        (["--entry_point=model:process", "--batch_size=3"], "--batch_size is 3, the metadata says 2"),
+        (["--data=a=x", "--data=a=y"], "--data: 'a' is given twice, as x and y"),
+        (["--pickle=nowhere.pkl"], "nowhere.pkl: No such file or directory"),
+    ],
+)
+def test_an_error_is_one_message_and_leaves_no_file(workspace: Path, flags: list[str], message: str) -> None:
+    done = run(workspace, "--metadata=metadata.json", *flags)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert made(workspace) == set()

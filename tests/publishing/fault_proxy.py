@@ -1,0 +1,188 @@
+"""An HTTP proxy on loopback that stands before a registry and does harm where a test tells it to.
+
+Everything that no rule is about passes through to the real registry, and every request is recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+_BLOCK = 16 << 10
+_UPSTREAM_SECONDS = 30.0
+_HOP_HEADERS = ("connection", "keep-alive", "transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it arrived; `number` counts all of them from 0."""
+
+    number: int
+    method: str
+    path: str
+    headers: dict[str, str]
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body."""
+        return int(self.headers.get("content-length", "0"))
+
+    def is_blob_data(self) -> bool:
+        """Whether it carries bytes of a blob."""
+        return self.method in ("PATCH", "PUT") and "/blobs/uploads/" in self.path and self.size > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What to do to a request.
+
+    `status`, with `headers` and `body`, is an answer in the registry's place. `cut_request` is the number of
+    the body's bytes after which the connection is reset; with `hold` none of them is passed on, as by a proxy
+    that collects requests. `cut_answer` resets once the registry has served the request. `replace` changes
+    headers of the answer. `slow` passes so many bytes of the body a second for `slow_seconds`, then all at
+    once.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    cut_request: int | None = None
+    hold: bool = False
+    cut_answer: bool = False
+    replace: dict[str, str] = field(default_factory=dict)
+    slow: int = 0
+    slow_seconds: float = 5.0
+
+
+Rule = Callable[[Request], Harm | None]
+
+
+class FaultProxy:
+    """The proxy; a context manager. `rule` decides on each request and may be set anew at any time."""
+
+    def __init__(self, upstream: str, rule: Rule = lambda request: None) -> None:
+        self.rule = rule
+        self.requests: list[Request] = []
+        self.upstream = upstream
+        self.lock = threading.Lock()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.proxy = self
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> FaultProxy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def record(self, method: str, path: str, headers: dict[str, str]) -> Request:
+        """Notes a request."""
+        with self.lock:
+            request = Request(len(self.requests), method, path, headers)
+            self.requests.append(request)
+            return request
+
+    def sent_blobs(self) -> int:
+        """Bytes of blobs in all requests so far, as their Content-Length says."""
+        return sum(request.size for request in self.requests if request.is_blob_data())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    proxy: FaultProxy
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Broken connections are this server's purpose."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+    def _serve(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        request = self.server.proxy.record(self.command, self.path, headers)
+        harm = self.server.proxy.rule(request) or Harm()
+        if harm.status:
+            self._discard(request.size)
+            self._answer(harm.status, list(harm.headers.items()), harm.body)
+            return
+        if harm.cut_request is not None and harm.hold:
+            self._discard(min(harm.cut_request, request.size))
+            self._reset()
+            return
+        connection = http.client.HTTPConnection(self.server.proxy.upstream, timeout=_UPSTREAM_SECONDS)
+        with contextlib.closing(connection):
+            try:
+                connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+                for name, value in self.headers.items():
+                    if name.lower() not in _HOP_HEADERS:
+                        connection.putheader(name, value)
+                connection.endheaders()
+                for block in self._body(request, harm):
+                    connection.send(block)
+                if harm.cut_request is not None:
+                    self._reset()
+                    return
+                answer = connection.getresponse()
+                data = answer.read()
+            except (OSError, http.client.HTTPException):
+                self._reset()
+                return
+        if harm.cut_answer:
+            self._reset()
+            return
+        kept = [(name, harm.replace.get(name, value)) for name, value in answer.getheaders()]
+        self._answer(answer.status, [item for item in kept if item[0].lower() not in _HOP_HEADERS], data)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+
+    def _body(self, request: Request, harm: Harm) -> Iterator[bytes]:
+        left = request.size if harm.cut_request is None else min(harm.cut_request, request.size)
+        begin = time.monotonic()
+        while left:
+            slow = harm.slow and time.monotonic() < begin + harm.slow_seconds
+            block = self.rfile.read(min(left, max(1, harm.slow // 10) if slow else _BLOCK))
+            if not block:
+                raise ConnectionResetError
+            left -= len(block)
+            yield block
+            if slow:
+                time.sleep(0.1)
+
+    def _discard(self, size: int) -> None:
+        while size and (block := self.rfile.read(min(size, _BLOCK))):
+            size -= len(block)
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() != "content-length" or self.command == "HEAD":
+                self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _reset(self) -> None:
+        """Ends the connection as a crash would: with a reset instead of a farewell."""
+        self.close_connection = True
+        linger = struct.pack("ii", 1, 0)
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.connection.close()
