@@ -2,6 +2,14 @@
 
 load(":wheel_repository.bzl", "file_repository_name")
 
+WHEEL_ROOT_ATTRS = {
+    "distribution": attr.string(mandatory = True, doc = "The normalised name in the lock."),
+    "hub": attr.string(mandatory = True, doc = "The hub that has the lock."),
+    "platform": attr.string(mandatory = True, doc = "The lock's platform, such as `linux_amd64`."),
+    "remove": attr.string_list(doc = "What is of no use and takes room, below the root."),
+    "strip_prefix": attr.string(doc = "The directory of the wheel to take."),
+}
+
 def _impl(rctx):
     attr = rctx.attr
     prefix = rctx.name.removesuffix(attr.own_name)
@@ -25,13 +33,8 @@ filegroup(
 
 wheel_root = repository_rule(
     implementation = _impl,
-    attrs = {
-        "distribution": attr.string(mandatory = True, doc = "The normalised name in the lock."),
-        "hub": attr.string(mandatory = True, doc = "The hub that has the lock."),
+    attrs = WHEEL_ROOT_ATTRS | {
         "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
-        "platform": attr.string(mandatory = True, doc = "The lock's platform."),
-        "remove": attr.string_list(doc = "What is of no use and takes room, below `root`."),
-        "strip_prefix": attr.string(doc = "The directory of the wheel to take."),
     },
     doc = "A wheel of a hub, unpacked when the first target asks for it, as `//:files`.",
 )
