@@ -5,6 +5,7 @@ pyproject.toml: https://packaging.python.org/en/latest/specifications/pyproject-
 
 from __future__ import annotations
 
+import posixpath
 import shutil
 import tarfile
 import tomllib
@@ -39,8 +40,7 @@ def unpack_sdist(sdist: Path, directory: Path) -> Path:
         if sdist.name.endswith(".zip"):
             _unpack_zip(sdist, directory)
         else:
-            with tarfile.open(sdist) as archive:
-                archive.extractall(directory, filter="data")
+            _unpack_tar(sdist, directory)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise ChassisError(f"sdist {sdist.name}: cannot be unpacked: {error}") from error
     found = sorted(path for path in directory.iterdir() if path.is_dir() and not path.is_symlink())
@@ -101,10 +101,38 @@ def _refuse_rust(name: str, requires: list[str], backend: str) -> None:
         )
 
 
+def _unpack_tar(sdist: Path, directory: Path) -> None:
+    """Files, directories, and links that stay inside; owners and dates are nobody's concern."""
+    with tarfile.open(sdist) as archive:
+        for member in archive:
+            path = _inside(sdist, member.name)
+            destination = directory / path
+            if member.isdir():
+                destination.mkdir(parents=True, exist_ok=True)
+                continue
+            destination.parent.mkdir(parents=True, exist_ok=True)
+            if member.issym():
+                _inside(sdist, posixpath.normpath(path.parent / member.linkname))
+                destination.symlink_to(member.linkname)
+            elif member.isreg() or member.islnk():
+                if member.islnk():
+                    _inside(sdist, member.linkname)
+                with archive.extractfile(member) as stream, destination.open("xb") as file:
+                    shutil.copyfileobj(stream, file)
+                destination.chmod(0o755 if member.mode & 0o100 else 0o644)
+            else:
+                raise ChassisError(f"sdist {sdist.name}: member {member.name!r} is a device or the like")
+
+
 def _unpack_zip(sdist: Path, directory: Path) -> None:
     with zipfile.ZipFile(sdist) as archive:
         for member in archive.infolist():
-            parts = PurePosixPath(member.filename).parts
-            if not parts or PurePosixPath(member.filename).is_absolute() or ".." in parts:
-                raise ChassisError(f"sdist {sdist.name}: member {member.filename!r} leaves the directory")
+            _inside(sdist, member.filename)
         archive.extractall(directory)
+
+
+def _inside(sdist: Path, name: str) -> PurePosixPath:
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts:
+        raise ChassisError(f"sdist {sdist.name}: member {name!r} leaves the directory that it is unpacked to")
+    return path
