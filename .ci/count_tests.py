@@ -19,7 +19,8 @@ def outcomes(path):
             wanted.add(identity["targetConfigured"]["label"])
         if "testSummary" in identity:
             label = identity["testSummary"]["label"]
-            seen[label] = event["testSummary"]["overallStatus"] in ("PASSED", "FLAKY")
+            # An invocation that breaks off says `aborted` in place of a summary.
+            seen[label] = event.get("testSummary", {}).get("overallStatus") in ("PASSED", "FLAKY")
     for label in sorted(wanted | set(seen)):
         yield label, seen.get(label, False)
 

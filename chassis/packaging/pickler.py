@@ -53,7 +53,7 @@ class _Ordered:
 
 
 def _portable(filename: str) -> str:
-    """A source's path from where it is imported from, such as `contextlib.py`: where that lies here is nobody's business.
+    """A source's path from where it is imported from, such as `contextlib.py`: where that lies is nobody's business.
 
     A function that a library makes for the model's module, as `contextlib.contextmanager` does, is pickled by value.
     """

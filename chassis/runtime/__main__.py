@@ -8,7 +8,7 @@ import sys
 
 
 def main() -> int:
-    """Serves; returns the exit status: 0 after a drain, 1 where there was nothing to serve."""
+    """Serves until the process ends; returns 1 where there is nothing to serve."""
     # Until there is something to drain, being told to stop means to go at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
@@ -21,7 +21,7 @@ def main() -> int:
     from chassis.runtime import lifecycle, settings
 
     try:
-        return lifecycle.serve(settings.read_settings(os.environ))
+        lifecycle.serve(settings.read_settings(os.environ))
     except ChassisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -14,6 +15,11 @@ from chassis.runtime.core.service import State
 
 class AddressInUseError(ChassisError):
     """An address that cannot be listened on."""
+
+
+_PAUSE = 0.03
+_ROUNDS = 10
+"""Seconds, and turns of the event loop, without a call that tell that none is on its way."""
 
 
 class GrpcServer:
@@ -29,13 +35,15 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
             ]
         )
+        self._arrivals = _Arrivals(self._server)
         self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
 
-    def add(self, name: str, register: Callable[[grpc.aio.Server], None]) -> None:
-        """Adds the service `name`, a full protobuf name."""
-        register(self._server)
+    def add(self, name: str, register: Callable[[object], None], *, model_methods: Iterable[str]) -> None:
+        """Adds the service `name`, a full protobuf name; `model_methods` are those that call the model."""
+        register(self._arrivals)
+        self._arrivals.counted.update(f"/{name}/{method}" for method in model_methods)
         self._names.append(name)
         self._health.names.append(name)
 
@@ -62,9 +70,71 @@ class GrpcServer:
         """Tells health checks whether the model answers."""
         await self._health.report(state is State.READY)
 
-    async def stop(self, grace: float) -> None:
-        """Accepts no more calls; those accepted are ended after `grace` seconds."""
-        await self._server.stop(grace)
+    async def quiet(self, timeout: float) -> None:
+        """Returns when no call for the model comes any more, after `timeout` seconds at the latest.
+
+        Calls that have arrived wait inside gRPC until they are taken one by one.
+        """
+        loop = asyncio.get_running_loop()
+        until, rounds = loop.time() + timeout, 0
+        while rounds < _ROUNDS and loop.time() < until:
+            before = self._arrivals.count
+            await asyncio.sleep(_PAUSE / _ROUNDS)
+            rounds = rounds + 1 if self._arrivals.count == before else 0
+
+
+class OpenCalls:
+    """Counts the calls of a front end from their start until their answers have left."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+
+    def add(self, context: grpc.aio.ServicerContext) -> None:
+        """Counts a call."""
+        self._count += 1
+        self._none.clear()
+        context.add_done_callback(self._done)
+
+    async def wait_none(self, timeout: float) -> bool:
+        """Waits until there is none; False where there still are some after `timeout` seconds."""
+        try:
+            await asyncio.wait_for(self._none.wait(), timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def _done(self, _: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._none.set()
+
+
+class _Arrivals(grpc.GenericRpcHandler):
+    """Stands between a server and the services added to it; counts the calls of the `counted` methods when taken."""
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self.count = 0
+        self.counted: set[str] = set()
+        self._handlers: list[grpc.GenericRpcHandler] = []
+        server.add_generic_rpc_handlers((self,))
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """What generated code calls on a server."""
+        self._handlers.extend(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+        """What generated code calls on a server beside the other; grpc.aio does nothing with it either."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if handler_call_details.method in self.counted:
+            self.count += 1
+        for handler in self._handlers:
+            found = handler.service(handler_call_details)
+            if found is not None:
+                return found
+        return None
 
 
 class _Health(health.aio.HealthServicer):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 from chassis.runtime import logs
 from chassis.runtime.core.batcher import Batcher
@@ -19,24 +22,21 @@ from chassis.runtime.settings import Settings
 
 _LOG = logging.getLogger("chassis.runtime")
 
-_PAUSE = 0.03
-"""Seconds without a call that tell that none is on its way."""
+_SETTLING = 0.2
+"""The most of the drain timeout in which calls that have arrived are taken, and again in which later ones are refused.
 
-_SETTLING = 0.5
-"""The most seconds between the word to stop and the end of taking calls."""
+A server with no calls on their way needs next to nothing of it.
+"""
 
-_SENDING = 1.0
-"""Seconds that answers have to leave the process."""
-
-_CLOSING = 1.0
-"""Seconds that the model's thread has to end after the last answer."""
+_CLOSING = 2.0
+"""Seconds that the model's thread has to end after the last answer, and again its libraries."""
 
 
-def serve(settings: Settings) -> int:
-    """Serves until told to stop; returns the exit status.
+def serve(settings: Settings) -> NoReturn:
+    """Serves until told to stop, then ends the process.
 
-    0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A second signal ends
-    the process at once, with 128 and the signal's number.
+    Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
+    second signal ends the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)
     loop = asyncio.new_event_loop()
@@ -46,9 +46,20 @@ def serve(settings: Settings) -> int:
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
         _LOG.warning("the model is still busy, it is left behind")
-        _flush()
-        os._exit(code)
-    return code
+    _end(code)
+
+
+def _end(code: int) -> NoReturn:
+    """Ends with what the model's libraries registered to do at the end, if they do it in time.
+
+    Modules are not torn down: threads that still run in them would crash.
+    """
+    timer = threading.Timer(_CLOSING, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+    atexit._run_exitfuncs()
+    _flush()
+    os._exit(code)
 
 
 def _load(settings: Settings) -> PredictFunction:
@@ -80,7 +91,11 @@ class _Server:
         settings, model = self._settings, self._model
         server = GrpcServer(settings.max_request_bytes)
         servicer = omi.OmiServicer(model, omi.read_status(settings.model_dir / "status.pb"), self.stop)
-        server.add(omi.SERVICE, lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target))
+        server.add(
+            omi.SERVICE,
+            lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target),
+            model_methods=("Run",),
+        )
         await server.report(model.state)
         port = await server.start(settings.host, settings.port)
         _LOG.info("listening", extra={"model": settings.name, "host": settings.host, "port": port, "pid": os.getpid()})
@@ -95,15 +110,15 @@ class _Server:
         deadline.cancel()
         watching.cancel()
         await server.report(State.STOPPING)
-        # A gRPC server that is closed cancels the calls that it has not yet looked at. So what has arrived is taken,
-        # later calls are told that the server is stopping, and it is closed when none come any more.
+        # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
+        # process ends. The gRPC server is not closed: that would cancel calls that it has not yet looked at, where a
+        # connection that ends tells clients that they may try elsewhere.
         end = asyncio.get_running_loop().time() + settings.drain_timeout
-        await model.quiet(_PAUSE, min(_SETTLING, settings.drain_timeout))
-        drained = await model.drain(_left(end))
-        if not drained:
+        await server.quiet(settings.drain_timeout * _SETTLING)
+        model.stop()
+        if not await servicer.open_calls.wait_none(_left(end)):
             _LOG.warning("not all was answered in time", extra={"drain_timeout": settings.drain_timeout})
-        await model.quiet(_PAUSE, _left(end))
-        await server.stop(_SENDING if drained else 0)
+        await server.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
         reporting.cancel()
         _LOG.info("stopped", extra={"status": self._code})
         return self._code

@@ -13,6 +13,7 @@ from chassis.runtime import omi_pb2, omi_pb2_grpc
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.service import ModelService, State, StoppingError
+from chassis.runtime.grpc_server import OpenCalls
 
 SERVICE = "ModzyModel"
 """The service's full name: OMI has no protobuf package."""
@@ -51,6 +52,7 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
         """Takes the model, its description and what to call, with a reason, when a caller asks the server to stop."""
         self._model = model
         self._description = description
+        self.open_calls = OpenCalls()
         self._stop = stop
 
     async def Status(self, request: omi_pb2.StatusRequest, context: grpc.aio.ServicerContext) -> omi_pb2.StatusResponse:
@@ -63,6 +65,7 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
 
     async def Run(self, request: omi_pb2.RunRequest, context: grpc.aio.ServicerContext) -> omi_pb2.RunResponse:
         """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered."""
+        self.open_calls.add(context)
         if not request.inputs:
             return _response(400, "Bad Request", "the request has no inputs")
         try:

@@ -108,7 +108,7 @@ class RunningServer:
             if not self.port_known():
                 self.__exit__(None, None, None)
                 raise ServerEndedError("\n".join(self.lines))
-            self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
+            self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", [("grpc.max_receive_message_length", -1)])
             self.omi = omi_pb2_grpc.ModzyModelStub(self.channel)
             self.health = health_pb2_grpc.HealthStub(self.channel)
 

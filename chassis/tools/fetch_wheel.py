@@ -66,6 +66,8 @@ def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int
         if "No matching distribution" in said or "Could not find a version" in said:
             unreachable = "connection broken by" in said or "Max retries exceeded" in said
             raise FetchError(UNREACHABLE if unreachable else NO_FILE, tail)
+        if " is invalid" in said or "Traceback (most recent call last)" in said:
+            raise FetchError(BROKEN, f"pip cannot read the wheel of {requirement}: {tail}")
         raise FetchError(UNREACHABLE, tail)
     wheels = sorted(directory.glob("*.whl"))
     if len(wheels) != 1:

@@ -4,6 +4,7 @@ files."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from absl import flags
 from chassis.errors import ChassisError
 from chassis.oci.file_tree import remove_tree
 from chassis.testing.case_file import read_cases
-from chassis.testing.image_check import Outcome, Plan, check_image
+from chassis.testing.image_check import LOG_NAME, Outcome, Plan, check_image
 from chassis.testing.junit import Result, write_report
 from chassis.testing.sandbox import temporary_directory
 from chassis.tools.run import run_main
@@ -44,6 +45,7 @@ def main(argv: Sequence[str]) -> int:
             write_report(Path(report), name, [Result("server", 0.0, str(error))], "")
         raise
     finally:
+        _keep_log(folder / LOG_NAME)
         remove_tree(folder)
     if report:
         write_report(Path(report), name, outcome.results, outcome.log)
@@ -68,6 +70,13 @@ def _check(folder: Path) -> Outcome:
         shutdown_seconds=FLAGS.shutdown_timeout,
     )
     return check_image(plan, folder, lambda line: print(line, flush=True))
+
+
+def _keep_log(log: Path) -> None:
+    """Leaves the whole log where Bazel collects a test's files, `outputs.zip` among its logs."""
+    outputs = os.environ.get("TEST_UNDECLARED_OUTPUTS_DIR")
+    if outputs and log.is_file():
+        shutil.copyfile(log, Path(outputs) / LOG_NAME)
 
 
 def _terminated(*_: object) -> None:

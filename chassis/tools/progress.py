@@ -18,8 +18,9 @@ _SHOWN_HEX = 12
 class PushProgress:
     """Shows a push on a stream; use it as a context manager and give `watcher()` to the push."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, dry_run: bool = False) -> None:
         self._stream = stream
+        self._dry_run = dry_run
         self._terminal = stream.isatty()
         self._lock = threading.Lock()
         self._begin = time.monotonic()
@@ -50,7 +51,8 @@ class PushProgress:
         with self._lock:
             self._left -= 1
             self._clear()
-            print(f"{report.outcome} {name} {size_text(report.descriptor.size)}", file=self._stream, flush=True)
+            outcome = f"would be {report.outcome}:" if self._dry_run else report.outcome
+            print(f"{outcome} {name} {size_text(report.descriptor.size)}", file=self._stream, flush=True)
 
     def _progress(self, descriptor: Descriptor) -> Progress:
         del descriptor

@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
     layout = LayoutReader(Path(FLAGS.image))
     client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
     options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.mount_from)
-    with PushProgress(sys.stderr) as progress:
+    with PushProgress(sys.stderr, FLAGS.dry_run) as progress:
         report = push(layout, client, tags, options, cancellation, progress.watcher())
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(_summary(report, str(reference.repository), tags, time.monotonic() - begin), file=sys.stderr)

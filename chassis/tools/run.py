@@ -11,7 +11,7 @@ from chassis.errors import ChassisError
 
 
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
-    """Parses flags, calls `main` and exits: 0 on success, 1 on a `ChassisError` (printed as `error: …`), 130 on Ctrl-C."""
+    """Parses flags, calls `main`, exits: 0 on success, 1 on a `ChassisError` (printed as `error: …`), 130 on Ctrl-C."""
 
     def guarded(argv: Sequence[str]) -> int | None:
         if len(argv) > 1:

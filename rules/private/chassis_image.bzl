@@ -3,7 +3,7 @@
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
-load(":target.bzl", "target_accelerator", "target_architecture", "target_cpu")
+load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
@@ -68,6 +68,8 @@ def _check_python(ctx, model, base_version):
         ))
 
 def _impl(ctx):
+    if not ctx.attr.architecture:
+        fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     model = ctx.attr.model[ModelInfo]
     server = ctx.attr.server[ServerInfo]
     base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else None

@@ -126,6 +126,12 @@ filegroup(
     name = "files",
     srcs = ["root"],
 )
+
+# pip as a directory to import from, where the root has Debian's python3-pip-whl.
+filegroup(
+    name = "pip_package",
+    srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
+)
 """ % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
 
 debian_root = repository_rule(

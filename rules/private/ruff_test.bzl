@@ -14,6 +14,6 @@ def ruff_test(name = "ruff_test", srcs = None):
         size = "small",
         data = [Label("//:pyproject.toml")],
         main = Label("//tests:run_ruff.py"),
-        path_args = srcs or native.glob(["**/*.py"]),
+        path_args = srcs or native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
         deps = [Label("@chassis_tools//ruff")],
     )

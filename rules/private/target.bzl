@@ -40,21 +40,21 @@ def target_cpu():
     choices = {Label("//platforms/cpu:" + name): name for name in CPUS}
     return select(choices | {"//conditions:default": ""})
 
+# What a rule says where `target_architecture` is "".
+UNKNOWN_PLATFORM = """no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64.
+Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, or write one with those constraints."""
+
 def target_architecture():
-    """The target's architecture as OCI names it, `amd64` or `arm64`: a value for a string attribute.
+    """The target's architecture as OCI names it, `amd64` or `arm64`, or "": a value for a string attribute.
 
     Returns:
       A `select` over the platform's operating system and CPU constraints.
     """
-    return select(
-        {
-            Label("//platforms:is_linux_amd64_any"): "amd64",
-            Label("//platforms:is_linux_arm64_any"): "arm64",
-        },
-        no_match_error = "no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64. " +
-                         "Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, " +
-                         "or a platform of your own with those constraints.",
-    )
+    return select({
+        Label("//platforms:is_linux_amd64_any"): "amd64",
+        Label("//platforms:is_linux_arm64_any"): "arm64",
+        "//conditions:default": "",
+    })
 
 def target_accelerator():
     """The target's accelerator, `none` or `cuda`: a value for a string attribute.

@@ -1,5 +1,6 @@
 """The repositories of a wheel lock: a wheel as it is, its closure of dependencies, and the hub that selects by platform."""
 
+load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
 
 # The environment that pip's configuration can stand in.
@@ -162,30 +163,17 @@ def _sibling(rctx, name):
     return Label("@@%s//:metadata.json" % (rctx.name.removesuffix(rctx.attr.own_name) + name))
 
 def _closure_impl(rctx):
-    """Walks the wheels' own metadata from one distribution on; a cycle just ends the walk."""
     attr = rctx.attr
-    queue = [(attr.distribution, "")]
-    seen = {}
-    closure = {}
-    for _ in range(100000):
-        if not queue:
-            break
-        name, extra = queue.pop()
-        if (name, extra) in seen:
-            continue
-        seen[(name, extra)] = True
-        metadata = json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name))))
-        closure[name] = True
-        if extra not in metadata["requires"]:
-            continue  # An extra that the wheel does not offer: pip warns and goes on, too.
-        for needed, extras in metadata["requires"][extra]:
-            if needed not in attr.locked:
-                fail("%s==%s needs %s on %s, which the lock does not hold: %s. %s" %
-                     (name, metadata["version"], needed, attr.platform, attr.lock, _RENEW))
-            queue.extend([(needed, wanted) for wanted in [""] + extras])
+    closure = wheel_closure(
+        attr.distribution,
+        lambda name: json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name)))),
+        attr.locked,
+    )
+    if type(closure) == "string":
+        fail("%s on %s, which the lock does not hold: %s. %s" % (closure, attr.platform, attr.lock, _RENEW))
     wheels = [
         "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
-        for name in sorted(closure)
+        for name in closure
     ]
     rctx.file("BUILD.bazel", """\
 load("@chassis//rules/private:distribution.bzl", "distribution")

@@ -4,6 +4,7 @@ load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image")
 load("//rules/private:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
+load("//rules/providers:server_info.bzl", "ServerInfo")
 load("//rules/providers:wheel_info.bzl", "WheelInfo", "WheelLayerInfo")
 
 def _fails_impl(ctx):
@@ -16,6 +17,13 @@ _arm64_failure_test = analysistest.make(
     _fails_impl,
     attrs = {"says": attr.string_list(doc = "What the error holds.")},
     config_settings = {"//command_line_option:platforms": str(Label("//platforms:arm64"))},
+    expect_failure = True,
+)
+
+_unknown_platform_test = analysistest.make(
+    _fails_impl,
+    attrs = {"says": attr.string_list(doc = "What the error holds.")},
+    config_settings = {"//command_line_option:platforms": str(Label("//tests/analysis:mac"))},
     expect_failure = True,
 )
 
@@ -73,6 +81,11 @@ _fake_base = rule(
     doc = "A base for an architecture.",
 )
 
+def _fake_server_impl(_ctx):
+    return [ServerInfo(entrypoint = [], env = {}, layers = [], wheels = depset())]
+
+_fake_server = rule(implementation = _fake_server_impl, doc = "A server that is for any platform.")
+
 def failure_tests(name):
     """Makes the targets and the tests, and a suite of them.
 
@@ -98,6 +111,18 @@ def failure_tests(name):
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
     chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
 
+    native.platform(
+        name = "mac",
+        constraint_values = ["@platforms//os:macos", "@platforms//cpu:aarch64"],
+    )
+    _fake_server(name = "fake_server")
+    chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", server = ":fake_server", tags = manual)
+    _unknown_platform_test(
+        name = "unknown_platform_test",
+        says = ["no image can be made for this platform", "//platforms:arm64_gpu"],
+        target_under_test = ":unknown_platform",
+    )
+
     says = {
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
@@ -111,4 +136,4 @@ def failure_tests(name):
             says = texts,
             target_under_test = ":" + target,
         )
-    native.test_suite(name = name, tests = [":%s_test" % target for target in says])
+    native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["unknown_platform"]])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -136,7 +137,7 @@ def test_an_image_for_another_cpu_needs_an_emulator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_running_when_the_test_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
-    mark = f"mark-of-{tmp_path.name}"
+    mark = f"mark-{uuid.uuid4()}"
     image = variant(tmp_path, Entrypoint=python(f"import time; print({mark!r}, flush=True); time.sleep(1000)"))
     process = start(tmp_path, image)
     try:

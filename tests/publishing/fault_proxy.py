@@ -65,11 +65,15 @@ Rule = Callable[[Request], Harm | None]
 
 
 class FaultProxy:
-    """The proxy; a context manager. `rule` decides on each request and may be set anew at any time."""
+    """The proxy; a context manager. `rule` decides on each request and may be set anew at any time.
+
+    `requests` are those that arrived, `answers` those that the registry answered, with the status.
+    """
 
     def __init__(self, upstream: str, rule: Rule = lambda request: None) -> None:
         self.rule = rule
         self.requests: list[Request] = []
+        self.answers: list[tuple[Request, int]] = []
         self.upstream = upstream
         self.lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -140,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 answer = connection.getresponse()
                 data = answer.read()
+                self.server.proxy.answers.append((request, answer.status))
             except (OSError, http.client.HTTPException):
                 self._reset()
                 return

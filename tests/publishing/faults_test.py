@@ -198,6 +198,7 @@ def test_an_answer_that_is_lost_is_found_out(
     layout, digest = sample_image(tmp_path / "image", *SIZES, seed=220 + (wanted is blob_put))
     proxy.rule = times(2, Harm(cut_answer=True), wanted)
     publish(layout, proxy.address, name)
+    assert sum(request.method == "POST" for request in proxy.requests) == 4  # no blob went twice
     assert_whole(registry, name, digest, tmp_path)
 
 
@@ -247,6 +248,18 @@ def test_two_pushes_of_one_tag_leave_one_whole_image(registry: RegistryServer, t
     assert LayoutReader(tmp_path / "back").entry().digest in {digest for _, digest in images}
 
 
+def start_tool(layout: Path, repository: str, *flags: str) -> subprocess.Popen:
+    root = Path(__file__).resolve().parents[2]
+    paths = os.pathsep.join([str(root), *(path for path in sys.path if path)])
+    return subprocess.Popen(
+        [sys.executable, "-m", "chassis.tools.push", f"--image={layout}", "-r", repository, "-t", "v1", *flags],
+        env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "PYTHONPATH": paths},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_push_that_is_stopped_can_be_done_again(
     registry: RegistryServer, proxy: FaultProxy, tmp_path: Path, number: signal.Signals
@@ -262,26 +275,7 @@ def test_a_push_that_is_stopped_can_be_done_again(
         return Harm(slow=20_000, slow_seconds=30.0)
 
     proxy.rule = rule
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "chassis.tools.push",
-            f"--image={layout}",
-            f"--repository={proxy.address}/{name}",
-            "-t",
-            "v1",
-        ],
-        env={
-            "PATH": os.environ.get("PATH", ""),
-            "HOME": "/nonexistent",
-            "PYTHONPATH": os.pathsep.join([str(root), *sys.path]),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_tool(layout, f"{proxy.address}/{name}")
     assert under_way.wait(LIMIT_SECONDS)
     process.send_signal(number)
     out, errors = process.communicate(timeout=15)
@@ -358,6 +352,23 @@ def test_a_registry_that_vanishes_ends_the_push(registry: RegistryServer, proxy:
     with pytest.raises(UnreachableError, match="the connection broke"):
         publish(layout, proxy.address, "vanish")
     assert_no_tag(registry, "vanish")
+
+
+def test_a_registry_that_drops_every_connection_is_named(proxy: FaultProxy, tmp_path: Path) -> None:
+    layout, _ = sample_image(tmp_path / "image", 10)
+    proxy.rule = lambda request: Harm(cut_answer=True)
+    with pytest.raises(UnreachableError, match=f"registry {proxy.address}: .*the connection broke"):
+        publish(layout, proxy.address, "dropped")
+
+
+def test_a_push_has_an_end(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:
+    layout, _ = sample_image(tmp_path / "image", *SIZES, seed=293)
+    proxy.rule = lambda request: Harm(slow=10_000, slow_seconds=30.0) if request.is_blob_data() else None
+    process = start_tool(layout, f"{proxy.address}/endless", "--timeout=1")
+    out, errors = process.communicate(timeout=15)
+    assert (process.returncode, out) == (1, "")
+    assert "error: the push took more than 1 s" in errors
+    assert_no_tag(registry, "endless")
 
 
 def test_the_first_failure_stops_the_other_uploads(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:

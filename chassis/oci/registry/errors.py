@@ -22,6 +22,10 @@ class BrokenConnectionError(UnreachableError):
     been served."""
 
 
+class NotTlsError(RegistryError):
+    """What answers does not speak TLS."""
+
+
 class AnswerError(RegistryError):
     """The registry's answer is malformed, too large, or contradicts what was sent."""
 

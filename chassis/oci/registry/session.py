@@ -9,6 +9,7 @@ from chassis.oci.registry.auth import Authenticator
 from chassis.oci.registry.errors import (
     AnswerError,
     BrokenConnectionError,
+    NotTlsError,
     RegistryError,
     StatusError,
     UnreachableError,
@@ -94,14 +95,20 @@ def connect(
                     "(a wrong port, or a proxy?)"
                 )
             )
-    failure = next((f for f in failures if isinstance(f, AnswerError)), None)
-    failure = failure or next((f for f in failures if not isinstance(f, UnreachableError)), failures[0])
+    failure = min(failures, key=_doubt)
     if isinstance(failure, UnreachableError):
         network = "" if repository.is_loopback else ", is there a network"
         raise UnreachableError(
             f"registry {repository.api_host}: {failure}\n  is it running, is the name right{network}?"
         )
     raise failure
+
+
+def _doubt(failure: RegistryError) -> int:
+    """How little a failure tells, where two schemes failed: a wrong answer tells most, "no TLS" least."""
+    if isinstance(failure, NotTlsError):
+        return 3
+    return 0 if isinstance(failure, AnswerError) else 2 if isinstance(failure, UnreachableError) else 1
 
 
 def _is_registry(answer: Answer) -> bool:

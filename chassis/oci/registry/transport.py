@@ -23,6 +23,7 @@ from chassis.oci.registry.errors import (
     AnswerError,
     BrokenConnectionError,
     CancelledError,
+    NotTlsError,
     RegistryError,
     UnreachableError,
 )
@@ -119,12 +120,15 @@ class Transport:
 
     def __init__(
         self,
-        connections: int = 4,
+        connections: int = 8,
         backoff: Backoff | None = None,
         ca_file: Path | None = None,
         cancellation: Cancellation | None = None,
     ) -> None:
-        """`ca_file` holds PEM certificates trusted beside the system's (and those of `SSL_CERT_FILE`)."""
+        """`connections` is how many are kept open to one host.
+
+        `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
+        """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
         self._connections = connections
@@ -273,7 +277,9 @@ def resolve(url: str, location: str) -> str:
     if not valid:
         raise AnswerError(f"{origin(url)}: answers with the malformed Location {location[:200]!r}")
     if url.startswith("https:") and parts.scheme == "http":
-        raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        if parts.netloc != urllib.parse.urlsplit(url).netloc:
+            raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
+        target = "https" + target.removeprefix("http")  # a registry that does not know of the TLS before it
     return target
 
 
@@ -344,5 +350,5 @@ def _tls_error(url: str, error: BaseException) -> RegistryError:
             "  for a private authority give its certificates with --ca_file, or set SSL_CERT_FILE"
         )
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
-        return RegistryError(f"{origin(url)}: does not speak TLS; --insecure allows plain HTTP")
+        return NotTlsError(f"{origin(url)}: does not speak TLS; --insecure allows plain HTTP")
     return BrokenConnectionError(f"{origin(url)}: the encrypted connection broke: {text[:200]}")

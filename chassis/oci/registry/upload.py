@@ -19,6 +19,7 @@ from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.errors import (
     AnswerError,
+    AuthenticationError,
     BrokenConnectionError,
     RegistryError,
     StatusError,
@@ -96,15 +97,13 @@ class BlobUpload:
                     return UPLOADED
 
     def _attempt(self, mount_from: str) -> str:
-        query = ""
-        scopes = self._target.scopes
-        if mount_from:
-            query = "?" + urllib.parse.urlencode({"mount": self._descriptor.digest, "from": mount_from})
-            scopes = (*scopes, f"repository:{mount_from}:pull")
-        answer = self._session.request("POST", self._target.url("blobs/uploads/") + query, scopes, body=b"")
-        if answer.status == 201 and mount_from:
+        url = self._target.url("blobs/uploads/")
+        answer = self._mount(url, mount_from) if mount_from else None
+        if answer and answer.status == 201:
             self._verify(answer)
             return MOUNTED
+        if not answer or answer.status != 202:  # a refused mount begins an upload, or should
+            answer = self._session.request("POST", url, self._target.scopes, body=b"")
         if answer.status != 202:
             raise status_error(answer, f"{self._what}: starting its upload")
         location = self._location(answer)
@@ -114,6 +113,15 @@ class BlobUpload:
             location = self._send_pieces(location)
         self._complete(location)
         return UPLOADED
+
+    def _mount(self, url: str, source: str) -> Answer | None:
+        """Asks for the blob of another repository; None where that may not even be asked."""
+        query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
+        scopes = (*self._target.scopes, f"repository:{source}:pull")
+        try:
+            return self._session.request("POST", f"{url}?{query}", scopes, body=b"")
+        except AuthenticationError:
+            return None
 
     def _send_pieces(self, location: str) -> str:
         """Streams the blob; returns the location that completes the upload."""

@@ -54,9 +54,6 @@ class ModelService:
         self._batcher = batcher
         self._run_timeout = run_timeout
         self._watchers: list[Callable[[State], None]] = []
-        self._arrived = 0
-        self._in_flight = 0
-        self._idle = asyncio.Event()
         # A daemon, so that a call that never returns does not keep the process.
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
@@ -73,18 +70,8 @@ class ModelService:
           QueueFullError: too many items wait already.
           StoppingError: the server is stopping.
         """
-        self._arrived += 1
         if self.state is State.STOPPING:
             raise StoppingError(self.reason)
-        self._in_flight += 1
-        try:
-            return await self._answer(items)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-
-    async def _answer(self, items: Sequence[Item]) -> list[Answer]:
         refusals = [self.contract.refusal(item) for item in items]
         if not any(refusals):
             return await self._batcher.submit(items)
@@ -106,26 +93,9 @@ class ModelService:
                 _LOG.info("the call of the model returned")
                 self._enter(State.READY, "")
 
-    async def quiet(self, pause: float, timeout: float) -> None:
-        """Returns when no request has come for `pause` seconds, after `timeout` seconds at the latest."""
-        until = self._loop.time() + timeout
-        while (left := until - self._loop.time()) > 0:
-            arrived = self._arrived
-            await asyncio.sleep(min(pause, left))
-            if arrived == self._arrived:
-                return
-
-    async def drain(self, timeout: float) -> bool:
-        """Takes no more and answers what was accepted; False where that took more than `timeout` seconds."""
+    def stop(self) -> None:
+        """Takes no more; what was accepted is still answered."""
         self._enter(State.STOPPING, "the server is stopping")
-        self._idle.clear()
-        if not self._in_flight:
-            return True
-        try:
-            await asyncio.wait_for(self._idle.wait(), timeout)
-        except TimeoutError:
-            return False
-        return True
 
     def close(self, timeout: float) -> bool:
         """Ends the model's thread after its last answer; False where it is still busy after `timeout` seconds."""

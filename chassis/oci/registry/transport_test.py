@@ -1,0 +1,77 @@
+"""What is made of a registry's headers, and how long is waited."""
+
+from __future__ import annotations
+
+import email.utils
+import time
+
+import pytest
+import urllib3
+
+from chassis.oci.registry.errors import AnswerError
+from chassis.oci.registry.transport import Answer, Backoff, origin, resolve
+
+URL = "https://r.example/v2/x/blobs/uploads/"
+
+
+@pytest.mark.parametrize(
+    ("location", "target"),
+    [
+        ("/v2/x/blobs/uploads/1?_state=a%3D", "https://r.example/v2/x/blobs/uploads/1?_state=a%3D"),
+        ("1", "https://r.example/v2/x/blobs/uploads/1"),
+        ("https://store.example:444/1", "https://store.example:444/1"),
+        ("http://r.example/1", "https://r.example/1"),
+    ],
+)
+def test_locations(location: str, target: str) -> None:
+    assert resolve(URL, location) == target
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://store.example/1",
+        "http://r.example:80/1",
+        "file:///etc/passwd",
+        "https://user:pw@r.example/1",
+        "https://r.example:port/1",
+        "https://[::1/",
+        "https://r.example/a b",
+        "https://r.example/é",
+    ],
+)
+def test_locations_that_are_refused(location: str) -> None:
+    with pytest.raises(AnswerError):
+        resolve(URL, location)
+
+
+def test_the_origin_holds_no_user() -> None:
+    assert origin("https://user:pw@R.example:5000/x") == "https://r.example:5000"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least", "most"), [(100, 90, 101), (-100, 0, 0)], ids=["a date to come", "a date gone by"]
+)
+def test_retry_after_as_a_date(seconds: int, least: float, most: float) -> None:
+    date = email.utils.formatdate(time.time() + seconds, usegmt=True)
+    asked = Answer(429, urllib3.HTTPHeaderDict({"Retry-After": date}), b"", URL).retry_after
+    assert asked is not None
+    assert least <= asked <= most
+
+
+def test_retry_after_in_seconds() -> None:
+    assert Answer(429, urllib3.HTTPHeaderDict({"Retry-After": "7"}), b"", URL).retry_after == 7.0
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 400])
+def test_a_retry_after_that_says_nothing(value: str) -> None:
+    assert Answer(429, urllib3.HTTPHeaderDict({"Retry-After": value}), b"", URL).retry_after is None
+
+
+def test_waits_grow_and_are_bounded() -> None:
+    backoff = Backoff(first=1.0, longest=8.0, longest_asked=60.0)
+    waits = [backoff.wait(attempt) for attempt in range(10)]
+    assert all(0.5 * 2**attempt <= wait <= 2**attempt for attempt, wait in enumerate(waits[:4]))
+    assert max(waits) <= 8.0
+    assert backoff.wait(0, asked=3600.0) == 60.0
+    assert backoff.wait(0, asked=5.0) == 5.0

@@ -1,0 +1,128 @@
+"""Tests of fetch_wheel.py with the real pip, on a directory of wheels in place of an index."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+METADATA = """Metadata-Version: 2.1
+Name: {name}
+Version: 1.0
+Requires-Dist: always
+Requires-Dist: only-arm ; platform_machine == "aarch64"
+Requires-Dist: never ; python_version < "3.11" or sys_platform == "win32"
+Provides-Extra: Big_Extra
+Requires-Dist: for.extra[more] >= 2 ; extra == "Big_Extra"
+"""
+
+
+def wheel(
+    directory: Path, name: str = "Tiny.Thing", tag: str = "py3-none-any", metadata: str = METADATA
+) -> tuple[Path, str]:
+    """Writes a wheel; returns its path and sha256."""
+    distribution = name.replace(".", "_")
+    path = directory / f"{distribution}-1.0-{tag}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{distribution}/__init__.py", "")
+        if metadata:
+            archive.writestr(f"{distribution}-1.0.dist-info/METADATA", metadata.format(name=name))
+        archive.writestr(
+            f"{distribution}-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n"
+        )
+        archive.writestr(f"{distribution}-1.0.dist-info/RECORD", "")
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def fetch(index: Path, output: Path, digest: str, machine: str = "aarch64", requirement: str = "tiny-thing==1.0"):
+    output.mkdir()
+    flags = ["--requirement", requirement, "--hash", digest, "--machine", machine, "--glibc", "2.36"]
+    return subprocess.run(
+        [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, "--output", str(output)],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.environ["PIP"],
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(index),
+            "PIP_CONFIG_FILE": os.devnull,
+            "HOME": str(output),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def index(tmp_path):
+    path = tmp_path / "index"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("machine", "always"),
+    [("aarch64", [["always", []], ["only-arm", []]]), ("x86_64", [["always", []]])],
+)
+def test_metadata_names_what_the_target_needs(index, tmp_path, machine, always):
+    path, digest = wheel(index)
+    done = fetch(index, tmp_path / "out", digest, machine)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out/metadata.json").read_text()) == {
+        "file": path.name,
+        "name": "tiny-thing",
+        "requires": {"": always, "big-extra": [["for-extra", ["more"]]]},
+        "version": "1.0",
+    }
+    assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_the_wheel_of_the_target_is_taken(index, tmp_path):
+    wheel(index, tag="cp311-cp311-manylinux2014_x86_64")
+    path, digest = wheel(index, tag="cp311-abi3-manylinux_2_28_aarch64")
+    assert fetch(index, tmp_path / "out", digest).returncode == 0
+    assert (tmp_path / "out" / path.name).is_file()
+
+
+@pytest.mark.parametrize(
+    "tag", ["cp311-cp311-manylinux2014_x86_64", "cp312-cp312-any", "cp311-cp311-manylinux_2_38_aarch64"]
+)
+def test_a_wheel_for_something_else_is_no_wheel_for_the_target(index, tmp_path, tag):
+    _, digest = wheel(index, tag=tag)
+    done = fetch(index, tmp_path / "out", digest)
+    assert done.returncode == 4
+    assert "tiny-thing" in done.stderr
+
+
+def test_other_bytes_than_the_locks_are_refused(index, tmp_path):
+    wheel(index)
+    done = fetch(index, tmp_path / "out", "0" * 64)
+    assert done.returncode == 5
+    assert "0" * 64 in done.stderr
+    assert not list((tmp_path / "out").glob("*.whl"))
+
+
+def test_a_wheel_with_broken_requirements_is_named(index, tmp_path):
+    path, digest = wheel(index, metadata="Name: {name}\nVersion: 1.0\nRequires-Dist: what is this\n")
+    done = fetch(index, tmp_path / "out", digest)
+    assert done.returncode == 6
+    assert path.name in done.stderr
+    assert "Requires-Dist: what is this" in done.stderr
+
+
+def test_a_wheel_without_metadata_is_broken(index, tmp_path):
+    _, digest = wheel(index, metadata="")
+    done = fetch(index, tmp_path / "out", digest)
+    assert done.returncode == 6
+    assert "tiny-thing==1.0" in done.stderr
+
+
+def test_a_file_that_is_no_zip_is_broken(index, tmp_path):
+    (index / "tiny_thing-1.0-py3-none-any.whl").write_bytes(b"not a zip")
+    done = fetch(index, tmp_path / "out", hashlib.sha256(b"not a zip").hexdigest())
+    assert done.returncode == 6
+    assert "tiny-thing==1.0" in done.stderr

@@ -1,0 +1,40 @@
+"""Tests of wheel_closure.bzl."""
+
+load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
+load(":wheel_closure.bzl", "wheel_closure")
+
+# Distribution to what it requires: always, and by extra.
+_REQUIRES = {
+    "alone": {"": []},
+    "left": {"": [["right", []]]},
+    "needs-missing": {"": [["nowhere", []]]},
+    "right": {"": [["left", []], ["alone", []]]},
+    "self": {"": [["self", []]], "all": [["self", ["some"]]], "some": [["alone", []]]},
+    "uses-extra": {"": [["with-extra", ["fast", "unknown"]]]},
+    "with-extra": {"": [], "fast": [["alone", []]], "slow": [["needs-missing", []]]},
+}
+
+_CASES = {
+    "alone": ["alone"],
+    "left": ["alone", "left", "right"],
+    "needs-missing": "needs-missing==1.0 needs nowhere",
+    "self": ["self"],
+    "uses-extra": ["alone", "uses-extra", "with-extra"],
+    "with-extra": ["with-extra"],
+}
+
+def _closure_test_impl(ctx):
+    env = unittest.begin(ctx)
+    for distribution, wanted in _CASES.items():
+        found = wheel_closure(
+            distribution,
+            lambda name: {"requires": _REQUIRES[name], "version": "1.0"},
+            _REQUIRES.keys(),
+        )
+        asserts.equals(env, wanted, found)
+    return unittest.end(env)
+
+_closure_test = unittest.make(_closure_test_impl)
+
+def wheel_closure_tests(name):
+    unittest.suite(name, _closure_test)

@@ -1,0 +1,46 @@
+"""README and guides show the repository's own files, platforms and case files that the runner takes."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from chassis.testing.case_file import read_cases
+
+
+def text(name):
+    return Path(os.environ[name]).read_text()
+
+
+def blocks(document, language):
+    return re.findall(rf"```{language}\n(.*?)```", text(document), re.DOTALL)
+
+
+def test_readme_shows_the_models_own_build_file():
+    shown = [block for block in blocks("README", "starlark") if "chassis_model(" in block]
+    assert len(shown) == 1
+    for rule in shown[0].strip().split("\n\n"):
+        assert rule in text("MODEL_BUILD")
+
+
+def test_readme_shows_the_predict_functions_own_signature():
+    (signature,) = blocks("README", "python")
+    assert signature.strip() in text("MODEL")
+
+
+def test_readme_lists_every_platform():
+    listed = set(re.findall(r"^\| `//platforms:(\w+)`", text("README"), re.MULTILINE))
+    declared = set(re.findall(r'^platform\(\n    name = "(\w+)"', text("PLATFORMS_BUILD"), re.MULTILINE))
+    assert listed == declared
+    assert len(declared) >= 6
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_case_files_of_the_guide_are_ones(number, tmp_path):
+    shown = blocks("TESTING", "json")
+    assert len(shown) == 3
+    case = tmp_path / "case.json"
+    case.write_text(json.dumps(json.loads(shown[number])))
+    assert len(read_cases(case)) == 1
