@@ -8,16 +8,16 @@ Hooks: https://peps.python.org/pep-0517/#build-backend-interface
 import importlib
 import importlib.metadata
 import json
-import os
 import re
 import sys
+from pathlib import Path
 
 
 def main(arguments):
     separator = arguments.index("--")
     backend, backend_path = arguments[0], arguments[1:separator]
     output, settings, answer_file = arguments[separator + 1 :]
-    sys.path[:0] = [os.path.join(os.getcwd(), path) for path in backend_path]
+    sys.path[:0] = [str(Path.cwd() / path) for path in backend_path]
     module, _, attribute = backend.partition(":")
     hooks = importlib.import_module(module)
     for name in filter(None, attribute.split(".")):
@@ -28,8 +28,7 @@ def main(arguments):
     answer = {"missing": missing}
     if not missing:
         answer["wheel"] = hooks.build_wheel(output, settings)
-    with open(answer_file, "w", encoding="utf-8") as file:
-        json.dump(answer, file)
+    Path(answer_file).write_text(json.dumps(answer), encoding="utf-8")
 
 
 def _is_there(requirement):

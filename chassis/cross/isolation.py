@@ -7,7 +7,6 @@ Where the kernel refuses that, the build takes place at the real paths.
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,12 +43,11 @@ class View:
 def _whole_machine(bwrap: Path) -> list[str]:
     """A root of its own that has what the machine's has: so there is room for one more directory."""
     arguments = [str(bwrap), "--unshare-net", "--die-with-parent"]
-    for name in sorted(os.listdir("/")):
-        path = Path("/") / name
+    for path in sorted(Path("/").iterdir()):
         if path == ROOT:
             continue
         if path.is_symlink():
-            arguments += ["--symlink", os.readlink(path), str(path)]
+            arguments += ["--symlink", str(path.readlink()), str(path)]
         elif path.is_dir():
             arguments += ["--dev-bind", str(path), str(path)]
     return arguments

@@ -59,7 +59,7 @@ class PythonTarget:
         (directory / "sitecustomize.py").write_text(_SITECUSTOMIZE.format(machine=self.target.machine))
 
     def cflags(self) -> str:
-        """For every C and C++ compilation. `-idirafter`: pyconfig.h lies beside the multi-arch directory that names it."""
+        """For every compilation. `-idirafter`: Debian's pyconfig.h includes the one of the architecture from there."""
         return f"-O2 -DNDEBUG -g0 -fPIC -fwrapv -Wall -idirafter {self.headers}/usr/include"
 
     def _changes(self, bin_directory: Path) -> dict[str, object]:

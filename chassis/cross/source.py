@@ -23,7 +23,7 @@ _RUST = {"maturin", "setuptools-rust", "puccinialin"}
 
 @dataclass(frozen=True, slots=True)
 class BuildSystem:
-    """The `build-system` table: requirements as PEP 508 strings, backend `module:object`, directories to import it from."""
+    """The `build-system` table: requirements as PEP 508 strings, backend `module:object`, directories it is in."""
 
     requires: tuple[str, ...]
     backend: str
@@ -97,7 +97,7 @@ def _refuse_rust(name: str, requires: list[str], backend: str) -> None:
         raise ChassisError(
             f"{name}: is built with {found[0]}, so it is written in Rust, which chassis_wheel does not build: "
             "cargo fetches the crates that it needs from a registry while it builds, and a build here has no network\n"
-            "  take a version that has a wheel for the platform, or build the wheel elsewhere and serve it from an index"
+            "  take a version that has a wheel for the platform, or build it elsewhere and serve it from an index"
         )
 
 

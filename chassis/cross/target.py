@@ -12,7 +12,7 @@ _MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 @dataclass(frozen=True, slots=True)
 class CrossTarget:
-    """CPython `python` (major, minor) on Linux of OCI architecture `architecture`, with glibc 2.`glibc_minor` or newer."""
+    """CPython `python` (major, minor) on Linux of the OCI architecture, with glibc 2.`glibc_minor` or newer."""
 
     architecture: str
     glibc_minor: int

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import shutil
-import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +29,7 @@ _KEPT_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class BuildTools:
-    """What a build runs with: zig's directory, the target's runtime, the drivers' directory, Python, its root, headers."""
+    """What a build runs with: zig's directory, the target's runtime, cc's directory, Python, its root, headers."""
 
     zig: Path
     runtime: Path
@@ -66,7 +64,7 @@ class WheelOrder:
 def build_wheel(
     order: WheelOrder, source: Path, system: BuildSystem, tools: BuildTools, view: View, work: Path
 ) -> Path:
-    """Builds `source`, which lies below `work`, and returns the checked wheel, in `work` under the backend's name for it.
+    """Builds `source`, which lies below `work`, and returns the checked wheel, in `work` under its own name.
 
     Raises:
       ChassisError: a build requirement is missing, the backend failed, or what it made is not for the target.
@@ -158,8 +156,8 @@ def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
             missing.append(line)
     if missing:
         raise ChassisError(
-            f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among what it "
-            f"is built with: {', '.join(sorted(found)) or 'nothing'}\n"
+            f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
+            f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
             "  add it to the requirements of the build hub (requirements/build.in, then ./bazelw run "
             "//requirements:update), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
         )
@@ -281,5 +279,5 @@ def _checked(order: WheelOrder, output: Path, system: BuildSystem, said: str) ->
     name = f"{'-'.join(wheel.filename.removesuffix('.whl').split('-')[:2])}-{wheel.pythons_and_abis}-{platforms}.whl"
     finished = output.parent / name
     rewrite(wheel, order.target, finished)
-    os.chmod(finished, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
+    finished.chmod(0o644)
     return finished

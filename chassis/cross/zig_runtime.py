@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from chassis.cross.archive import read_members, write_archive
@@ -63,7 +64,7 @@ def build_runtime(zig: Path, target: CrossTarget, output: Path) -> None:
     if missing or len(start) != 1:
         raise ChassisError(
             f"zig for {target.zig_triple} did not link {', '.join(sorted(missing)) or 'one start file'}: it linked "
-            f"{', '.join(sorted(found))}\n  this zig is not the one that Chassis knows; pin another in requirements/zig.txt"
+            f"{', '.join(sorted(found))}\n  Chassis does not know this zig; pin another in requirements/zig.txt"
         )
     (library / start[0]).rename(library / "start.o")
     _add_names(library)
@@ -110,7 +111,7 @@ def read_commands(said: str) -> Commands:
     if not compiler or not linker:
         raise ChassisError("zig c++ -v did not print the commands that it runs")
     words = shlex.split(compiler)
-    pairs = list(zip(words, words[1:], strict=False))
+    pairs = list(pairwise(words))
     return Commands(
         includes=tuple(value for option, value in pairs if option == "-isystem"),
         defines=tuple(value for option, value in pairs if option == "-D" and value != "NDEBUG"),

@@ -55,7 +55,7 @@ def download(name: str, version: str, hashes: list[str], directory: Path) -> Pat
 
 
 def read_text(sdist: Path) -> dict[str, str]:
-    """The texts that describe an sdist, by their path below its one directory: PKG-INFO, pyproject.toml, requires.txt."""
+    """The texts that describe an sdist, by their path below its one directory."""
     texts = {}
     try:
         if sdist.name.endswith(".zip"):
@@ -97,7 +97,7 @@ def old_requirements(text: str) -> list[str]:
 
 
 def build_requirements(texts: dict[str, str], name: str) -> list[str]:
-    """The distributions of `build-system.requires`, whatever their markers and versions; setuptools where nothing is said."""
+    """The distributions of `build-system.requires`, whatever their versions; setuptools where none is said."""
     try:
         table = tomllib.loads(texts.get("pyproject.toml", "")).get("build-system", {})
         return sorted({normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])})
