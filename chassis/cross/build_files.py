@@ -1,4 +1,4 @@
-"""The files that tell meson, CMake and setuptools that they build for another machine."""
+"""The files that tell meson and CMake that they build for another machine; setuptools asks `sysconfig`."""
 
 from __future__ import annotations
 
@@ -52,17 +52,11 @@ set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE BOTH)
 set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE BOTH)
 """
 
-# https://setuptools.pypa.io/en/latest/deprecated/distutils/configfile.html
-_SETUPTOOLS = """\
-[bdist_wheel]
-plat_name = {platform_tag}
-"""
-
 
 def write_build_files(
     directory: Path, target: CrossTarget, bin_directory: Path, python: Path, headers: Path, cflags: str
 ) -> None:
-    """Writes meson.ini, toolchain.cmake and distutils.cfg into `directory`."""
+    """Writes meson.ini and toolchain.cmake into `directory`."""
     directory.mkdir(parents=True)
     values = {
         "ar": f"{bin_directory}/ar",
@@ -70,10 +64,8 @@ def write_build_files(
         "cxx": f"{bin_directory}/c++",
         "headers": str(headers),
         "machine": target.machine,
-        "platform_tag": target.platform_tag,
         "python": str(python),
         "ranlib": f"{bin_directory}/ranlib",
     }
     (directory / "meson.ini").write_text(_MESON.format(cflags=cflags.split(), **values))
     (directory / "toolchain.cmake").write_text(_CMAKE.format(cflags=cflags, **values))
-    (directory / "distutils.cfg").write_text(_SETUPTOOLS.format(**values))

@@ -204,7 +204,6 @@ def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, s
         "CHASSIS_TARGET": target.zig_triple,
         "CMAKE_GENERATOR": "Ninja",
         "CMAKE_TOOLCHAIN_FILE": f"{work}/files/toolchain.cmake",
-        "DIST_EXTRA_CONFIG": f"{work}/files/distutils.cfg",
         "HOME": f"{work}/home",
         "LC_ALL": "C.UTF-8",
         "PATH": f"{work}/bin",

