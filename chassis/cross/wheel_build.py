@@ -214,6 +214,9 @@ def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, s
         "SOURCE_DATE_EPOCH": "315532800",
         "TMPDIR": f"{work}/tmp",
         "TZ": "UTC",
+        # Packages are written for gcc, which keeps an infinity that the source asks for under -ffast-math; clang takes
+        # it for undefined. (annoy 1.17.3 finds nothing, or never ends.)
+        "ZIG_FLAGS": "-fno-finite-math-only",
         "ZIG_ROOT": str(seen.zig),
         "ZIG_RUNTIME": str(seen.runtime),
         "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
