@@ -36,14 +36,21 @@ _SDISTS = {
     ("cytoolz", "1.1.0"): ("Cython", "CYTOOLZ_SDIST", False),
 }
 
-_NATIVE = '#!/bin/sh\nexec {program} "$@"\n'
+_NATIVE = '#!/bin/sh\nPATH=/usr/bin:/bin exec {program} "$@"\n'
 _EMULATED_PYTHON = (
     '#!/bin/sh\nroot="${{0%/*}}/root"\nexport PYTHONHOME="$root/usr"\n'
     'exec "{qemu}" -cpu cortex-a57 -L "$root" "$root/usr/bin/python3.11" "$@"\n'
 )
-_EMULATED_GCC = (
-    '#!/bin/sh\nunset PYTHONHOME\nexec "{qemu}" -cpu cortex-a57 -L "{root}" "{root}/usr/bin/{program}" {flags} "$@"\n'
+_EMULATED_PROGRAM = (
+    '#!/bin/sh\nunset PYTHONHOME\nexec "{qemu}" -cpu cortex-a57 -L "{root}" "{root}/usr/{program}" {flags} "$@"\n'
 )
+_GCC_PARTS = {
+    "as": "bin/aarch64-linux-gnu-as",
+    "cc1": "lib/gcc/aarch64-linux-gnu/12/cc1",
+    "cc1plus": "lib/gcc/aarch64-linux-gnu/12/cc1plus",
+    "collect2": "lib/gcc/aarch64-linux-gnu/12/collect2",
+    "ld": "bin/aarch64-linux-gnu-ld",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +97,21 @@ def _ways(scratch: Path) -> list[Way]:
     _write_drivers(gcc, {name: _NATIVE.format(program=program) for name, program in _programs("").items()})
     qemu, root = os.environ["QEMU_AARCH64"], os.environ["GCC_ROOT"]
     emulated = scratch / "emulated"
-    wrapper = f"--sysroot={root} -B{root}/usr/bin/ -wrapper {qemu},-cpu,cortex-a57,-L,{root}"
+    # What gcc starts is not emulated by itself: each program that it looks for is a script that has it emulated.
+    parts = scratch / "parts"
+    parts.mkdir()
+    for name, place in _GCC_PARTS.items():
+        (parts / name).write_text(_EMULATED_PROGRAM.format(qemu=qemu, root=root, program=place, flags=""))
+        (parts / name).chmod(0o755)
+    flags_of_gcc = f"--sysroot={root} -B{parts}/"
     _write_drivers(
         emulated,
         {
-            name: _EMULATED_GCC.format(
-                qemu=qemu, root=root, program=program, flags=wrapper if "g++" in program or "gcc" in program else ""
+            name: _EMULATED_PROGRAM.format(
+                qemu=qemu,
+                root=root,
+                program=f"bin/{program}",
+                flags=flags_of_gcc if "g++" in program or "gcc" in program else "",
             )
             for name, program in _programs("aarch64-linux-gnu-").items()
         },
@@ -147,6 +163,9 @@ def _build(way: Way, name: str, version: str, sdist: Path, scratch: Path) -> flo
     command += [f"--version={version}", f"--sdist={sdist}", f"--architecture={way.architecture}", "--glibc=2.36"]
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
     command += [f"--drivers={way.drivers}", f"--python={way.python}", f"--headers={way.headers}", f"--output={output}"]
+    # Some setups leave out an extension that fails to compile: that would be fast.
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[way.architecture]
+    command += [f"--tag=cp311-cp311-manylinux_2_36_{machine}"]
     command += [f"--site_packages={path}" for path in sys.path if path.endswith(".site-packages")]
     start = time.perf_counter()
     run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)

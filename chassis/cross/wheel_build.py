@@ -259,7 +259,7 @@ def _failed(order: WheelOrder, system: BuildSystem, said: str, outcome: str) -> 
     reason = explain(said, order.target)
     lines = [f"{order.label}: its build for {order.target.zig_triple} with {system.backend} {outcome}"]
     if reason:
-        lines[0] += ": " + reason
+        lines.append("  " + reason)
     return "\n".join([*lines, last_lines(said)])
 
 

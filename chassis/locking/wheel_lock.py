@@ -90,7 +90,8 @@ def narrow(
 ) -> list[LockedWheel]:
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
-    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement where no wheel fits, or where its hash is none of uv's.
+    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement where no wheel
+    fits, or where its hash is none of uv's.
     """
     locked = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
