@@ -12,7 +12,7 @@ The file, all keys optional but `name`:
      "required_ram": "512M", "num_cpus": 1, "num_gpus": 0,
      "status_timeout": "60s", "run_timeout": "60s",
      "load_timeout": "300s", "drain_timeout": "10s", "max_wait_ms": 0, "queue_size": 1024,
-     "servers": ["omi"]}
+     "servers": ["omi", "v2-grpc", "v2-http", "v1-http"]}
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ModelMetadata:
     drain_timeout: str = "10s"
     max_wait_ms: float = 0
     queue_size: int = 1024
-    servers: tuple[str, ...] = ("omi",)
+    servers: tuple[str, ...] = ("omi", "v2-grpc", "v2-http", "v1-http")
 
     def __post_init__(self) -> None:
         if not self.name:

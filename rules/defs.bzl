@@ -6,6 +6,7 @@ load("//rules/private:chassis_test.bzl", _chassis_test = "chassis_test")
 load("//rules/private:chassis_wheel.bzl", _chassis_wheel = "chassis_wheel")
 load("//rules/private:debian_base.bzl", _debian_base = "debian_base")
 load("//rules/private:oci_index.bzl", _oci_index = "oci_index")
+load("//rules/private:oci_load.bzl", _oci_load = "oci_load")
 load("//rules/private:oci_push.bzl", _oci_push = "oci_push")
 load("//rules/private:platform_image.bzl", _platform_image = "platform_image")
 load("//rules/providers:image_info.bzl", _BaseInfo = "BaseInfo", _ImageInfo = "ImageInfo")
@@ -18,6 +19,7 @@ chassis_test = _chassis_test
 chassis_wheel = _chassis_wheel
 debian_base = _debian_base
 oci_index = _oci_index
+oci_load = _oci_load
 oci_push = _oci_push
 platform_image = _platform_image
 

@@ -1,6 +1,7 @@
-"""Module extensions: Debian packages and wheel hubs. Their twins for WORKSPACE are in repositories.bzl."""
+"""Module extensions: Debian packages, wheel hubs and base images from registries. Their twins for WORKSPACE are in repositories.bzl."""
 
 load("//rules/private:debian_repository.bzl", "debian_packages", "debian_root")
+load("//rules/private:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
 load("//rules/private:wheel_repository.bzl", "CROSS_BUILD_ATTRS", "wheel_repositories")
 load("//rules/private:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
 
@@ -86,4 +87,31 @@ wheels = module_extension(
         ),
     },
     doc = "Wheels from hash-locked requirements files, one a platform, fetched with pip as it is configured.",
+)
+
+def _oci_impl(mctx):
+    owners = {}
+    for module in mctx.modules:
+        for tag in module.tags.pull:
+            if tag.name in owners:
+                fail("two modules pull an image named %s: %s and %s. Give one another name." %
+                     (tag.name, owners[tag.name], module.name))
+            owners[tag.name] = module.name
+            oci_pull(
+                name = tag.name,
+                digest = tag.digest,
+                image = tag.image,
+                insecure = tag.insecure,
+                platforms = tag.platforms,
+            )
+
+oci = module_extension(
+    implementation = _oci_impl,
+    tag_classes = {
+        "pull": tag_class(
+            attrs = PULL_ATTRS,
+            doc = "An image of a registry, by digest: `@name` is an OCI layout that `chassis_image(base = …)` takes.",
+        ),
+    },
+    doc = "Base images from registries, with the credentials that people have.",
 )

@@ -1,11 +1,13 @@
 """Repositories for WORKSPACE mode: the twins of the module extensions."""
 
 load("//rules/private:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
+load("//rules/private:oci_pull.bzl", _oci_pull = "oci_pull")
 load("//rules/private:wheel_root.bzl", _wheel_root = "wheel_root")
 load("//rules/private:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
 
 debian_packages = _debian_packages
 debian_root = _debian_root
+oci_pull = _oci_pull
 wheel_locks = _wheel_locks
 
 # The locks of this repository, for `wheel_locks(locks = …)`.

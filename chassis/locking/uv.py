@@ -47,7 +47,8 @@ class Uv:
         """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
 
         For a distribution with `--no-binary NAME` among `options` its sdist is taken in place of a wheel. The
-        form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is kept where it can be. Raises `ChassisError` with uv's own explanation.
+        form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is
+        kept where it can be. Raises `ChassisError` with uv's own explanation.
         """
         command = [str(self._program), "pip", "compile", "--quiet", "--no-header", *inputs]
         command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]

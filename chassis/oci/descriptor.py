@@ -101,8 +101,8 @@ class Descriptor:
 class Origin:
     """Where a layer comes from.
 
-    `kind` is one of wheel, base, runtime, code, data, model; `name` the distribution, target or file;
-    `version` may be empty.
+    `kind` is one of wheel, wheels (several that share a layer), base, runtime, code, data, model; `name` the
+    distribution or distributions, target or file; `version` may be empty.
     """
 
     kind: str
@@ -114,19 +114,49 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """One of several packages in a layer, which lie in it one after the other.
+
+    `entries` is how many of the layer's paths are its own, in the order of the archive; `size` how many bytes
+    of the blob, to within a tar header.
+    """
+
+    name: str
+    version: str
+    entries: int
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """One element of `parts` in what layer tools write."""
+        return {"name": self.name, "version": self.version, "entries": self.entries, "size": self.size}
+
+    @classmethod
+    def from_json(cls, data: Any, where: str) -> Part:
+        """Reads what `to_json` wrote; `where` names the file in errors."""
+        fields = _object(data, where)
+        return cls(
+            name=_text(fields, "name", where),
+            version=_text(fields, "version", where, default=""),
+            entries=_size(fields, "entries", where),
+            size=_size(fields, "size", where),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class LayerDescriptor:
-    """A layer's descriptor with what an image's configuration needs of it: the digest of the tar and its
-    size.
+    """A layer's descriptor with what an image's configuration needs of it, the digest of the tar and its
+    size, and what it is made of. `parts` is empty where it holds one package, or none.
     """
 
     descriptor: Descriptor
     diff_id: str
     uncompressed_size: int
     origin: Origin
+    parts: tuple[Part, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The object that layer tools write with `--descriptor`."""
-        return {
+        out: dict[str, Any] = {
             "mediaType": self.descriptor.media_type,
             "digest": self.descriptor.digest,
             "size": self.descriptor.size,
@@ -135,12 +165,18 @@ class LayerDescriptor:
             "uncompressed_size": self.uncompressed_size,
             "origin": {"kind": self.origin.kind, "name": self.origin.name, "version": self.origin.version},
         }
+        if self.parts:
+            out["parts"] = [part.to_json() for part in self.parts]
+        return out
 
     @classmethod
     def from_json(cls, data: Any, where: str) -> LayerDescriptor:
         """Reads what `to_json` wrote; `where` names the file in errors."""
         fields = _object(data, where)
         origin = _object(fields.get("origin"), f"{where}: `origin`")
+        parts = fields.get("parts") or []
+        if not isinstance(parts, list):
+            raise DescriptorError(f"{where}: `parts` is no list")
         return cls(
             descriptor=Descriptor.from_json(fields, where),
             diff_id=check_digest(fields.get("diff_id"), f"{where}: `diff_id`"),
@@ -150,6 +186,7 @@ class LayerDescriptor:
                 name=_text(origin, "name", where),
                 version=_text(origin, "version", where, default=""),
             ),
+            parts=tuple(Part.from_json(part, f"{where}: `parts`") for part in parts),
         )
 
 

@@ -57,19 +57,35 @@ def write_index(output: Path, entries: tuple[IndexEntry, ...]) -> Descriptor:
         seen[key] = entry.layout
         described.append(descriptor)
         _link(reader, manifest, descriptor, blobs)
-    index = _encoded(
-        {
-            "schemaVersion": 2,
-            "mediaType": MEDIA_TYPE_INDEX,
-            "manifests": [descriptor.to_json() for descriptor in described],
-        }
-    )
-    descriptor = Descriptor(MEDIA_TYPE_INDEX, digest.of_bytes(index), len(index))
-    (blobs / digest.hex_of(descriptor.digest)).write_bytes(index)
+    index = _index_of(described)
+    descriptor = index.descriptor
+    (blobs / digest.hex_of(descriptor.digest)).write_bytes(index.data)
     (output / "oci-layout").write_bytes(_encoded({"imageLayoutVersion": "1.0.0"}))
     top = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
     (output / "index.json").write_bytes(_encoded(top))
     return descriptor
+
+
+def accelerator_indexes(index: Manifest) -> dict[str, Manifest]:
+    """For each accelerator that an index has images for, an index of these alone, without `os.features`: whoever asks
+    for it has chosen, and a plain client then takes the image of its CPU."""
+    chosen: dict[str, list[Descriptor]] = {}
+    for child in index.children:
+        if (accelerator := child.annotations.get(ACCELERATOR)) and child.platform:
+            plain = replace(child, platform=replace(child.platform, os_features=()))
+            chosen.setdefault(accelerator, []).append(plain)
+    return {accelerator: _index_of(children) for accelerator, children in sorted(chosen.items())}
+
+
+def _index_of(children: list[Descriptor]) -> Manifest:
+    data = _encoded(
+        {
+            "schemaVersion": 2,
+            "mediaType": MEDIA_TYPE_INDEX,
+            "manifests": [descriptor.to_json() for descriptor in children],
+        }
+    )
+    return Manifest(Descriptor(MEDIA_TYPE_INDEX, digest.of_bytes(data), len(data)), data, tuple(children), ())
 
 
 def _annotated(descriptor: Descriptor, accelerator: str) -> Descriptor:

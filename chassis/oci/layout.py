@@ -36,6 +36,8 @@ _AS_OCI = {
     _DOCKER_LAYER + ".gzip": MEDIA_TYPE_LAYER_GZIP,
     _DOCKER_LAYER + ".zstd": MEDIA_TYPE_LAYER_ZSTD,
 }
+# Where container runtimes stop: a mount takes no more directories than fit its one page of options.
+MAX_LAYERS = 127
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_VARIANTS = {"arm64": "v8"}
 
@@ -127,10 +129,16 @@ def write_layout(
     last.
 
     Raises:
-      ImageError: two layers install different things at one path, or `output` is not empty.
+      ImageError: two layers install different things at one path, there are more than 127 of them, or
+        `output` is not empty.
     """
     check_collisions(layers)
     base = base or BaseImage()
+    if (count := len(base.layers) + len(layers)) > MAX_LAYERS:
+        raise ImageError(
+            f"{count} layers, {len(base.layers)} of them of the base; runtimes take no more than {MAX_LAYERS}\n"
+            "  set `wheel_layers` of the chassis_image to a lower number, and more wheels share a layer"
+        )
     config = _encoded(_config(platform, layers, settings, base))
     config_descriptor = Descriptor(MEDIA_TYPE_CONFIG, digest.of_bytes(config), len(config))
     descriptors = [*base.layers, *(layer.layer.descriptor for layer in layers)]

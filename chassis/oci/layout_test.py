@@ -123,6 +123,14 @@ def test_the_same_image_has_the_same_digest_anywhere(tmp_path):
     assert len(digests) == 1
 
 
+def test_more_layers_than_runtimes_take_are_refused(tmp_path):
+    layers = tuple(_layer(tmp_path, f"l{number}", {f"f{number}": b""}) for number in range(128))
+    with pytest.raises(ImageError, match=r"128 layers.*no more than 127(?s:.*)wheel_layers"):
+        write_layout(tmp_path / "image", default_platform("amd64"), layers, RunSettings())
+    assert not (tmp_path / "image").exists()
+    write_layout(tmp_path / "image", default_platform("amd64"), layers[1:], RunSettings())
+
+
 def test_layers_that_disagree_are_refused_by_origin(tmp_path):
     one = _layer(tmp_path, "one", {"p/same": b"=", "p/x": b"1"})
     two = _layer(tmp_path, "two", {"p/same": b"=", "p/x": b"2"})

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from chassis.oci.descriptor import Descriptor
+from chassis.oci.index import accelerator_indexes
 from chassis.oci.layout_reader import LayoutReader, Manifest
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.errors import CancelledError, RegistryError
@@ -35,12 +36,14 @@ class BlobReport:
 
 @dataclass(frozen=True, slots=True)
 class PushReport:
-    """What a push did, or, as a dry run, would do; `tags` are those that were set or moved."""
+    """What a push did, or, as a dry run, would do; `tags` are those that were set or moved, `kept` those that named
+    the image before."""
 
     digest: str
     blobs: tuple[BlobReport, ...]
     manifests: int
     tags: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     def count(self, outcome: str) -> tuple[int, int]:
         """How many blobs had an outcome, and their bytes."""
@@ -52,12 +55,14 @@ class PushReport:
 class PushOptions:
     """How to push. `jobs` is the number of blobs in flight; `mount_from` a repository of the same registry
     that may have the blobs; with `immutable_tags` an existing tag of another image is an error before
-    anything is sent."""
+    anything is sent; with `accelerator_tags` each tag of an index has a companion for each accelerator in it, such as
+    `v1-cuda` beside `v1`."""
 
     jobs: int = 4
     dry_run: bool = False
     immutable_tags: bool = False
     mount_from: str = ""
+    accelerator_tags: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,14 @@ def push(
     watcher = watcher or Watcher()
     tags = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
     manifests = _unique(layout.walk(layout.entry()))
-    top = manifests[-1]
-    digest = top.descriptor.digest
-    current = dict(_parallel(client.manifest_digest, [digest, *tags], options.jobs, cancellation))
-    moved = tuple(tag for tag in tags if current[tag] != digest)
+    digest = manifests[-1].descriptor.digest
+    named = _named(manifests[-1], tags, options.accelerator_tags)
+    manifests += [manifest for manifest in named.values() if manifest not in manifests]
+    current = dict(_parallel(client.manifest_digest, [digest, *named], options.jobs, cancellation))
+    moved = {tag: manifest for tag, manifest in named.items() if current[tag] != manifest.descriptor.digest}
     if options.immutable_tags:
-        _refuse_moves(client, digest, {tag: current[tag] for tag in moved})
+        for tag, manifest in moved.items():
+            _refuse_move(client, manifest.descriptor.digest, tag, current[tag])
     if current[digest]:  # a registry takes a manifest only with all that it refers to
         blobs = tuple(BlobReport(blob, SKIPPED) for blob in _blobs(manifests))
         pending: list[Manifest] = []
@@ -102,10 +109,21 @@ def push(
         for manifest in pending:
             cancellation.check()
             client.push_manifest(manifest)
-        for tag in moved:
+        for tag, manifest in moved.items():
             cancellation.check()
-            client.push_manifest(top, tag)
-    return PushReport(digest, blobs, len(pending), moved)
+            client.push_manifest(manifest, tag)
+    kept = tuple(tag for tag in named if tag not in moved)
+    return PushReport(digest, blobs, len(pending), tuple(moved), kept)
+
+
+def _named(top: Manifest, tags: Sequence[str], accelerators: bool) -> dict[str, Manifest]:
+    """What each tag is to name: the image or index itself, and an index of those images alone that are for one
+    accelerator, since no client chooses by that."""
+    named = dict.fromkeys(tags, top)
+    for accelerator, index in accelerator_indexes(top).items() if accelerators else ():
+        for tag in tags:
+            named.setdefault(check_tag(f"{tag}-{accelerator}"), index)
+    return named
 
 
 def _unique(manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -118,14 +136,13 @@ def _blobs(manifests: Sequence[Manifest]) -> list[Descriptor]:
     return sorted(unique.values(), key=lambda blob: -blob.size)
 
 
-def _refuse_moves(client: RegistryClient, digest: str, moved: dict[str, str]) -> None:
-    for tag, existing in moved.items():
-        if existing:
-            raise TagExistsError(
-                f"{client.repository}:{tag} names {existing} already, and tags are not to be moved "
-                f"(this image is {digest})\n"
-                "  choose another tag"
-            )
+def _refuse_move(client: RegistryClient, digest: str, tag: str, existing: str) -> None:
+    if existing:
+        raise TagExistsError(
+            f"{client.repository}:{tag} names {existing} already, and tags are not to be moved "
+            f"(this image is {digest})\n"
+            "  choose another tag"
+        )
 
 
 def _push_blobs(

@@ -47,7 +47,7 @@ class TarEntry:
 
 class TarReader:
     """Iterates over the entries of a tar stream; the payload of the current one may be taken with
-    `copy_to`.
+    `pieces` or `copy_to`.
     """
 
     def __init__(self, stream: BinaryIO, where: str, on_bytes: Callable[[bytes], None] | None = None) -> None:
@@ -88,13 +88,24 @@ class TarReader:
             raise TarError(f"{self._where}: ends after an extension header that belongs to no file")
         self._drain()
 
-    def copy_to(self, descriptor: int) -> None:
-        """Writes the current entry's whole payload to a file descriptor."""
+    def pieces(self) -> Iterator[memoryview]:
+        """Yields what is left of the current entry's payload, in pieces of at most 1 MiB."""
         while self._left:
             piece = self._take(self._left)
             self._left -= len(piece)
+            yield piece
+
+    def copy_to(self, descriptor: int) -> None:
+        """Writes the current entry's whole payload to a file descriptor."""
+        for piece in self.pieces():
             while piece:
                 piece = piece[os.write(descriptor, piece) :]
+
+    def read(self, size: int) -> bytes:
+        """At most `size` further bytes of the current entry's payload, none only at its end."""
+        piece = self._take(min(size, self._left)) if self._left else b""
+        self._left -= len(piece)
+        return bytes(piece)
 
     def _take(self, most: int) -> memoryview:
         """Between 1 and `most` bytes of the stream."""

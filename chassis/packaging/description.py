@@ -69,6 +69,7 @@ def server_settings(metadata: ModelMetadata, signature: str) -> bytes:
         "run_timeout": parse_duration(metadata.run_timeout),
         "servers": list(metadata.servers),
         "signature": signature,
+        "version": metadata.model_version,
     }
     return (json.dumps(document, indent=1) + "\n").encode()
 

@@ -10,6 +10,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.caller import Caller, identify
 from chassis.runtime.core.service import State
 
 
@@ -81,6 +82,20 @@ class GrpcServer:
             before = self._arrivals.count
             await asyncio.sleep(_PAUSE / _ROUNDS)
             rounds = rounds + 1 if self._arrivals.count == before else 0
+
+
+def traced(context: grpc.aio.ServicerContext, request_id: str = "") -> Caller:
+    """The caller that a call's metadata names, by `x-request-id`, else `request_id`, and `traceparent`.
+
+    Both go back with the answer, as trailing metadata.
+    """
+    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
+    caller = identify(metadata.get("x-request-id") or request_id, metadata.get("traceparent"))
+    trailing = [("x-request-id", caller.request_id)]
+    if caller.traceparent:
+        trailing.append(("traceparent", caller.traceparent))
+    context.set_trailing_metadata(tuple(trailing))
+    return caller
 
 
 class OpenCalls:

@@ -16,8 +16,10 @@ from typing import NoReturn
 from chassis.runtime import logs
 from chassis.runtime.core.batcher import Batcher
 from chassis.runtime.core.loading import load_function
+from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import PredictFunction
 from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.settings import Settings
 
 _LOG = logging.getLogger("chassis.runtime")
@@ -40,9 +42,23 @@ def serve(settings: Settings) -> NoReturn:
     """
     logs.configure(settings.log_format, settings.log_level)
     loop = asyncio.new_event_loop()
-    batcher = Batcher(loop, batch_size=settings.batch_size, max_wait=settings.max_wait, queue_size=settings.queue_size)
+    metrics = Metrics()
+    batcher = Batcher(
+        loop,
+        batch_size=settings.batch_size,
+        max_wait=settings.max_wait,
+        queue_size=settings.queue_size,
+        metrics=metrics,
+    )
     # Before the front ends are imported: the model has the longest way.
-    model = ModelService(loop, lambda: _load(settings), settings.contract, batcher, run_timeout=settings.run_timeout)
+    model = ModelService(
+        loop,
+        lambda: _load(settings),
+        settings.contract,
+        batcher,
+        run_timeout=settings.run_timeout,
+        metrics=metrics,
+    )
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
         _LOG.warning("the model is still busy, it is left behind")
@@ -85,40 +101,33 @@ class _Server:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
 
-        from chassis.runtime import omi, omi_pb2_grpc
-        from chassis.runtime.grpc_server import GrpcServer
-
         settings, model = self._settings, self._model
-        server = GrpcServer(settings.max_request_bytes)
-        servicer = omi.OmiServicer(model, omi.read_status(settings.model_dir / "status.pb"), self.stop)
-        server.add(
-            omi.SERVICE,
-            lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target),
-            model_methods=("Run",),
+        front_ends = FrontEnds(settings, model, self.stop)
+        await front_ends.start()
+        _LOG.info(
+            "listening",
+            extra={"model": settings.name, "host": settings.host, **front_ends.ports, "pid": os.getpid()},
         )
-        await server.report(model.state)
-        port = await server.start(settings.host, settings.port)
-        _LOG.info("listening", extra={"model": settings.name, "host": settings.host, "port": port, "pid": os.getpid()})
 
         changes: asyncio.Queue[State] = asyncio.Queue()
         model.watch(changes.put_nowait)
-        reporting = loop.create_task(_report(changes, server.report))
+        reporting = loop.create_task(_report(changes, front_ends.report))
         watching = loop.create_task(model.watch_calls())
         deadline = loop.call_later(settings.load_timeout, self._on_load_timeout)
         await self._stopping.wait()
 
         deadline.cancel()
         watching.cancel()
-        await server.report(State.STOPPING)
+        await front_ends.report(State.STOPPING)
         # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
         # process ends. The gRPC server is not closed: that would cancel calls that it has not yet looked at, where a
-        # connection that ends tells clients that they may try elsewhere.
+        # connection that ends tells clients that they may try elsewhere. Nor are HTTP's ports, for the same reason.
         end = asyncio.get_running_loop().time() + settings.drain_timeout
-        await server.quiet(settings.drain_timeout * _SETTLING)
+        await front_ends.quiet(settings.drain_timeout * _SETTLING)
         model.stop()
-        if not await servicer.open_calls.wait_none(_left(end)):
+        if not await front_ends.wait_answered(end):
             _LOG.warning("not all was answered in time", extra={"drain_timeout": settings.drain_timeout})
-        await server.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
+        await front_ends.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
         reporting.cancel()
         _LOG.info("stopped", extra={"status": self._code})
         return self._code

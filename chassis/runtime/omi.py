@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,11 @@ from chassis.errors import ChassisError
 from chassis.runtime import omi_pb2, omi_pb2_grpc
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.batcher import QueueFullError
+from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.service import ModelService, State, StoppingError
-from chassis.runtime.grpc_server import OpenCalls
+from chassis.runtime.grpc_server import OpenCalls, traced
 
+PROTOCOL = "omi"
 SERVICE = "ModzyModel"
 """The service's full name: OMI has no protobuf package."""
 
@@ -48,11 +51,18 @@ def read_status(path: Path) -> omi_pb2.StatusResponse:
 class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
     """Answers OMI calls from a model service."""
 
-    def __init__(self, model: ModelService, description: omi_pb2.StatusResponse, stop: Callable[[str], None]) -> None:
-        """Takes the model, its description and what to call, with a reason, when a caller asks the server to stop."""
+    def __init__(
+        self,
+        model: ModelService,
+        description: omi_pb2.StatusResponse,
+        stop: Callable[[str], None],
+        open_calls: OpenCalls,
+    ) -> None:
+        """Takes the model, its description, what to call, with a reason, when a caller asks the server to stop, and
+        where calls are counted while they last."""
         self._model = model
         self._description = description
-        self.open_calls = OpenCalls()
+        self._open_calls = open_calls
         self._stop = stop
 
     async def Status(self, request: omi_pb2.StatusRequest, context: grpc.aio.ServicerContext) -> omi_pb2.StatusResponse:
@@ -65,15 +75,26 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
 
     async def Run(self, request: omi_pb2.RunRequest, context: grpc.aio.ServicerContext) -> omi_pb2.RunResponse:
         """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered."""
-        self.open_calls.add(context)
+        self._open_calls.add(context)
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            response = await self._run(request, traced(context))
+            code = grpc.StatusCode.OK
+            return response
+        except QueueFullError as error:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED
+            await context.abort(code, str(error))
+        except StoppingError as error:
+            code = grpc.StatusCode.UNAVAILABLE
+            await context.abort(code, str(error))
+        finally:
+            self._model.metrics.count_request(PROTOCOL, code.name, time.perf_counter() - started)
+
+    async def _run(self, request: omi_pb2.RunRequest, caller: Caller) -> omi_pb2.RunResponse:
         if not request.inputs:
             return _response(400, "Bad Request", "the request has no inputs")
-        try:
-            answers = await self._model.answer([dict(item.input) for item in request.inputs])
-        except QueueFullError as error:
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        except StoppingError as error:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        answers = await self._model.answer([dict(item.input) for item in request.inputs], caller)
         code, status, message = 200, "OK", ""
         if self._model.state is State.FAILED:
             (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason

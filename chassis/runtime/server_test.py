@@ -147,7 +147,12 @@ def test_reflection_lists_the_services_and_describes_omi(server: RunningServer) 
     ]
     listed, described = stub.ServerReflectionInfo(iter(asked), timeout=20)
     names = {service.name for service in listed.list_services_response.service}
-    assert names == {"ModzyModel", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert names == {
+        "ModzyModel",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+        "inference.GRPCInferenceService",
+    }
     assert described.file_descriptor_response.file_descriptor_proto
 
 

@@ -15,8 +15,11 @@ from chassis.runtime.core.predict import SIGNATURES
 FORMAT = 1
 """The version of model.json that this server reads."""
 
-SERVERS = ("omi",)
-"""The front ends that this server has."""
+SERVERS = ("omi", "v2-grpc", "v2-http", "v1-http")
+"""The front ends that this server has: Open Model Interface, Open Inference Protocol v2, KServe v1."""
+
+HTTP_SERVERS = ("v2-http", "v1-http")
+GRPC_SERVERS = ("omi", "v2-grpc")
 
 IMAGE_MODEL = "/app/model"
 LOG_FORMATS = ("text", "json")
@@ -34,13 +37,15 @@ class Settings:
     Attributes:
       model_dir: holds model.pkl, status.pb and model.json (`CHASSIS_MODEL_DIR`).
       name: of the model in URLs (`MODEL_NAME`).
+      version: of the model.
       signature: `bytes` or `mapping`.
       batch_size: the most items of one call; 0 for a function of one item.
       python: minor version that pickled the model, such as `3.11`.
       contract: declared inputs and outputs.
       servers: the front ends to start (`CHASSIS_SERVERS`, comma-separated).
       host: address to listen on (`CHASSIS_HOST`); `[::]` is every IPv6 and IPv4 address.
-      port: OMI's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
+      port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
+      http_port: HTTP's port (`HTTP_PORT`); likewise.
       max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       max_request_bytes: the largest message that is read (`CHASSIS_MAX_REQUEST_BYTES`).
@@ -57,9 +62,11 @@ class Settings:
     batch_size: int
     python: str
     contract: Contract
+    version: str = ""
     servers: tuple[str, ...] = SERVERS
     host: str = "[::]"
     port: int = 45000
+    http_port: int = 8080
     max_wait: float = 0.0
     queue_size: int = 1024
     max_request_bytes: int = 256 << 20
@@ -103,9 +110,11 @@ def _settings(model_dir: Path, document: dict[str, object], environment: _Enviro
         batch_size=int(document["batch_size"]),  # type: ignore[call-overload]
         python=str(document["python"]),
         contract=Contract(_parts(document["inputs"]), _parts(document["outputs"]), one_input=signature == "bytes"),
+        version=str(document.get("version", "")) or "1",
         servers=environment.choices("CHASSIS_SERVERS", document.get("servers", SERVERS), SERVERS),
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
+        http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", document.get("max_wait_ms", 0)) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", document.get("queue_size", 1024), 1, 10**9),
         max_request_bytes=environment.integer("CHASSIS_MAX_REQUEST_BYTES", 256 << 20, 1, (1 << 31) - 1),
@@ -120,7 +129,17 @@ def _settings(model_dir: Path, document: dict[str, object], environment: _Enviro
 def _parts(described: object) -> tuple[Part, ...]:
     if not isinstance(described, list) or not described:
         raise ValueError("inputs and outputs are lists of at least one part")
-    return tuple(Part(part["name"], part["media_type"], part["max_size"], part["max_bytes"]) for part in described)
+    return tuple(
+        Part(
+            part["name"],
+            part["media_type"],
+            part["max_size"],
+            part["max_bytes"],
+            part.get("datatype", "BYTES"),
+            tuple(part.get("shape", ())),
+        )
+        for part in described
+    )
 
 
 class _Environment:

@@ -29,6 +29,7 @@ from chassis.testing.sandbox import (
 )
 
 PORT_VARIABLE = "PSC_MODEL_PORT"
+HTTP_PORT_VARIABLE = "HTTP_PORT"
 LOG_NAME = "server.log"
 _CRASH_SECONDS = 1.0
 # The kernel's names of OCI's architectures.
@@ -123,7 +124,8 @@ def _started(
         port = _free_port()
         begin = time.monotonic()
         log.write_bytes(b"")
-        environment = {PORT_VARIABLE: str(port)}
+        # Cases are sent over gRPC; a free port for HTTP, whatever else runs on the machine.
+        environment = {PORT_VARIABLE: str(port), HTTP_PORT_VARIABLE: "0"}
         with SandboxedServer(launch, environment, log, own_proc) as server, OmiClient(port) as client:
             failure = client.wait_until_serving(seconds, lambda wait, s=server: s.wait(wait) is not None)
             if not failure:

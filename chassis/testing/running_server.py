@@ -85,6 +85,7 @@ class RunningServer:
             "CHASSIS_MODEL_DIR": str(model),
             "CHASSIS_HOST": "127.0.0.1",
             "PSC_MODEL_PORT": "0",
+            "HTTP_PORT": "0",
             "CHASSIS_LOG_FORMAT": "json",
             **(environment or {}),
         }
@@ -103,11 +104,13 @@ class RunningServer:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         self.port = 0
+        self.http_port = 0
         if wait_listening:
             self._listening.wait(_START_TIMEOUT)
             if not self.port_known():
                 self.__exit__(None, None, None)
                 raise ServerEndedError("\n".join(self.lines))
+        if self.port:
             self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}", [("grpc.max_receive_message_length", -1)])
             self.omi = omi_pb2_grpc.ModzyModelStub(self.channel)
             self.health = health_pb2_grpc.HealthStub(self.channel)
@@ -129,7 +132,7 @@ class RunningServer:
 
     def port_known(self) -> bool:
         """Whether the server has said where it listens."""
-        return self.port != 0
+        return (self.port or self.http_port) != 0
 
     def run(self, *contents: bytes | Mapping[str, bytes], timeout: float = 20.0, **fields: bool) -> omi_pb2.RunResponse:
         """Runs items, each the content of `input` or a whole mapping."""
@@ -188,7 +191,8 @@ class RunningServer:
                 if isinstance(event, dict):
                     self.events.append(event)
                     if event.get("message") == "listening":
-                        self.port = event["port"]
+                        self.port = event.get("port", 0)
+                        self.http_port = event.get("http_port", 0)
                         self._listening.set()
                 self._changed.notify_all()
         self._listening.set()

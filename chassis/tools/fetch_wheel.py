@@ -93,7 +93,7 @@ def marker_environment(machine: str) -> dict[str, str]:
 
 
 def requirements(wheel: Path, machine: str) -> dict[str, object]:
-    """Reads name, version and the dependencies that hold for the target from the wheel's METADATA.
+    """The file's name and size, and of its METADATA name, version and the dependencies that hold for the target.
 
     `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
     """
@@ -106,7 +106,7 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
             headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, EOFError) as error:
         raise FetchError(BROKEN, f"{wheel.name} is no zip archive: {error}") from error
-    return describe(headers, wheel.name, machine)
+    return describe(headers, wheel.name, machine) | {"size": wheel.stat().st_size}
 
 
 def describe(headers: Message, file: str, machine: str) -> dict[str, object]:

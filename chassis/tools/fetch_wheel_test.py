@@ -76,6 +76,7 @@ def test_metadata_names_what_the_target_needs(index, tmp_path, machine, always):
         "file": path.name,
         "name": "tiny-thing",
         "requires": {"": always, "big-extra": [["for-extra", ["more"]]]},
+        "size": path.stat().st_size,
         "version": "1.0",
     }
     assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()

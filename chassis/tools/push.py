@@ -22,6 +22,7 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.reference import check_tag, parse_reference
 from chassis.oci.registry.transport import Cancellation, Transport
+from chassis.oci.tag_list import read_status, read_tags, stamp
 from chassis.tools.progress import PushProgress, size_text
 from chassis.tools.run import run_main
 
@@ -34,6 +35,10 @@ flags.DEFINE_string(
     short_name="r",
 )
 flags.DEFINE_multi_string("tag", [], "Tag; repeated, each adds to the others.", short_name="t")
+flags.DEFINE_multi_string("tag_file", [], "File of tags, one a line.")
+flags.DEFINE_multi_string("stamped_tag", [], "Tag with {KEY}s of the workspace's status.")
+flags.DEFINE_multi_string("status_file", [], "File of the workspace's status.")
+flags.DEFINE_bool("accelerator_tags", True, "For each tag of an index, one with -cuda for its images with CUDA alone.")
 flags.DEFINE_bool("dry_run", False, "Say what would move, and how many bytes; send nothing.")
 flags.DEFINE_alias("dry-run", "dry_run")
 flags.DEFINE_bool("insecure", False, "Allow plain HTTP to a registry that is not on loopback.")
@@ -54,9 +59,7 @@ def main(argv: Sequence[str]) -> int:
     reference = parse_reference(FLAGS.repository)
     if reference.digest:
         raise ChassisError(f"repository {FLAGS.repository!r}: leave the digest out; it is the image's own")
-    tags = [*([reference.tag] if reference.tag else []), *FLAGS.tag]
-    for tag in tags:
-        check_tag(tag)
+    tags = _tags(reference.tag)
     signal.signal(signal.SIGTERM, _interrupted)
     signal.signal(signal.SIGALRM, _expired)
     signal.setitimer(signal.ITIMER_REAL, FLAGS.timeout)
@@ -69,25 +72,34 @@ def main(argv: Sequence[str]) -> int:
     )
     layout = LayoutReader(Path(FLAGS.image))
     client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
-    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.mount_from)
+    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.mount_from, FLAGS.accelerator_tags)
     with PushProgress(sys.stderr, FLAGS.dry_run) as progress:
         report = push(layout, client, tags, options, cancellation, progress.watcher())
     signal.setitimer(signal.ITIMER_REAL, 0)
-    print(_summary(report, str(reference.repository), tags, time.monotonic() - begin), file=sys.stderr)
+    print(_summary(report, str(reference.repository), time.monotonic() - begin), file=sys.stderr)
     print(report.digest, flush=True)
     return 0
 
 
-def _summary(report: PushReport, repository: str, tags: Sequence[str], seconds: float) -> str:
+def _tags(of_repository: str) -> list[str]:
+    tags = [*([of_repository] if of_repository else []), *FLAGS.tag]
+    for file in FLAGS.tag_file:
+        tags += read_tags(Path(file))
+    if FLAGS.stamped_tag:
+        status = read_status([Path(file) for file in FLAGS.status_file])
+        tags += [stamp(template, status) for template in FLAGS.stamped_tag]
+    return [check_tag(tag) for tag in tags]
+
+
+def _summary(report: PushReport, repository: str, seconds: float) -> str:
     counts = []
     for outcome in (UPLOADED, MOUNTED, SKIPPED):
         number, size = report.count(outcome)
         counts.append(f"{number} {outcome} ({size_text(size)})")
     verb = "would be pushed" if FLAGS.dry_run else "pushed"
     lines = [f"{repository}@{report.digest} {verb} in {seconds:.1f} s: blobs: {', '.join(counts)}"]
-    for tag in dict.fromkeys(tags):
-        state = ("would be set" if FLAGS.dry_run else "set") if tag in report.tags else "was there already"
-        lines.append(f"tag {tag} {state}")
+    lines += [f"tag {tag} {'would be set' if FLAGS.dry_run else 'set'}" for tag in report.tags]
+    lines += [f"tag {tag} was there already" for tag in report.kept]
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Makes an image layer of one wheel, without recompressing it."""
+"""Makes an image layer of a wheel, or of several, without recompressing them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.oci.descriptor import Origin
+from chassis.oci.layer.merged import add_wheels
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.wheel import add_wheel
-from chassis.oci.layer.writer import COMPRESSIONS
+from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
 from chassis.tools.run import run_main
 
-_WHEEL = flags.DEFINE_string("wheel", None, "The wheel, under its own file name.", required=True)
+_WHEEL = flags.DEFINE_multi_string(
+    "wheel", None, "A wheel, under its own file name; several share the layer.", required=True
+)
 _PYTHON_VERSION = flags.DEFINE_string("python_version", "3.11", "The image's Python, as 3.11.")
 _VENV = flags.DEFINE_string("venv", "opt/venv", "The virtual environment's path from the image's root.")
 _COMPRESSION = flags.DEFINE_enum("compression", "estargz", COMPRESSIONS, "Form of the blob.")
@@ -30,13 +34,15 @@ def main(argv: Sequence[str]) -> None:
     """Writes the blob, its descriptor and its list of files."""
     del argv
     outputs = LayerOutputs(Path(_BLOB.value), Path(_DESCRIPTOR.value), Path(_FILES.value))
-    venv = _VENV.value.strip("/")
-    write_layer(
-        outputs,
-        lambda writer: add_wheel(writer, Path(_WHEEL.value), venv, _PYTHON_VERSION.value),
-        _COMPRESSION.value,
-        _CHUNK_SIZE.value,
-    )
+    write_layer(outputs, _add, _COMPRESSION.value, _CHUNK_SIZE.value)
+
+
+def _add(writer: LayerWriter) -> Origin:
+    venv, python_version = _VENV.value.strip("/"), _PYTHON_VERSION.value
+    wheels = [Path(wheel) for wheel in _WHEEL.value]
+    if len(wheels) == 1:
+        return add_wheel(writer, wheels[0], venv, python_version)
+    return add_wheels(writer, wheels, venv, python_version)
 
 
 if __name__ == "__main__":

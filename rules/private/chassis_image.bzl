@@ -1,13 +1,19 @@
 """chassis_image: the OCI image of a model."""
 
+load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
+load(":doctor_report.bzl", "doctor_report")
+load(":image_explain.bzl", "image_explain")
+load(":layer.bzl", "layer_action")
+load(":layer_plan.bzl", "layer_plan")
 load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = {
+_ATTRS = DOCTOR_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -19,7 +25,9 @@ _ATTRS = {
     "ports": attr.string_list(),
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
+    "wheel_layers": attr.int(),
     "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
+    "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
 # What the NVIDIA container runtime reads: which devices and which parts of the driver to bring into the container.
@@ -32,8 +40,16 @@ _ACCELERATOR_ENV = {
     "none": {},
 }
 
-# Container runtimes stop at 127 layers; some need a few of their own.
-_MOST_LAYERS = 100
+# The front ends that a server may have, and the ports that they listen on unless the environment names others.
+_SERVER_PORTS = {
+    "omi": "45000/tcp",
+    "v1-http": "8080/tcp",
+    "v2-grpc": "45000/tcp",
+    "v2-http": "8080/tcp",
+}
+
+# Where container runtimes stop.
+_MOST_LAYERS = 127
 
 def _wheels(ctx, model, server):
     """The wheels by name: the model's, and of the server's those that the model does not bring itself."""
@@ -55,6 +71,32 @@ def _wheels(ctx, model, server):
         if packaged.wheel.distribution not in chosen:
             chosen[packaged.wheel.distribution] = packaged
     return [chosen[name] for name in sorted(chosen)]
+
+def _wheel_layers(ctx, wheels):
+    """A layer for each wheel, some of them shared where there are too many."""
+    packaged = {entry.wheel.distribution: entry for entry in wheels}
+    planned = layer_plan.plan(
+        [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
+        ctx.attr.wheel_layers,
+    )
+    return [
+        packaged[layer.names[0]].layer if len(layer.names) == 1 else _shared_layer(ctx, layer, packaged)
+        for layer in planned
+    ]
+
+def _shared_layer(ctx, planned, packaged):
+    files = [packaged[name].wheel.wheel for name in planned.names]
+    args = ctx.actions.args()
+    args.add_all(files, format_each = "--wheel=%s")
+    return layer_action(
+        ctx,
+        "%s.wheels_%d" % (ctx.label.name, planned.share),
+        ctx.attr._wheel_layer[DefaultInfo].files_to_run,
+        args,
+        files,
+        "wheels " + ", ".join(["%s %s" % (name, packaged[name].wheel.version) for name in planned.names]),
+        "WheelLayer",
+    )
 
 def _check_python(ctx, model, base_version):
     if model.python_version and base_version and model.python_version != base_version:
@@ -79,10 +121,15 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, ctx.attr.base.label))
     _check_python(ctx, model, base.python_version if base else ctx.attr.base_python_version)
 
-    wheels = [packaged.layer for packaged in _wheels(ctx, model, server)]
+    wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
     if len(layers) > _MOST_LAYERS:
-        fail("%s: %d layers, runtimes take no more than 127 and Chassis keeps to %d" % (ctx.label, len(layers), _MOST_LAYERS))
+        fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
+            ctx.label,
+            len(layers),
+            len(wheels),
+            _MOST_LAYERS,
+        ))
 
     env = {}
     env.update(base.env if base else {})
@@ -99,38 +146,47 @@ def _impl(ctx):
         "ml.openmodel.port": "45000",
         "ml.openmodel.protocols": '["v2"]',
     }
+    labels.update(doctor_labels(ctx))
     labels.update(ctx.attr.labels)
 
+    config = {
+        "cmd": [],
+        "entrypoint": server.entrypoint,
+        "env": env,
+        "exposed_ports": ctx.attr.ports,
+        "labels": labels,
+        "user": ctx.attr.user,
+        "working_dir": "/app",
+    }
+    variant = "v8" if ctx.attr.architecture == "arm64" else ""
     layout = ctx.actions.declare_directory(ctx.label.name)
     spec = ctx.actions.declare_file(ctx.label.name + ".spec.json")
     ctx.actions.write(spec, json.encode_indent({
         "architecture": ctx.attr.architecture,
         "base_layout": None if base else ctx.files.base[0].path,
-        "config": {
-            "cmd": [],
-            "entrypoint": server.entrypoint,
-            "env": env,
-            "exposed_ports": ctx.attr.ports,
-            "labels": labels,
-            "user": ctx.attr.user,
-            "working_dir": "/app",
-        },
+        "config": config,
         "layers": [
             {"blob": layer.blob.path, "descriptor": layer.descriptor.path, "files": layer.files.path}
             for layer in layers
         ],
         "os": "linux",
         "ref_name": None,
-        "variant": "v8" if ctx.attr.architecture == "arm64" else "",
+        "variant": variant,
     }, indent = " ") + "\n")
     args = ctx.actions.args()
     args.add(spec, format = "--spec=%s")
     args.add_all([layout], format_each = "--output=%s", expand_directories = False)
     blobs = [layer.blob for layer in layers]
+
+    # The layout, and what its blobs are links to.
+    base_files = [] if base else depset(
+        ctx.files.base,
+        transitive = [ctx.attr.base[DefaultInfo].default_runfiles.files],
+    ).to_list()
     ctx.actions.run(
         executable = ctx.executable._image_layout,
         arguments = [args],
-        inputs = [spec] + ([] if base else ctx.files.base) + [
+        inputs = [spec] + base_files + [
             file
             for layer in layers
             for file in [layer.blob, layer.descriptor, layer.files]
@@ -139,22 +195,26 @@ def _impl(ctx):
         mnemonic = "ImageLayout",
         progress_message = "Image %{label}",
     )
+    doctor, output_groups = examine(ctx, config, variant, layers, None if base else ctx.files.base[0])
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs)),
+        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
+            base_files = base_files,
             cpu = ctx.attr.cpu,
             layers = layers,
             layout = layout,
         ),
+        doctor,
+        output_groups,
     ]
 
 _chassis_image = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = _DOC,
-    provides = [ImageInfo],
+    provides = [DoctorInfo, ImageInfo],
 )
 
 def chassis_image(
@@ -162,33 +222,59 @@ def chassis_image(
         model,
         base = Label("//base_images:python"),
         base_python_version = "3.11",
+        cpu_features = [],
+        doctor_allow = {},
         env = {},
         labels = {},
         user = "65532:65532",
-        ports = ["45000/tcp"],
+        ports = None,
         server = Label("//chassis/runtime:server"),
+        servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
+        wheel_layers = layer_plan.MOST,
         **kwargs):
     """The OCI image of a model, for the platform that `--platforms` names.
 
     `bazel build //model:image --platforms=//platforms:arm64_gpu` leaves an OCI image layout directory in
     `bazel-bin/model/image`, which skopeo, umoci, crane, podman and rules_oci read as it is.
+    `bazel run //model:image.explain` says what it is made of, and what changed since another, see docs/layers.md.
+
+    The doctor examines the image in the build, which fails on its findings (docs/doctor.md); `bazel run
+    //model:image.doctor` prints its whole report.
 
     Args:
       name: the target's name.
       model: the `chassis_model`.
       base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory.
       base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say.
+      cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
+        `sve`: the doctor compares it with the platform's `//platforms/cpu`.
+      doctor_allow: findings of the doctor that are right to ship: code, or `CODE:path-pattern`, to the reason, which the
+        image's label `dev.chassis.doctor.allow` records.
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
-      ports: ports that the image declares, such as `45000/tcp`.
+      ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       server: the model server.
+      servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
+        Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
+      wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
+        others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
       **kwargs: Bazel's common attributes.
     """
+    for name_of_server in servers:
+        if name_of_server not in _SERVER_PORTS:
+            fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(_SERVER_PORTS)))
+    if not servers:
+        fail("chassis_image(name = %r): servers: name at least one of %s" % (name, ", ".join(_SERVER_PORTS)))
+    if ports == None:
+        ports = {_SERVER_PORTS[name_of_server]: None for name_of_server in servers}.keys()
     for port in ports:
         number, slash, protocol = port.partition("/")
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
+    chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
+    if wheel_layers < 1:
+        fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),
@@ -196,11 +282,24 @@ def chassis_image(
         base = base,
         base_python_version = base_python_version,
         cpu = target_cpu(),
-        env = env,
+        cpu_features = cpu_features,
+        doctor_allow = doctor_allow,
+        env = chosen | env,
         labels = labels,
         model = model,
         ports = ports,
         server = server,
         user = user,
+        wheel_layers = wheel_layers,
         **kwargs
+    )
+    doctor_report(
+        name = name + ".doctor",
+        image = ":" + name,
+        **kwargs
+    )
+    image_explain(
+        name = name + ".explain",
+        image = name,
+        **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )

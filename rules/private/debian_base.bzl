@@ -1,6 +1,7 @@
 """debian_base: a base image put together from pinned Debian packages."""
 
 load("//rules/providers:image_info.bzl", "BaseInfo")
+load(":doctor.bzl", "FACTS_ATTRS")
 load(":layer.bzl", "layer_action")
 
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
@@ -9,7 +10,7 @@ What the scripts would have made is made by the build: users (root, nobody, nonr
 bundle, `/tmp`, the links of a merged `/usr`, and an entry of each package in `/var/lib/dpkg/status.d` for scanners.
 """
 
-_ATTRS = {
+_ATTRS = FACTS_ATTRS | {
     "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "What the packages are built for."),
     "env": attr.string_dict(doc = "Environment that the base sets."),
     "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),

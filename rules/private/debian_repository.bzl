@@ -12,28 +12,31 @@ def _fetch(rctx):
     downloads = []
     for package in packages:
         url = mirror + "/" + package.path.replace("+", "%2b").replace("~", "%7e")
-        output = "packages/" + package.name + ".deb"
-        downloads.append((package, url, output, rctx.download(
+        downloads.append((package, url, rctx.download(
             url = [url],
-            output = output,
+            output = "packages/" + package.name + ".deb",
             sha256 = package.sha256,
             allow_fail = True,
             block = False,
         )))
-    for package, url, output, download in downloads:
+    for package, url, download in downloads:
         if not download.wait().success:
-            _explain(rctx, package, url, output)
+            _explain(rctx, package, url)
     return packages
 
-def _explain(rctx, package, url, output):
-    """Fails with the reason that a package could not be had: other bytes, or none."""
-    what = "%s %s (%s, line %d)" % (package.name, package.version, rctx.attr.lock, package.line)
-    again = rctx.download(url = [url], output = output, allow_fail = True)
-    if again.success:
-        fail("%s: the mirror's file has sha256 %s, the lock says %s. " % (what, again.sha256, package.sha256) +
-             "A wrong lock line is renewed with `bazel run //base_images:update`; if the line is right, do not trust the file.")
-    fail("%s: %s could not be downloaded. Is the mirror reachable? %s " % (what, url, debian_mirror.remedy) +
-         "A package that the mirror no longer has is renewed with `bazel run //base_images:update`.")
+def _explain(rctx, package, url):
+    """Fails with what was wanted. Why it was not to be had only Bazel's own warning says, which stands before."""
+    fail("%s %s (//%s:%s, line %d): %s did not give the file of the lock; Bazel's warning above says why.\n" % (
+             package.name,
+             package.version,
+             rctx.attr.lock.package,
+             rctx.attr.lock.name,
+             package.line,
+             url,
+         ) +
+         "  other bytes (it names both checksums): if the lock's line is right, do not trust the file\n" +
+         "  not found: the mirror has moved on; renew the lock with `bazel run //base_images:update`\n" +
+         "  not reachable: " + debian_mirror.remedy)
 
 _LOCK_ATTRS = {
     "lock": attr.label(

@@ -1,6 +1,7 @@
 """Layers from files and from wheels: the actions behind every LayerInfo."""
 
 load("//rules/providers:layer_info.bzl", "LayerInfo")
+load(":doctor.bzl", "layer_facts")
 
 def _outputs(ctx, name):
     """The three files of a layer, declared; by the layer tools' flags."""
@@ -14,7 +15,7 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic):
     """Runs a layer tool.
 
     Args:
-      ctx: a rule's or an aspect's context.
+      ctx: context of a rule or an aspect with `FACTS_ATTRS`.
       name: what the outputs are called before `.layer`, `.layer.json` and `.files.json`.
       tool: the executable, an attribute's `files_to_run`.
       args: its arguments but for the outputs, an `Args`.
@@ -38,13 +39,14 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic):
         mnemonic = mnemonic,
         progress_message = "Layer of " + origin,
     )
-    return LayerInfo(origin = origin, **outputs)
+    facts = layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin)
+    return LayerInfo(facts = facts, origin = origin, **outputs)
 
 def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}):
     """A layer of files.
 
     Args:
-      ctx: the rule's context.
+      ctx: context of a rule with `FACTS_ATTRS`.
       name: the outputs' name.
       tool: `//chassis/tools:files_layer`, an attribute's `files_to_run`.
       kind: `code`, `data`, `model` or `runtime`.

@@ -11,7 +11,10 @@ alone on standard output. Flags are those of rules_oci's `oci_push`.
 
 _ATTRS = {
     "image": attr.label(mandatory = True, providers = [[ImageInfo], [IndexInfo]], doc = "The image or index to publish."),
+    "immutable_tags": attr.bool(doc = "Refuse to move a tag that names another image."),
     "repository": attr.string(doc = "Registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it."),
+    "stamped_tags": attr.string_list(doc = "Tags with `{KEY}`s of the workspace's status."),
+    "tag_files": attr.label_list(allow_files = True, doc = "Files of tags, one a line."),
     "tags_to_push": attr.string_list(doc = "Tags; `--tag` adds to them."),
     "_push": attr.label(default = "//chassis/tools:push", cfg = "exec", executable = True),
 }
@@ -23,6 +26,16 @@ def _impl(ctx):
         arguments.append(shell_quote("--repository=" + ctx.attr.repository))
     for tag in ctx.attr.tags_to_push:
         arguments.append(shell_quote("--tag=" + tag))
+    if ctx.attr.immutable_tags:
+        arguments.append("--immutable_tags")
+
+    # Read when the push runs, not when something is built: no action depends on the time or the commit.
+    status_files = [ctx.info_file, ctx.version_file] if ctx.attr.stamped_tags else []
+    for flag, files in {"status_file": status_files, "tag_file": ctx.files.tag_files}.items():
+        for file in files:
+            arguments.append("--" + flag + '="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file)))
+    for tag in ctx.attr.stamped_tags:
+        arguments.append(shell_quote("--stamped_tag=" + tag))
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
         launcher,
@@ -32,7 +45,7 @@ def _impl(ctx):
         ),
         is_executable = True,
     )
-    runfiles = ctx.runfiles([ctx.executable._push]).merge_all([
+    runfiles = ctx.runfiles([ctx.executable._push] + status_files + ctx.files.tag_files).merge_all([
         ctx.attr.image[DefaultInfo].default_runfiles,
         ctx.attr._push[DefaultInfo].default_runfiles,
     ])
@@ -48,7 +61,7 @@ def _check_tag(name, tag):
     if not legal:
         fail("oci_push(name = %r): tag %r: a tag has 1 to 128 letters, digits, `.`, `_`, `-`, and starts with none of `.-`" % (name, tag))
 
-def oci_push(name, image, repository = "", tags = [], **kwargs):
+def oci_push(name, image, repository = "", tags = [], stamped_tags = [], tag_file = None, immutable_tags = False, **kwargs):
     """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
 
     Args:
@@ -56,10 +69,23 @@ def oci_push(name, image, repository = "", tags = [], **kwargs):
       image: the image or index to publish.
       repository: registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it.
       tags: tags of the image in the registry (not Bazel's tags); `--tag` adds to them.
+      stamped_tags: tags with `{KEY}`s of the workspace's status, such as `{STABLE_GIT_COMMIT}`; what the values hold
+        that a tag may not, becomes `-`.
+      tag_file: a file of tags, one a line, made by any rule, as rules_oci's `remote_tags` takes it.
+      immutable_tags: refuse to move a tag that names another image already; nothing is sent then.
       **kwargs: Bazel's common attributes.
     """
     for tag in tags:
         _check_tag(name, tag)
     if "@" in repository or ":" in repository.rpartition("/")[2]:
         fail("oci_push(name = %r): repository = %r: leave tag and digest out, tags go into `tags`" % (name, repository))
-    _oci_push(name = name, image = image, repository = repository, tags_to_push = tags, **kwargs)
+    _oci_push(
+        name = name,
+        image = image,
+        repository = repository,
+        tags_to_push = tags,
+        stamped_tags = stamped_tags,
+        tag_files = [tag_file] if tag_file else [],
+        immutable_tags = immutable_tags,
+        **kwargs
+    )

@@ -18,6 +18,7 @@ UNPACK_ATTRS = {
 _ATTRS = UNPACK_ATTRS | {
     "distribution": attr.string(mandatory = True, doc = "The normalised name (PEP 503)."),
     "lock": attr.string(mandatory = True, doc = "Where it is pinned: lock and line."),
+    "size": attr.int(doc = "The wheel's size in bytes, 0 where it is not known."),
     "src": attr.label(mandatory = True, allow_single_file = [".whl"], doc = "The wheel."),
     "version": attr.string(mandatory = True, doc = "The version."),
 }
@@ -37,7 +38,7 @@ def _site_packages(ctx, file, distribution, version):
     )
     return directory
 
-def wheel_providers(ctx, file, distribution, version, lock):
+def wheel_providers(ctx, file, distribution, version, lock, size = 0):
     """What a rule returns that stands for one wheel; it has `UNPACK_ATTRS`.
 
     Args:
@@ -46,6 +47,7 @@ def wheel_providers(ctx, file, distribution, version, lock):
       distribution: its normalised name.
       version: its version.
       lock: where it comes from, see WheelInfo.
+      size: in bytes, 0 where it is not known before the build.
 
     Returns:
       A list of providers.
@@ -54,6 +56,7 @@ def wheel_providers(ctx, file, distribution, version, lock):
         distribution = distribution,
         lock = lock,
         site_packages = _site_packages(ctx, file, distribution, version),
+        size = size,
         version = version,
         wheel = file,
     )
@@ -71,7 +74,7 @@ def wheel_providers(ctx, file, distribution, version, lock):
     ]
 
 def _impl(ctx):
-    return wheel_providers(ctx, ctx.file.src, ctx.attr.distribution, ctx.attr.version, ctx.attr.lock)
+    return wheel_providers(ctx, ctx.file.src, ctx.attr.distribution, ctx.attr.version, ctx.attr.lock, ctx.attr.size)
 
 wheel = rule(
     implementation = _impl,

@@ -6,6 +6,9 @@ load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
 # The environment that pip's configuration can stand in.
 _PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
 
+# The largest value of an integer attribute.
+_MOST_INT = (1 << 31) - 1
+
 _RENEW = "Renew the lock: bazel run //requirements:update"
 
 # What a hub is told of building wheels from source; for the extension's tag class and its WORKSPACE twin.
@@ -85,6 +88,7 @@ def _file_impl(rctx):
         distribution = json.encode(attr.distribution),
         file = json.encode(metadata["file"]),
         lock = json.encode("%s, line %d" % (attr.lock, attr.line)),
+        size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
         version = json.encode(attr.version),
     ))
 
@@ -104,6 +108,7 @@ wheel(
     src = ":file",
     distribution = {distribution},
     lock = {lock},
+    size = {size},
     version = {version},
 )
 """

@@ -71,13 +71,13 @@ def _fake_base_impl(ctx):
     return [BaseInfo(
         architecture = ctx.attr.architecture,
         env = {},
-        layers = [_layer(ctx, "base")],
+        layers = [_layer(ctx, "base%d" % number) for number in range(ctx.attr.layers)],
         python_version = "3.11",
     )]
 
 _fake_base = rule(
     implementation = _fake_base_impl,
-    attrs = {"architecture": attr.string()},
+    attrs = {"architecture": attr.string(), "layers": attr.int(default = 1)},
     doc = "A base for an architecture.",
 )
 
@@ -105,11 +105,16 @@ def failure_tests(name):
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
     _fake_model(name = "fake_model")
     _fake_base(name = "base_amd64", architecture = "amd64")
+    _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
     native.filegroup(name = "two_files", srcs = ["BUILD.bazel", "failures_test.bzl"])
+    chassis_image(name = "many_layers", base = ":base_of_many_layers", model = ":fake_model", tags = manual)
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
     chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
+
+    chassis_image(name = "unknown_code", doctor_allow = {"ELF02": "because"}, model = ":fake_model", tags = manual)
+    chassis_image(name = "no_reason", doctor_allow = {"ELF002:opt/*": " "}, model = ":fake_model", tags = manual)
 
     native.platform(
         name = "mac",
@@ -124,10 +129,13 @@ def failure_tests(name):
     )
 
     says = {
+        "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
+        "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
+        "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
     }
     for target, texts in says.items():

@@ -45,9 +45,10 @@ class Harm:
 
     `status`, with `headers` and `body`, is an answer in the registry's place. `cut_request` is the number of
     the body's bytes after which the connection is reset; with `hold` none of them is passed on, as by a proxy
-    that collects requests. `cut_answer` resets once the registry has served the request. `replace` changes
-    headers of the answer. `slow` passes so many bytes of the body a second for `slow_seconds`, then all at
-    once.
+    that collects requests. `drop` is a header of the request that is not passed on. `cut_answer` resets once
+    the registry has served the request, `cut_body` after so many bytes of the answer's body, `tamper` changes
+    that body, `replace` headers of the answer, to which `add` adds. `slow` passes so many bytes of the
+    request's body a second for `slow_seconds`, then all at once.
     """
 
     status: int = 0
@@ -55,8 +56,12 @@ class Harm:
     body: bytes = b""
     cut_request: int | None = None
     hold: bool = False
+    drop: str = ""
     cut_answer: bool = False
+    cut_body: int | None = None
+    tamper: Callable[[bytes], bytes] = lambda data: data
     replace: dict[str, str] = field(default_factory=dict)
+    add: dict[str, str] = field(default_factory=dict)
     slow: int = 0
     slow_seconds: float = 5.0
 
@@ -134,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
                 for name, value in self.headers.items():
-                    if name.lower() not in _HOP_HEADERS:
+                    if name.lower() not in (*_HOP_HEADERS, harm.drop):
                         connection.putheader(name, value)
                 connection.endheaders()
                 for block in self._body(request, harm):
@@ -151,8 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
         if harm.cut_answer:
             self._reset()
             return
+        data = harm.tamper(data)
         kept = [(name, harm.replace.get(name, value)) for name, value in answer.getheaders()]
-        self._answer(answer.status, [item for item in kept if item[0].lower() not in _HOP_HEADERS], data)
+        kept += harm.add.items()
+        self._answer(answer.status, [item for item in kept if item[0].lower() not in _HOP_HEADERS], data, harm.cut_body)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
@@ -173,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         while size and (block := self.rfile.read(min(size, _BLOCK))):
             size -= len(block)
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes, cut: int | None = None) -> None:
         self.send_response_only(status)
         for name, value in headers:
             if name.lower() != "content-length" or self.command == "HEAD":
@@ -182,7 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[:cut])
+            if cut is not None and cut < len(body):
+                self.wfile.flush()
+                self.close_connection = True
 
     def _reset(self) -> None:
         """Ends the connection as a crash would: with a reset instead of a farewell."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from chassis.oci.registry.errors import AnswerError, UnreachableError
 from chassis.oci.registry.reference import parse_repository
 from chassis.oci.registry.transport import Backoff, Cancellation, Transport
 from tests.publishing.fault_proxy import FaultProxy, Harm
+from tests.publishing.push_tool import run_tool
 from tests.publishing.registry_server import RegistryServer, free_port, skopeo
 from tests.publishing.sample_images import SampleLayout, sample_image
 
@@ -174,27 +173,14 @@ def test_a_server_that_is_no_registry_is_named(proxy: FaultProxy, tmp_path: Path
         publish(layout, f"{proxy.address}/x", "v1")
 
 
-def run_tool(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
-    root = Path(__file__).resolve().parents[2]
-    paths = os.pathsep.join([str(root), *(path for path in sys.path if path)])
-    return subprocess.run(
-        [sys.executable, "-m", "chassis.tools.push", *arguments],
-        env={"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "PYTHONPATH": paths, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_the_tool_takes_the_flags_of_oci_push(registry: RegistryServer, tmp_path: Path) -> None:
     layout, digest = sample_image(tmp_path / "image", 10, seed=11)
     defaults = [f"--image={layout}", "--repository=registry.invalid/default", "--tag=default"]
     overridden = [*defaults, "-r", f"{registry.address}/tool", "-t", "extra", "--tag", "more"]
-    dry = run_tool(*overridden, "--dry-run")
+    dry = run_tool("push", *overridden, "--dry-run")
     assert (dry.returncode, dry.stdout) == (0, digest + "\n")
     assert "would be pushed" in dry.stderr
-    done = run_tool(*overridden)
+    done = run_tool("push", *overridden)
     assert (done.returncode, done.stdout) == (0, digest + "\n"), done.stderr
     tags = json.loads(skopeo(tmp_path, "list-tags", "--tls-verify=false", f"docker://{registry.address}/tool"))
     assert sorted(tags["Tags"]) == ["default", "extra", "more"]
@@ -212,7 +198,7 @@ def test_the_tool_takes_the_flags_of_oci_push(registry: RegistryServer, tmp_path
 )
 def test_the_tool_tells_what_is_wrong(tmp_path: Path, arguments: list, message: str) -> None:
     layout, _ = sample_image(tmp_path / "image", 10)
-    done = run_tool(f"--image={layout}", *arguments)
+    done = run_tool("push", f"--image={layout}", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ")
     assert message in done.stderr

@@ -113,7 +113,7 @@ def skopeo(folder: Path, *arguments: str) -> str:
     registries = folder / "registries.conf"
     registries.write_text("")
     done = subprocess.run(
-        [program("CHASSIS_TEST_SKOPEO"), "--policy", str(policy), *arguments],
+        [program("CHASSIS_TEST_SKOPEO"), "--policy", str(policy), "--tmpdir", str(folder), *arguments],
         capture_output=True,
         text=True,
         timeout=120,

@@ -73,8 +73,8 @@ class SampleLayout:
         return self.path
 
 
-def sample_image(path: Path, *sizes: int, seed: int = 0) -> tuple[Path, str]:
+def sample_image(path: Path, *sizes: int, seed: int = 0, architecture: str = "arm64") -> tuple[Path, str]:
     """A layout of one image; returns its directory and the manifest's digest."""
     layout = SampleLayout(path, seed)
-    entry = layout.image(*sizes)
+    entry = layout.image(*sizes, architecture=architecture)
     return layout.finish(entry), entry["digest"]

@@ -65,8 +65,10 @@ def add_base(writer: LayerWriter, packages: Iterable[Path], options: BaseOptions
         _check_set([package.control for package in opened], options.architecture)
         base = _Base(writer, options)
         base.add_skeleton()
+        writer.end_part("", "")
         for package in opened:
             base.add_package(package)
+            writer.end_part(package.control.name, package.control.version)
         base.add_generated()
     versions = {package.control.name: package.control.version for package in opened}
     return Origin("base", options.name, versions.get("base-files", ""))

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import BinaryIO, Literal, Self
 
 from chassis.errors import ChassisError
-from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin
+from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.oci.digest import PREFIX
 from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource
@@ -93,6 +93,7 @@ class LayerWriter:
         self._tar_waiting = 0
         self._frames: list[bytes] = []
         self._entries: dict[str, toc.TocEntry] = {}
+        self._parts: list[Part] = []
 
     def __enter__(self) -> Self:
         return self
@@ -167,6 +168,12 @@ class LayerWriter:
             self._splice(entry, source)
         self._frame(tar_header.padding(source.size))
 
+    def end_part(self, name: str, version: str) -> None:
+        """Says that what was added since the last call, or the start, belongs to that package."""
+        entries = len(self._entries) - sum(part.entries for part in self._parts)
+        size = self._out.size - sum(part.size for part in self._parts)
+        self._parts.append(Part(name, version, entries, size))
+
     def digests(self) -> dict[str, str]:
         """The digests of every file added so far, by path."""
         self._threads.drain()
@@ -191,7 +198,7 @@ class LayerWriter:
             )
             self._flush_frames()
             self._out.write(toc.footer(offset))
-            annotations[toc.ANNOTATION_UNCOMPRESSED_SIZE] = str(self._tar_size)
+            annotations[toc.ANNOTATION_UNCOMPRESSED_SIZE] = str(self._tar_size + self._tar_waiting)
         else:
             self._frame(tar_header.END)
             self._flush_frames()
@@ -201,7 +208,8 @@ class LayerWriter:
         self._stream.flush()
         descriptor = Descriptor(self._encoder.media_type, digest, self._out.size, annotations)
         diff_id = PREFIX + self._tar_state.hexdigest()
-        return FinishedLayer(LayerDescriptor(descriptor, diff_id, self._tar_size, origin), files)
+        layer = LayerDescriptor(descriptor, diff_id, self._tar_size, origin, tuple(self._parts))
+        return FinishedLayer(layer, files)
 
     def commit(self) -> None:
         """Gives the finished blob its name, mode 0644."""
@@ -269,12 +277,15 @@ class LayerWriter:
         return entry.type if entry else None
 
     def _add_parents(self, path: str) -> None:
+        missing = []
         parent = path.rpartition("/")[0]
-        if not parent or (kind := self.type_of(parent)) == "dir":
-            return
-        if kind is not None:
-            raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
-        self.add_directory(parent)
+        while parent and (kind := self.type_of(parent)) != "dir":
+            if kind is not None:
+                raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        for directory in reversed(missing):
+            self.add_directory(directory)
 
     def _frame(self, data: bytes) -> None:
         if data:

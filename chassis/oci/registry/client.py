@@ -9,6 +9,7 @@ from chassis.oci.descriptor import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descri
 from chassis.oci.layout_reader import DOCKER_INDEX, DOCKER_MANIFEST, Manifest
 from chassis.oci.registry.auth import Authenticator
 from chassis.oci.registry.credentials import CredentialStore
+from chassis.oci.registry.download import BlobDownload
 from chassis.oci.registry.errors import AnswerError
 from chassis.oci.registry.reference import Repository, check_tag
 from chassis.oci.registry.session import connect, status_error
@@ -19,7 +20,7 @@ _ACCEPT = ", ".join((MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX, DOCKER_MANIFEST, DOC
 
 
 class RegistryClient:
-    """Pushes into one repository. Safe to use from several threads."""
+    """Pushes into one repository and pulls from it. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class RegistryClient:
         transport: Transport,
         store: CredentialStore,
         allow_plain_http: bool = False,
+        actions: str = "pull,push",
     ) -> None:
-        """Connects; see `session.connect` for the errors."""
+        """Connects; see `session.connect` for the errors. `actions` is what a token is asked for: `pull` where nothing
+        is to be written."""
         self.repository = repository
         authenticator = Authenticator(repository, transport, store, allow_plain_http)
         session = connect(repository, transport, authenticator, allow_plain_http)
-        self._target = Target(session, repository.path, (f"repository:{repository.path}:pull,push",))
+        self._target = Target(session, repository.path, (f"repository:{repository.path}:{actions}",))
         self._session = session
 
     def has_blob(self, descriptor: Descriptor) -> bool:
@@ -59,8 +62,38 @@ class RegistryClient:
             said = digests.of_bytes(answer.body)
         return digests.check_digest(said, f"{self.repository}: the registry's digest of {reference}")
 
-    def push_manifest(self, manifest: Manifest, tag: str = "") -> None:
-        """Puts a manifest by its digest, or under a tag, and makes sure that it arrived unchanged.
+    def manifest(self, digest: str) -> tuple[str, bytes]:
+        """Media type and bytes of a manifest or index, whose digest is checked.
+
+        Raises:
+          StatusError: the repository has none of this digest. AnswerError: it answers with other bytes.
+        """
+        url = self._target.url(f"manifests/{digest}")
+        answer = self._session.request("GET", url, self._target.scopes, {"Accept": _ACCEPT})
+        if answer.status != 200:
+            raise status_error(answer, f"{self.repository}@{digest}: asking for its manifest")
+        found = digests.of_bytes(answer.body)
+        if found != digest:
+            raise AnswerError(f"{self.repository}@{digest}: the registry answers with a manifest of digest {found}")
+        return answer.header("Content-Type").partition(";")[0].strip(), answer.body
+
+    def fetch_blob(self, descriptor: Descriptor, file: Path) -> None:
+        """Downloads a blob into a file, which appears when it is whole and its digest is right."""
+        BlobDownload(self._target, descriptor, file).run()
+
+    def referrers(self, digest: str) -> bytes | None:
+        """The registry's index of what refers to a manifest; None where it has no referrers API."""
+        url = self._target.url(f"referrers/{digest}")
+        answer = self._session.request("GET", url, self._target.scopes, {"Accept": MEDIA_TYPE_INDEX})
+        if answer.status in (404, 405, 406, 501):
+            return None
+        if answer.status != 200:
+            raise status_error(answer, f"{self.repository}@{digest}: asking for what refers to it")
+        return answer.body
+
+    def push_manifest(self, manifest: Manifest, tag: str = "", subject: str = "") -> bool:
+        """Puts a manifest by its digest, or under a tag, and makes sure that it arrived unchanged. Returns whether the
+        registry says that it listed it among the referrers of its `subject`.
 
         Raises:
           StatusError: the registry refuses it, such as one whose blobs it does not have.
@@ -83,3 +116,4 @@ class RegistryClient:
             raise AnswerError(
                 f"{what}: the registry stored it as {said[:100]!r}" + ("" if tag else "; nothing was tagged")
             )
+        return bool(subject) and answer.header("OCI-Subject") == subject

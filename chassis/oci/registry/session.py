@@ -15,7 +15,7 @@ from chassis.oci.registry.errors import (
     UnreachableError,
 )
 from chassis.oci.registry.reference import Repository
-from chassis.oci.registry.transport import Answer, BodyFactory, Transport, origin
+from chassis.oci.registry.transport import Answer, BodyFactory, Sink, Transport, origin
 
 _SHOWN_ERRORS = 5
 _SHOWN_CHARACTERS = 300
@@ -40,6 +40,7 @@ class Session:
         body: bytes | BodyFactory | None = None,
         length: int = 0,
         attempts: int | None = None,
+        sink: Sink | None = None,
     ) -> Answer:
         """Sends a request with the authorization for `scopes`, once more after a 401; see
         `Transport.request`.
@@ -50,7 +51,7 @@ class Session:
             own = origin(url) == origin(self.base)
             authorization = self._authenticator.header(scopes) if own else ""
             sent = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
-            answer = self.transport.request(method, url, sent, body, length, attempts)
+            answer = self.transport.request(method, url, sent, body, length, attempts, sink)
             if answer.status != 401 or not own:
                 return answer
             if last:

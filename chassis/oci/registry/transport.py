@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -94,6 +94,16 @@ class Answer:
 BodyFactory = Callable[[], BinaryIO]
 
 
+class Sink(Protocol):
+    """Takes the body of an answer 200 or 206 as it comes, of any size."""
+
+    def begin(self, answer: Answer) -> None:
+        """Is told of status and headers before the first byte; the answer's body is empty."""
+
+    def write(self, data: bytes) -> None:
+        """Takes the next bytes."""
+
+
 class Cancellation:
     """Tells several threads to give up; waits end early when it is set."""
 
@@ -149,11 +159,12 @@ class Transport:
         body: bytes | BodyFactory | None = None,
         length: int = 0,
         attempts: int | None = None,
+        sink: Sink | None = None,
     ) -> Answer:
         """Sends a request, again after transient faults where that is safe to decide here.
 
         `body` is bytes, or a factory of streams of `length` bytes. `attempts` 1 leaves retrying to the
-        caller.
+        caller. A `sink` takes the body of a good answer, which is then not in the `Answer`.
 
         Raises:
           UnreachableError: no answer after every attempt. AnswerError: the answer is oversized or malformed,
@@ -164,7 +175,7 @@ class Transport:
             self.cancellation.check()
             last = attempt == attempts - 1
             try:
-                answer = self._follow(method, url, dict(headers or {}), body, length)
+                answer = self._follow(method, url, dict(headers or {}), body, length, sink)
             except UnreachableError:
                 if last:
                     raise
@@ -176,10 +187,16 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _follow(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | BodyFactory | None, length: int
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | BodyFactory | None,
+        length: int,
+        sink: Sink | None,
     ) -> Answer:
         for _ in range(_MAX_REDIRECTS):
-            answer = self._send(method, url, headers, body, length)
+            answer = self._send(method, url, headers, body, length, sink)
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
@@ -192,7 +209,13 @@ class Transport:
         raise AnswerError(f"{origin(url)}: redirects more than {_MAX_REDIRECTS} times")
 
     def _send(
-        self, method: str, url: str, headers: dict[str, str], body: bytes | BodyFactory | None, length: int
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        body: bytes | BodyFactory | None,
+        length: int,
+        sink: Sink | None,
     ) -> Answer:
         stream = body() if callable(body) else None
         if stream is not None:
@@ -209,7 +232,7 @@ class Transport:
                 decode_content=False,
                 timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
             )
-            return self._read(response, method, url)
+            return self._read(response, method, url, sink)
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
             raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
         except urllib3.exceptions.ConnectTimeoutError:
@@ -222,8 +245,15 @@ class Transport:
             if stream is not None:
                 stream.close()
 
-    def _read(self, response: urllib3.BaseHTTPResponse, method: str, url: str) -> Answer:
+    def _read(self, response: urllib3.BaseHTTPResponse, method: str, url: str, sink: Sink | None) -> Answer:
         try:
+            if sink and response.status in (200, 206):
+                answer = Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"", url)
+                sink.begin(answer)
+                while data := response.read1(_BLOCK_BYTES):
+                    self.cancellation.check()
+                    sink.write(data)
+                return answer
             parts: list[bytes] = []
             size, end = 0, time.monotonic() + ANSWER_SECONDS
             while method != "HEAD" and (data := response.read1(_BLOCK_BYTES)):
@@ -236,6 +266,9 @@ class Transport:
                     response.close()
                     raise BrokenConnectionError(f"{origin(url)}: an answer took over {ANSWER_SECONDS:g} s")
             return Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"".join(parts), url)
+        except RegistryError:
+            response.close()  # what is left of the body would be read as the next answer
+            raise
         finally:
             response.release_conn()
 

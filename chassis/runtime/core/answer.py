@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,17 +14,35 @@ _LONGEST_ERROR = 2000
 _MOST_FRAMES = 6
 
 
+class ErrorKind(enum.Enum):
+    """Why an item has no output; front ends turn it into their protocol's status."""
+
+    INPUT = "input"
+    """The item is not what the model declares to take."""
+    TOO_LARGE = "too_large"
+    """One of its inputs is larger than its max_size."""
+    MODEL = "model"
+    """The predict function raised."""
+    CONTRACT = "contract"
+    """The predict function returned something else than it promises."""
+    TIMEOUT = "timeout"
+    """The predict function did not return in time."""
+    NOT_LOADED = "not_loaded"
+    """The model could not be loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The outputs of one item, or why there are none: exactly one of the two is set."""
+    """The outputs of one item, or why there are none: either `output`, or `error` and `kind` are set."""
 
     output: Mapping[str, bytes] | None
     error: str | None = None
+    kind: ErrorKind | None = None
 
 
-def failed(reason: str) -> Answer:
+def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:
     """The answer to an item that failed; `reason` is cut at 2000 characters."""
-    return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…")
+    return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…", kind)
 
 
 def describe_exception(error: BaseException) -> str:

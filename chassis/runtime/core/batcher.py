@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chassis.runtime.core.answer import Answer, Item, describe_exception, failed, frames
+from chassis.runtime.core.answer import Answer, ErrorKind, Item, describe_exception, failed, frames
+from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
+from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
 
 _LOG = logging.getLogger(__name__)
@@ -25,9 +27,19 @@ class QueueFullError(Exception):
 class _Request:
     """Items that came together and are answered together, in their order."""
 
+    caller: Caller
     future: asyncio.Future[list[Answer]]
     answers: list[Answer | None]
     missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call of the model: how many items, when it began and ended (`time.monotonic`)."""
+
+    items: int
+    began: float
+    ended: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,13 @@ class Batcher:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, batch_size: int, max_wait: float = 0.0, queue_size: int = 1024
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        batch_size: int,
+        max_wait: float = 0.0,
+        queue_size: int = 1024,
+        metrics: Metrics | None = None,
     ) -> None:
         """Takes its limits.
 
@@ -56,6 +74,7 @@ class Batcher:
           batch_size: the most items of a batch, at least 1.
           max_wait: seconds that an item may wait for a batch to fill while the model is idle.
           queue_size: how many items may wait; a larger request is taken only by an empty queue.
+          metrics: where batches and their times are counted.
         """
         self._loop = loop
         self._batch_size = max(1, batch_size)
@@ -63,8 +82,10 @@ class Batcher:
         self._queue_size = queue_size
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._running: tuple[list[_Waiting], float] | None = None
+        self._calls: list[_Call] = []
+        self._metrics = metrics or Metrics()
 
-    def submit(self, items: Sequence[Item]) -> asyncio.Future[list[Answer]]:
+    def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
         """Queues `items`; the future gives their answers, in order. Cancelling it takes back what still waits.
 
         Raises:
@@ -75,7 +96,7 @@ class Batcher:
             raise QueueFullError(
                 f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
             )
-        request = _Request(self._loop.create_future(), [None] * len(items), len(items))
+        request = _Request(caller, self._loop.create_future(), [None] * len(items), len(items))
         now = time.monotonic()
         for index, item in enumerate(items):
             self._queue.put(_Waiting(request, index, item, now))
@@ -92,7 +113,8 @@ class Batcher:
         running = self._running
         if running is None or time.monotonic() - running[1] <= run_timeout:
             return False
-        answer = failed(f"the model did not answer within its run timeout of {run_timeout:g} s")
+        reason = f"the model did not answer within its run timeout of {run_timeout:g} s"
+        answer = failed(reason, ErrorKind.TIMEOUT)
         self._deliver([(waiting, answer) for waiting in running[0]])
         return True
 
@@ -107,7 +129,8 @@ class Batcher:
             if batch:
                 answered = list(zip(batch, self._answers(predict, batch), strict=True))
                 self._running = None
-                self._loop.call_soon_threadsafe(self._deliver, answered)
+                calls, self._calls = self._calls, []
+                self._loop.call_soon_threadsafe(self._finish, answered, calls)
             if closed:
                 return
 
@@ -138,7 +161,7 @@ class Batcher:
                 return self._call(predict, batch)
             except ModelContractError as error:
                 _LOG.error("the model broke its contract", extra={"items": len(batch), "error": str(error)})
-                return [failed(str(error))] * len(batch)
+                return [failed(str(error), ErrorKind.CONTRACT)] * len(batch)
             except (Exception, SystemExit) as error:
                 _LOG.warning(
                     "a batch failed, trying its items one by one",
@@ -148,21 +171,37 @@ class Batcher:
 
     def _answer_alone(self, predict: Predict, waiting: _Waiting) -> Answer:
         if waiting.request.future.done():
-            return failed("the caller is gone")
+            return failed("the caller is gone", ErrorKind.TIMEOUT)
         try:
             return self._call(predict, [waiting])[0]
         except ModelContractError as error:
-            _LOG.error("the model broke its contract", extra={"items": 1, "error": str(error)})
-            return failed(str(error))
+            fields = {"items": 1, "error": str(error), **waiting.request.caller.log_fields()}
+            _LOG.error("the model broke its contract", extra=fields)
+            return failed(str(error), ErrorKind.CONTRACT)
         except (Exception, SystemExit) as error:
             # A message may quote the input, which a log must not hold: it goes to the caller alone.
-            _LOG.warning("an item failed", extra={"error": type(error).__name__, "at": frames(error)})
+            fields = {"error": type(error).__name__, "at": frames(error), **waiting.request.caller.log_fields()}
+            _LOG.warning("an item failed", extra=fields)
             _LOG.debug("the error of the item", exc_info=True)
             return failed(describe_exception(error))
 
     def _call(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
-        self._running = (batch, time.monotonic())
-        return predict([waiting.item for waiting in batch])
+        began = time.monotonic()
+        self._running = (batch, began)
+        try:
+            return predict([waiting.item for waiting in batch])
+        finally:
+            self._calls.append(_Call(len(batch), began, time.monotonic()))
+
+    def _finish(self, answered: Sequence[tuple[_Waiting, Answer]], calls: Sequence[_Call]) -> None:
+        """Delivers a batch, in the loop's thread, and counts it."""
+        self._deliver(answered)
+        for call in calls:
+            self._metrics.batch_size.observe(call.items)
+            self._metrics.model_seconds.observe(call.ended - call.began)
+        if calls:
+            for waiting, _ in answered:
+                self._metrics.queue_seconds.observe(calls[0].began - waiting.since)
 
     @staticmethod
     def _deliver(answered: Sequence[tuple[_Waiting, Answer]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chassis.runtime.core.answer import Item
+from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,17 @@ class Part:
       media_type: such as `application/json`.
       max_size: the limit as declared, such as `10M`; empty for none.
       max_bytes: the same in bytes; None for none.
+      datatype: of the tensor that stands for it in the Open Inference Protocol; the content is its elements in
+        row-major order, little-endian. BYTES is the content as it is.
+      shape: of one item's tensor, where the datatype is not BYTES; -1 for a size that varies.
     """
 
     name: str
     media_type: str = "application/octet-stream"
     max_size: str = ""
     max_bytes: int | None = None
+    datatype: str = "BYTES"
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,13 @@ class Contract:
     outputs: tuple[Part, ...] = (Part("results.json", "application/json"),)
     one_input: bool = True
 
-    def refusal(self, item: Item) -> str | None:
-        """Why the model must not see `item`; None where it may."""
+    def refusal(self, item: Item) -> Answer | None:
+        """The answer to an `item` that the model must not see; None where it may."""
         if self.one_input and self.inputs[0].name not in item:
             given = ", ".join(repr(name) for name in sorted(item)) or "none"
-            return f"no input {self.inputs[0].name!r}; given: {given}"
-        return _too_large("input", self.inputs, item)
+            return failed(f"no input {self.inputs[0].name!r}; given: {given}", ErrorKind.INPUT)
+        excess = _too_large("input", self.inputs, item)
+        return failed(excess, ErrorKind.TOO_LARGE) if excess else None
 
     def excess(self, output: Mapping[str, bytes]) -> str | None:
         """Why `output` must not leave; None where it may."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chassis.runtime.core.answer import Answer, Item, failed
+from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.json_result import encode
 
@@ -70,22 +70,24 @@ class PredictFunction:
         try:
             content = encode(result)
         except (TypeError, ValueError, RecursionError) as error:
-            return failed(f"the model's result cannot be sent: {error}")
+            return failed(f"the model's result cannot be sent: {error}", ErrorKind.CONTRACT)
         return self._bounded({self.contract.outputs[0].name: content})
 
     def _mapping_answer(self, result: object) -> Answer:
         if not isinstance(result, Mapping):
-            return failed(f"the model returned {_a(result)}, expected a mapping from output name to bytes")
+            reason = f"the model returned {_a(result)}, expected a mapping from output name to bytes"
+            return failed(reason, ErrorKind.CONTRACT)
         output = {}
         for name, content in result.items():
             if not isinstance(name, str) or not isinstance(content, bytes | bytearray | memoryview):
-                return failed(f"the model returned {_a(content)} for output {name!r}, expected a str name and bytes")
+                reason = f"the model returned {_a(content)} for output {name!r}, expected a str name and bytes"
+                return failed(reason, ErrorKind.CONTRACT)
             output[name] = bytes(content)
         return self._bounded(output)
 
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:
         excess = self.contract.excess(output)
-        return failed(excess) if excess else Answer(output)
+        return failed(excess, ErrorKind.CONTRACT) if excess else Answer(output)
 
 
 def _a(value: object) -> str:

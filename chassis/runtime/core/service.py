@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from chassis.runtime.core.answer import Answer, Item, describe_exception, failed
+from chassis.runtime.core.answer import Answer, ErrorKind, Item, describe_exception, failed
 from chassis.runtime.core.batcher import Batcher
+from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
+from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import PredictFunction
 
 _LOG = logging.getLogger(__name__)
@@ -43,10 +45,18 @@ class ModelService:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, load: Load, contract: Contract, batcher: Batcher, *, run_timeout: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        load: Load,
+        contract: Contract,
+        batcher: Batcher,
+        *,
+        run_timeout: float,
+        metrics: Metrics,
     ) -> None:
         """Starts to load at once; items that come before are answered when it is done."""
         self.contract = contract
+        self.metrics = metrics
         self.state = State.LOADING
         self.reason = "the model is loading"
         self._loop = loop
@@ -63,7 +73,11 @@ class ModelService:
         self._watchers.append(watcher)
         watcher(self.state)
 
-    async def answer(self, items: Sequence[Item]) -> list[Answer]:
+    def waiting(self) -> int:
+        """How many items wait for the model."""
+        return self._batcher.waiting()
+
+    async def answer(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> list[Answer]:
         """Answers each of `items`, in order; those that break the contract never reach the model.
 
         Raises:
@@ -74,10 +88,13 @@ class ModelService:
             raise StoppingError(self.reason)
         refusals = [self.contract.refusal(item) for item in items]
         if not any(refusals):
-            return await self._batcher.submit(items)
-        accepted = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
-        answers = iter(await self._batcher.submit(accepted))
-        return [next(answers) if refusal is None else failed(refusal) for refusal in refusals]
+            answers = await self._batcher.submit(items, caller)
+        else:
+            accepted = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
+            given = iter(await self._batcher.submit(accepted, caller))
+            answers = [next(given) if refusal is None else refusal for refusal in refusals]
+        self.metrics.count_items(answers)
+        return answers
 
     async def watch_calls(self) -> None:
         """Fails the items of calls that outlast the run timeout, until cancelled."""
@@ -112,7 +129,7 @@ class ModelService:
             reason = f"the model could not be loaded: {describe_exception(error)}"
             _LOG.error("the model could not be loaded", exc_info=True)
             self._loop.call_soon_threadsafe(self._loaded, State.FAILED, reason)
-            self._batcher.run(lambda items: [failed(reason)] * len(items))
+            self._batcher.run(lambda items: [failed(reason, ErrorKind.NOT_LOADED)] * len(items))
             return
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
         self._loop.call_soon_threadsafe(self._loaded, State.READY, "")

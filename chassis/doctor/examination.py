@@ -1,0 +1,121 @@
+"""Where the doctor's input comes from: an image of this build by its specification, or any OCI layout.
+
+The specification that the build writes, paths relative to the working directory:
+
+    {"name": "//model:image", "architecture": "arm64", "variant": "v8", "accelerator": "none", "cpu": "",
+     "features": [], "env": {…}, "entrypoint": […], "cmd": […], "labels": {…}, "allow": {"ELF005": "reason"},
+     "base_facts": PATH or null, "facts": [PATH, …]}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chassis.doctor.extraction import extract
+from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
+from chassis.doctor.image import Image, Target
+from chassis.doctor.waivers import Waiver, read_waivers, waivers_of_labels
+from chassis.errors import ChassisError
+from chassis.oci.descriptor import Origin, read_json
+from chassis.oci.layout_reader import LayoutReader, Manifest
+
+_HISTORY = "chassis: "
+
+
+class SpecificationError(ChassisError):
+    """A specification for the doctor lacks a field, or has one of another type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """An image to look at, its name for people, and what is accepted of it."""
+
+    name: str
+    image: Image
+    waivers: tuple[Waiver, ...]
+
+
+def from_specification(path: Path) -> Examination:
+    """Reads a specification and the facts that it names.
+
+    Raises:
+      ChassisError: it, or facts, or a waiver, is not what it should be.
+    """
+    fields = read_json(path)
+    try:
+        base = read_facts(Path(fields["base_facts"])) if fields["base_facts"] else Facts(())
+        layers = [*base.layers]
+        for facts in fields["facts"]:
+            layers += read_facts(Path(facts)).layers
+        start = Start(
+            environment=base.start.environment | fields["env"],
+            entrypoint=tuple(fields["entrypoint"]) or base.start.entrypoint,
+            command=tuple(fields["cmd"]) or (() if fields["entrypoint"] else base.start.command),
+            labels=base.start.labels | fields["labels"],
+        )
+        target = Target(
+            architecture=fields["architecture"],
+            variant=fields["variant"],
+            accelerator=fields["accelerator"],
+            cpu=fields["cpu"],
+            features=tuple(fields["features"]),
+        )
+        return Examination(fields["name"], Image(target, start, tuple(layers)), read_waivers(fields["allow"]))
+    except (KeyError, TypeError) as error:
+        raise SpecificationError(f"{path}: is no specification for the doctor: {error!r}") from None
+
+
+def facts_of_layout(path: Path, architecture: str = "") -> Facts:
+    """The facts of an image in an OCI layout directory, every layer read.
+
+    Raises:
+      ChassisError: the layout has no image, or several, for the architecture, or is damaged.
+    """
+    reader = LayoutReader(path)
+    manifest, config = reader.image(architecture)
+    origins = _origins(reader, manifest)
+    layers = [
+        extract(reader.blob_path(layer), layer, origin, trusted=False)
+        for layer, origin in zip(manifest.blobs[1:], origins, strict=True)
+    ]
+    start = Start(dict(config.environment), config.entrypoint, config.command, dict(config.labels))
+    return Facts(tuple(layers), start)
+
+
+def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examination:
+    """An image in an OCI layout directory, with the waivers that it records and those of `allowed`.
+
+    Raises:
+      ChassisError: as `facts_of_layout`.
+    """
+    _, config = LayoutReader(path).image(target.architecture)
+    facts = facts_of_layout(path, target.architecture)
+    wanted = Target(
+        architecture=config.architecture,
+        variant=target.variant or config.variant,
+        accelerator=target.accelerator,
+        cpu=target.cpu,
+        features=target.features,
+    )
+    waivers = read_waivers(waivers_of_labels(facts.start.labels) | allowed)
+    return Examination(str(path), Image(wanted, facts.start, facts.layers), waivers)
+
+
+def _origins(reader: LayoutReader, manifest: Manifest) -> list[Origin]:
+    """Each layer's origin: by the image's history where this project's tools wrote it, else `base`."""
+    layers: list[LayerFacts | Any] = list(manifest.blobs[1:])
+    history = json.loads(reader.document(manifest.blobs[0])).get("history") or []
+    entries = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
+    origins = []
+    for number, layer in enumerate(layers):
+        said = str(entries[number].get("created_by", "")) if len(entries) == len(layers) else ""
+        kind, _, rest = said.removeprefix(_HISTORY).partition(" ")
+        name, _, version = rest.partition(" ")
+        if said.startswith(_HISTORY) and name:
+            origins.append(Origin(kind, name, version))
+        else:
+            origins.append(Origin("base", f"layer {layer.digest[7:19]}"))
+    return origins

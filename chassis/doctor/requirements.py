@@ -1,0 +1,110 @@
+"""What the image's distributions require of each other, with markers evaluated for the target.
+
+Specification: PyPA, "Dependency specifiers".
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from chassis.doctor.facts import Distribution
+from chassis.doctor.image import PYTHON_MACHINES, Image
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One `Requires-Dist` that holds, of `item` in the layer of that number; `wanted` is the normalised name.
+
+    `requirement` is None where the line cannot be read: `defect` has the line and the reason.
+    """
+
+    layer: int
+    item: Distribution
+    requirement: Requirement | None
+    wanted: str = ""
+    defect: str = ""
+
+
+def marker_environment(image: Image) -> dict[str, str]:
+    """The variables of markers as the image's Python has them."""
+    full = image.python_version or "3.11"
+    short = ".".join(full.split(".")[:2])
+    if full == short:
+        full += ".0"
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": full,
+        "os_name": "posix",
+        "platform_machine": PYTHON_MACHINES.get(image.target.architecture, image.target.architecture),
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": full,
+        "python_version": short,
+        "sys_platform": "linux",
+    }
+
+
+def needs(image: Image) -> Iterator[Need]:
+    """Yields every requirement that holds, those of extras where an installed distribution asks for the extra."""
+    installed = {canonicalize_name(item.name): (layer, item) for layer, item in image.distributions}
+    environment = marker_environment(image)
+    queue: list[tuple[str, str]] = [(name, "") for name in installed]
+    seen = set(queue)
+    for name, extra in queue:
+        layer, item = installed[name]
+        for line in item.requires:
+            try:
+                requirement = Requirement(line)
+                always = _holds(requirement, environment, "")
+                holds = always or _holds(requirement, environment, extra)
+            except (
+                InvalidRequirement,
+                InvalidMarker,
+                UndefinedEnvironmentName,
+                UndefinedComparison,
+            ) as error:
+                if not extra:
+                    yield Need(layer, item, None, defect=f"{line}: {str(error).splitlines()[0]}")
+                continue
+            if not holds or (extra and always):
+                continue
+            wanted = canonicalize_name(requirement.name)
+            yield Need(layer, item, requirement, wanted)
+            for further in requirement.extras:
+                state = (wanted, canonicalize_name(further))
+                if wanted in installed and state not in seen:
+                    seen.add(state)
+                    queue.append(state)
+
+
+def _holds(requirement: Requirement, environment: dict[str, str], extra: str) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate(environment | {"extra": extra})
+
+
+def layers_needed(image: Image) -> dict[int, set[int]]:
+    """For each layer with distributions, the layers of those that they require, directly or through others."""
+    by_name = {canonicalize_name(item.name): layer for layer, item in image.distributions}
+    direct: dict[int, set[int]] = defaultdict(set)
+    for need in needs(image):
+        if need.wanted in by_name:
+            direct[need.layer].add(by_name[need.wanted])
+    return {layer: _reached(layer, direct) for layer in direct}
+
+
+def _reached(start: int, direct: dict[int, set[int]]) -> set[int]:
+    seen: set[int] = set()
+    queue = [start]
+    while queue:
+        for layer in direct.get(queue.pop(), ()):
+            if layer not in seen:
+                seen.add(layer)
+                queue.append(layer)
+    return seen

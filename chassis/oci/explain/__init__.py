@@ -1,0 +1,1 @@
+"""Explaining images: what each layer holds, why it is where it is, and what changed since another image."""

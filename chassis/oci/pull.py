@@ -1,0 +1,164 @@
+"""Pulls an image by digest: manifest and configuration first, layers when they are asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chassis.errors import ChassisError
+from chassis.oci import digest as digests
+from chassis.oci.descriptor import MEDIA_TYPE_INDEX, Descriptor, Platform, read_json
+from chassis.oci.layout_reader import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_BYTES
+from chassis.oci.registry.client import RegistryClient
+from chassis.oci.registry.reference import Reference
+
+
+class PullError(ChassisError):
+    """An image cannot be pulled as asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class PulledImage:
+    """An image's manifest and configuration, as bytes that have their digests, and its layers' descriptors."""
+
+    descriptor: Descriptor
+    manifest: bytes
+    config: bytes
+    layers: tuple[Descriptor, ...]
+
+
+def pinned_digest(reference: Reference, client: RegistryClient) -> str:
+    """The digest that a reference has.
+
+    Raises:
+      PullError: it has none; the message holds the one that its tag names now.
+    """
+    if reference.digest:
+        return reference.digest
+    tag = reference.tag or "latest"
+    found = client.manifest_digest(tag)
+    if not found:
+        raise PullError(f"image {reference}: the registry has no tag {tag}")
+    raise PullError(
+        f'image {reference}: a tag may move, so that a build would change by itself\n  write digest = "{found}", '
+        f"which is what the tag {tag} names now"
+    )
+
+
+def pull_image(client: RegistryClient, digest: str, platform: Platform | None, folder: Path) -> PulledImage:
+    """Fetches manifest and configuration of an image; where the digest names an index, of its image for `platform`.
+    `folder` is one for files on their way.
+
+    Raises:
+      PullError: the digest names something else, or an index without an image for the platform.
+      RegistryError: the registry does not have it or answers with other bytes.
+    """
+    where = f"{client.repository}@{digest}"
+    media_type, data = client.manifest(digest)
+    fields = _object(data, where)
+    media_type = str(fields.get("mediaType") or media_type)
+    if media_type in INDEX_TYPES:
+        chosen = _choose(fields, platform, where)
+        media_type, data = chosen.media_type, client.manifest(chosen.digest)[1]
+        digest, where = chosen.digest, f"{client.repository}@{chosen.digest}"
+        fields = _object(data, where)
+    if media_type not in MANIFEST_TYPES:
+        raise PullError(f"{where}: is {media_type!r}; an image manifest or index is expected")
+    config = Descriptor.from_json(fields.get("config"), f"{where}: config")
+    layers = _list(fields, "layers", where)
+    pulled = PulledImage(
+        descriptor=Descriptor(media_type, digest, len(data)),
+        manifest=data,
+        config=_document(client, config, folder, where),
+        layers=tuple(Descriptor.from_json(layer, f"{where}: layers") for layer in layers),
+    )
+    _check_platform(pulled, platform, where)
+    return pulled
+
+
+def write_pulled_layout(output: Path, manifest_file: Path, config_file: Path, layers: Sequence[Path]) -> Descriptor:
+    """Writes the layout of a pulled image into `output`; its layers are symbolic links relative to themselves. Returns
+    the manifest's descriptor.
+
+    Raises:
+      PullError: the number of layers is another than the manifest's.
+    """
+    data, config = manifest_file.read_bytes(), config_file.read_bytes()
+    fields = read_json(manifest_file)
+    named = [Descriptor.from_json(layer, f"{manifest_file}: layers") for layer in fields["layers"]]
+    if len(named) != len(layers):
+        raise PullError(f"{manifest_file}: has {len(named)} layers, {len(layers)} were given")
+    descriptor = Descriptor(fields["mediaType"], digests.of_bytes(data), len(data))
+    blobs = output / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    (blobs / digests.hex_of(descriptor.digest)).write_bytes(data)
+    (blobs / digests.hex_of(digests.of_bytes(config))).write_bytes(config)
+    for layer, file in zip(named, layers, strict=True):
+        link = blobs / digests.hex_of(layer.digest)
+        if not link.is_symlink():
+            link.symlink_to(os.path.relpath(file, blobs))
+    index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
+    (output / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n')
+    (output / "index.json").write_text(json.dumps(index) + "\n")
+    return descriptor
+
+
+def parse_platform(text: str) -> Platform:
+    """Reads `os/architecture[/variant]`."""
+    parts = text.split("/")
+    if len(parts) not in (2, 3) or not all(parts):
+        raise PullError(f"platform {text!r}: os/architecture[/variant] is expected, such as linux/arm64")
+    return Platform(parts[1], parts[0], parts[2] if len(parts) == 3 else "")
+
+
+def _choose(fields: dict[str, Any], platform: Platform | None, where: str) -> Descriptor:
+    entries = [Descriptor.from_json(item, f"{where}: manifests") for item in _list(fields, "manifests", where)]
+    held = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
+    if platform is None:
+        raise PullError(f"{where}: is an index; say which platforms to pull: it has {held}")
+    for entry in entries:
+        if entry.platform and _fits(entry.platform, platform):
+            return entry
+    raise PullError(f"{where}: has no image for {platform}; it has {held}")
+
+
+def _fits(held: Platform, wanted: Platform) -> bool:
+    same = (held.os, held.architecture) == (wanted.os, wanted.architecture)
+    return same and (not wanted.variant or wanted.variant == held.variant)
+
+
+def _check_platform(pulled: PulledImage, platform: Platform | None, where: str) -> None:
+    held = Platform.from_json(_object(pulled.config, f"{where}: configuration"), f"{where}: configuration")
+    if platform and (held.os, held.architecture) != (platform.os, platform.architecture):
+        raise PullError(f"{where}: is for {held}, {platform} was asked for")
+
+
+def _document(client: RegistryClient, descriptor: Descriptor, folder: Path, where: str) -> bytes:
+    if descriptor.size > MAX_DOCUMENT_BYTES:
+        raise PullError(f"{where}: its configuration has {descriptor.size} bytes; too many")
+    file = folder / digests.hex_of(descriptor.digest)
+    client.fetch_blob(descriptor, file)
+    data = file.read_bytes()
+    file.unlink()
+    return data
+
+
+def _object(data: bytes, where: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise PullError(f"{where}: is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise PullError(f"{where}: is no JSON object")
+    return fields
+
+
+def _list(fields: dict[str, Any], name: str, where: str) -> list[Any]:
+    value = fields.get(name)
+    if not isinstance(value, list):
+        raise PullError(f"{where}: `{name}` is missing or no list")
+    return value

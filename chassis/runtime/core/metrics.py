@@ -1,0 +1,146 @@
+"""What the server counts, in Prometheus' text format (version 0.0.4).
+
+All belongs to the event loop's thread: nothing is locked.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from chassis.runtime.core.answer import Answer, ErrorKind
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Histogram:
+    """Observations counted in buckets."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        """Takes the buckets' upper bounds, in ascending order."""
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Counts `value`."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def samples(self, name: str, labels: Labels = ()) -> Iterator[str]:
+        """Its lines."""
+        total = 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            total += count
+            yield _sample(f"{name}_bucket", (*labels, ("le", "+Inf" if bound == float("inf") else f"{bound:g}")), total)
+        yield _sample(f"{name}_sum", labels, self._sum)
+        yield _sample(f"{name}_count", labels, total)
+
+
+class Metrics:
+    """The counts of one server.
+
+    Attributes:
+      batch_size: items of each call of the model.
+      model_seconds: how long each call took.
+      queue_seconds: how long each item waited for its call.
+    """
+
+    def __init__(self) -> None:
+        self.batch_size = Histogram(_ITEMS)
+        self.model_seconds = Histogram(_SECONDS)
+        self.queue_seconds = Histogram(_SECONDS)
+        self._requests: dict[tuple[str, str], int] = {}
+        self._request_seconds: dict[str, Histogram] = {}
+        self._answered = 0
+        self._failed = dict.fromkeys(ErrorKind, 0)
+
+    def count_items(self, answers: Sequence[Answer]) -> None:
+        """Counts items and their errors."""
+        self._answered += len(answers)
+        for answer in answers:
+            if answer.kind is not None:
+                self._failed[answer.kind] += 1
+
+    def count_request(self, protocol: str, code: str, seconds: float) -> None:
+        """Counts a request to the model through the front end `protocol`, answered with its protocol's `code`."""
+        key = (protocol, code)
+        self._requests[key] = self._requests.get(key, 0) + 1
+        if protocol not in self._request_seconds:
+            self._request_seconds[protocol] = Histogram(_SECONDS)
+        self._request_seconds[protocol].observe(seconds)
+
+    def text(self, *, waiting: int, ready: bool) -> str:
+        """All of it, with how many items wait now and whether the model is ready."""
+        lines: list[str] = []
+        lines += _family("chassis_ready", "gauge", "1 where the model answers.", [_sample("chassis_ready", (), ready)])
+        lines += _family(
+            "chassis_queue_items",
+            "gauge",
+            "Items that wait for the model.",
+            [_sample("chassis_queue_items", (), waiting)],
+        )
+        lines += _family(
+            "chassis_requests_total",
+            "counter",
+            "Requests to the model by front end and code of the answer.",
+            [
+                _sample("chassis_requests_total", (("protocol", protocol), ("code", code)), count)
+                for (protocol, code), count in sorted(self._requests.items())
+            ],
+        )
+        lines += _family(
+            "chassis_items_total",
+            "counter",
+            "Items answered, failed ones among them.",
+            [_sample("chassis_items_total", (), self._answered)],
+        )
+        lines += _family(
+            "chassis_item_errors_total",
+            "counter",
+            "Items that failed, by kind.",
+            [_sample("chassis_item_errors_total", (("kind", kind.value),), n) for kind, n in self._failed.items()],
+        )
+        request_samples = [
+            line
+            for protocol, histogram in sorted(self._request_seconds.items())
+            for line in histogram.samples("chassis_request_seconds", (("protocol", protocol),))
+        ]
+        for name, text, samples in (
+            ("chassis_batch_items", "Items in each call of the model.", self.batch_size.samples("chassis_batch_items")),
+            ("chassis_model_seconds", "Time of each call.", self.model_seconds.samples("chassis_model_seconds")),
+            ("chassis_queue_seconds", "Wait of each item.", self.queue_seconds.samples("chassis_queue_seconds")),
+            ("chassis_request_seconds", "Time of each request, by front end.", request_samples),
+        ):
+            lines += _family(name, "histogram", text, samples)
+        lines += _family(
+            "process_resident_memory_bytes",
+            "gauge",
+            "Memory of the server's process.",
+            [_sample("process_resident_memory_bytes", (), _resident_bytes())],
+        )
+        return "\n".join(lines) + "\n"
+
+
+def _family(name: str, kind: str, description: str, samples: Iterable[str]) -> list[str]:
+    return [f"# HELP {name} {description}", f"# TYPE {name} {kind}", *samples]
+
+
+def _sample(name: str, labels: Labels, value: float) -> str:
+    text = ",".join(f'{label}="{content}"' for label, content in labels)
+    number = int(value) if isinstance(value, bool) else value
+    return f"{name}{{{text}}} {number}" if text else f"{name} {number}"
+
+
+def _resident_bytes() -> int:
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

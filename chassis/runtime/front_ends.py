@@ -1,0 +1,97 @@
+"""The front ends of one model: what is chosen is imported, started and drained, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.settings import GRPC_SERVERS, HTTP_SERVERS, Settings
+
+if TYPE_CHECKING:
+    from chassis.runtime.grpc_server import GrpcServer, OpenCalls
+    from chassis.runtime.http.server import HttpServer
+
+
+class FrontEnds:
+    """The gRPC server and the HTTP server, each where `settings.servers` names one of its protocols."""
+
+    def __init__(self, settings: Settings, model: ModelService, stop: Callable[[str], None]) -> None:
+        """Takes what to call, with a reason, when a caller asks the server to stop."""
+        self.ports: dict[str, int] = {}
+        """Of what listens: `port` of gRPC, `http_port` of HTTP."""
+        self._settings = settings
+        self._model = model
+        self._stop = stop
+        self._grpc: GrpcServer | None = None
+        self._open_calls: OpenCalls | None = None
+        self._http: HttpServer | None = None
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+          AddressInUseError, HttpAddressError: a port cannot be listened on.
+        """
+        settings = self._settings
+        if set(settings.servers) & set(HTTP_SERVERS):
+            from chassis.runtime.http.front_end import http_server
+
+            self._http = http_server(settings, self._model)
+            self.ports["http_port"] = await self._http.start(settings.host, settings.http_port)
+        if set(settings.servers) & set(GRPC_SERVERS):
+            await self._start_grpc()
+
+    async def _start_grpc(self) -> None:
+        from chassis.runtime.grpc_server import GrpcServer, OpenCalls
+
+        settings = self._settings
+        self._open_calls = OpenCalls()
+        self._grpc = GrpcServer(settings.max_request_bytes)
+        if "omi" in settings.servers:
+            from chassis.runtime import omi, omi_pb2_grpc
+
+            description = omi.read_status(settings.model_dir / "status.pb")
+            servicer = omi.OmiServicer(self._model, description, self._stop, self._open_calls)
+            self._grpc.add(
+                omi.SERVICE,
+                lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target),
+                model_methods=("Run",),
+            )
+        if "v2-grpc" in settings.servers:
+            from chassis.runtime import inference_pb2_grpc
+            from chassis.runtime.inference import grpc_front_end
+            from chassis.runtime.inference.exchange import Identity
+
+            inference = grpc_front_end.InferenceServicer(
+                self._model, Identity(settings.name, settings.version), self._open_calls
+            )
+            self._grpc.add(
+                grpc_front_end.SERVICE,
+                lambda target: inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, target),
+                model_methods=("ModelInfer",),
+            )
+        await self._grpc.report(self._model.state)
+        self.ports["port"] = await self._grpc.start(settings.host, settings.port)
+
+    async def report(self, state: State) -> None:
+        """Tells health services; those of HTTP look themselves."""
+        if self._grpc is not None:
+            await self._grpc.report(state)
+        if self._http is not None and state is State.STOPPING:
+            self._http.begin_to_close()
+
+    async def quiet(self, timeout: float) -> None:
+        """Returns when no call for the model comes any more, after `timeout` seconds at the latest."""
+        await asyncio.gather(*(server.quiet(timeout) for server in (self._grpc, self._http) if server is not None))
+
+    async def wait_answered(self, end: float) -> bool:
+        """Waits until every answer has left; False where some have not at `end` on the loop's clock."""
+        loop = asyncio.get_running_loop()
+        waiters = (
+            self._open_calls.wait_none if self._open_calls is not None else None,
+            self._http.wait_answered if self._http is not None else None,
+        )
+        left = max(0.0, end - loop.time())
+        return all(await asyncio.gather(*(wait(left) for wait in waiters if wait is not None)))

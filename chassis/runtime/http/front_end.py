@@ -1,0 +1,45 @@
+"""All that is served over HTTP, on one port."""
+
+from __future__ import annotations
+
+from chassis.runtime.core import metrics
+from chassis.runtime.core.request_error import RequestError
+from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.http import kserve_v1, open_inference, openapi
+from chassis.runtime.http.message import Request, Response, Route, json_response
+from chassis.runtime.http.server import HttpServer
+from chassis.runtime.inference.exchange import Identity
+from chassis.runtime.settings import Settings
+from chassis.runtime.version import VERSION
+
+
+def http_server(settings: Settings, model: ModelService) -> HttpServer:
+    """The server of the protocols that `settings` choose, with metrics, health and their description."""
+    identity = Identity(settings.name, settings.version)
+    v2 = open_inference.OpenInference(model, identity)
+    routes = v2.health_routes()
+    if open_inference.PROTOCOL in settings.servers:
+        routes += v2.routes()
+    if kserve_v1.PROTOCOL in settings.servers:
+        routes += kserve_v1.KserveV1(model, identity, one_input=model.contract.one_input).routes()
+
+    def show_metrics(_: Request) -> Response:
+        text = model.metrics.text(waiting=model.waiting(), ready=model.state is State.READY)
+        return Response(200, text.encode(), metrics.CONTENT_TYPE)
+
+    def show_description(_: Request) -> Response:
+        return json_response(200, openapi.describe(identity, VERSION, routes))
+
+    def not_found(request: Request) -> Response:
+        parts = request.path.split("/")
+        if len(parts) > 3 and parts[1] in ("v1", "v2") and parts[2] == "models":
+            identity.check(
+                parts[3].removesuffix(":predict"), parts[5] if parts[4:5] == ["versions"] and parts[5:] else ""
+            )
+        raise RequestError(404, "there is nothing at this path; /openapi.json lists what there is")
+
+    routes += [
+        Route("/metrics", "GET", show_metrics, "metrics"),
+        Route("/openapi.json", "GET", show_description, "openapi"),
+    ]
+    return HttpServer(routes, max_request_bytes=settings.max_request_bytes, not_found=not_found)

@@ -1,0 +1,111 @@
+"""KServe's v1 protocol: `instances` in, `predictions` out.
+
+https://kserve.github.io/website/docs/concepts/architecture/data-plane/v1-protocol
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import time
+from collections.abc import Mapping
+
+from chassis.runtime.core.answer import Item
+from chassis.runtime.core.request_error import RequestError, quoted
+from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.http.json_body import read_object
+from chassis.runtime.http.message import Request, Response, Route, json_response
+from chassis.runtime.inference.exchange import Identity, answered
+
+PROTOCOL = "v1-http"
+
+_JSON = "application/json"
+
+
+class KserveV1:
+    """The handlers of one model."""
+
+    def __init__(self, model: ModelService, identity: Identity, *, one_input: bool) -> None:
+        """Takes the model, its name, and whether an instance is the content of its only input."""
+        self._model = model
+        self._identity = identity
+        self._one_input = one_input
+
+    def routes(self) -> list[Route]:
+        """The protocol."""
+        model = f"/v1/models/{self._identity.name}"
+        return [
+            Route("/v1/models", "GET", lambda _: json_response(200, {"models": [self._identity.name]}), "v1_models"),
+            Route(model, "GET", self.ready, "v1_ready"),
+            Route(f"{model}:predict", "POST", self.predict, "predict"),
+        ]
+
+    def ready(self, _: Request) -> Response:
+        """Whether the model answers."""
+        ready = self._model.state is State.READY
+        return json_response(200 if ready else 503, {"name": self._identity.name, "ready": ready})
+
+    async def predict(self, request: Request) -> Response:
+        """Prediction."""
+        started = time.perf_counter()
+        status: int | str = "cancelled"
+        try:
+            instances = read_object(request.body).get("instances")
+            if not isinstance(instances, list) or not instances:
+                raise RequestError(400, "instances: expected a list of at least one")
+            items = [self._item(index, instance) for index, instance in enumerate(instances)]
+            answers = await answered(self._model, items, request.caller)
+            predictions = [self._prediction(answer.output or {}) for answer in answers]
+            status = 200
+            return Response(200, b'{"predictions":[' + b",".join(predictions) + b"]}")
+        except Exception as error:
+            status = error.status if isinstance(error, RequestError) else 500
+            raise
+        finally:
+            self._model.metrics.count_request(PROTOCOL, str(status), time.perf_counter() - started)
+
+    def _item(self, index: int, instance: object) -> Item:
+        """An instance is an object of inputs, or the content of the only one: base64, text, or any JSON."""
+        names = [part.name for part in self._model.contract.inputs]
+        if isinstance(instance, dict) and instance.keys() != {"b64"} and instance and instance.keys() <= set(names):
+            return {name: _content(index, value) for name, value in instance.items()}
+        if len(names) == 1 or self._one_input:
+            return {names[0]: _content(index, instance)}
+        raise RequestError(400, f"instances, {index}: expected an object of the model's inputs {quoted(names)}")
+
+    def _prediction(self, output: Mapping[str, bytes]) -> bytes:
+        """An item's output as JSON: the only one itself, several as an object."""
+        kinds = {part.name: part.media_type for part in self._model.contract.outputs}
+        values = {name: self._value(content, kinds.get(name, "")) for name, content in output.items()}
+        if len(values) == 1:
+            return next(iter(values.values()))
+        return b"{" + b",".join(json.dumps(name).encode() + b":" + value for name, value in values.items()) + b"}"
+
+    def _value(self, content: bytes, media_type: str) -> bytes:
+        if media_type == _JSON and (self._one_input or _is_json(content)):
+            return content
+        return json.dumps({"b64": base64.b64encode(content).decode()}).encode()
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        json.loads(content, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _content(index: int, value: object) -> bytes:
+    try:
+        if isinstance(value, dict) and value.keys() == {"b64"}:
+            return base64.b64decode(value["b64"], validate=True)
+        if isinstance(value, str):
+            return value.encode()
+        return json.dumps(value, separators=(",", ":")).encode()
+    except (binascii.Error, TypeError, ValueError, RecursionError):
+        raise RequestError(400, f'instances, {index}: neither {{"b64": base64}} nor text nor JSON') from None

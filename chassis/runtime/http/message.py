@@ -1,0 +1,88 @@
+"""A request and a response of HTTP/1.1, as handlers see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from chassis.runtime.core.caller import Caller
+from chassis.runtime.core.request_error import RETRY_AFTER
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A whole request.
+
+    Attributes:
+      method: such as `POST`.
+      path: percent-decoded, without its query.
+      headers: by name in lower case; of a name that comes twice, the values with `, ` between.
+      body: without the transfer's encoding.
+      caller: its names in logs.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole response; `Content-Length` is added when it is sent."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def head(self, caller: Caller | None, *, keep_alive: bool) -> bytes:
+        """Status line and headers, the empty line included."""
+        lines = [
+            f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, 'Unknown')}",
+            f"content-length: {len(self.body)}",
+        ]
+        if self.body:
+            lines.append(f"content-type: {self.content_type}")
+        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        if caller is not None:
+            lines.append(f"x-request-id: {caller.request_id}")
+            if caller.traceparent:
+                lines.append(f"traceparent: {caller.traceparent}")
+        if not keep_alive:
+            lines.append("connection: close")
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+Handler = Callable[[Request], Response | Awaitable[Response]]
+"""Answers a request, at once or later; raises RequestError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers `method` at `path`; `operation` names it in the OpenAPI description."""
+
+    path: str
+    method: str
+    handler: Handler
+    operation: str
+
+
+def json_response(status: int, value: object) -> Response:
+    """A response of compact JSON."""
+    return Response(status, json.dumps(value, separators=(",", ":")).encode())
+
+
+def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """`{"error": message}`, as the Open Inference Protocol wants it; 503 says when to come again."""
+    response = json_response(status, {"error": message})
+    extra = {"retry-after": str(RETRY_AFTER)} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    return Response(status, response.body, JSON, {**extra, **(headers or {})})
+
+
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}

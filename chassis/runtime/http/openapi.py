@@ -1,0 +1,126 @@
+"""The description of the HTTP front ends: OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from chassis.runtime.http.message import Route
+from chassis.runtime.inference.exchange import Identity
+from chassis.runtime.inference.tensor import BYTES, NUMERIC
+
+Document = dict[str, object]
+
+_ERRORS = {
+    "400": "The request is malformed.",
+    "408": "The request did not come whole in time.",
+    "413": "An input is larger than its max_size, or the body than the server reads.",
+    "415": "The body is compressed.",
+    "422": "The model could not process an item.",
+    "500": "The model gave something else than it promises.",
+    "503": "The queue is full, the model is not loaded, or the server is stopping.",
+    "504": "The model did not answer within its run timeout.",
+}
+
+
+def describe(identity: Identity, version: str, routes: Iterable[Route]) -> Document:
+    """The document of `routes`."""
+    operations = _operations()
+    paths: dict[str, dict[str, Document]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = operations[route.operation]
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": identity.name, "version": identity.version, "x-chassis-version": version},
+        "paths": paths,
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _operations() -> Mapping[str, Document]:
+    return {
+        "server": _get("Server metadata", {"200": "Name, version and extensions."}),
+        "live": _get("Whether the server runs", {"200": "It does."}),
+        "ready": _get("Whether the model answers", {"200": "It does.", "400": "Not now."}),
+        "metadata": _get("Model metadata", {"200": "Inputs and outputs."}),
+        "infer": _post("Inference", "InferRequest", "InferResponse"),
+        "v1_models": _get("The model's name", {"200": "A list of one."}),
+        "v1_ready": _get("Whether the model answers", {"200": "It does.", "503": "Not now."}),
+        "predict": _post("Prediction", "PredictRequest", "PredictResponse"),
+        "metrics": {
+            "summary": "Metrics for Prometheus",
+            "responses": {
+                "200": {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+            },
+        },
+        "openapi": _get("This description", {"200": "OpenAPI."}),
+    }
+
+
+def _get(summary: str, responses: Mapping[str, str]) -> Document:
+    return {
+        "summary": summary,
+        "responses": {
+            code: {"description": text, "content": {"application/json": {"schema": {"type": "object"}}}}
+            for code, text in responses.items()
+        },
+    }
+
+
+def _post(summary: str, request: str, response: str) -> Document:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _reference(request)}}},
+        "responses": {
+            "200": {
+                "description": "All items were answered.",
+                "content": {"application/json": {"schema": _reference(response)}},
+            },
+            **{
+                code: {"description": text, "content": {"application/json": {"schema": _reference("Error")}}}
+                for code, text in _ERRORS.items()
+            },
+        },
+    }
+
+
+def _reference(name: str) -> Document:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: tuple[str, ...], **properties: Document) -> Document:
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+def _schemas() -> Document:
+    text: Document = {"type": "string"}
+    tensor = {
+        "name": text,
+        "datatype": {"type": "string", "enum": [BYTES, *NUMERIC]},
+        "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
+        "parameters": {"type": "object"},
+        "data": {"type": "array"},
+    }
+    requested = _object(("name",), name=text, parameters={"type": "object"})
+    return {
+        "Error": _object(("error",), error=text),
+        "InferRequest": _object(
+            ("inputs",),
+            id=text,
+            parameters={"type": "object"},
+            inputs={
+                "type": "array",
+                "minItems": 1,
+                "items": _object(("name", "datatype", "shape", "data"), **tensor),
+            },
+            outputs={"type": "array", "items": requested},
+        ),
+        "InferResponse": _object(
+            ("model_name", "outputs"),
+            model_name=text,
+            model_version=text,
+            id=text,
+            outputs={"type": "array", "items": _object(("name", "datatype", "shape"), **tensor)},
+        ),
+        "PredictRequest": _object(("instances",), instances={"type": "array", "minItems": 1}),
+        "PredictResponse": _object(("predictions",), predictions={"type": "array"}),
+    }

@@ -1,0 +1,144 @@
+"""From a request's tensors to the model's items, and from its answers to tensors again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chassis.runtime.core.answer import Answer, Item
+from chassis.runtime.core.batcher import QueueFullError
+from chassis.runtime.core.caller import Caller
+from chassis.runtime.core.contract import Part
+from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
+from chassis.runtime.core.service import ModelService, State, StoppingError
+from chassis.runtime.inference.tensor import BYTES, NUMERIC, Tensor
+
+EXTENSIONS = ("binary_tensor_data",)
+PLATFORM = "chassis_python"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What the protocol calls the model: its name in URLs and its version."""
+
+    name: str
+    version: str
+
+    def check(self, name: str, version: str = "") -> None:
+        """Raises RequestError where `name`, or `version` if there is one, is another model's."""
+        if name != self.name:
+            raise RequestError(404, f"there is no model {name!r}, this server has {self.name!r}")
+        if version and version != self.version:
+            raise RequestError(404, f"model {name!r} has no version {version!r}, it has {self.version!r}")
+
+
+async def infer(model: ModelService, tensors: Sequence[Tensor], wanted: Sequence[str], caller: Caller) -> list[Tensor]:
+    """Answers a request: the output tensors named in `wanted`, or all where it is empty.
+
+    Raises:
+      RequestError: the request, or one of its items, cannot be answered.
+    """
+    return outputs(await answered(model, items(model, tensors), caller), model.contract.outputs, wanted)
+
+
+async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) -> list[Answer]:
+    """The model's answers, none of which failed.
+
+    Raises:
+      RequestError: the queue is full, the server stops, the model failed to load, or an item failed.
+    """
+    if model.state is State.FAILED:
+        raise RequestError(503, model.reason)
+    try:
+        answers = await model.answer(wanted, caller)
+    except QueueFullError as error:
+        raise BusyError(str(error)) from None
+    except StoppingError as error:
+        raise RequestError(503, str(error)) from None
+    raise_for_failed(answers)
+    return answers
+
+
+def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
+    """One item for each element of the tensors' first dimension.
+
+    Raises:
+      RequestError: tensors that are not what the model declares, or that disagree.
+    """
+    if not tensors:
+        raise RequestError(400, "the request has no inputs")
+    declared = {part.name: part for part in model.contract.inputs}
+    count = tensors[0].shape[0]
+    contents: dict[str, list[bytes]] = {}
+    for tensor in tensors:
+        if tensor.name in contents:
+            raise RequestError(400, f"input {tensor.name!r} is given twice")
+        if tensor.name not in declared:
+            raise RequestError(400, f"there is no input {tensor.name!r}, the model has {quoted(declared)}")
+        if tensor.shape[0] != count:
+            raise RequestError(
+                400, f"inputs {tensors[0].name!r} and {tensor.name!r} have {count} and {tensor.shape[0]} items"
+            )
+        _check_declared(tensor, declared[tensor.name])
+        contents[tensor.name] = tensor.items()
+    names = list(contents)
+    return [dict(zip(names, row, strict=True)) for row in zip(*contents.values(), strict=True)]
+
+
+def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequence[str]) -> list[Tensor]:
+    """The tensors of `answers`, none of which failed: those of `wanted`, else all that every item has.
+
+    Raises:
+      RequestError: the model gave no such output, or not the bytes that its declared datatype and shape need.
+    """
+    rows: list[Mapping[str, bytes]] = [answer.output or {} for answer in answers]
+    parts = {part.name: part for part in declared}
+    names = list(wanted) or [name for name in (*parts, *sorted(set(rows[0]) - set(parts))) if name in rows[0]]
+    tensors = []
+    for name in names:
+        if name not in parts and not all(name in row for row in rows):
+            raise RequestError(400, f"there is no output {name!r}, the model has {quoted(parts)}")
+        missing = [index for index, row in enumerate(rows) if name not in row]
+        if missing:
+            raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
+        tensors.append(_output(parts.get(name, Part(name)), [row[name] for row in rows]))
+    return tensors
+
+
+def tensor_metadata(part: Part) -> tuple[str, str, list[int]]:
+    """Name, datatype and shape of a declared input or output; the first size, of the items, is -1."""
+    return part.name, part.datatype, [-1, *part.shape]
+
+
+def _check_declared(tensor: Tensor, part: Part) -> None:
+    if tensor.datatype != part.datatype:
+        raise RequestError(400, f"input {tensor.name!r} is of {part.datatype}, not {tensor.datatype}")
+    if part.datatype == BYTES:
+        return
+    given = tensor.shape[1:]
+    if len(given) != len(part.shape) or any(
+        size not in (-1, other) for size, other in zip(part.shape, given, strict=True)
+    ):
+        raise RequestError(
+            400, f"input {tensor.name!r} has shape {[-1, *part.shape]} (-1: any size), not {list(tensor.shape)}"
+        )
+
+
+def _output(part: Part, contents: list[bytes]) -> Tensor:
+    if part.datatype == BYTES:
+        return Tensor(part.name, BYTES, (len(contents),), contents)
+    fixed = math.prod(size for size in part.shape if size != -1) * NUMERIC[part.datatype][1]
+    varying = part.shape.count(-1)
+    size = len(contents[0])
+    if (
+        varying > 1
+        or any(len(content) != size for content in contents)
+        or size % fixed
+        or (not varying and size != fixed)
+    ):
+        raise RequestError(
+            500, f"the model's output {part.name!r} has {size} bytes, which are no {part.datatype} {list(part.shape)}"
+        )
+    shape = tuple(other if other != -1 else size // fixed for other in part.shape)
+    return Tensor(part.name, part.datatype, (len(contents), *shape), [b"".join(contents)])

@@ -1,0 +1,177 @@
+"""Open Inference Protocol v2 over gRPC: `inference.GRPCInferenceService`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import grpc
+
+from chassis.runtime import inference_pb2 as messages
+from chassis.runtime import inference_pb2_grpc
+from chassis.runtime.core.contract import Part
+from chassis.runtime.core.request_error import BusyError, RequestError
+from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.grpc_server import OpenCalls, traced
+from chassis.runtime.inference.exchange import EXTENSIONS, PLATFORM, Identity, infer, tensor_metadata
+from chassis.runtime.inference.tensor import BYTES, Tensor, check_datatype, check_shape, from_raw, pack
+from chassis.runtime.version import VERSION
+
+PROTOCOL = "v2-grpc"
+SERVICE = "inference.GRPCInferenceService"
+
+_FIELDS = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+
+# https://google.aip.dev/193 and grpc's own mapping, the other way round.
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    404: grpc.StatusCode.NOT_FOUND,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT,
+    500: grpc.StatusCode.INTERNAL,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
+    """Answers the protocol's calls from a model service."""
+
+    def __init__(self, model: ModelService, identity: Identity, open_calls: OpenCalls) -> None:
+        self._model = model
+        self._identity = identity
+        self._open_calls = open_calls
+
+    async def ServerLive(
+        self, request: messages.ServerLiveRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ServerLiveResponse:
+        """Whoever answers lives."""
+        return messages.ServerLiveResponse(live=True)
+
+    async def ServerReady(
+        self, request: messages.ServerReadyRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ServerReadyResponse:
+        """Whether the model answers."""
+        return messages.ServerReadyResponse(ready=self._model.state is State.READY)
+
+    async def ModelReady(
+        self, request: messages.ModelReadyRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ModelReadyResponse:
+        """Whether the model answers."""
+        await self._check(request.name, request.version, context)
+        return messages.ModelReadyResponse(ready=self._model.state is State.READY)
+
+    async def ServerMetadata(
+        self, request: messages.ServerMetadataRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ServerMetadataResponse:
+        """Name, version and extensions."""
+        return messages.ServerMetadataResponse(name="chassis", version=VERSION, extensions=EXTENSIONS)
+
+    async def ModelMetadata(
+        self, request: messages.ModelMetadataRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ModelMetadataResponse:
+        """The model's inputs and outputs."""
+        await self._check(request.name, request.version, context)
+        return messages.ModelMetadataResponse(
+            name=self._identity.name,
+            versions=[self._identity.version],
+            platform=PLATFORM,
+            inputs=_described(self._model.contract.inputs),
+            outputs=_described(self._model.contract.outputs),
+        )
+
+    async def ModelInfer(
+        self, request: messages.ModelInferRequest, context: grpc.aio.ServicerContext
+    ) -> messages.ModelInferResponse:
+        """Inference."""
+        self._open_calls.add(context)
+        started = time.perf_counter()
+        code = grpc.StatusCode.CANCELLED
+        try:
+            caller = traced(context, request.id)
+            self._identity.check(request.model_name, request.model_version)
+            tensors = _inputs(request)
+            wanted = [output.name for output in request.outputs]
+            answered = await infer(self._model, tensors, wanted, caller)
+            code = grpc.StatusCode.OK
+        except RequestError as error:
+            code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
+            await context.abort(code, str(error))
+        finally:
+            self._model.metrics.count_request(PROTOCOL, code.name, time.perf_counter() - started)
+        response = messages.ModelInferResponse(
+            model_name=self._identity.name, model_version=self._identity.version, id=request.id
+        )
+        raw = bool(request.raw_input_contents) or any(tensor.datatype == "FP16" for tensor in answered)
+        for tensor in answered:
+            _add(response, tensor, raw)
+        return response
+
+    async def _check(self, name: str, version: str, context: grpc.aio.ServicerContext) -> None:
+        try:
+            self._identity.check(name, version)
+        except RequestError as error:
+            await context.abort(_CODES[error.status], str(error))
+
+
+def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
+    return [
+        messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
+        for name, datatype, shape in map(tensor_metadata, parts)
+    ]
+
+
+def _inputs(request: messages.ModelInferRequest) -> list[Tensor]:
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(request.inputs):
+        raise RequestError(400, f"{len(raw)} raw contents for {len(request.inputs)} inputs, expected one for each")
+    tensors = []
+    for index, given in enumerate(request.inputs):
+        shape = check_shape(given.name, list(given.shape))
+        datatype = check_datatype(given.name, given.datatype)
+        if raw:
+            if given.HasField("contents"):
+                raise RequestError(400, f"input {given.name!r} has contents and raw contents")
+            tensors.append(from_raw(given.name, datatype, shape, raw[index]))
+        else:
+            tensors.append(_from_contents(given.name, datatype, shape, given.contents))
+    return tensors
+
+
+def _from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: messages.InferTensorContents) -> Tensor:
+    field = _FIELDS.get(datatype)
+    if field is None:
+        raise RequestError(400, f"input {name!r}: {datatype} comes in raw_input_contents alone")
+    others = [found.name for found, _ in contents.ListFields() if found.name != field]
+    if others:
+        raise RequestError(400, f"input {name!r}: {datatype} comes in {field}, not in {others[0]}")
+    values = getattr(contents, field)
+    count = 1
+    for size in shape:
+        count *= size
+    if len(values) != count:
+        raise RequestError(400, f"input {name!r}: {len(values)} elements, expected {count} for shape {list(shape)}")
+    if datatype == BYTES:
+        return Tensor(name, datatype, shape, list(values))
+    return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+
+
+def _add(response: messages.ModelInferResponse, tensor: Tensor, raw: bool) -> None:
+    output = response.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+    if raw:
+        response.raw_output_contents.append(tensor.raw())
+    else:
+        getattr(output.contents, _FIELDS[tensor.datatype]).extend(tensor.numbers())

@@ -1,0 +1,208 @@
+"""Tensors of the Open Inference Protocol: datatypes, shapes, and their forms in JSON and in bytes.
+
+https://github.com/kserve/open-inference-protocol: "Tensor Data", "Binary Tensor Data Extension".
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import math
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from chassis.runtime.core.request_error import RequestError
+
+# Datatype to the format of one element (module struct) and its bytes; FP16 has no form in JSON of its own, Python has.
+NUMERIC = {
+    "BOOL": ("?", 1),
+    "UINT8": ("B", 1),
+    "UINT16": ("H", 2),
+    "UINT32": ("I", 4),
+    "UINT64": ("Q", 8),
+    "INT8": ("b", 1),
+    "INT16": ("h", 2),
+    "INT32": ("i", 4),
+    "INT64": ("q", 8),
+    "FP16": ("e", 2),
+    "FP32": ("f", 4),
+    "FP64": ("d", 8),
+}
+BYTES = "BYTES"
+_FLOATS = ("FP16", "FP32", "FP64")
+_MOST_DIMENSIONS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor whose elements are in memory.
+
+    Attributes:
+      name: of the model's input or output.
+      datatype: BYTES or one of `NUMERIC`.
+      shape: its sizes; the first counts items.
+      elements: of BYTES, one content each; of the others one buffer of all, little-endian, row-major.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    elements: Sequence[bytes]
+
+    def items(self) -> list[bytes]:
+        """The content of each item: its one BYTES element, or the bytes of its numbers.
+
+        Raises:
+          RequestError: a BYTES tensor with more than one element in an item.
+        """
+        count = self.shape[0]
+        if self.datatype == BYTES:
+            if len(self.elements) != count:
+                raise RequestError(
+                    400,
+                    f"input {self.name!r}: shape {list(self.shape)} has {len(self.elements) // count} elements in each "
+                    "item, expected one: shape [n] or [n, 1]",
+                )
+            return list(self.elements)
+        buffer = memoryview(self.elements[0])
+        size = len(buffer) // count
+        return [bytes(buffer[index * size : (index + 1) * size]) for index in range(count)]
+
+    def raw(self) -> bytes:
+        """All elements in one buffer; a BYTES element has its length before it, 4 bytes, little-endian."""
+        if self.datatype != BYTES:
+            return self.elements[0]
+        return b"".join(part for element in self.elements for part in (struct.pack("<I", len(element)), element))
+
+    def numbers(self) -> Sequence[bytes] | tuple[object, ...]:
+        """All elements: of BYTES as bytes, of the others as numbers or booleans."""
+        if self.datatype == BYTES:
+            return self.elements
+        form, size = NUMERIC[self.datatype]
+        return struct.unpack(f"<{len(self.elements[0]) // size}{form}", self.elements[0])
+
+    def values(self) -> list[object]:
+        """All elements for JSON.
+
+        Raises:
+          UnicodeDecodeError: a BYTES element that is not UTF-8.
+          ValueError: a number that JSON lacks.
+        """
+        if self.datatype == BYTES:
+            return [element.decode() for element in self.elements]
+        numbers = list(self.numbers())
+        if self.datatype in _FLOATS and not all(map(math.isfinite, numbers)):  # type: ignore[arg-type]
+            raise ValueError("JSON has no infinity and no NaN")
+        return numbers
+
+
+def check_shape(name: str, shape: object) -> tuple[int, ...]:
+    """The shape of input `name`.
+
+    Raises:
+      RequestError: it is no list of positive integers.
+    """
+    if (
+        not isinstance(shape, list)
+        or not 0 < len(shape) <= _MOST_DIMENSIONS
+        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 < size < 1 << 40 for size in shape)
+    ):
+        raise RequestError(400, f"input {name!r}: its shape is a list of positive integers, the first counts items")
+    return tuple(shape)
+
+
+def check_datatype(name: str, datatype: object) -> str:
+    """The datatype of input `name`.
+
+    Raises:
+      RequestError: it is none of the protocol's.
+    """
+    if not isinstance(datatype, str) or (datatype != BYTES and datatype not in NUMERIC):
+        raise RequestError(400, f"input {name!r}: its datatype is one of {', '.join((BYTES, *NUMERIC))}")
+    return datatype
+
+
+def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:
+    """A tensor of the elements in `content`, in the form of `Tensor.raw`.
+
+    Raises:
+      RequestError: the bytes do not fit the shape.
+    """
+    count = math.prod(shape)
+    if datatype == BYTES:
+        elements = list(_split(name, content))
+        if len(elements) != count:
+            raise _miscounted(name, shape, len(elements))
+        return Tensor(name, datatype, shape, elements)
+    expected = count * NUMERIC[datatype][1]
+    if len(content) != expected:
+        raise RequestError(
+            400, f"input {name!r}: {len(content)} bytes of data, expected {expected} for {datatype} {list(shape)}"
+        )
+    return Tensor(name, datatype, shape, [content])
+
+
+def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool) -> Tensor:
+    """A tensor of JSON values, flat or nested; strings of BYTES are UTF-8, or base64 where `is_base64`.
+
+    Raises:
+      RequestError: a value that does not fit the datatype, or a count that does not fit the shape.
+    """
+    if not isinstance(data, list):
+        raise RequestError(400, f"input {name!r}: its data is a list")
+    values = data
+    for _ in range(_MOST_DIMENSIONS):
+        if not any(isinstance(value, list) for value in values):
+            break
+        if not all(isinstance(value, list) for value in values):
+            raise RequestError(400, f"input {name!r}: its data is nested unevenly")
+        values = list(itertools.chain.from_iterable(values))
+    if len(values) != math.prod(shape):
+        raise _miscounted(name, shape, len(values))
+    if datatype == BYTES:
+        return Tensor(name, datatype, shape, [_content(name, value, is_base64) for value in values])
+    return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+
+
+def pack(name: str, datatype: str, values: Sequence[object]) -> bytes:
+    """The bytes of `values`, which are numbers of input `name`, or booleans of BOOL.
+
+    Raises:
+      RequestError: a value that does not fit the datatype.
+    """
+    wanted: tuple[type, ...] = {"BOOL": (bool,)}.get(datatype, (int, float) if datatype in _FLOATS else (int,))
+    if not all(isinstance(value, wanted) and (datatype == "BOOL" or not isinstance(value, bool)) for value in values):
+        raise RequestError(400, f"input {name!r}: a value is not of {datatype}")
+    try:
+        return struct.pack(f"<{len(values)}{NUMERIC[datatype][0]}", *values)
+    except (struct.error, OverflowError):
+        raise RequestError(400, f"input {name!r}: a value is out of the range of {datatype}") from None
+
+
+def _content(name: str, value: object, is_base64: bool) -> bytes:
+    if not isinstance(value, str):
+        raise RequestError(400, f"input {name!r}: an element of BYTES is a string")
+    try:
+        return base64.b64decode(value, validate=True) if is_base64 else value.encode()
+    except (binascii.Error, ValueError):
+        kind = "base64" if is_base64 else "text that UTF-8 can express"
+        raise RequestError(400, f"input {name!r}: an element is not {kind}") from None
+
+
+def _split(name: str, content: bytes) -> Iterator[bytes]:
+    position, buffer = 0, memoryview(content)
+    while position < len(buffer):
+        if position + 4 > len(buffer):
+            raise RequestError(400, f"input {name!r}: its data ends within the length of an element")
+        (length,) = struct.unpack_from("<I", buffer, position)
+        position += 4
+        if position + length > len(buffer):
+            raise RequestError(400, f"input {name!r}: its data ends within an element of {length} bytes")
+        yield bytes(buffer[position : position + length])
+        position += length
+
+
+def _miscounted(name: str, shape: tuple[int, ...], count: int) -> RequestError:
+    return RequestError(400, f"input {name!r}: {count} elements, expected {math.prod(shape)} for shape {list(shape)}")

@@ -1,0 +1,198 @@
+"""Tests of the Open Inference Protocol by a client that no one here wrote: tritonclient, over HTTP and gRPC."""
+
+from __future__ import annotations
+
+import signal
+import struct
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+from tritonclient.utils import InferenceServerException
+
+from chassis.testing.running_server import RunningServer, write_model
+
+KINDS: dict[str, ModuleType] = {"http": tritonclient.http, "grpc": tritonclient.grpc}
+
+
+def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
+    """Answers each input with its length."""
+    if b"bad" in inputs:
+        raise ValueError("no good")
+    return [{"length": len(content)} for content in inputs]
+
+
+def total(items: Sequence[Mapping[str, bytes]]) -> Sequence[Mapping[str, bytes]]:
+    """The sum of each row of three numbers, as FP32, and the bytes of `note` backwards."""
+    return [
+        {
+            "sum": struct.pack("<f", sum(struct.unpack("<3f", item["row"]))),
+            "count": struct.pack("<q", 3),
+            "note": item["note"][::-1],
+        }
+        for item in items
+    ]
+
+
+def part(name: str, datatype: str = "BYTES", shape: Sequence[int] = ()) -> dict[str, object]:
+    size = {"max_size": "", "max_bytes": None}
+    return {"name": name, "media_type": "application/octet-stream", "datatype": datatype, "shape": list(shape), **size}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    model = write_model(tmp_path_factory.mktemp("bytes"), lengths, batch_size=4, max_size=1000, version="0.0.1")
+    with RunningServer(model) as running:
+        running.wait_health("SERVING")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    model = write_model(
+        tmp_path_factory.mktemp("numbers"),
+        total,
+        batch_size=8,
+        signature="mapping",
+        inputs=[part("row", "FP32", [3]), part("note")],
+        outputs=[part("sum", "FP32", [1]), part("count", "INT64", [-1]), part("note")],
+    )
+    with RunningServer(model) as running:
+        running.wait_health("SERVING")
+        yield running
+
+
+def client(kind: str, server: RunningServer) -> tritonclient.http.InferenceServerClient:
+    port = server.http_port if kind == "http" else server.port
+    return KINDS[kind].InferenceServerClient(f"127.0.0.1:{port}")
+
+
+def tensor(kind: str, name: str, values: np.ndarray, datatype: str, **binary: bool) -> object:
+    made = KINDS[kind].InferInput(name, list(values.shape), datatype)
+    made.set_data_from_numpy(values, **binary)
+    return made
+
+
+def contents(*values: bytes) -> np.ndarray:
+    return np.array(values, dtype=np.object_)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_health_and_metadata(kind: str, server: RunningServer) -> None:
+    with client(kind, server) as triton:
+        assert triton.is_server_live()
+        assert triton.is_server_ready()
+        assert triton.is_model_ready("tested", "0.0.1")
+        of_server, of_model = triton.get_server_metadata(), triton.get_model_metadata("tested")
+        if kind == "http":
+            assert of_server["extensions"] == ["binary_tensor_data"]
+            assert of_model["inputs"] == [{"name": "input", "datatype": "BYTES", "shape": [-1]}]
+        else:
+            assert list(of_server.extensions) == ["binary_tensor_data"]
+            assert [(given.name, given.datatype, list(given.shape)) for given in of_model.inputs] == [
+                ("input", "BYTES", [-1])
+            ]
+        with pytest.raises(InferenceServerException, match="there is no model 'other'"):
+            triton.get_model_metadata("other")
+
+
+@pytest.mark.parametrize(("kind", "binary"), [("http", True), ("http", False), ("grpc", None)])
+def test_bytes_go_and_come(kind: str, binary: bool | None, server: RunningServer) -> None:
+    chosen = {} if binary is None else {"binary_data": binary}
+    given = contents(b"abc", b"", b"x" * 1000, *([b"\xff\x00"] if binary in (True, None) else [b"de"]))
+    with client(kind, server) as triton:
+        wanted = [KINDS[kind].InferRequestedOutput("results.json", **chosen)]
+        result = triton.infer(
+            "tested", [tensor(kind, "input", given, "BYTES", **chosen)], outputs=wanted, request_id="seven"
+        )
+    answers = [value.decode() if isinstance(value, bytes) else value for value in result.as_numpy("results.json")]
+    assert answers == [f'{{"length":{size}}}' for size in (3, 0, 1000, 2)]
+    response = result.get_response()
+    assert (response["id"] if kind == "http" else response.id) == "seven"
+
+
+@pytest.mark.parametrize(("kind", "binary"), [("http", True), ("http", False), ("grpc", None)])
+def test_numeric_tensors_of_a_mapping_model(kind: str, binary: bool | None, numbers: RunningServer) -> None:
+    chosen = {} if binary is None else {"binary_data": binary}
+    rows = np.arange(6, dtype=np.float32).reshape(2, 3)
+    with client(kind, numbers) as triton:
+        result = triton.infer(
+            "tested",
+            [
+                tensor(kind, "row", rows, "FP32", **chosen),
+                tensor(kind, "note", contents(b"ab", b"cd"), "BYTES", **chosen),
+            ],
+            outputs=[KINDS[kind].InferRequestedOutput(name, **chosen) for name in ("sum", "count", "note")],
+        )
+    assert result.as_numpy("sum").tolist() == [[3.0], [12.0]]
+    assert result.as_numpy("sum").dtype == np.float32
+    assert result.as_numpy("count").tolist() == [[3], [3]]
+    assert [bytes(value) if isinstance(value, bytes) else value.encode() for value in result.as_numpy("note")] == [
+        b"ba",
+        b"dc",
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_errors_are_what_the_client_expects(kind: str, server: RunningServer, numbers: RunningServer) -> None:
+    with client(kind, server) as triton:
+        for given, reason in (
+            (contents(b"a", b"bad"), "item 1: ValueError: no good"),
+            (contents(b"x" * 1001), "more than its max_size 1000"),
+        ):
+            with pytest.raises(InferenceServerException, match=reason):
+                triton.infer("tested", [tensor(kind, "input", given, "BYTES")])
+        with pytest.raises(InferenceServerException, match="is of BYTES, not FP32"):
+            triton.infer("tested", [tensor(kind, "input", np.zeros(1, np.float32), "FP32")])
+    with client(kind, numbers) as triton:
+        rows, notes = tensor(kind, "row", np.zeros((2, 4), np.float32), "FP32"), contents(b"a", b"b")
+        with pytest.raises(InferenceServerException, match=r"has shape \[-1, 3\]"):
+            triton.infer("tested", [rows, tensor(kind, "note", notes, "BYTES")])
+        rows = tensor(kind, "row", np.zeros((3, 3), np.float32), "FP32")
+        with pytest.raises(InferenceServerException, match="have 3 and 2 items"):
+            triton.infer("tested", [rows, tensor(kind, "note", notes, "BYTES")])
+
+
+def test_a_full_queue_is_resource_exhausted(tmp_path: Path) -> None:
+    def slow(content: bytes) -> int:
+        time.sleep(0.4)
+        return 1
+
+    with RunningServer(write_model(tmp_path, slow), {"CHASSIS_QUEUE_SIZE": "1"}) as server:
+        server.wait_health("SERVING")
+
+        def ask(_: int) -> str:
+            with client("grpc", server) as triton:
+                try:
+                    triton.infer("tested", [tensor("grpc", "input", contents(b"x"), "BYTES")])
+                except InferenceServerException as error:
+                    return error.status()
+            return "OK"
+
+        with ThreadPoolExecutor(6) as pool:
+            codes = list(pool.map(ask, range(6)))
+    assert codes.count("StatusCode.RESOURCE_EXHAUSTED") >= 3
+    assert codes.count("OK") >= 1
+
+
+def test_sigterm_drains_the_protocol_over_grpc(tmp_path: Path) -> None:
+    def slow(content: bytes) -> int:
+        time.sleep(0.5)
+        return len(content)
+
+    with RunningServer(write_model(tmp_path, slow)) as server:
+        server.wait_health("SERVING")
+        with client("grpc", server) as triton, ThreadPoolExecutor(1) as pool:
+            call = pool.submit(triton.infer, "tested", [tensor("grpc", "input", contents(b"abc"), "BYTES")])
+            until = time.monotonic() + 0.2
+            while time.monotonic() < until:
+                server.status()
+            server.signal(signal.SIGTERM)
+            assert call.result().as_numpy("results.json").tolist() == [b"3"]
+        assert server.wait_end() == 0

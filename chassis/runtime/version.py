@@ -1,0 +1,3 @@
+"""The version of this server, that of the module in MODULE.bazel."""
+
+VERSION = "0.1.0"

@@ -1,0 +1,85 @@
+"""`bazel run //model:load`: brings an image into podman, docker or containerd, or into a file.
+
+The name that the image has there is printed alone on standard output, everything else on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.oci.archive import write_archive
+from chassis.oci.engine import find_engine, load
+from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.registry.reference import parse_reference
+from chassis.tools.run import run_main
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("image", None, "OCI image layout directory to load.", required=True)
+flags.DEFINE_string(
+    "name", None, "What to call it, host/path[:tag]; the tag is `latest` where none is given.", short_name="t"
+)
+flags.DEFINE_string("output", "", "Write the archive to this file (`-` for standard output) instead.", short_name="o")
+flags.DEFINE_string("engine", "", "podman, docker, nerdctl or ctr; the first that answers where none is given.")
+flags.DEFINE_float("timeout", 600.0, "Seconds that the engine may take once it has the whole image.", lower_bound=0.001)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit status 0 once the engine has the image, or the file is whole."""
+    del argv
+    if not FLAGS.name:
+        raise ChassisError("no name: give one with --name host/path:tag, or in the oci_load target")
+    reference = parse_reference(FLAGS.name)
+    if reference.digest:
+        raise ChassisError(f"name {FLAGS.name!r}: leave the digest out; it is the image's own")
+    name = f"{reference.repository}:{reference.tag or 'latest'}"
+    layout = LayoutReader(Path(FLAGS.image))
+    if FLAGS.output == "-":
+        write_archive(layout, name, sys.stdout.buffer)
+        return 0
+    if FLAGS.output:
+        # `bazel run` starts programs in the runfiles tree; a person means the directory they are in.
+        output = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / FLAGS.output
+        digest = _write_file(layout, name, output)
+        print(f"{name} ({digest}) written to {output}", file=sys.stderr)
+    else:
+        engine = find_engine(FLAGS.engine)
+        digest, said = load(engine, lambda stream: write_archive(layout, name, stream), FLAGS.timeout)
+        print(f"{engine.name}: {said}\n{name} ({digest}) loaded into {engine.name}", file=sys.stderr)
+    print(name)
+    return 0
+
+
+def _write_file(layout: LayoutReader, name: str, output: Path) -> str:
+    """Writes the archive beside `output` and moves it there when it is whole."""
+    try:
+        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
+    except OSError as error:
+        raise ChassisError(f"{output}: cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            digest = _written(layout, name, stream, output)
+            os.fchmod(stream.fileno(), 0o644)
+        Path(temporary).replace(output)
+    except BaseException:
+        Path(temporary).unlink()
+        raise
+    return digest
+
+
+def _written(layout: LayoutReader, name: str, stream: BinaryIO, output: Path) -> str:
+    try:
+        return write_archive(layout, name, stream)
+    except OSError as error:
+        raise ChassisError(f"{output}: cannot be written: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    run_main(main)

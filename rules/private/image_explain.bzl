@@ -1,0 +1,41 @@
+"""image_explain: what an image is made of, for people."""
+
+load("//rules/providers:image_info.bzl", "ImageInfo")
+load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+
+_DOC = """Explains an image: `bazel run //model:image.explain [-- --diff=OTHER_LAYOUT] [--html=FILE] [--json]`.
+
+Reads what the build wrote beside the layers of its own, so that no layer has to be brought to the machine for it; only the
+layers of a base that is an OCI layout are read themselves.
+"""
+
+_ATTRS = {
+    "image": attr.label(mandatory = True, providers = [ImageInfo], doc = "The image to explain."),
+    "_explain": attr.label(default = "//chassis/tools:explain", cfg = "exec", executable = True),
+}
+
+def _impl(ctx):
+    image = ctx.attr.image[ImageInfo]
+    layers = ctx.actions.declare_file(ctx.label.name + ".layers.json")
+    ctx.actions.write(layers, json.encode_indent([
+        [runfiles_path(ctx, layer.descriptor), runfiles_path(ctx, layer.files)]
+        for layer in image.layers
+    ], indent = " ") + "\n")
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(
+        launcher,
+        FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --image="$RUNFILES_DIR/"%s --name=%s --layers="$RUNFILES_DIR/"%s --layers_root="$RUNFILES_DIR" "$@"\n' % (
+            shell_quote(runfiles_path(ctx, ctx.executable._explain)),
+            shell_quote(runfiles_path(ctx, image.layout)),
+            shell_quote(str(ctx.attr.image.label).removeprefix("@@").removeprefix("@")),
+            shell_quote(runfiles_path(ctx, layers)),
+        ),
+        is_executable = True,
+    )
+    files = [ctx.executable._explain, layers, image.layout] + image.base_files
+    for layer in image.layers:
+        files += [layer.descriptor, layer.files]
+    runfiles = ctx.runfiles(files).merge(ctx.attr._explain[DefaultInfo].default_runfiles)
+    return [DefaultInfo(executable = launcher, runfiles = runfiles)]
+
+image_explain = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True)

@@ -1,0 +1,73 @@
+"""Images whose Python distributions do not fit each other, the Python or the platform."""
+
+from __future__ import annotations
+
+from tests.doctor.image_plan import SITE, Item, Plan, Wheel
+from tests.doctor.sickness import Sickness, registrar
+
+CASES: list[Sickness] = []
+_sick = registrar(CASES)
+
+
+@_sick(("PY001", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires pillow >=10, which is not installed")
+def requirement_that_is_not_installed(plan: Plan) -> None:
+    plan.wheels[1].metadata.append('Requires-Dist: pillow>=10; platform_machine == "aarch64"')
+
+
+@_sick(("PY001", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires missing, which is not installed")
+def requirement_of_an_extra_that_is_asked_for(plan: Plan) -> None:
+    plan.wheels[0].metadata.append("Requires-Dist: pure[more]")
+
+
+@_sick(("PY002", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires fast <1, and 1.0 is installed")
+def requirement_of_another_version(plan: Plan) -> None:
+    plan.wheels[1].metadata[0] = "Requires-Dist: fast<1"
+
+
+@_sick(("PY003", f"{SITE}/Fast-2.0.dist-info"), says="is fast 2.0")
+def distribution_twice(plan: Plan) -> None:
+    plan.wheels.append(Wheel("Fast", "2.0", "py3-none-any", {"fast2.py": b""}))
+
+
+@_sick(("PY004", f"{SITE}/fast-1.0.dist-info/METADATA"), says="is for Python >=3.12, the image has 3.11.2")
+def distribution_for_a_newer_python(plan: Plan) -> None:
+    plan.wheels[0].metadata[0] = "Requires-Python: >=3.12"
+
+
+@_sick(("PY005", "opt/venv/bin/deploy"), says="starts with the interpreter /bin/bash, which is not in the image")
+def script_with_a_missing_interpreter(plan: Plan) -> None:
+    plan.wheels[1].files["pure-2.1.data/scripts/deploy"] = b"#!/bin/bash\nexit 0\n"
+
+
+@_sick(("PY005", "opt/venv/bin/deploy"), says="starts python2 through /usr/bin/env")
+def script_with_an_interpreter_that_env_does_not_find(plan: Plan) -> None:
+    plan.base["usr/bin/env"] = Item(plan.base["usr/bin/python3.11"].data, 0o755)
+    plan.wheels[1].files["pure-2.1.data/scripts/deploy"] = b"#!/usr/bin/env python2\nexit(0)\n"
+
+
+@_sick(("PY005", "opt/venv/bin/pure-tool"), ("IMG001", ""), says="/opt/venv/bin/python")
+def environment_without_its_python(plan: Plan) -> None:
+    del plan.runtime["opt/venv/bin/python"]
+
+
+@_sick(("PY006", f"{SITE}/sources.pth"), says="adds /srv/checkout/src to the import path")
+def editable_install(plan: Plan) -> None:
+    plan.wheels[1].files["sources.pth"] = b"import sys\n/srv/checkout/src\n"
+
+
+@_sick(
+    ("PY007", f"{SITE}/fast-1.0.dist-info/WHEEL"), says="is built for manylinux_2_28_x86_64, the image is for aarch64"
+)
+def wheel_for_another_machine_without_modules(plan: Plan) -> None:
+    plan.wheels[0].tag = "cp311-cp311-manylinux_2_28_x86_64"
+    plan.wheels[0].files = {"fast/__init__.py": b""}
+
+
+@_sick(("PY008", f"{SITE}/pure-2.1.dist-info/METADATA"), says="Requires-Dist: fast (>= 1")
+def requirement_that_cannot_be_read(plan: Plan) -> None:
+    plan.wheels[1].metadata[0] = "Requires-Dist: fast (>= 1"
+
+
+@_sick(("IMG001", ""), says="starts /opt/server/run, which is not in the image")
+def entry_point_that_is_not_there(plan: Plan) -> None:
+    plan.entrypoint = ("/opt/server/run",)
