@@ -3,6 +3,7 @@
 load("//rules/private:chassis_image.bzl", _chassis_image = "chassis_image")
 load("//rules/private:chassis_model.bzl", _chassis_model = "chassis_model")
 load("//rules/private:chassis_test.bzl", _chassis_test = "chassis_test")
+load("//rules/private:chassis_wheel.bzl", _chassis_wheel = "chassis_wheel")
 load("//rules/private:debian_base.bzl", _debian_base = "debian_base")
 load("//rules/private:oci_index.bzl", _oci_index = "oci_index")
 load("//rules/private:oci_load.bzl", _oci_load = "oci_load")
@@ -15,6 +16,7 @@ load("//rules/providers:model_info.bzl", _ModelInfo = "ModelInfo")
 chassis_image = _chassis_image
 chassis_model = _chassis_model
 chassis_test = _chassis_test
+chassis_wheel = _chassis_wheel
 debian_base = _debian_base
 oci_index = _oci_index
 oci_load = _oci_load

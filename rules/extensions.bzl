@@ -2,7 +2,8 @@
 
 load("//rules/private:debian_repository.bzl", "debian_packages", "debian_root")
 load("//rules/private:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
-load("//rules/private:wheel_repository.bzl", "wheel_repositories")
+load("//rules/private:wheel_repository.bzl", "CROSS_BUILD_ATTRS", "wheel_repositories")
+load("//rules/private:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
 
 def _debian_impl(mctx):
     for module in mctx.modules:
@@ -46,13 +47,30 @@ def _wheels_impl(mctx):
                 fail("two modules make a wheel hub named %s: %s and %s. Give one another name." %
                      (tag.name, owners[tag.name], module.name))
             owners[tag.name] = module.name
-            wheel_repositories(tag.name, tag.locks, mctx.read)
+            wheel_repositories(
+                tag.name,
+                tag.locks,
+                mctx.read,
+                build_hub = tag.build_hub,
+                build_requires = tag.build_requires,
+                cross_build = tag.cross_build,
+            )
+        for tag in module.tags.root:
+            wheel_root(
+                name = tag.name,
+                distribution = tag.distribution,
+                hub = tag.hub,
+                own_name = tag.name,
+                platform = tag.platform,
+                remove = tag.remove,
+                strip_prefix = tag.strip_prefix,
+            )
 
 wheels = module_extension(
     implementation = _wheels_impl,
     tag_classes = {
         "hub": tag_class(
-            attrs = {
+            attrs = CROSS_BUILD_ATTRS | {
                 "locks": attr.label_keyed_string_dict(
                     mandatory = True,
                     doc = "Each hash-locked requirements file with its platform: linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu.",
@@ -60,6 +78,12 @@ wheels = module_extension(
                 "name": attr.string(mandatory = True, doc = "The hub's name, such as `pypi`."),
             },
             doc = "A hub: `@name//distribution` is the wheel for the target platform, with what it depends on.",
+        ),
+        "root": tag_class(
+            attrs = WHEEL_ROOT_ATTRS | {
+                "name": attr.string(mandatory = True, doc = "The repository's name."),
+            },
+            doc = "A wheel of a hub unpacked when the first target asks for it, for a program to run as it is: `@name//:files`.",
         ),
     },
     doc = "Wheels from hash-locked requirements files, one a platform, fetched with pip as it is configured.",

@@ -2,6 +2,7 @@
 
 load("//rules/private:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
 load("//rules/private:oci_pull.bzl", _oci_pull = "oci_pull")
+load("//rules/private:wheel_root.bzl", _wheel_root = "wheel_root")
 load("//rules/private:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
 
 debian_packages = _debian_packages
@@ -17,8 +18,27 @@ CHASSIS_LOCKS = {
     Label("//requirements:linux_arm64_gpu.txt"): "linux_arm64_gpu",
 }
 
+# What zig brings for targets that are none of ours, a third of its files. MODULE.bazel says the same.
+ZIG_UNUSED = [
+    "lib/libc/include/any-darwin-any",
+    "lib/libc/include/any-windows-any",
+    "lib/libc/include/generic-freebsd",
+    "lib/libc/include/generic-netbsd",
+    "lib/libc/include/generic-openbsd",
+    "lib/libc/mingw",
+    "lib/libc/musl",
+]
+
 def chassis_repositories():
-    """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`."""
+    """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`.
+
+    For wheels built from source, also of `@chassis_build_locks` and `@chassis_compilers_locks`.
+    """
+    for architecture in ["amd64", "arm64"]:
+        debian_root(
+            name = "chassis_python_headers_" + architecture,
+            lock = Label("//platforms/zig:python_headers_%s.lock" % architecture),
+        )
     debian_packages(name = "chassis_bookworm_amd64", lock = Label("//base_images:bookworm_amd64.lock"))
     debian_packages(name = "chassis_bookworm_arm64", lock = Label("//base_images:bookworm_arm64.lock"))
     debian_root(
@@ -41,4 +61,23 @@ def chassis_repositories():
         name = "chassis_tools_locks",
         hub = "chassis_tools",
         locks = {Label("//requirements:tools.txt"): "linux_amd64"},
+    )
+    wheel_locks(
+        name = "chassis_build_locks",
+        hub = "chassis_build",
+        locks = {Label("//requirements:build.txt"): "linux_amd64"},
+    )
+    wheel_locks(
+        name = "chassis_compilers_locks",
+        hub = "chassis_compilers",
+        locks = {Label("//requirements:zig.txt"): "linux_amd64"},
+    )
+    _wheel_root(
+        name = "chassis_zig",
+        distribution = "ziglang",
+        hub = "chassis_compilers",
+        own_name = "chassis_zig",
+        platform = "linux_amd64",
+        remove = ZIG_UNUSED,
+        strip_prefix = "ziglang",
     )

@@ -46,8 +46,9 @@ class Uv:
     ) -> None:
         """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
 
-        The form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already
-        is kept where it can be. Raises `ChassisError` with uv's own explanation.
+        For a distribution with `--no-binary NAME` among `options` its sdist is taken in place of a wheel. The
+        form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is
+        kept where it can be. Raises `ChassisError` with uv's own explanation.
         """
         command = [str(self._program), "pip", "compile", "--quiet", "--no-header", *inputs]
         command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]
@@ -74,20 +75,20 @@ class Uv:
 
 
 def read_pylock(path: Path) -> dict[str, list[WheelFile]]:
-    """The wheels of each `name==version` of a pylock.toml.
+    """The wheels, and the sdist, of each `name==version` of a pylock.toml.
 
     https://packaging.python.org/en/latest/specifications/pylock-toml/
     """
     releases: dict[str, list[WheelFile]] = {}
     for package in tomllib.loads(path.read_text(encoding="utf-8")).get("packages", []):
-        wheels = []
-        for wheel in package.get("wheels", []):
-            location = wheel.get("name") or wheel.get("url") or wheel.get("path") or ""
+        found = []
+        for file in [*package.get("wheels", []), *filter(None, [package.get("sdist")])]:
+            location = file.get("name") or file.get("url") or file.get("path") or ""
             filename = unquote(urlsplit(location).path.rpartition("/")[2])
-            digest = wheel.get("hashes", {}).get("sha256")
+            digest = file.get("hashes", {}).get("sha256")
             if digest:
-                wheels.append(WheelFile(filename, digest.lower(), wheel.get("size", 0)))
-        releases[f"{package['name']}=={package['version']}"] = wheels
+                found.append(WheelFile(filename, digest.lower(), file.get("size", 0)))
+        releases[f"{package['name']}=={package['version']}"] = found
     return releases
 
 

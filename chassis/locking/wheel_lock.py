@@ -5,6 +5,7 @@ installs.
     numpy==2.4.6 --hash=sha256:…
         # via -r requirements/model.in
 
+A distribution that is to be built from its sdist (`cross_build` of the hub) has the sdist's name there instead.
 No index is named: the file name and the hash say which file it is, wherever it comes from.
 https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
@@ -38,6 +39,7 @@ class LockPlan:
     inputs: tuple[str, ...]
     target: Target
     same_versions_as: str | None = None
+    sdists: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +64,15 @@ def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool =
         resolved, files = directory / "resolved.txt", directory / "pylock.toml"
         if output.is_file() and not upgrade:
             resolved.write_text(_pins(output.read_text()))
-        options = []
+        sdists = [option for name in plan.sdists for option in ("--no-binary", name)]
+        options = list(sdists)
         if plan.same_versions_as:
             constraints = directory / "constraints.txt"
             constraints.write_text(_pins((workspace / plan.same_versions_as).read_text()))
             options += ["--constraint", str(constraints)]
         uv.compile(plan.inputs, plan.target, workspace, resolved, options)
-        uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps"])
-        locked = narrow(resolved.read_text(), read_pylock(files), plan.target)
+        uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists])
+        locked = narrow(resolved.read_text(), read_pylock(files), plan.target, plan.sdists)
         staged = directory / "lock"
         staged.write_text(format_lock(locked, plan, command))
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -79,10 +82,16 @@ def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool =
     return locked
 
 
-def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: Target) -> list[LockedWheel]:
+def narrow(
+    resolved: str,
+    releases: Mapping[str, Sequence[WheelFile]],
+    target: Target,
+    sdists: Sequence[str] = (),
+) -> list[LockedWheel]:
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
-    Raises `ChassisError` that names the requirement where no wheel fits, or where its hash is none of uv's.
+    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement where no wheel
+    fits, or where its hash is none of uv's.
     """
     locked = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):
@@ -90,15 +99,24 @@ def narrow(resolved: str, releases: Mapping[str, Sequence[WheelFile]], target: T
         if not match:
             raise ChassisError(f"uv's output holds a requirement that is not pinned: {block.splitlines()[:1]}")
         release = f"{match['name']}=={match['version']}"
-        by_name = {wheel.filename: wheel for wheel in releases.get(release, [])}
-        try:
-            wheel = by_name[target.best(list(by_name))]
-        except ChassisError as error:
-            raise ChassisError(f"{release} has no wheel for the lock: {error}") from error
+        wheel = _choose(release, releases.get(release, []), target, match["name"] in sdists)
         if f"--hash=sha256:{wheel.sha256}" not in block:
             raise ChassisError(f"{release}: the index gave two answers about {wheel.filename}; try again")
         locked.append(LockedWheel(match["name"], match["version"], wheel, _comments(block)))
     return locked
+
+
+def _choose(release: str, files: Sequence[WheelFile], target: Target, sdist: bool) -> WheelFile:
+    wheels = {file.filename: file for file in files if file.filename.endswith(".whl")}
+    others = [file for file in files if file.filename not in wheels]
+    if sdist:
+        if not others:
+            raise ChassisError(f"{release} is to be built, and the index has no sdist of it")
+        return others[0]
+    try:
+        return wheels[target.best(list(wheels))]
+    except ChassisError as error:
+        raise ChassisError(f"{release} has no wheel for the lock: {error}") from error
 
 
 def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> str:

@@ -152,3 +152,17 @@ def test_files_of_a_pylock_are_read_by_name_url_or_path(tmp_path: Path) -> None:
 def test_a_lock_names_no_index() -> None:
     wheels = {"native==1.0": [WheelFile("native-1.0-py3-none-any.whl", "bb", 7)]}
     assert "://" not in format_lock(narrow(_RESOLVED, wheels, AMD64), _ARM64, "renew it")
+
+
+def test_a_distribution_that_is_to_be_built_is_locked_by_its_sdist() -> None:
+    files = [WheelFile("native-1.0-py3-none-any.whl", "aa", 7), WheelFile("native-1.0.tar.gz", "bb", 7)]
+    (item,) = narrow(_RESOLVED, {"native==1.0": files}, AMD64, ["native"])
+    assert (item.wheel.filename, item.wheel.sha256) == ("native-1.0.tar.gz", "bb")
+    (wheel,) = narrow(_RESOLVED, {"native==1.0": files}, AMD64)
+    assert wheel.wheel.sha256 == "aa"
+
+
+def test_a_distribution_without_an_sdist_cannot_be_built() -> None:
+    wheels = {"native==1.0": [WheelFile("native-1.0-py3-none-any.whl", "aa", 7)]}
+    with pytest.raises(ChassisError, match=r"native==1\.0 is to be built, and the index has no sdist of it"):
+        narrow(_RESOLVED, wheels, AMD64, ["native"])

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
 _PYTHON = "3.11"
 # Exit statuses that the repository rule tells apart.
-_UNREACHABLE, _NO_WHEEL, _OTHER_BYTES, _BROKEN = 3, 4, 5, 6
+UNREACHABLE, NO_FILE, OTHER_BYTES, BROKEN = 3, 4, 5, 6
 
 
 class FetchError(Exception):
@@ -61,16 +62,16 @@ def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int
         said = run.stderr.strip()
         tail = "\n".join(said.splitlines()[-6:])
         if "DO NOT MATCH THE HASHES" in said:
-            raise FetchError(_OTHER_BYTES, tail)
+            raise FetchError(OTHER_BYTES, tail)
         if "No matching distribution" in said or "Could not find a version" in said:
             unreachable = "connection broken by" in said or "Max retries exceeded" in said
-            raise FetchError(_UNREACHABLE if unreachable else _NO_WHEEL, tail)
+            raise FetchError(UNREACHABLE if unreachable else NO_FILE, tail)
         if " is invalid" in said or "Traceback (most recent call last)" in said:
-            raise FetchError(_BROKEN, f"pip cannot read the wheel of {requirement}: {tail}")
-        raise FetchError(_UNREACHABLE, tail)
+            raise FetchError(BROKEN, f"pip cannot read the wheel of {requirement}: {tail}")
+        raise FetchError(UNREACHABLE, tail)
     wheels = sorted(directory.glob("*.whl"))
     if len(wheels) != 1:
-        raise FetchError(_BROKEN, f"pip left {len(wheels)} wheels, expected one")
+        raise FetchError(BROKEN, f"pip left {len(wheels)} wheels, expected one")
     return wheels[0]
 
 
@@ -101,10 +102,15 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
             names = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
             names = [name for name in names if name.count("/") == 1]
             if len(names) != 1:
-                raise FetchError(_BROKEN, f"{wheel.name} holds {len(names)} METADATA files, expected one")
+                raise FetchError(BROKEN, f"{wheel.name} holds {len(names)} METADATA files, expected one")
             headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, EOFError) as error:
-        raise FetchError(_BROKEN, f"{wheel.name} is no zip archive: {error}") from error
+        raise FetchError(BROKEN, f"{wheel.name} is no zip archive: {error}") from error
+    return describe(headers, wheel.name, machine) | {"size": wheel.stat().st_size}
+
+
+def describe(headers: Message, file: str, machine: str) -> dict[str, object]:
+    """What `requirements` returns, from the headers of a METADATA or PKG-INFO; `file` is the name of what has them."""
     environment = marker_environment(machine)
     requires: dict[str, list[list[object]]] = {}
     for extra in ["", *(headers.get_all("Provides-Extra") or [])]:
@@ -115,17 +121,11 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
                 holds = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": extra})
                 always = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": ""})
             except (InvalidRequirement, UndefinedEnvironmentName) as error:
-                raise FetchError(_BROKEN, f"{wheel.name}: Requires-Dist: {line}: {error}") from error
+                raise FetchError(BROKEN, f"{file}: Requires-Dist: {line}: {error}") from error
             if holds and (not extra or not always):
                 found.append([normalize(requirement.name), sorted(map(normalize, requirement.extras))])
         requires[normalize(extra)] = found
-    return {
-        "name": normalize(headers["Name"]),
-        "version": headers["Version"],
-        "file": wheel.name,
-        "size": wheel.stat().st_size,
-        "requires": requires,
-    }
+    return {"name": normalize(headers["Name"]), "version": headers["Version"], "file": file, "requires": requires}
 
 
 def normalize(name: str) -> str:

@@ -7,7 +7,7 @@ of what they share, and so do those of the tools. The index is the one that pip,
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -26,17 +26,34 @@ _UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Py
 _COMMAND = "./bazelw run //requirements:update"
 
 
-def plans(directory: str) -> list[LockPlan]:
-    """The locks of the project; one that takes versions from another comes after it."""
+def plans(directory: str, workspace: Path) -> list[LockPlan]:
+    """The locks of the project; one that takes versions from another comes after it.
+
+    Those of building from source are left out where `workspace` has no requirements for them.
+    """
     model, gpu, tools = (f"{directory}/{name}.in" for name in ("model", "gpu", "tools"))
     amd64 = f"{directory}/linux_amd64.txt"
+    for_builds = [
+        LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
+        LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
+        *_cross_wheels(amd64),
+    ]
     return [
         LockPlan(amd64, (model,), AMD64),
         LockPlan(f"{directory}/linux_arm64.txt", (model,), ARM64, amd64),
         LockPlan(f"{directory}/linux_amd64_gpu.txt", (gpu,), AMD64, amd64),
         LockPlan(f"{directory}/linux_arm64_gpu.txt", (gpu,), ARM64, f"{directory}/linux_amd64_gpu.txt"),
         LockPlan(f"{directory}/tools.txt", (tools,), AMD64, amd64),
+        *(plan for plan in for_builds if (workspace / plan.inputs[0]).is_file()),
     ]
+
+
+def _cross_wheels(amd64: str) -> Iterator[LockPlan]:
+    """Those of tests/cross_wheels: what an index has as a source only."""
+    for target, name in ((AMD64, "amd64"), (ARM64, "arm64")):
+        directory = "tests/cross_wheels"
+        inputs = (f"{directory}/sdists.in",)
+        yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, ("annoy", "crcmod", "cytoolz"))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,9 +61,11 @@ def main(argv: Sequence[str]) -> int:
     del argv
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", ".")).absolute()
     uv = Uv(Path(_UV.value) if _UV.value else find_uv(), os.environ)
-    wanted = [plan for plan in plans(_DIRECTORY.value) if not _ONLY.value or Path(plan.output).stem in _ONLY.value]
+    wanted = [
+        plan for plan in plans(_DIRECTORY.value, workspace) if not _ONLY.value or Path(plan.output).stem in _ONLY.value
+    ]
     if not wanted:
-        known = ", ".join(Path(plan.output).stem for plan in plans(_DIRECTORY.value))
+        known = ", ".join(Path(plan.output).stem for plan in plans(_DIRECTORY.value, workspace))
         raise ChassisError(f"--only names no lock of {_DIRECTORY.value}: there are {known}")
     for plan in wanted:
         locked = renew(plan, workspace, uv, _COMMAND, _UPGRADE.value)

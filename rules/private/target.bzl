@@ -11,6 +11,20 @@ CPUS = [
     "neoverse-v1",
 ]
 
+# The versions with a constraint value in `//platforms/glibc`: those of distributions that are in use.
+GLIBC_VERSIONS = [
+    "2.17",
+    "2.28",
+    "2.31",
+    "2.34",
+    "2.35",
+    "2.36",
+    "2.39",
+]
+
+# Where a platform names none.
+DEFAULT_GLIBC = "2.28"
+
 # The emulated CPU where a platform names none.
 BASELINE = {
     "amd64": "",
@@ -52,3 +66,12 @@ def target_accelerator():
         Label("//platforms/accelerator:cuda"): "cuda",
         "//conditions:default": "none",
     })
+
+def target_glibc():
+    """The oldest glibc to run on that the target platform names, such as `2.28`: a value for a string attribute.
+
+    Returns:
+      A `select` over the constraint values of `//platforms/glibc`.
+    """
+    choices = {Label("//platforms/glibc:" + version): version for version in GLIBC_VERSIONS}
+    return select(choices | {"//conditions:default": DEFAULT_GLIBC})

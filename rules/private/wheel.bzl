@@ -10,41 +10,58 @@ The layer of an image is made from the `.whl` by the aspect of packaging.bzl; on
 pickler, asks for the unpacked directory.
 """
 
-_ATTRS = {
+# What a rule needs that calls `wheel_providers`.
+UNPACK_ATTRS = {
+    "_unpack": attr.label(default = "//chassis/tools:unpack_wheel", cfg = "exec", executable = True),
+}
+
+_ATTRS = UNPACK_ATTRS | {
     "distribution": attr.string(mandatory = True, doc = "The normalised name (PEP 503)."),
     "lock": attr.string(mandatory = True, doc = "Where it is pinned: lock and line."),
     "size": attr.int(doc = "The wheel's size in bytes, 0 where it is not known."),
     "src": attr.label(mandatory = True, allow_single_file = [".whl"], doc = "The wheel."),
     "version": attr.string(mandatory = True, doc = "The version."),
-    "_unpack": attr.label(default = "//chassis/tools:unpack_wheel", cfg = "exec", executable = True),
 }
 
-def _site_packages(ctx):
-    directory = ctx.actions.declare_directory(ctx.attr.distribution + ".site-packages")
+def _site_packages(ctx, file, distribution, version):
+    directory = ctx.actions.declare_directory(distribution + ".site-packages")
     args = ctx.actions.args()
-    args.add(ctx.file.src, format = "--wheel=%s")
+    args.add(file, format = "--wheel=%s")
     args.add_all([directory], format_each = "--output=%s", expand_directories = False)
     ctx.actions.run(
         executable = ctx.executable._unpack,
         arguments = [args],
-        inputs = [ctx.file.src],
+        inputs = [file],
         outputs = [directory],
         mnemonic = "UnpackWheel",
-        progress_message = "Unpacking wheel %s %s" % (ctx.attr.distribution, ctx.attr.version),
+        progress_message = "Unpacking wheel %s %s" % (distribution, version),
     )
     return directory
 
-def _impl(ctx):
+def wheel_providers(ctx, file, distribution, version, lock, size = 0):
+    """What a rule returns that stands for one wheel; it has `UNPACK_ATTRS`.
+
+    Args:
+      ctx: the rule's context.
+      file: the wheel, a File.
+      distribution: its normalised name.
+      version: its version.
+      lock: where it comes from, see WheelInfo.
+      size: in bytes, 0 where it is not known before the build.
+
+    Returns:
+      A list of providers.
+    """
     info = WheelInfo(
-        distribution = ctx.attr.distribution,
-        lock = ctx.attr.lock,
-        site_packages = _site_packages(ctx),
-        size = ctx.attr.size,
-        version = ctx.attr.version,
-        wheel = ctx.file.src,
+        distribution = distribution,
+        lock = lock,
+        site_packages = _site_packages(ctx, file, distribution, version),
+        size = size,
+        version = version,
+        wheel = file,
     )
     return [
-        DefaultInfo(files = depset([ctx.file.src])),
+        DefaultInfo(files = depset([file])),
         OutputGroupInfo(
             site_packages = depset([info.site_packages]),
         ),
@@ -55,6 +72,9 @@ def _impl(ctx):
             transitive_sources = depset([info.site_packages]),
         ),
     ]
+
+def _impl(ctx):
+    return wheel_providers(ctx, ctx.file.src, ctx.attr.distribution, ctx.attr.version, ctx.attr.lock, ctx.attr.size)
 
 wheel = rule(
     implementation = _impl,

@@ -67,6 +67,14 @@ def _check_wheel_name(filename, name, version, platform):
             return None
     return "%s is built for %s, but %s needs %s or any" % (filename, parts[-1], platform, machine)
 
+def _check_sdist_name(filename, name, version):
+    """What is wrong with an sdist of this file name, or None."""
+    stem = filename.removesuffix(".tar.gz").removesuffix(".zip")
+    found, dash, found_version = stem.rpartition("-")
+    if not dash or _normalize(found) != name or found_version != version:
+        return "%s is an sdist of another distribution or version" % filename
+    return None
+
 def _requirement(number, text, comments, where, platform):
     text = text.partition(" #")[0].strip()
     words = [word for word in text.split(" ") if word]
@@ -92,26 +100,32 @@ def _requirement(number, text, comments, where, platform):
     if not hashes:
         return "%s: %s==%s has no --hash. Renew the lock: bazel run //requirements:update" % (where, name, version)
     wheel = None
+    sdist = None
     for comment in comments:
-        if comment.endswith(".whl") and " " not in comment:
-            wheel = comment
-    if wheel:
-        problem = _check_wheel_name(wheel, name, version, platform)
+        if " " in comment:
+            continue
+        if comment.endswith(".whl"):
+            wheel, sdist = comment, None
+        elif comment.endswith(".tar.gz") or comment.endswith(".zip"):
+            wheel, sdist = None, comment
+    if wheel or sdist:
+        problem = _check_wheel_name(wheel, name, version, platform) if wheel else _check_sdist_name(sdist, name, version)
         if problem:
             return "%s: %s==%s: %s. Renew the lock: bazel run //requirements:update" % (where, name, version, problem)
-    return struct(name = name, version = version, hashes = hashes, wheel = wheel, line = number)
+    return struct(name = name, version = version, hashes = hashes, wheel = wheel, sdist = sdist, line = number)
 
 def _parse(content, file, platform):
     """Reads a lock.
 
     Args:
-      content: the lock's text. A comment line `# name-….whl` before a requirement names the wheel that its hash is of.
+      content: the lock's text. A comment line `# name-….whl` before a requirement names the wheel that its hash is of,
+        `# name-….tar.gz` the sdist.
       file: the lock's name, for errors.
       platform: one of `PLATFORMS`.
 
     Returns:
       A dict from normalised name to a struct with `name`, `version`, `hashes` (sha256, hex), `wheel` (a file name or
-      None) and `line` (from 1). An error is a string in place of the dict.
+      None), `sdist` (the same where the hash is an sdist's) and `line` (from 1). An error is a string in place of the dict.
     """
     requirements = {}
     for number, text, comments in _logical_lines(content):

@@ -22,6 +22,8 @@ _ERRORS = {
     "# scipy-2.3.1-py3-none-any.whl\n" + _PIN: "a wheel of another distribution",
     "# numpy-2.3.2-py3-none-any.whl\n" + _PIN: "a wheel of another version than 2.3.1",
     "# numpy.whl\n" + _PIN: "is no wheel's file name",
+    "# scipy-2.3.1.tar.gz\n" + _PIN: "an sdist of another distribution or version",
+    "# numpy-2.3.0.tar.gz\n" + _PIN: "an sdist of another distribution or version",
 }
 
 def _errors_test_impl(ctx):
@@ -53,6 +55,9 @@ cupy-cuda13x[all]==13.5.1 ; python_version >= "3.9" \\
     asserts.true(env, found["scikit-learn"].wheel.endswith("manylinux2014_aarch64.whl"))
     asserts.equals(env, [_HASH, _HASH[::-1]], found["cupy-cuda13x"].hashes)
     asserts.equals(env, None, found["cupy-cuda13x"].wheel)
+    sdist = wheel_lock.parse("# zope_interface-1.0.tar.gz\nzope.interface==1.0 --hash=sha256:" + _HASH, "lock.txt", "linux_arm64")
+    asserts.equals(env, "zope_interface-1.0.tar.gz", sdist["zope-interface"].sdist)
+    asserts.equals(env, None, sdist["zope-interface"].wheel)
     return unittest.end(env)
 
 _parse_test = unittest.make(_parse_test_impl)

@@ -11,6 +11,20 @@ _MOST_INT = (1 << 31) - 1
 
 _RENEW = "Renew the lock: bazel run //requirements:update"
 
+# What a hub is told of building wheels from source; for the extension's tag class and its WORKSPACE twin.
+CROSS_BUILD_ATTRS = {
+    "build_hub": attr.string(
+        default = "chassis_build",
+        doc = "The hub that has what sdists are built with: backends, Cython, headers.",
+    ),
+    "build_requires": attr.string_list_dict(
+        doc = "What the build of a distribution needs beyond its pyproject.toml, from the build hub: `{\"annoy\": [\"nose\"]}`.",
+    ),
+    "cross_build": attr.string_list(
+        doc = "The distributions that may be built from their sdist, for the target, where the lock or the index has no wheel of them.",
+    ),
+}
+
 def file_repository_name(hub, platform, distribution):
     """The apparent name of the repository that holds a wheel."""
     return "__".join([hub, platform, distribution.replace("-", "_"), "whl"])
@@ -19,41 +33,66 @@ def closure_repository_name(hub, platform, distribution):
     """The apparent name of the repository that holds a wheel together with what it depends on."""
     return "__".join([hub, platform, distribution.replace("-", "_")])
 
-def _file_impl(rctx):
-    """One wheel, fetched by pip, and its metadata."""
+def _fetch(rctx, tool, more):
+    """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
-    what = "%s==%s for %s (%s, line %d)" % (attr.distribution, attr.version, attr.platform, attr.lock, attr.line)
     arguments = [
         rctx.path(attr._python),
-        rctx.path(attr._fetch_wheel),
+        rctx.path(tool),
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
         "--machine",
         PLATFORMS[attr.platform],
-        "--glibc",
-        attr.glibc,
         "--output",
         rctx.path("."),
-    ]
+    ] + more
     for sha256 in attr.hashes:
         arguments += ["--hash", sha256]
     pip = rctx.path(attr._python).dirname.get_child("pip")
-    rctx.report_progress("pip download %s==%s" % (attr.distribution, attr.version))
-    result = rctx.execute(arguments, environment = {"PYTHONPATH": str(pip), "PYTHONDONTWRITEBYTECODE": "1"})
+    rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
+    return rctx.execute(arguments, environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(pip)})
+
+def _reasons(rctx):
+    """What the exit status of a tool means."""
+    attr = rctx.attr
+    return {
+        3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
+        4: ("the index has no wheel of it for this platform (CPython 3.11, glibc %s, %s) that the lock's hashes allow. %s. " +
+            "Where the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
+            "and the wheel is built from them") % (attr.glibc, PLATFORMS[attr.platform], _RENEW),
+        5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % _RENEW,
+        6: "the file is broken.",
+    }
+
+def _file_impl(rctx):
+    """One wheel, or the sdist to build it from, fetched by pip, and its metadata."""
+    attr = rctx.attr
+    what = "wheel %s==%s for %s (%s, line %d)" % (attr.distribution, attr.version, attr.platform, attr.lock, attr.line)
+    if attr.sdist and not attr.cross_build:
+        fail(("%s: the lock holds its sdist, %s, and no wheel. Name it in the hub, cross_build = [%r], to have the wheel " +
+              "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
+    is_sdist = bool(attr.sdist)
+    if not is_sdist:
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc])
+        is_sdist = result.return_code == 4 and attr.cross_build
+    if is_sdist:
+        result = _fetch(rctx, attr._fetch_sdist, [])
     if result.return_code:
-        said = result.stderr.strip()
-        reason = {
-            3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
-            4: "the index has no wheel of it for this platform (CPython 3.11, glibc %s, %s) that the lock's hashes allow. %s" %
-               (attr.glibc, PLATFORMS[attr.platform], _RENEW),
-            5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % _RENEW,
-            6: "the wheel is broken.",
-        }.get(result.return_code, "the wheel could not be fetched.")
-        fail("wheel %s: %s\n%s" % (what, reason, said))
+        reason = _reasons(rctx).get(result.return_code, "it could not be fetched.")
+        fail("%s: %s\n%s" % (what, reason, result.stderr.strip()))
     metadata = json.decode(rctx.read("metadata.json"))
     if metadata["name"] != attr.distribution:
-        fail("wheel %s: its metadata names another distribution, %s" % (what, metadata["name"]))
-    rctx.file("BUILD.bazel", """\
+        fail("%s: its metadata names another distribution, %s" % (what, metadata["name"]))
+    rctx.file("BUILD.bazel", (_BUILD_FROM_SDIST if is_sdist else _BUILD).format(
+        build_deps = json.encode(_build_deps(rctx, metadata) if is_sdist else []),
+        distribution = json.encode(attr.distribution),
+        file = json.encode(metadata["file"]),
+        lock = json.encode("%s, line %d" % (attr.lock, attr.line)),
+        size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
+        version = json.encode(attr.version),
+    ))
+
+_BUILD = """\
 load("@chassis//rules/private:wheel.bzl", "wheel")
 
 package(default_visibility = ["//visibility:public"])
@@ -61,40 +100,67 @@ package(default_visibility = ["//visibility:public"])
 # For the tool that unpacks wheels: it can need none unpacked.
 filegroup(
     name = "file",
-    srcs = [%r],
+    srcs = [{file}],
 )
 
 wheel(
     name = "wheel",
     src = ":file",
-    distribution = %r,
-    lock = %r,
-    size = %d,
-    version = %r,
+    distribution = {distribution},
+    lock = {lock},
+    size = {size},
+    version = {version},
 )
-""" % (
-        metadata["file"],
-        attr.distribution,
-        "%s, line %d" % (attr.lock, attr.line),
-        min(metadata["size"], _MOST_INT),
-        attr.version,
-    ))
+"""
+
+_BUILD_FROM_SDIST = """\
+load("@chassis//rules/private:chassis_wheel.bzl", "wheel_from_source")
+
+package(default_visibility = ["//visibility:public"])
+
+filegroup(
+    name = "file",
+    srcs = [{file}],
+)
+
+wheel_from_source(
+    name = "wheel",
+    build_deps = {build_deps},
+    distribution = {distribution},
+    lock = {lock},
+    sdist = ":file",
+    version = {version},
+)
+"""
+
+def _build_deps(rctx, metadata):
+    """Labels of what the sdist is built with, as far as the build hub has it: the build says what is missing."""
+    prefix = rctx.name.removesuffix(rctx.attr.own_name)
+    names = json.decode(rctx.read(Label("@@%s//:distributions.json" % (prefix + rctx.attr.build_hub))))
+    wanted = metadata["build_requires"] + rctx.attr.build_requires
+    return ["@%s//%s" % (rctx.attr.build_hub, name) for name in sorted({name: None for name in wanted}) if name in names]
 
 wheel_file_repository = repository_rule(
     implementation = _file_impl,
     attrs = {
+        "build_hub": attr.string(),
+        "build_requires": attr.string_list(),
+        "cross_build": attr.bool(),
         "distribution": attr.string(mandatory = True),
         "glibc": attr.string(default = "2.36"),
         "hashes": attr.string_list(mandatory = True),
         "line": attr.int(mandatory = True),
         "lock": attr.string(mandatory = True),
+        "own_name": attr.string(mandatory = True),
         "platform": attr.string(mandatory = True, values = PLATFORMS.keys()),
+        "sdist": attr.string(),
         "version": attr.string(mandatory = True),
+        "_fetch_sdist": attr.label(default = "//chassis/tools:fetch_sdist.py"),
         "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),
         "_python": attr.label(default = "@chassis_python//:python"),
     },
     environ = _PIP_ENVIRON,
-    doc = "One locked wheel, as a file, and its metadata.",
+    doc = "One locked wheel, as a file or as the sdist that it is built from, and its metadata.",
 )
 
 def _sibling(rctx, name):
@@ -172,6 +238,7 @@ alias(
 )
 """ % (alias, "".join(arms), "@%s has no lock for this platform; it has: %s" % (rctx.attr.hub, ", ".join(sorted(rctx.attr.locks)))))
     rctx.file("BUILD.bazel", "")
+    rctx.file("distributions.json", json.encode(sorted(everywhere)))
 
 wheel_hub_repository = repository_rule(
     implementation = _hub_impl,
@@ -184,14 +251,19 @@ wheel_hub_repository = repository_rule(
     doc = "The hub: `@hub//name` selects the wheel of the target platform.",
 )
 
-def wheel_repositories(name, locks, read):
+def wheel_repositories(name, locks, read, build_hub = "chassis_build", build_requires = {}, cross_build = []):
     """Makes the repositories of a hub.
 
     Args:
       name: the hub's apparent name.
       locks: dict from a lock's label to its platform, one of `PLATFORMS`.
       read: function from a lock's label to its text (a module extension's or a repository rule's `read`).
+      build_hub: see CROSS_BUILD_ATTRS.
+      build_requires: see CROSS_BUILD_ATTRS.
+      cross_build: see CROSS_BUILD_ATTRS.
     """
+    buildable = [wheel_lock.normalize(distribution) for distribution in cross_build]
+    more = {wheel_lock.normalize(distribution): wanted for distribution, wanted in build_requires.items()}
     distributions = {}
     names = {}
     places = {}
@@ -208,13 +280,19 @@ def wheel_repositories(name, locks, read):
         distributions[platform] = sorted(requirements)
         for requirement in requirements.values():
             places["%s %s" % (platform, requirement.name)] = "%s, line %d" % (file, requirement.line)
+            file_name = file_repository_name(name, platform, requirement.name)
             wheel_file_repository(
-                name = file_repository_name(name, platform, requirement.name),
+                name = file_name,
+                build_hub = build_hub,
+                build_requires = [wheel_lock.normalize(wanted) for wanted in more.get(requirement.name, [])],
+                cross_build = requirement.name in buildable,
                 distribution = requirement.name,
                 hashes = requirement.hashes,
                 line = requirement.line,
                 lock = file,
+                own_name = file_name,
                 platform = platform,
+                sdist = requirement.sdist,
                 version = requirement.version,
             )
             own_name = closure_repository_name(name, platform, requirement.name)
@@ -227,6 +305,10 @@ def wheel_repositories(name, locks, read):
                 own_name = own_name,
                 platform = platform,
             )
+    everything = [distribution for found in distributions.values() for distribution in found]
+    for distribution in buildable + more.keys():
+        if distribution not in everything:
+            fail("hub %s: %s is to be built, and stands in none of its locks: %s" % (name, distribution, ", ".join(names.values())))
     wheel_hub_repository(
         name = name,
         distributions = distributions,

@@ -1,5 +1,7 @@
 """wheel_locks: what a module extension does in one step takes a repository and a macro call in a WORKSPACE."""
 
+load(":wheel_repository.bzl", "CROSS_BUILD_ATTRS")
+
 def _impl(rctx):
     files = []
     for lock, platform in rctx.attr.locks.items():
@@ -13,12 +15,12 @@ _LOCKS = [
 
 def wheel_hub():
     texts = {lock: text for lock, _, text in _LOCKS}
-    wheel_repositories(%r, {lock: platform for lock, platform, _ in _LOCKS}, lambda lock: texts[lock])
-""" % ("".join(files), rctx.attr.hub))
+    wheel_repositories(%r, {lock: platform for lock, platform, _ in _LOCKS}, lambda lock: texts[lock], build_hub = %r, build_requires = %r, cross_build = %r)
+""" % ("".join(files), rctx.attr.hub, rctx.attr.build_hub, rctx.attr.build_requires, rctx.attr.cross_build))
 
 wheel_locks = repository_rule(
     implementation = _impl,
-    attrs = {
+    attrs = CROSS_BUILD_ATTRS | {
         "hub": attr.string(mandatory = True, doc = "The hub's name, such as `pypi`."),
         "locks": attr.label_keyed_string_dict(mandatory = True, doc = "Each lock with its platform, as for the extension."),
     },

@@ -1,0 +1,179 @@
+"""How long it takes to build wheels for arm64 with zig, against gcc for this machine and gcc in an emulated arm64 root.
+
+The same tool builds the same sdists with the same build backend three ways, side by side in one run; only the
+compiler, and for the emulated root the interpreter too, is another one. The first build has zig's runtime beside it,
+as every build after the first of a target has. Times are medians of `--runs`; ratios are what to look at.
+
+    ./bazelw run //benchmarks:cross_wheels
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags
+
+from chassis.errors import ChassisError
+from chassis.tools.run import run_main
+
+_RUNS = flags.DEFINE_integer("runs", 3, "Times that each is measured.", lower_bound=1)
+_EMULATED = flags.DEFINE_bool("emulated", True, "Measure the emulated root too, which takes minutes.")
+
+_LIMIT_S = 1800
+# Distribution and version to the variable that holds its sdist; Cython in the emulated root would need its own wheel.
+_SDISTS = {
+    ("crcmod", "1.7"): ("C", "CRCMOD_SDIST", True),
+    ("annoy", "1.17.3"): ("C++", "ANNOY_SDIST", True),
+    ("cytoolz", "1.1.0"): ("Cython", "CYTOOLZ_SDIST", False),
+}
+
+_NATIVE = '#!/bin/sh\nPATH=/usr/bin:/bin exec {program} "$@"\n'
+_EMULATED_PYTHON = (
+    '#!/bin/sh\nroot="${{0%/*}}/root"\nexport PYTHONHOME="$root/usr"\n'
+    'exec "{qemu}" -cpu cortex-a57 -L "$root" "$root/usr/bin/python3.11" "$@"\n'
+)
+_EMULATED_PROGRAM = (
+    '#!/bin/sh\nunset PYTHONHOME\nexec "{qemu}" -cpu cortex-a57 -L "{root}" "{root}/usr/{program}" {flags} "$@"\n'
+)
+_GCC_PARTS = {
+    "as": "bin/aarch64-linux-gnu-as",
+    "cc1": "lib/gcc/aarch64-linux-gnu/12/cc1",
+    "cc1plus": "lib/gcc/aarch64-linux-gnu/12/cc1plus",
+    "collect2": "lib/gcc/aarch64-linux-gnu/12/collect2",
+    "ld": "bin/aarch64-linux-gnu-ld",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to build: the OCI architecture of the result, the drivers' directory, the Python, its headers."""
+
+    name: str
+    architecture: str
+    drivers: Path
+    python: Path
+    headers: str
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures and prints a line for each sdist."""
+    del argv
+    if not shutil.which("g++"):
+        raise ChassisError("there is no g++ on this machine to compare with; install g++")
+    with tempfile.TemporaryDirectory(prefix="cross-wheels-") as scratch:
+        ways = _ways(Path(scratch))
+        print(
+            f"{'':22}{'gcc, amd64':>12}{'zig, arm64':>12}{'ratio':>8}{'again':>8}{'emulated':>11}{'times faster':>14}"
+        )
+        for (name, version), (kind, variable, emulated) in _SDISTS.items():
+            seconds = {}
+            for way in ways:
+                if way.name == "emulated" and not (emulated and _EMULATED.value):
+                    continue
+                runs = 1 if way.name == "emulated" else _RUNS.value
+                times = [_build(way, name, version, Path(os.environ[variable]), Path(scratch)) for _ in range(runs)]
+                seconds[way.name] = times
+            native = statistics.median(seconds["gcc"])
+            first, cross = seconds["zig"][0], statistics.median(seconds["zig"])
+            line = f"{name + ' (' + kind + ')':22}{native:>10.1f} s{first:>10.1f} s{first / native:>8.2f}"
+            line += f"{cross / native:>8.2f}"
+            if "emulated" in seconds:
+                slow = statistics.median(seconds["emulated"])
+                line += f"{slow:>9.1f} s{slow / cross:>14.1f}"
+            print(line, flush=True)
+
+
+def _ways(scratch: Path) -> list[Way]:
+    gcc = scratch / "gcc"
+    _write_drivers(gcc, {name: _NATIVE.format(program=program) for name, program in _programs("").items()})
+    qemu, root = os.environ["QEMU_AARCH64"], os.environ["GCC_ROOT"]
+    emulated = scratch / "emulated"
+    # What gcc starts is not emulated by itself: each program that it looks for is a script that has it emulated.
+    parts = scratch / "parts"
+    parts.mkdir()
+    for name, place in _GCC_PARTS.items():
+        (parts / name).write_text(_EMULATED_PROGRAM.format(qemu=qemu, root=root, program=place, flags=""))
+        (parts / name).chmod(0o755)
+    flags_of_gcc = f"--sysroot={root} -B{parts}/"
+    _write_drivers(
+        emulated,
+        {
+            name: _EMULATED_PROGRAM.format(
+                qemu=qemu,
+                root=root,
+                program=f"bin/{program}",
+                flags=flags_of_gcc if "g++" in program or "gcc" in program else "",
+            )
+            for name, program in _programs("aarch64-linux-gnu-").items()
+        },
+    )
+    (emulated / "root").symlink_to(root)
+    (emulated / "python").write_text(_EMULATED_PYTHON.format(qemu=qemu))
+    (emulated / "python").chmod(0o755)
+    python = Path(os.environ["BUILD_PYTHON"])
+    return [
+        Way("gcc", "amd64", gcc, python, os.environ["PYTHON_HEADERS_AMD64"]),
+        Way("zig", "arm64", Path(os.environ["ZIG_CC"]).parent, python, os.environ["PYTHON_HEADERS_ARM64"]),
+        Way("emulated", "arm64", emulated, emulated / "python", os.environ["PYTHON_HEADERS_ARM64"]),
+    ]
+
+
+def _programs(prefix: str) -> dict[str, str]:
+    suffix = "-12" if prefix else ""
+    found = {"cc": f"{prefix}g++{suffix}", "ar": f"{prefix}ar", "ranlib": f"{prefix}ranlib", "ld.lld": f"{prefix}ld"}
+    return found if prefix else {name: shutil.which(program) or program for name, program in found.items()}
+
+
+def _write_drivers(directory: Path, scripts: dict[str, str]) -> None:
+    directory.mkdir()
+    for name, text in scripts.items():
+        # cc compiles C as C; zig's does so by the ending, g++ has to be told.
+        if name == "cc":
+            c = text.replace("g++", "gcc")
+            text = _BY_LANGUAGE.format(c=directory / "c-driver", cxx=directory / "c++-driver")
+            for driver, content in (("c-driver", c), ("c++-driver", scripts["cc"])):
+                (directory / driver).write_text(content)
+                (directory / driver).chmod(0o755)
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+
+
+_BY_LANGUAGE = """\
+#!/bin/sh
+for argument; do
+    case $argument in *.cc | *.cpp | *.cxx) exec "{cxx}" "$@" ;; *.c) exec "{c}" "$@" ;; esac
+done
+exec "{cxx}" "$@"
+"""
+
+
+def _build(way: Way, name: str, version: str, sdist: Path, scratch: Path) -> float:
+    """Seconds from start to the finished wheel."""
+    output = scratch / f"{name}-{way.name}.whl"
+    command = [sys.executable, "-m", "chassis.tools.build_wheel", f"--label={name}", f"--distribution={name}"]
+    command += [f"--version={version}", f"--sdist={sdist}", f"--architecture={way.architecture}", "--glibc=2.36"]
+    command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
+    command += [f"--drivers={way.drivers}", f"--python={way.python}", f"--headers={way.headers}", f"--output={output}"]
+    # Some setups leave out an extension that fails to compile: that would be fast.
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}[way.architecture]
+    command += [f"--tag=cp311-cp311-manylinux_2_36_{machine}"]
+    command += [f"--site_packages={path}" for path in sys.path if path.endswith(".site-packages")]
+    start = time.perf_counter()
+    run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
+    seconds = time.perf_counter() - start
+    if run.returncode:
+        raise ChassisError(f"{name} with {way.name}: {run.stderr}")
+    return seconds
+
+
+if __name__ == "__main__":
+    run_main(main)

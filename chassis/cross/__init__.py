@@ -1,0 +1,1 @@
+"""Wheels built from source for another machine: zig's clang, the target's headers, and a check of what came out."""

@@ -1,0 +1,285 @@
+"""From sources to a wheel for the target: one call of a build backend in a prepared environment, then a check."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.markers import UndefinedEnvironmentName
+from packaging.requirements import InvalidRequirement, Requirement
+
+from chassis.cross.build_files import write_build_files
+from chassis.cross.failure import explain, last_lines
+from chassis.cross.isolation import View
+from chassis.cross.python_target import SYSCONFIG_MODULE, PythonTarget
+from chassis.cross.source import BuildSystem
+from chassis.cross.target import CrossTarget
+from chassis.cross.wheel_archive import defects, read_wheel, rewrite
+from chassis.errors import ChassisError
+
+_TIMEOUT_S = 3600
+# Of what a build prints; the rest would be the first lines of a runaway one.
+_KEPT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTools:
+    """What a build runs with: zig's directory, the target's runtime, cc's directory, Python, its root, headers."""
+
+    zig: Path
+    runtime: Path
+    drivers: Path
+    python: Path
+    python_root: Path
+    headers: Path
+
+
+@dataclass(frozen=True, slots=True)
+class CcLibraries:
+    """C libraries of the workspace, compiled for the target: include directories and archives."""
+
+    includes: tuple[Path, ...] = ()
+    archives: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WheelOrder:
+    """What to build: `label` is for errors; `version` may be "" for sources of the workspace."""
+
+    label: str
+    distribution: str
+    version: str
+    target: CrossTarget
+    site_packages: tuple[Path, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config_settings: Mapping[str, str] = field(default_factory=dict)
+    libraries: CcLibraries = CcLibraries()
+
+
+def build_wheel(
+    order: WheelOrder, source: Path, system: BuildSystem, tools: BuildTools, view: View, work: Path
+) -> Path:
+    """Builds `source`, which lies below `work`, and returns the checked wheel, in `work` under its own name.
+
+    Raises:
+      ChassisError: a build requirement is missing, the backend failed, or what it made is not for the target.
+    """
+    _check_requirements(order, system)
+    seen = _Seen.mount(order, tools, view, work)
+    headers = PythonTarget(order.target, seen.headers)
+    bin_directory = work / "bin"
+    _write_programs(bin_directory, order, seen)
+    headers.write_overlay(work / "overlay", seen.work / "bin")
+    flags = " ".join([headers.cflags(), *(f"-I{path}" for path in seen.includes)])
+    write_build_files(work / "files", order.target, seen.work / "bin", seen.python, seen.headers, flags)
+    for name in ("home", "tmp", "output"):
+        (work / name).mkdir()
+    shutil.copyfile(Path(__file__).with_name("hook.py"), work / "hook.py")
+    directory = seen.work / source.relative_to(work)
+    said, status = _run(_command(system, order, seen), directory, _environment(order, seen, directory), view)
+    answer = work / "answer.json"
+    if status or not answer.is_file():
+        raise ChassisError(_failed(order, system, said, f"ended with status {status}"))
+    missing = json.loads(answer.read_text())["missing"]
+    if missing:
+        raise ChassisError(
+            f"{order.label}: its build asks for {', '.join(missing)}, which is not among what it is built with\n"
+            "  name it in `build_deps` (of a hub: `build_requires`)"
+        )
+    return _checked(order, work / "output", system, said)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The paths of a build as it sees them, see isolation.py."""
+
+    work: Path
+    zig: Path
+    runtime: Path
+    drivers: Path
+    python: Path
+    headers: Path
+    site_packages: tuple[Path, ...]
+    includes: tuple[Path, ...]
+    archives: tuple[Path, ...]
+
+    @staticmethod
+    def mount(order: WheelOrder, tools: BuildTools, view: View, work: Path) -> _Seen:
+        if view.bwrap:
+            root = view.add("python/root", tools.python_root)
+            python = view.add("python/python", tools.python)
+            assert root.parent == python.parent
+        else:
+            python = tools.python.absolute()
+        return _Seen(
+            work=view.add("work", work, writable=True),
+            zig=view.add("zig", tools.zig),
+            runtime=_directory(view, "runtime", tools.runtime),
+            drivers=_directory(view, "drivers", tools.drivers),
+            python=python,
+            headers=view.add("headers", tools.headers),
+            site_packages=tuple(
+                _directory(view, f"site/{path.name}", path) for path in dict.fromkeys(order.site_packages)
+            ),
+            includes=tuple(
+                _directory(view, f"include/{number}", path) for number, path in enumerate(order.libraries.includes)
+            ),
+            archives=tuple(
+                view.add(f"archives/{number}/{path.name}", path) for number, path in enumerate(order.libraries.archives)
+            ),
+        )
+
+
+def _directory(view: View, name: str, path: Path) -> Path:
+    """Mounts a directory of a sandbox, whose files are links to where they really are."""
+    return view.add(name, path)
+
+
+def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
+    found = {
+        (item.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+        for item in importlib.metadata.distributions(path=[str(path) for path in order.site_packages])
+    }
+    missing = []
+    for line in system.requires:
+        try:
+            requirement = Requirement(line)
+            holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        except (InvalidRequirement, UndefinedEnvironmentName) as error:
+            raise ChassisError(f"{order.label}: build requirement {line!r}: {error}") from error
+        if holds and requirement.name.lower().replace("_", "-").replace(".", "-") not in found:
+            missing.append(line)
+    if missing:
+        raise ChassisError(
+            f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
+            f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
+            "  add it to the requirements of the build hub (requirements/build.in, then ./bazelw run "
+            "//requirements:update), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
+        )
+
+
+def _write_programs(directory: Path, order: WheelOrder, seen: _Seen) -> None:
+    """The PATH of the build: sh, the compilers under the names that builds look for, and what wheels bring."""
+    directory.mkdir()
+    (directory / "sh").symlink_to("/bin/sh")
+    extra = [f"-I{path}" for path in seen.includes]
+    for driver, names in {
+        "cc": ("cc", "gcc", "clang", "c++", "g++", "clang++"),
+        "ar": ("ar",),
+        "ranlib": ("ranlib",),
+        "ld.lld": ("ld", "ld.lld"),
+    }.items():
+        archives = ' "$@" ' + " ".join(f'"{path}"' for path in seen.archives) if driver == "cc" else ' "$@"'
+        flags = " ".join(extra) if driver == "cc" else ""
+        for name in names:
+            _write_script(directory / name, f'exec "{seen.drivers}/{driver}" {flags}{archives}')
+    for real, shown in zip(dict.fromkeys(order.site_packages), seen.site_packages, strict=True):
+        for program in sorted((real / "bin").iterdir()) if (real / "bin").is_dir() else []:
+            if (directory / program.name).exists() or not program.is_file():
+                continue
+            with program.open("rb") as file:
+                first = file.readline(200)
+            path = shown / "bin" / program.name
+            if first.startswith(b"#!") and b"python" in first:
+                _write_script(directory / program.name, f'exec "{seen.python}" -s "{path}" "$@"')
+            else:
+                (directory / program.name).symlink_to(path)
+
+
+def _write_script(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, str]:
+    work = seen.work
+    target = order.target
+    path = [str(work / "overlay"), *map(str, seen.site_packages)]
+    return {
+        "CHASSIS_TARGET": target.zig_triple,
+        "CMAKE_GENERATOR": "Ninja",
+        "CMAKE_TOOLCHAIN_FILE": f"{work}/files/toolchain.cmake",
+        "HOME": f"{work}/home",
+        "LC_ALL": "C.UTF-8",
+        "PATH": f"{work}/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": ":".join(path),
+        "SOURCE_DATE_EPOCH": "315532800",
+        "TMPDIR": f"{work}/tmp",
+        "TZ": "UTC",
+        # Packages are written for gcc, which keeps an infinity that the source asks for under -ffast-math; clang takes
+        # it for undefined. (annoy 1.17.3 finds nothing, or never ends.)
+        "ZIG_FLAGS": "-fno-finite-math-only",
+        "ZIG_ROOT": str(seen.zig),
+        "ZIG_RUNTIME": str(seen.runtime),
+        "_PYTHON_HOST_PLATFORM": f"linux-{target.machine}",
+        "_PYTHON_SYSCONFIGDATA_NAME": SYSCONFIG_MODULE,
+        **order.environment,
+    }
+
+
+def _command(system: BuildSystem, order: WheelOrder, seen: _Seen) -> list[str]:
+    settings: dict[str, object] = dict(order.config_settings)
+    if system.backend.startswith("mesonpy"):
+        asked = settings.get("setup-args")
+        settings["setup-args"] = [f"--cross-file={seen.work}/files/meson.ini", *([asked] if asked else [])]
+    return [
+        *(str(seen.python), "-s", "-P", str(seen.work / "hook.py")),
+        *(system.backend, *system.backend_path, "--"),
+        *(str(seen.work / "output"), json.dumps(settings, sort_keys=True), str(seen.work / "answer.json")),
+    ]
+
+
+def _run(command: Sequence[str], directory: Path, environment: Mapping[str, str], view: View) -> tuple[str, int]:
+    """What it printed on both streams, in order, and its exit status."""
+    try:
+        run = subprocess.run(
+            view.command(command, directory, environment),
+            cwd=None if view.bwrap else directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_TIMEOUT_S,
+            umask=0o022,
+        )
+    except subprocess.TimeoutExpired as error:
+        return (error.stdout or b"").decode("utf-8", "replace"), 124
+    return run.stdout[-_KEPT_BYTES:].decode("utf-8", "replace"), run.returncode
+
+
+def _failed(order: WheelOrder, system: BuildSystem, said: str, outcome: str) -> str:
+    reason = explain(said, order.target)
+    lines = [f"{order.label}: its build for {order.target.zig_triple} with {system.backend} {outcome}"]
+    if reason:
+        lines.append("  " + reason)
+    return "\n".join([*lines, last_lines(said)])
+
+
+def _checked(order: WheelOrder, output: Path, system: BuildSystem, said: str) -> Path:
+    wheels = sorted(output.glob("*.whl"))
+    if len(wheels) != 1:
+        raise ChassisError(_failed(order, system, said, f"left {len(wheels)} wheels, and one was expected"))
+    wheel = read_wheel(wheels[0])
+    found = defects(wheel, order.target, order.distribution, order.version)
+    if found:
+        listed = "".join(f"\n  {sentence}" for sentence in found)
+        reason = explain(said, order.target)
+        raise ChassisError(
+            f"{order.label}: its build made {wheel.filename}, which cannot be taken:{listed}"
+            + (f"\n  perhaps because {reason}" if reason else "")
+            + f"\n{last_lines(said)}"
+        )
+    platforms = ".".join(order.target.platform_tag if name.startswith("linux_") else name for name in wheel.platforms)
+    name = f"{'-'.join(wheel.filename.removesuffix('.whl').split('-')[:2])}-{wheel.pythons_and_abis}-{platforms}.whl"
+    finished = output.parent / name
+    rewrite(wheel, order.target, finished)
+    finished.chmod(0o644)
+    return finished

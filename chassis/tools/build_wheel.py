@@ -1,0 +1,106 @@
+"""Builds a wheel for a target platform from an sdist or from files of the workspace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from absl import flags
+
+from chassis.cross.isolation import open_view
+from chassis.cross.source import copy_sources, read_build_system, unpack_sdist
+from chassis.cross.target import cross_target
+from chassis.cross.wheel_build import BuildTools, CcLibraries, WheelOrder, build_wheel
+from chassis.errors import ChassisError
+from chassis.tools.run import run_main
+
+T = TypeVar("T")
+
+_LABEL = flags.DEFINE_string("label", None, "What is built, for errors.", required=True)
+_SDIST = flags.DEFINE_string("sdist", None, "The sdist.")
+_SOURCE = flags.DEFINE_multi_string("source", [], "A source in place of an sdist: PATH=FILE (repeated).")
+_DISTRIBUTION = flags.DEFINE_string("distribution", None, "The distribution's name.", required=True)
+_VERSION = flags.DEFINE_string("version", "", "Its version, where it is known.")
+_TAG = flags.DEFINE_string("tag", "", "The tag that the wheel must have, where one is asked for.")
+_ARCHITECTURE = flags.DEFINE_enum("architecture", None, ["amd64", "arm64"], "The target's CPU.", required=True)
+_GLIBC = flags.DEFINE_string("glibc", "2.28", "The oldest glibc to run on.")
+_SITE_PACKAGES = flags.DEFINE_multi_string("site_packages", [], "An unpacked wheel to build with (repeated).")
+_ENV = flags.DEFINE_multi_string("env", [], "NAME=VALUE for the build (repeated).")
+_SETTING = flags.DEFINE_multi_string("config_setting", [], "NAME=VALUE for the backend (repeated).")
+_INCLUDE = flags.DEFINE_multi_string("include", [], "An include directory of C libraries (repeated).")
+_ARCHIVE = flags.DEFINE_multi_string("archive", [], "A static library to link (repeated).")
+_ZIG = flags.DEFINE_string("zig", None, "zig's directory.", required=True)
+_RUNTIME = flags.DEFINE_string("runtime", None, "The directory of zig_runtime.", required=True)
+_DRIVERS = flags.DEFINE_string("drivers", None, "The directory of cc.", required=True)
+_PYTHON = flags.DEFINE_string("python", None, "The Python of the build.", required=True)
+_HEADERS = flags.DEFINE_string("headers", None, "The root of the target's Python headers.", required=True)
+_BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it the build takes place at its real paths.")
+_OUTPUT = flags.DEFINE_string("output", None, "Output: the wheel.", required=True)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Writes the wheel, whole or not at all."""
+    del argv
+    os.umask(0o022)
+    target = cross_target(_ARCHITECTURE.value, _GLIBC.value)
+    bwrap = Path(_BWRAP.value).absolute() if _BWRAP.value else None
+    view = open_view(bwrap)
+    if bwrap and not view.bwrap:
+        print(f"note: {_LABEL.value}: no user namespaces here, so its build sees its real paths", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="wheel-", dir=os.environ.get("TMPDIR")) as scratch:
+        work = Path(scratch).resolve()
+        (work / "source").mkdir()
+        if _SDIST.value:
+            source = unpack_sdist(Path(_SDIST.value), work / "source")
+        else:
+            source = copy_sources(_pairs(_SOURCE.value, Path), work / "source")
+        system = read_build_system(source, _LABEL.value)
+        order = WheelOrder(
+            label=_LABEL.value,
+            distribution=_DISTRIBUTION.value,
+            version=_VERSION.value,
+            target=target,
+            site_packages=tuple(Path(path).absolute() for path in _SITE_PACKAGES.value),
+            environment=_pairs(_ENV.value, str),
+            config_settings=_pairs(_SETTING.value, str),
+            libraries=CcLibraries(
+                tuple(Path(path).absolute() for path in _INCLUDE.value),
+                tuple(Path(path).absolute() for path in _ARCHIVE.value),
+            ),
+        )
+        wheel = build_wheel(order, source, system, _tools(), view, work)
+        _check_tag(wheel)
+        shutil.copyfile(wheel, _OUTPUT.value)
+
+
+def _tools() -> BuildTools:
+    python = Path(_PYTHON.value).absolute()
+    return BuildTools(
+        zig=Path(_ZIG.value),
+        runtime=Path(_RUNTIME.value),
+        drivers=Path(_DRIVERS.value),
+        python=python,
+        python_root=python.parent / "root",
+        headers=Path(_HEADERS.value),
+    )
+
+
+def _check_tag(wheel: Path) -> None:
+    tag = "-".join(wheel.name.removesuffix(".whl").split("-")[-3:])
+    if _TAG.value and tag != _TAG.value:
+        raise ChassisError(
+            f"{_LABEL.value}: the wheel's tag is {tag}, and `tag` says {_TAG.value}\n  write tag = {tag!r}"
+        )
+
+
+def _pairs(items: Sequence[str], kind: Callable[[str], T]) -> dict[str, T]:
+    return {name: kind(value) for name, _, value in (item.partition("=") for item in items)}
+
+
+if __name__ == "__main__":
+    run_main(main)
