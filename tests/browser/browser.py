@@ -174,9 +174,10 @@ def _command(files: BrowserFiles, work: Path, network: bool) -> list[str]:
     options += ["--setenv", "HOME", "/work", "--setenv", "LANG", "C.UTF-8"]
     for name in ("etc", "lib", "lib64", "usr"):
         options += ["--ro-bind", f"{root}/{name}", f"/{name}"]
-    # Links in the root that were absolute in their packages name the place that they were unpacked to.
-    options += ["--ro-bind", root, root]
     options += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--bind", str(work), "/work", "--chdir", "/work"]
+    # Links in the root that were absolute in their packages name the place that they were unpacked to. Last, since that
+    # place may lie below any of the others.
+    options += ["--ro-bind", root, root]
     if not network:
         options.append("--unshare-net")
     return [str(files.bwrap), *options, "--", _PROGRAM, *_FLAGS]
