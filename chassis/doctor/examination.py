@@ -10,6 +10,8 @@ The specification that the build writes, paths relative to the working directory
 from __future__ import annotations
 
 import json
+import os
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,12 @@ from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
 from chassis.doctor.image import Image, Target
 from chassis.doctor.waivers import Waiver, read_waivers, waivers_of_labels
 from chassis.errors import ChassisError
-from chassis.oci.descriptor import Origin, read_json
+from chassis.oci.descriptor import Descriptor, Origin, read_json
 from chassis.oci.layout_reader import LayoutReader, Manifest
 
 _HISTORY = "chassis: "
+_MOST_PROCESSES = 8
+_SIDE_BY_SIDE_BYTES = 8 << 20  # Less is read before other processes have started.
 
 
 class SpecificationError(ChassisError):
@@ -77,12 +81,19 @@ def facts_of_layout(path: Path, architecture: str = "") -> Facts:
     reader = LayoutReader(path)
     manifest, config = reader.image(architecture)
     origins = _origins(reader, manifest)
-    layers = [
-        extract(reader.blob_path(layer), layer, origin, trusted=False)
-        for layer, origin in zip(manifest.blobs[1:], origins, strict=True)
-    ]
+    layers = _extract_all([*zip(map(reader.blob_path, manifest.blobs[1:]), manifest.blobs[1:], origins, strict=True)])
     start = Start(dict(config.environment), config.entrypoint, config.command, dict(config.labels))
-    return Facts(tuple(layers), start)
+    return Facts(layers, start)
+
+
+def _extract_all(layers: list[tuple[Path, Descriptor, Origin]]) -> tuple[LayerFacts, ...]:
+    """The facts of layers that others may have made, read side by side, the largest first."""
+    if sum(layer.size for _, layer, _ in layers) < _SIDE_BY_SIDE_BYTES:
+        return tuple(extract(*layer, trusted=False) for layer in layers)
+    order = sorted(range(len(layers)), key=lambda number: -layers[number][1].size)
+    with ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, _MOST_PROCESSES, len(layers)))) as pool:
+        futures = {number: pool.submit(extract, *layers[number], trusted=False) for number in order}
+        return tuple(futures[number].result() for number in range(len(layers)))
 
 
 def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examination:

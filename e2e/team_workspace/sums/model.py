@@ -1,6 +1,6 @@
 """A model of one input, which uses a library of the workspace."""
 
-from ml.common.preprocess import total
+from ml.features.preprocess import total
 
 
 def process(content: bytes) -> dict[str, int]:
