@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
             environment=_pairs(_ENV.value, str),
             config_settings=_pairs(_SETTING.value, str),
             libraries=CcLibraries(
-                tuple(Path(path).absolute() for path in _INCLUDE.value),
+                # Bazel also names directories of which nothing was made.
+                tuple(Path(path).absolute() for path in _INCLUDE.value if Path(path).is_dir()),
                 tuple(Path(path).absolute() for path in _ARCHIVE.value),
             ),
         )
