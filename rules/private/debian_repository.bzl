@@ -75,6 +75,24 @@ root="${{0%/*}}/root"
   "$root/{program}" "$@"
 """
 
+# Absolute links (Bazel unpacks them with the root's own path before them) become relative ones into the root, and links
+# to nothing go: a root is an input of actions, and Bazel takes neither kind to a remote cache.
+_KEEP_LINKS_INSIDE = """\
+cd "$1" || exit
+find . -type l -lname '/*' | while IFS= read -r link; do
+  target=$(readlink "$link")
+  target=${target#"$1"}
+  up=$(printf %s "${link%/*}" | sed 's#^[.]##; s#/[^/]*#../#g')
+  ln -sfn "$up${target#/}" "$link" || exit
+done
+find . -xtype l -delete
+"""
+
+def _keep_links_inside(rctx):
+    done = rctx.execute(["sh", "-c", _KEEP_LINKS_INSIDE, "sh", rctx.path("root")])
+    if done.return_code:
+        fail("%s: the links of the unpacked packages of %s: %s" % (rctx.name, rctx.attr.lock, done.stderr))
+
 def _prepare_python(rctx):
     """What Debian's scripts would do, or Python on its first run if it could write here: bytecode; and pip as a directory."""
     home = "root/" + rctx.attr.pythonhome
@@ -106,6 +124,7 @@ def _root_impl(rctx):
         rctx.delete("unpacked/" + package.name)
     rctx.delete("unpacked")
     rctx.delete("packages")
+    _keep_links_inside(rctx)
     environment = ""
     if rctx.attr.pythonhome:
         environment = 'export PYTHONHOME="$root/%s"\n' % rctx.attr.pythonhome
