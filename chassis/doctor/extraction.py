@@ -16,11 +16,12 @@ from chassis.doctor.elf import MAGIC, Elf
 from chassis.doctor.facts import BuildPath, Distribution, LayerFacts, PathFile, Script, Secret
 from chassis.doctor.layer_content import LayerContent, walk_layer
 from chassis.doctor.ld_cache import read_ld_cache
+from chassis.doctor.rewound import Rewound
 from chassis.oci.descriptor import Descriptor, LayerFile, Origin
 
 _HEAD_BYTES = 4096
 _READ_BYTES = 1 << 20
-_IN_MEMORY_BYTES = 32 << 20
+_IN_MEMORY_BYTES = 8 << 20
 _MOST_PICKLE_BYTES = 64 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _PACKAGES = ("/site-packages", "/dist-packages")
@@ -156,11 +157,14 @@ class _Found:
 
 
 def _elf(head: bytes, content: LayerContent) -> Elf:
-    """Reads an ELF file whole, a large one through a file on disk: tables that matter lie at both of its ends."""
+    """Reads an ELF file; a large one not whole where there is a way back, else through a file on disk."""
     from chassis.doctor.elf_reader import read_elf  # Most layers have none: they go without pyelftools.
 
+    size = content.file.size
+    if content.again and size > _IN_MEMORY_BYTES:
+        return read_elf(Rewound(content.again, size))
     stream: IO[bytes]
-    with io.BytesIO() if content.file.size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16) as stream:
+    with io.BytesIO() if size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16) as stream:
         stream.write(head)
         _each(content.read, stream.write)
         return read_elf(stream)

@@ -93,7 +93,8 @@ def test_published_packages_may_show_tokens_but_hold_no_keys(tmp_path: Path) -> 
     assert _extract(tmp_path, {"x.py": token}, kind="code").secrets == (Secret("x.py", "a GitHub token"),)
 
 
-def test_large_elf_file_goes_through_a_file(tmp_path: Path) -> None:
-    library = write_elf(ElfPlan(needed=("libc.so.6",), padding=40 << 20))
-    ((_, elf),) = _extract(tmp_path, {"libx.so": library}).elves
-    assert elf.needed == ("libc.so.6",)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_large_elf_file_is_read_where_its_tables_are(trusted: bool, tmp_path: Path) -> None:
+    library = write_elf(ElfPlan(needed=("libc.so.6",), soname="libx.so.1", padding=40 << 20))
+    ((_, elf),) = _extract(tmp_path, {"libx.so": library}, trusted=trusted).elves
+    assert (elf.needed, elf.soname, elf.defect) == (("libc.so.6",), "libx.so.1", "")

@@ -43,12 +43,14 @@ class LayerContent:
     """A path of a layer; its content can be read until the next path is asked for.
 
     `read(n)` returns at most n further bytes, none only at the end. `digest()` is that of the whole content, "" for
-    what is no file; asking for it ends the reading.
+    what is no file; asking for it ends the reading. `again()` gives a `read` from the beginning, where there is a way
+    back.
     """
 
     file: LayerFile
     read: Read
     digest: Callable[[], str]
+    again: Callable[[], Read] | None = None
 
 
 def walk_layer(blob: Path, descriptor: Descriptor, trusted: bool) -> Iterator[LayerContent]:
@@ -94,9 +96,8 @@ def _by_table(stream: BinaryIO, blob: Path, annotated: str) -> Iterator[LayerCon
             offsets.append(int(following["offset"]))
         digest = str(row.get("digest", ""))
         file = LayerFile(path, kind or SPECIAL, int(row["mode"]), size, digest, str(row.get("linkName", "")))
-        yield LayerContent(
-            file, _Members(descriptor, offsets, size, f"{blob}: {path}").read, lambda digest=digest: digest
-        )
+        members = _Members(descriptor, offsets, size, f"{blob}: {path}")
+        yield LayerContent(file, members.read, lambda digest=digest: digest, members.again)
 
 
 def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
@@ -127,11 +128,17 @@ class _Members:
         self._descriptor = descriptor
         # A small file's neighbours are not worth reading: a deflate stream is hardly longer than its content.
         self._piece_bytes = min(_STORED_BYTES, size + 256)
+        self._all_offsets = offsets
         self._offsets = offsets[::-1]
+        self._size = size
         self._where = where
         self._position = 0
         self._inflater: Any = None
         self._tail = b""
+
+    def again(self) -> Read:
+        """Reads from the beginning, whatever was read before."""
+        return _Members(self._descriptor, self._all_offsets, self._size, self._where).read
 
     def read(self, size: int) -> bytes:
         while True:
