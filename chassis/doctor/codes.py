@@ -38,7 +38,7 @@ _ALL = (
     ),
     Code(
         "ELF006",
-        "library search path of the build machine",
+        "unsafe library search path",
         "Whoever can write to that directory on the device can run code in the server.",
     ),
     Code(
@@ -47,6 +47,11 @@ _ALL = (
         "Starting it fails with `No such file or directory`, though it is there.",
     ),
     Code("ELF008", "damaged ELF file", "It cannot be loaded."),
+    Code(
+        "ELF009",
+        "segments for small pages only",
+        "Kernels with pages of 16 or 64 KiB refuse it: `ELF load command address/offset not page-aligned`.",
+    ),
     Code(
         "CPU001",
         "file that needs a CPU of a higher level",
@@ -74,11 +79,21 @@ _ALL = (
     ),
     Code("PY008", "unreadable distribution metadata", "pip and importlib.metadata fail on it."),
     Code(
+        "PY009",
+        "extension module under another Python's name",
+        "This Python does not look for it: `ModuleNotFoundError`.",
+    ),
+    Code(
+        "PY010",
+        "module that hides one of Python's own",
+        "Whatever imports Python's module gets this one, the server included.",
+    ),
+    Code(
         "FILE001",
         "two layers put different things at one path",
         "What runs is the upper layer's, not what the lower one was tested with.",
     ),
-    Code("FILE002", "setuid or setgid file", "A way to more rights for whoever gets into the container."),
+    Code("FILE002", "setuid, setgid or file capabilities", "A way to more rights for whoever gets into the container."),
     Code(
         "FILE003",
         "file or directory that everybody can write",
@@ -100,9 +115,23 @@ _ALL = (
         "device or pipe in a layer",
         "It cannot be made without root, or gives access to the host's devices.",
     ),
+    Code(
+        "FILE008",
+        "Git LFS pointer in place of a file",
+        "The model reads three lines of text as its weights.",
+    ),
     Code("SEC001", "file with credentials", "Whoever can pull the image has them."),
-    Code("SEC002", "credential in the environment or a label", "Whoever can pull or inspect the image has it."),
-    Code("IMG001", "image that cannot start", "The container ends at once: its first program is not there."),
+    Code("SEC002", "credential in the configuration", "Whoever can pull or inspect the image has it."),
+    Code(
+        "IMG001",
+        "image that cannot start",
+        "The container ends at once: its first program is not there or none.",
+    ),
+    Code(
+        "IMG002",
+        "doubtful preloading",
+        "Every program prints an error of the loader, or has a library in it that the configuration does not show.",
+    ),
 )
 
 CODES = {code.name: code for code in _ALL}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 MAGIC = b"\x7fELF"
 """How every ELF file begins."""
+
+EXTENSION_MODULE = re.compile(r"\.(?:cpython-(?P<python>3\d+[a-z]*)-(?P<triplet>[a-z0-9_]+-linux-\w+)|abi3)\.so$")
+"""How the names of extension modules end that are for one version of Python, or for any of CPython 3 (PEP 3149)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,8 @@ class Elf:
 
     `machine` is the gABI's name (`EM_AARCH64`), `type` one of executable, shared, relocatable, other; `interpreter`
     is empty but for dynamic executables. `isa_needed` has the bits of GNU_PROPERTY_X86_ISA_1_NEEDED, 0 where there
-    is no such note. `defect` is the reason why the rest could not be read, else empty.
+    is no such note; `page_bytes` is the largest page that its segments can be mapped with, 0 where there are none.
+    `defect` is the reason why the rest could not be read, else empty.
     """
 
     machine: str = ""
@@ -39,4 +44,5 @@ class Elf:
     text_relocations: bool = False
     executable_stack: bool = False
     isa_needed: int = 0
+    page_bytes: int = 0
     defect: str = ""

@@ -14,6 +14,8 @@ from chassis.doctor.requirements import layers_needed
 
 # ELF files that no CPU loads: code for accelerators and for the kernel's own machine.
 _NOT_FOR_CPUS = ("EM_CUDA", "EM_AMDGPU", "EM_BPF")
+_LARGEST_PAGE_BYTES = 1 << 16
+_FOR_EVERYBODY = ("/tmp/", "/var/tmp/", "/dev/shm/")
 _NAMES = {machine: PYTHON_MACHINES[name] for name, machine in MACHINES.items()} | {
     "EM_386": "32-bit x86",
     "EM_ARM": "32-bit ARM",
@@ -178,16 +180,36 @@ def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
             "asks for an executable stack",
             "link it with -z noexecstack, assembly sources need a .note.GNU-stack section",
         )
-    paths = [path for path in (*file.elf.rpath, *file.elf.runpath) if build_paths_in(f"{path}/x".encode())]
-    outside = [path for path in paths if image.tree.resolve(path) is None]
-    if outside:
+    for path in (*file.elf.rpath, *file.elf.runpath):
+        if why := _unsafe(image, path):
+            yield _finding(
+                image,
+                file,
+                "ELF006",
+                f"is to search {path} for libraries, {why}",
+                "strip the RPATH (patchelf --remove-rpath) or make it relative to $ORIGIN",
+            )
+            break
+    if image.target.architecture == "arm64" and 0 < file.elf.page_bytes < _LARGEST_PAGE_BYTES:
         yield _finding(
             image,
             file,
-            "ELF006",
-            f"is to search {outside[0]} for libraries, a directory of the machine that built it",
-            "strip the RPATH (patchelf --remove-rpath) or make it relative to $ORIGIN",
+            "ELF009",
+            f"can be mapped with pages of {file.elf.page_bytes} bytes at most, and Arm's kernels have up to "
+            f"{_LARGEST_PAGE_BYTES}",
+            "link it with -z max-page-size=65536, as compilers for arm64 do by themselves",
         )
+
+
+def _unsafe(image: Image, path: str) -> str:
+    """Why a library search path is none for an image, "" where it is one."""
+    if not path.startswith(("/", "$")):
+        return "which is relative to wherever the process happens to be"
+    if path.startswith(_FOR_EVERYBODY):
+        return "where everybody on the device can put one"
+    if build_paths_in(f"{path}/x".encode()) and image.tree.resolve(path) is None:
+        return "a directory of the machine that built it"
+    return ""
 
 
 def _check_level(image: Image, file: ElfFile) -> Iterator[Finding]:

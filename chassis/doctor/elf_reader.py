@@ -124,6 +124,7 @@ def _read(stream: Stream) -> Elf:
         # Without the header the loader takes the processor's default, which is an executable stack on both CPUs.
         executable_stack=bool(stack["p_flags"] & _PF_X) if stack is not None else True,
         isa_needed=isa_needed,
+        page_bytes=segments.page_bytes,
     )
 
 
@@ -138,9 +139,13 @@ class _Segments:
             raise ElfError(f"it has {header['e_phnum']} segments, more than {_MOST_SEGMENTS}")
         start, size = header["e_phoff"], header["e_phentsize"]
         self._segments = [file.parse(file.structs.Elf_Phdr, start + n * size) for n in range(header["e_phnum"])]
-        for segment in self._segments:
-            if segment["p_type"] == "PT_LOAD" and segment["p_offset"] + segment["p_filesz"] > length:
+        loaded = [segment for segment in self._segments if segment["p_type"] == "PT_LOAD"]
+        for segment in loaded:
+            if segment["p_offset"] + segment["p_filesz"] > length:
                 raise ElfError(f"it ends after {length} bytes, in the middle of what is to be loaded")
+            if (segment["p_vaddr"] - segment["p_offset"]) % (segment["p_align"] or 1):
+                raise ElfError("a segment begins elsewhere within its page than in memory")
+        self.page_bytes = min((segment["p_align"] for segment in loaded), default=0)
 
     def first(self, kind: str) -> Any:
         return next((segment for segment in self._segments if segment["p_type"] == kind), None)

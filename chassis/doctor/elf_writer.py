@@ -22,7 +22,8 @@ class ElfPlan:
     """What an ELF file is to ask for.
 
     `stack` is rw, rwx or none (no header says); `requires` maps a library to versions, a weak one with `?` after it;
-    `isa_needed` has the bits of x86's property; `padding` are bytes that make the file longer.
+    `isa_needed` has the bits of x86's property; `padding` are bytes that make the file longer;
+    `page_bytes` the alignment of its segment.
     """
 
     machine: int = AARCH64
@@ -38,6 +39,7 @@ class ElfPlan:
     text_relocations: bool = False
     isa_needed: int = 0
     padding: int = 0
+    page_bytes: int = 1 << 16
 
 
 def write_elf(plan: ElfPlan) -> bytes:
@@ -74,9 +76,10 @@ def write_elf(plan: ElfPlan) -> bytes:
     places[_STACK] = (0, 0)
     flags = {_STACK: 7 if plan.stack == "rwx" else 6}
     segments = b"".join(
-        struct.pack("<IIQQQQQQ", kind, flags.get(kind, 4), offset, offset, offset, size, size, 8)
+        struct.pack("<IIQQQQQQ", kind, flags.get(kind, 4), offset, offset, offset, size, size, alignment)
         for kind in kinds
         for offset, size in [places[kind]]
+        for alignment in [plan.page_bytes if kind == _LOAD else 8]
     )
     header = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
     header += struct.pack(

@@ -60,6 +60,7 @@ def from_specification(path: Path) -> Examination:
             entrypoint=tuple(fields["entrypoint"]) or base.start.entrypoint,
             command=tuple(fields["cmd"]) or (() if fields["entrypoint"] else base.start.command),
             labels=base.start.labels | fields["labels"],
+            history=base.start.history,
         )
         target = Target(
             architecture=fields["architecture"],
@@ -83,8 +84,14 @@ def facts_of_layout(path: Path, architecture: str = "") -> Facts:
     manifest, config = reader.image(architecture)
     origins = _origins(reader, manifest)
     layers = _extract_all([*zip(map(reader.blob_path, manifest.blobs[1:]), manifest.blobs[1:], origins, strict=True)])
-    start = Start(dict(config.environment), config.entrypoint, config.command, dict(config.labels))
+    history = tuple(str(entry.get("created_by", "")) for entry in _history(reader, manifest))
+    start = Start(dict(config.environment), config.entrypoint, config.command, dict(config.labels), history)
     return Facts(layers, start)
+
+
+def _history(reader: LayoutReader, manifest: Manifest) -> list[dict[str, Any]]:
+    history = json.loads(reader.document(manifest.blobs[0])).get("history") or []
+    return [entry for entry in history if isinstance(entry, dict)]
 
 
 def _extract_all(layers: list[tuple[Path, Descriptor, Origin]]) -> tuple[LayerFacts, ...]:
@@ -124,8 +131,7 @@ def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examinat
 def _origins(reader: LayoutReader, manifest: Manifest) -> list[Origin]:
     """Each layer's origin: by the image's history where this project's tools wrote it, else `base`."""
     layers: list[LayerFacts | Any] = list(manifest.blobs[1:])
-    history = json.loads(reader.document(manifest.blobs[0])).get("history") or []
-    entries = [entry for entry in history if isinstance(entry, dict) and not entry.get("empty_layer")]
+    entries = [entry for entry in _history(reader, manifest) if not entry.get("empty_layer")]
     origins = []
     for number, layer in enumerate(layers):
         said = str(entries[number].get("created_by", "")) if len(entries) == len(layers) else ""

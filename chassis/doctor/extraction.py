@@ -12,7 +12,7 @@ from typing import IO
 
 from chassis.doctor import python_metadata, secret_content
 from chassis.doctor.build_paths import build_paths_in
-from chassis.doctor.elf import MAGIC, Elf
+from chassis.doctor.elf import EXTENSION_MODULE, MAGIC, Elf
 from chassis.doctor.facts import BuildPath, Distribution, LayerFacts, PathFile, Script, Secret
 from chassis.doctor.layer_content import LayerContent, walk_layer
 from chassis.doctor.ld_cache import read_ld_cache
@@ -26,6 +26,7 @@ _MOST_PICKLE_BYTES = 64 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _PACKAGES = ("/site-packages", "/dist-packages")
 _SCRIPTS = ("/bin", "/sbin")
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"  # github.com/git-lfs/git-lfs, docs/spec.md
 _OWN_KINDS = ("code", "data", "model", "runtime")
 _PYTHON_PACKAGE = re.compile(rb"^Package: (?:lib)?python3\.\d+-minimal$.*?^Version: (?:\d+:)?([\d.]+)", re.M | re.S)
 
@@ -38,9 +39,11 @@ def extract(blob: Path, descriptor: Descriptor, origin: Origin, trusted: bool) -
     """
     found = _Found(own=origin.kind in _OWN_KINDS)
     for content in walk_layer(blob, descriptor, trusted):
-        if content.file.type == "file" and content.file.size:
-            found.look(content)
         file = content.file
+        if file.type == "file":
+            found.look(content)
+        if content.capable:
+            found.capable.append(file.path)
         found.files.append(file if file.digest or file.type != "file" else replace(file, digest=content.digest()))
     return found.facts(descriptor.digest, origin)
 
@@ -66,6 +69,8 @@ class _Found:
     secrets: list[Secret] = field(default_factory=list)
     build_paths: list[BuildPath] = field(default_factory=list)
     environments: list[tuple[str, bool]] = field(default_factory=list)
+    capable: list[str] = field(default_factory=list)
+    pointers: list[str] = field(default_factory=list)
     libraries: tuple[tuple[str, str], ...] | None = None
     python: str = ""
 
@@ -74,6 +79,14 @@ class _Found:
         head = content.read(_HEAD_BYTES)
         if head.startswith(MAGIC):
             self.elves.append((file.path, _elf(head, content)))
+            return
+        if head.startswith(_LFS_POINTER):
+            self.pointers.append(file.path)
+            return
+        if EXTENSION_MODULE.search(file.path):
+            self.elves.append((file.path, Elf(defect="it is named as an extension module and is no ELF file")))
+            return
+        if not head:
             return
         if file.path.endswith(_PICKLES) and self.own and file.size <= _MOST_PICKLE_BYTES:
             self._add_build_paths(file.path, "\n".join(_strings(head + _rest(content))).encode("utf-8", "replace"))
@@ -151,6 +164,8 @@ class _Found:
             secrets=tuple(self.secrets),
             build_paths=tuple(self.build_paths),
             virtual_environments=tuple(self.environments),
+            capable=tuple(self.capable),
+            pointers=tuple(self.pointers),
             libraries=self.libraries,
             python=self.python,
         )

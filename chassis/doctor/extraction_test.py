@@ -78,7 +78,7 @@ def test_facts_survive_being_written(tmp_path: Path) -> None:
     assert encode(read_facts(path)) == path.read_bytes()
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", '{"form": 0}', '{"form": 1, "layers": [{}], "start": {}}', "no JSON"])
+@pytest.mark.parametrize("text", ["{}", "[]", '{"form": 0}', '{"form": 2, "layers": [{}], "start": {}}', "no JSON"])
 def test_file_that_holds_no_facts_is_an_error_that_names_it(text: str, tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     path.write_text(text)

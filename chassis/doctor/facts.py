@@ -11,7 +11,7 @@ from chassis.doctor.elf import Elf, VersionNeed
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import LayerFile, Origin, read_json
 
-_FORM = 1
+_FORM = 2
 
 
 class FactsError(ChassisError):
@@ -72,7 +72,8 @@ class BuildPath:
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
     """The facts of one layer. `libraries` are the pairs of /etc/ld.so.cache, None where the layer has none;
-    `python` is the full version of the Python that it brings, empty where it does not say.
+    `python` is the full version of the Python that it brings, empty where it does not say; `capable` are files with
+    capabilities, `pointers` those that Git LFS put in place of others.
     """
 
     digest: str
@@ -85,18 +86,23 @@ class LayerFacts:
     secrets: tuple[Secret, ...] = ()
     build_paths: tuple[BuildPath, ...] = ()
     virtual_environments: tuple[tuple[str, bool], ...] = ()
+    capable: tuple[str, ...] = ()
+    pointers: tuple[str, ...] = ()
     libraries: tuple[tuple[str, str], ...] | None = None
     python: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How an image starts, and what it says of itself (OCI image specification, config.md, `config`)."""
+    """How an image starts, and what it says of itself (OCI image specification, config.md, `config`); `history` are
+    the commands that its layers were made by.
+    """
 
     environment: dict[str, str] = field(default_factory=dict)
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
+    history: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +147,8 @@ def _layer_to_json(facts: LayerFacts) -> dict[str, Any]:
         "secrets": [asdict(item) for item in facts.secrets],
         "build_paths": [asdict(item) for item in facts.build_paths],
         "virtual_environments": facts.virtual_environments,
+        "capable": facts.capable,
+        "pointers": facts.pointers,
         "libraries": facts.libraries,
         "python": facts.python,
     }
@@ -163,6 +171,8 @@ def _layer_from_json(fields: dict[str, Any]) -> LayerFacts:
         secrets=tuple(Secret(**item) for item in fields["secrets"]),
         build_paths=tuple(BuildPath(**_frozen(item)) for item in fields["build_paths"]),
         virtual_environments=tuple((path, shared) for path, shared in fields["virtual_environments"]),
+        capable=tuple(fields["capable"]),
+        pointers=tuple(fields["pointers"]),
         libraries=None if libraries is None else tuple((name, path) for name, path in libraries),
         python=fields["python"],
     )

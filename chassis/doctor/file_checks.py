@@ -5,11 +5,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from chassis.doctor.cpu import missing
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import Image
 from chassis.doctor.image_tree import Placed
-from chassis.doctor.secret_content import secret_in_environment, token_in
+from chassis.doctor.start_checks import check_start
 
 _SETUID, _SETGID, _STICKY, _OTHERS_WRITE = 0o4000, 0o2000, 0o1000, 0o0002
 # Where everybody may write, each his own: what /tmp is for, and by the file hierarchy standard /var/tmp.
@@ -33,7 +32,7 @@ def check_files(image: Image) -> Iterator[Finding]:
                 "leave it out of the layer: runtimes make /dev",
             )
     yield from _check_content(image)
-    yield from _check_start(image)
+    yield from check_start(image)
 
 
 def _finding(image: Image, placed: Placed, code: str, defect: str, remedy: str) -> Finding:
@@ -114,6 +113,24 @@ def _leaves_root(path: str, target: str) -> bool:
 
 def _check_content(image: Image) -> Iterator[Finding]:
     for number, layer in enumerate(image.layers):
+        for path in layer.capable:
+            if image.is_in_place(number, path):
+                yield Finding(
+                    "FILE002",
+                    image.name(number),
+                    path,
+                    "has capabilities, which whoever runs it gets",
+                    "take the package out of the base, or the capabilities off the file (setcap -r)",
+                )
+        for path in layer.pointers:
+            if image.is_in_place(number, path):
+                yield Finding(
+                    "FILE008",
+                    image.name(number),
+                    path,
+                    "is a pointer of Git LFS, not the file itself",
+                    "fetch it where the build runs (git lfs pull), and build again",
+                )
         for secret in layer.secrets:
             # A credential that an upper layer hides is in the image all the same.
             yield Finding(
@@ -150,41 +167,3 @@ def _begins_in_image(image: Image, path: str) -> bool:
     if names[0] == "home" and len(names) > 2 and image.tree.resolve("/".join(names[:2])) is not None:
         return True
     return image.tree.resolve(path) is not None
-
-
-def _check_start(image: Image) -> Iterator[Finding]:
-    for name, value in sorted(image.start.environment.items()):
-        if kind := secret_in_environment(name, value):
-            yield Finding(
-                "SEC002",
-                "configuration",
-                "",
-                f"environment variable {name} holds {kind}",
-                "leave it out of `env`, revoke it, and set it where the container runs",
-            )
-    for name, value in sorted(image.start.labels.items()):
-        if kind := token_in(value.encode()):
-            yield Finding("SEC002", "configuration", "", f"label {name} holds {kind}", "leave it out of `labels`")
-    words = image.start.entrypoint or image.start.command
-    if words and image.program(words[0]) is None:
-        yield Finding(
-            "IMG001",
-            "configuration",
-            "",
-            f"starts {words[0]}, which is not in the image",
-            "give the image a base with that program, or another entrypoint",
-        )
-    yield from _check_features(image)
-
-
-def _check_features(image: Image) -> Iterator[Finding]:
-    target = image.target
-    if lacking := missing(target.features, target.architecture, target.cpu, target.variant):
-        cpu = target.cpu or "the baseline"
-        yield Finding(
-            "CPU002",
-            "configuration",
-            "",
-            f"`cpu_features` asks for {', '.join(lacking)}, which the platform's CPU ({cpu}) has not",
-            "build for a platform whose //platforms/cpu has it, or let the code look for the feature when it runs",
-        )

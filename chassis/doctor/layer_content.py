@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,13 +45,14 @@ class LayerContent:
 
     `read(n)` returns at most n further bytes, none only at the end. `digest()` is that of the whole content, "" for
     what is no file; asking for it ends the reading. `again()` gives a `read` from the beginning, where there is a way
-    back.
+    back. `capable` says that the file has capabilities.
     """
 
     file: LayerFile
     read: Read
     digest: Callable[[], str]
     again: Callable[[], Read] | None = None
+    capable: bool = False
 
 
 def walk_layer(blob: Path, descriptor: Descriptor, trusted: bool) -> Iterator[LayerContent]:
@@ -108,7 +110,7 @@ def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
         offset = int(footer[16:32], 16)
         if toc.footer(offset) != footer or offset >= size:
             raise ValueError("it has no eStargz footer")
-        member = _Members(descriptor, [offset], _STORED_BYTES, str(blob))
+        member = _Members(descriptor, [offset], size - offset, str(blob), whole=True)
         header = _exactly(member.read, 512)
         length = int(header[124:136].split(b"\0")[0], 8)
         if length > _MAX_TOC_BYTES:
@@ -122,15 +124,18 @@ def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
 
 
 class _Members:
-    """The content of the gzip members at some offsets of a file, one after the other."""
+    """The first `size` bytes of the gzip members at some offsets of a file, one after the other: what follows a small
+    file may share its member. `whole` asks for all of them, `size` is then no more than an estimate.
+    """
 
-    def __init__(self, descriptor: int, offsets: list[int], size: int, where: str) -> None:
+    def __init__(self, descriptor: int, offsets: list[int], size: int, where: str, whole: bool = False) -> None:
         self._descriptor = descriptor
         # A small file's neighbours are not worth reading: a deflate stream is hardly longer than its content.
         self._piece_bytes = min(_STORED_BYTES, size + 256)
         self._all_offsets = offsets
         self._offsets = offsets[::-1]
         self._size = size
+        self._left = sys.maxsize if whole else size
         self._where = where
         self._position = 0
         self._inflater: Any = None
@@ -141,7 +146,8 @@ class _Members:
         return _Members(self._descriptor, self._all_offsets, self._size, self._where).read
 
     def read(self, size: int) -> bytes:
-        while True:
+        size = min(size, self._left)
+        while size:
             if self._inflater is None or self._inflater.eof:
                 if not self._offsets:
                     return b""
@@ -154,7 +160,9 @@ class _Members:
                 raise LayerContentError(f"{self._where}: the compressed data is damaged: {error}") from None
             self._tail = self._inflater.unconsumed_tail
             if piece:
+                self._left -= len(piece)
                 return piece
+        return b""
 
     def _stored(self) -> bytes:
         data = os.pread(self._descriptor, self._piece_bytes, self._position)
@@ -187,7 +195,7 @@ def _streamed(stream: BinaryIO, blob: Path, media_type: str) -> Iterator[LayerCo
         link = entry.link.removeprefix("./").strip("/") if entry.type == HARDLINK else entry.link
         file = LayerFile(path, entry.type, entry.mode, entry.size, "", link)
         hashed = _Hashed(reader.read)
-        yield LayerContent(file, hashed.read, hashed.digest if entry.type == FILE else str)
+        yield LayerContent(file, hashed.read, hashed.digest if entry.type == FILE else str, capable=entry.capable)
 
 
 class _Hashed:

@@ -95,6 +95,14 @@ class Loader:
                     return known
         return None
 
+    def preloaded(self, name: str) -> Found | None:
+        """What LD_PRELOAD names: a path, or a library where those of the environment and of the system are."""
+        file = self._usable(name) if "/" in name else self._in(self._environment, name, "") or self._everywhere(name)
+        return Found(file) if file else self._of_the_host(name)
+
+    def _of_the_host(self, name: str) -> Found | None:
+        return Found(external=True) if any(fnmatch.fnmatchcase(name, each) for each in self._external) else None
+
     def _find_alone(self, needing: ElfFile, name: str) -> Found | None:
         key = (needing.path, name)
         if key not in self._direct:
@@ -113,9 +121,7 @@ class Loader:
         )
         if file:
             return Found(file)
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self._external):
-            return Found(external=True)
-        return None
+        return self._of_the_host(name)
 
     @staticmethod
     def _rpath(file: ElfFile) -> tuple[str, ...]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -18,6 +20,7 @@ from chassis.doctor.cpu import features_of_property, missing
 from chassis.doctor.facts import Distribution, Script
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import Image
+from chassis.doctor.module_checks import check_modules
 from chassis.doctor.requirements import marker_environment, needs
 
 _ENV = re.compile(r"^(?:-S\s+)?(?:-\S+\s+)*(\S+)")
@@ -32,6 +35,7 @@ def check_python(image: Image) -> Iterator[Finding]:
         yield from _check_distribution(image, layer, item)
     yield from _check_scripts(image)
     yield from _check_path_files(image)
+    yield from check_modules(image)
 
 
 def _finding(image: Image, layer: int, path: str, code: str, defect: str, remedy: str) -> Finding:
@@ -127,6 +131,16 @@ def _check_distribution(image: Image, layer: int, item: Distribution) -> Iterato
             )
     except InvalidSpecifier:
         pass  # pip takes such a distribution for one that fits.
+    if item.tags and not any(_is_for_python(tag, environment["python_version"]) for tag in item.tags):
+        built = ", ".join(sorted({tag.rpartition("-")[0] for tag in item.tags}))
+        yield _finding(
+            image,
+            layer,
+            f"{item.path}/WHEEL",
+            "PY004",
+            f"is built for {built}, the image has Python {environment['python_full_version']}",
+            f"lock the wheel for Python {environment['python_version']}: {_RENEW}",
+        )
     machine = environment["platform_machine"]
     if item.tags and not any(_fits(tag, machine) for tag in item.tags):
         platforms = ", ".join(sorted({tag.rpartition("-")[2] for tag in item.tags}))
@@ -160,6 +174,21 @@ def _fits(tag: str, machine: str) -> bool:
     # NVIDIA tags some of its aarch64 wheels for servers by Arm's name of the server base system architecture.
     names = (machine, "sbsa") if machine == "aarch64" else (machine,)
     return platform == "any" or platform.endswith(tuple(f"_{name}" for name in names))
+
+
+def _is_for_python(tag: str, python: str) -> bool:
+    interpreters, abis, _ = [*tag.split("-"), "", ""][:3]
+    taken = _tags_of(python)
+    return any(f"{name}-{abi}" in taken for name in interpreters.split(".") for abi in abis.split("."))
+
+
+@cache
+def _tags_of(python: str) -> frozenset[str]:
+    """Interpreter and ABI of every tag that CPython of a minor version takes, whatever the platform."""
+    version = tuple(int(part) for part in python.split("."))
+    name = "cp" + python.replace(".", "")
+    known = [*cpython_tags(version, [name], ["any"]), *compatible_tags(version, name, ["any"])]
+    return frozenset(f"{tag.interpreter}-{tag.abi}" for tag in known)
 
 
 def _check_scripts(image: Image) -> Iterator[Finding]:

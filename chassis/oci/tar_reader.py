@@ -19,6 +19,7 @@ _CHUNK_BYTES = 1 << 20
 _MAX_EXTENSION_BYTES = 1 << 20  # of one long name or pax header; real ones have a few hundred
 _MAX_ENTRY_BYTES = 1 << 40
 _ZERO_BLOCK = bytes(BLOCK)
+_CAPABILITY = b"SCHILY.xattr.security.capability"  # as GNU tar, bsdtar and container builders write it
 
 FILE, HARDLINK, SYMLINK, DIRECTORY, SPECIAL = "file", "hardlink", "symlink", "dir", "special"
 _TYPES = {b"0": FILE, b"\0": FILE, b"7": FILE, b"1": HARDLINK, b"2": SYMLINK, b"5": DIRECTORY}
@@ -33,7 +34,7 @@ class TarError(ChassisError):
 class TarEntry:
     """One entry: `path` and `link` as written in the archive, `mode` the permission bits, `size` in bytes,
     `mtime` in seconds since the epoch. `type` is file, hardlink, symlink, dir, or special for devices and
-    pipes."""
+    pipes. `capable` says that the file has capabilities (capabilities(7)), which whoever runs it gets."""
 
     path: str
     type: str
@@ -43,6 +44,7 @@ class TarEntry:
     size: int
     mtime: float
     link: str
+    capable: bool = False
 
 
 class TarReader:
@@ -186,7 +188,9 @@ class TarReader:
                 raise TarError(f"{self._where}: a damaged pax record {data[:40]!r}")
             if key.startswith(b"GNU.sparse"):
                 raise TarError(f"{self._where}: holds a sparse file, which layers may not")
-            if key in (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"):
+            if key == _CAPABILITY:
+                records["capability"] = "yes"
+            elif key in (b"path", b"linkpath", b"size", b"uid", b"gid", b"mtime"):
                 records[key.decode()] = self._text(value)
             data = data[length:]
         return records
@@ -220,6 +224,7 @@ class TarReader:
             size=size if type_ == FILE else 0,
             mtime=self._extended_number(extensions, "mtime", self._number(header, 136, 12)),
             link=extensions.get("linkpath") or self._text(header[157:257].split(b"\0", 1)[0]),
+            capable="capability" in extensions,
         )
 
     def _extended_number(self, extensions: dict[str, str], key: str, default: int) -> int:

@@ -25,6 +25,9 @@ _UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Py
 
 _COMMAND = "./bazelw run //requirements:update"
 
+# Of tests/cross_wheels: locked by their sdists, though an index may have wheels of them.
+_BUILT = ("annoy", "contourpy", "crcmod", "cytoolz", "spglib")
+
 
 def plans(directory: str, workspace: Path) -> list[LockPlan]:
     """The locks of the project; one that takes versions from another comes after it.
@@ -37,6 +40,8 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
         LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
         LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
         *_cross_wheels(amd64),
+        # What the emulated build of benchmarks/cross_wheels.py runs, of the version that the other builds run.
+        LockPlan("benchmarks/cython_arm64.txt", ("benchmarks/cython.in",), ARM64, f"{directory}/build.txt"),
     ]
     return [
         LockPlan(amd64, (model,), AMD64),
@@ -49,11 +54,11 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
 
 
 def _cross_wheels(amd64: str) -> Iterator[LockPlan]:
-    """Those of tests/cross_wheels: what an index has as a source only."""
+    """Those of tests/cross_wheels: what is built from source."""
     for target, name in ((AMD64, "amd64"), (ARM64, "arm64")):
         directory = "tests/cross_wheels"
         inputs = (f"{directory}/sdists.in",)
-        yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, ("annoy", "crcmod", "cytoolz"))
+        yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, _BUILT)
 
 
 def main(argv: Sequence[str]) -> int:

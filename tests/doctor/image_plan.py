@@ -88,7 +88,8 @@ class Wheel:
 class Plan:
     """An image: layers by what is in them, how it starts, and what it is for.
 
-    `foreign` are layers of a base that another tool made, as tar files, under the others.
+    `foreign` are layers of a base that another tool made, as tar files, under the others; the base's history has
+    `base_name`.
     """
 
     architecture: str = "arm64"
@@ -96,6 +97,7 @@ class Plan:
     cpu: str = ""
     features: tuple[str, ...] = ()
     foreign: list[bytes] = field(default_factory=list)
+    base_name: str = "foreign"
     base: dict[str, Item] = field(default_factory=dict)
     runtime: dict[str, Item] = field(default_factory=dict)
     wheels: list[Wheel] = field(default_factory=list)
@@ -281,4 +283,4 @@ class BuiltImage:
         blob.write_bytes(data)
         name = digest.of_bytes(data)
         descriptor = Descriptor(MEDIA_TYPE_LAYER, name, len(data))
-        return ImageLayer(LayerDescriptor(descriptor, name, len(data), Origin("base", "foreign")), blob)
+        return ImageLayer(LayerDescriptor(descriptor, name, len(data), Origin("base", self._plan.base_name)), blob)

@@ -182,3 +182,48 @@ def model_that_declares_sve_on_a_jetson_orin(plan: Plan) -> None:
 def wheel_variant_of_a_higher_level(plan: Plan) -> None:
     variant = b'{"variants": {"abc": {"x86_64": {"level": ["v3"]}}}}'
     plan.wheels[0].files["fast-1.0.dist-info/variant.json"] = variant
+
+
+@_sick(("ELF006", CORE), says="is to search lib for libraries, which is relative to wherever the process happens to be")
+def rpath_relative_to_the_working_directory(plan: Plan) -> None:
+    spoil_core(plan, rpath="$ORIGIN/../fast.libs:lib")
+
+
+@_sick(("ELF006", CORE), says="/tmp/pip-build-x1/lib for libraries, where everybody on the device can put one")
+def rpath_in_a_directory_for_everybody(plan: Plan) -> None:
+    spoil_core(plan, runpath="/tmp/pip-build-x1/lib")
+
+
+@_sick(
+    ("ELF008", f"{SITE}/fast/_extra.cpython-311-aarch64-linux-gnu.so"),
+    says="named as an extension module and is no ELF file",
+)
+def extension_module_that_is_a_web_page(plan: Plan) -> None:
+    plan.wheels[0].files["fast/_extra.cpython-311-aarch64-linux-gnu.so"] = b"<html>404</html>"
+
+
+@_sick(("ELF008", f"{SITE}/fast/_more.abi3.so"), says="named as an extension module and is no ELF file")
+def extension_module_that_is_empty(plan: Plan) -> None:
+    plan.wheels[0].files["fast/_more.abi3.so"] = b""
+
+
+@_sick(("ELF008", CORE), says="a segment begins elsewhere within its page than in memory")
+def module_that_no_kernel_can_map(plan: Plan) -> None:
+    data = bytearray(plan.wheels[0].files["fast/_core.so"])
+    struct.pack_into("<Q", data, 64 + 16, 0x1234)  # p_vaddr of the first segment
+    plan.wheels[0].files["fast/_core.so"] = bytes(data)
+
+
+@_sick(("ELF009", CORE), says="can be mapped with pages of 4096 bytes at most, and Arm's kernels have up to 65536")
+def module_for_small_pages(plan: Plan) -> None:
+    spoil_core(plan, page_bytes=4096)
+
+
+@_sick(("IMG002", ""), says="LD_PRELOAD names libjemalloc.so.2, which is not in the image")
+def preloaded_library_that_is_missing(plan: Plan) -> None:
+    plan.environment["LD_PRELOAD"] = "libm.so.6:libjemalloc.so.2"
+
+
+@_sick(("IMG002", "etc/ld.so.preload"), says="puts libraries into every program")
+def library_in_every_program(plan: Plan) -> None:
+    plan.base["etc/ld.so.preload"] = text("/usr/lib/libspy.so\n")

@@ -99,3 +99,20 @@ def device_in_a_layer(plan: Plan) -> None:
         archive.addfile(entry)
 
     plan.foreign.append(tar_layer(fill))
+
+
+@_sick(("FILE002", "usr/bin/ping"), says="has capabilities, which whoever runs it gets")
+def program_with_capabilities(plan: Plan) -> None:
+    def fill(archive: tarfile.TarFile) -> None:
+        entry = tarfile.TarInfo("usr/bin/ping")
+        entry.mode = 0o755
+        entry.pax_headers = {"SCHILY.xattr.security.capability": "\x01\x02 cap_net_raw=ep"}
+        archive.addfile(entry)
+
+    plan.foreign.append(tar_layer(fill))
+
+
+@_sick(("FILE008", "app/data/weights.bin"), says="is a pointer of Git LFS, not the file itself")
+def pointer_in_place_of_the_weights(plan: Plan) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n"
+    plan.data["app/data/weights.bin"] = text(pointer)

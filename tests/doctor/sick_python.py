@@ -71,3 +71,50 @@ def requirement_that_cannot_be_read(plan: Plan) -> None:
 @_sick(("IMG001", ""), says="starts /opt/server/run, which is not in the image")
 def entry_point_that_is_not_there(plan: Plan) -> None:
     plan.entrypoint = ("/opt/server/run",)
+
+
+@_sick(("IMG001", ""), says="starts /app/start.sh, which is not executable (mode 0644)")
+def entry_point_that_is_not_executable(plan: Plan) -> None:
+    plan.data["app/start.sh"] = Item(b"#!/bin/sh\n")
+    plan.entrypoint = ("/app/start.sh",)
+
+
+@_sick(("IMG001", ""), says="starts /opt/venv/bin, which is a directory")
+def entry_point_that_is_a_directory(plan: Plan) -> None:
+    plan.runtime["opt/venv/bin/extra"] = Item(b"")
+    plan.entrypoint = ("/opt/venv/bin",)
+
+
+@_sick(("PY004", f"{SITE}/fast-1.0.dist-info/WHEEL"), says="is built for cp310-cp310, the image has Python 3.11.2")
+def wheel_for_another_python(plan: Plan) -> None:
+    # Wheel layers refuse such a wheel: it comes with a base whose Python was another one.
+    plan.wheels = plan.wheels[1:]
+    information = f"{SITE}/fast-1.0.dist-info"
+    plan.base[f"{information}/METADATA"] = Item(b"Metadata-Version: 2.1\nName: fast\nVersion: 1.0\n")
+    plan.base[f"{information}/WHEEL"] = Item(b"Wheel-Version: 1.0\nTag: cp310-cp310-manylinux_2_28_aarch64\n")
+
+
+_MODULE = "fast/_core.cpython-310-aarch64-linux-gnu.so"
+
+
+@_sick(("PY009", f"{SITE}/{_MODULE}"), says="looks for _core.cpython-311-aarch64-linux-gnu.so")
+def module_named_for_another_python(plan: Plan) -> None:
+    plan.wheels[0].files[_MODULE] = plan.wheels[0].files.pop("fast/_core.so")
+
+
+@_sick(
+    ("PY009", "app/code/model/_resize.cpython-311-x86_64-linux-gnu.so"),
+    says="is named for CPython 3.11 on x86_64-linux-gnu",
+)
+def module_built_for_the_target_and_named_for_the_build_machine(plan: Plan) -> None:
+    plan.code["app/code/model/_resize.cpython-311-x86_64-linux-gnu.so"] = Item(plan.library())
+
+
+@_sick(("PY010", "app/code/json.py"), says="hides Python's own module json")
+def module_that_hides_one_of_python(plan: Plan) -> None:
+    plan.code["app/code/json.py"] = Item(b"SCALE = 1\n")
+
+
+@_sick(("PY010", "app/code/platform/__init__.py"), says="hides Python's own module platform")
+def package_that_hides_one_of_python(plan: Plan) -> None:
+    plan.code["app/code/platform/__init__.py"] = Item(b"")

@@ -80,3 +80,34 @@ def password_in_a_url_of_the_environment(plan: Plan) -> None:
 @_sick(("SEC002", ""), says="label build.token holds a GitHub token")
 def token_in_a_label(plan: Plan) -> None:
     plan.labels["build.token"] = "ghp_" + "a1B2" * 9
+
+
+@_sick(("SEC001", "app/code/.git/HEAD"), says="holds a Git repository, with all that was ever committed to it")
+def git_repository(plan: Plan) -> None:
+    plan.code["app/code/.git/HEAD"] = text("ref: refs/heads/main\n")
+
+
+@_sick(("SEC001", "etc/shadow"), says="holds password hashes")
+def password_of_root(plan: Plan) -> None:
+    plan.base["etc/shadow"] = text("root:$6$saltsalt$" + "aB3/" * 21 + ":19000:0:99999:7:::\n", 0o640)
+
+
+@_sick(("SEC001", "etc/passwd"), says="holds an account without a password")
+def account_without_a_password(plan: Plan) -> None:
+    plan.base["etc/passwd"] = text("root:x:0:0:root:/root:/sbin/nologin\nadmin::0:0::/:/bin/sh\n")
+
+
+@_sick(("SEC001", "app/code/settings.py"), says="holds an NVIDIA API key")
+def key_of_a_model_catalogue(plan: Plan) -> None:
+    plan.code["app/code/settings.py"] = text("KEY = 'nvapi-" + "aB3_" * 16 + "'\n")
+
+
+@_sick(("SEC002", ""), says="its first program's arguments hold a GitHub token")
+def token_in_the_arguments(plan: Plan) -> None:
+    plan.entrypoint = (*plan.entrypoint, "--token=ghp_" + "a1B2" * 9)
+
+
+@_sick(("SEC002", ""), says="the history of its layers holds a GitHub token")
+def token_in_the_history_of_the_base(plan: Plan) -> None:
+    plan.base_name = "RUN |1 TOKEN=ghp_" + "a1B2" * 9 + " pip install private"
+    plan.foreign.append(tar_layer(lambda archive: archive.addfile(tarfile.TarInfo("srv/empty"))))

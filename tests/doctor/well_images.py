@@ -112,3 +112,48 @@ def relocatable_objects_of_a_package(plan: Plan) -> None:
 @_well
 def extra_that_nobody_asked_for(plan: Plan) -> None:
     plan.wheels[1].metadata += ["Provides-Extra: dev", 'Requires-Dist: pytest>=8; extra == "dev"']
+
+
+@_well
+def modules_for_several_pythons(plan: Plan) -> None:
+    triplet = {"arm64": "aarch64-linux-gnu", "amd64": "x86_64-linux-gnu"}[plan.architecture]
+    for python in ("310", "311", "312", "313t"):
+        plan.wheels[0].files[f"fast/_many.cpython-{python}-{triplet}.so"] = plan.library()
+
+
+@_well
+def own_modules_that_hide_nothing(plan: Plan) -> None:
+    plan.code["app/code/test/__init__.py"] = text("")
+    plan.code["app/code/platform/tools.py"] = text("")  # Without an __init__.py it does not hide `platform`.
+    plan.code["app/code/json_lines.py"] = text("")
+    plan.code["app/code/model/json.py"] = text("")
+    plan.data["app/data/json.py"] = text("")
+
+
+@_well
+def preloaded_libraries_that_are_there(plan: Plan) -> None:
+    plan.environment["LD_PRELOAD"] = "libm.so.6 libstdc++.so.6"
+    plan.base["etc/ld.so.preload"] = text("")
+
+
+@_well
+def accounts_that_are_locked(plan: Plan) -> None:
+    plan.base["etc/shadow"] = text("root:*:19000:0:99999:7:::\nnonroot:!:19000::::::\n", 0o640)
+    plan.code["app/code/etc/README"] = text("root:$6$ and so on\n")
+
+
+@_well
+def small_pages_where_all_pages_are_small(plan: Plan) -> None:
+    if plan.architecture == "amd64":
+        spoil_core(plan, page_bytes=4096)
+
+
+@_well
+def search_path_in_the_image(plan: Plan) -> None:
+    spoil_core(plan, runpath=f"/{SITE}/fast.libs:/usr/local/cuda/lib64", needed=("libfast-1a2b.so.1", "libc.so.6"))
+
+
+@_well
+def gitignore_and_attributes(plan: Plan) -> None:
+    plan.code["app/code/.gitattributes"] = text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    plan.code["app/code/.gitignore"] = text("*.pyc\n")
