@@ -2,11 +2,12 @@
 
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load(":image_explain.bzl", "image_explain")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 
 _DOC = """An image built for the platform of its own attribute."""
 
-_ATTRS = PLATFORM_ATTRS | {
+_ATTRS = PLATFORM_ATTRS | LAYOUTS_ATTRS | {
     "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition, doc = "The image."),
 }
 
@@ -19,16 +20,13 @@ def _impl(ctx):
     layout = ctx.actions.declare_directory(ctx.label.name)
     ctx.actions.symlink(output = layout, target_file = info.layout)
     return [
-        # The layout's links lead to the blobs, which the image's own runfiles bring.
-        DefaultInfo(
-            files = depset([layout]),
-            runfiles = ctx.runfiles([layout]).merge(image[DefaultInfo].default_runfiles),
-        ),
+        DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = ctx.runfiles([layout])),
         ImageInfo(
             accelerator = info.accelerator,
             architecture = info.architecture,
             base_files = info.base_files,
             cpu = info.cpu,
+            documents = info.documents,
             layers = info.layers,
             layout = layout,
         ),
