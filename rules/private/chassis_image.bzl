@@ -11,7 +11,7 @@ load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
-load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architecture", "target_cpu")
+load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
@@ -113,6 +113,7 @@ def _check_python(ctx, model, base_version):
 def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
+    check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
     model = ctx.attr.model[ModelInfo]
     server = ctx.attr.server[ServerInfo]
     base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else None

@@ -24,6 +24,9 @@ from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
 _MAX_METADATA_BYTES = 64 << 20
 _REPLACED = ("INSTALLER", "RECORD")
 
+# NVIDIA's name for Arm servers, in the WHEEL file of wheels whose own name says aarch64.
+_OTHER_NAMES = {"sbsa": "aarch64"}
+
 
 class WheelError(ChassisError):
     """A wheel is broken, or does not belong where it is asked for."""
@@ -193,7 +196,8 @@ def machine(tag: str) -> str:
     """
     platform = tag.rsplit("-", 1)[-1]
     found = re.fullmatch(r"(?:many|musl)?linux(?:_\d+_\d+|1|2010|2014)?_(\w+)", platform)
-    return found[1] if found else platform
+    name = found[1] if found else platform
+    return _OTHER_NAMES.get(name, name)
 
 
 def inflate(archive: BinaryIO, member: ZipMember) -> bytes:

@@ -300,6 +300,7 @@ def test_machines_of_platform_tags():
         "cp311-cp311-manylinux_2_17_x86_64": "x86_64",
         "cp311-cp311-manylinux2014_aarch64": "aarch64",
         "cp311-cp311-musllinux_1_2_aarch64": "aarch64",
+        "py3-none-manylinux2014_sbsa": "aarch64",
         "py3-none-linux_armv7l": "armv7l",
         "py3-none-any": "any",
         "cp311-cp311-macosx_11_0_arm64": "macosx_11_0_arm64",
