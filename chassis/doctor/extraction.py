@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -178,6 +177,8 @@ def _elf(head: bytes, content: LayerContent) -> Elf:
     size = content.file.size
     if content.again and size > _IN_MEMORY_BYTES:
         return read_elf(Rewound(content.again, size))
+    import tempfile  # Such a file comes with foreign layers only.
+
     stream: IO[bytes]
     with io.BytesIO() if size <= _IN_MEMORY_BYTES else tempfile.TemporaryFile(buffering=1 << 16) as stream:
         stream.write(head)

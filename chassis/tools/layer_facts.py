@@ -1,39 +1,47 @@
-"""Writes what the doctor has to know of one layer, or of every layer of an OCI layout."""
+"""Writes what the doctor has to know of one layer, or of every layer of an OCI layout.
+
+Every layer of an image has one such action, which is short: so it imports little, and its flags are argparse's.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+import sys
 from pathlib import Path
-
-from absl import flags
 
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, encode
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import LayerDescriptor, read_json
-from chassis.tools.run import run_main
-
-_BLOB = flags.DEFINE_string("blob", None, "The layer, as a layer tool of this build made it.")
-_DESCRIPTOR = flags.DEFINE_string("descriptor", None, "Its descriptor, JSON.")
-_LAYOUT = flags.DEFINE_string("layout", None, "Instead of a layer: an OCI layout directory, such as a base image.")
-_ARCHITECTURE = flags.DEFINE_string("architecture", "", "Which image of the layout, where it has several: arm64.")
-_OUTPUT = flags.DEFINE_string("output", None, "Output: the facts, JSON.", required=True)
 
 
-def main(argv: Sequence[str]) -> None:
-    """Writes the facts; where that fails, nothing is left."""
-    del argv
-    if _LAYOUT.value:
+def main(arguments: list[str]) -> int:
+    """Writes the facts, and returns the exit status; where that fails, nothing is left."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
+    parser.add_argument("--blob", type=Path, help="the layer, as a layer tool of this build made it")
+    parser.add_argument("--descriptor", type=Path, help="its descriptor, JSON")
+    parser.add_argument("--layout", type=Path, help="instead of a layer: an OCI layout directory, such as a base image")
+    parser.add_argument("--architecture", default="", help="which image of the layout, where it has several: arm64")
+    parser.add_argument("--output", type=Path, required=True, help="output: the facts, JSON")
+    flags = parser.parse_args(arguments)
+    try:
+        flags.output.write_bytes(encode(_facts(flags)))
+    except ChassisError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _facts(flags: argparse.Namespace) -> Facts:
+    if flags.layout:
         from chassis.doctor.examination import facts_of_layout  # Takes half as long to import as all the rest.
 
-        facts = facts_of_layout(Path(_LAYOUT.value), _ARCHITECTURE.value)
-    elif _BLOB.value and _DESCRIPTOR.value:
-        layer = LayerDescriptor.from_json(read_json(Path(_DESCRIPTOR.value)), _DESCRIPTOR.value)
-        facts = Facts((extract(Path(_BLOB.value), layer.descriptor, layer.origin, trusted=True),))
-    else:
+        return facts_of_layout(flags.layout, flags.architecture)
+    if not flags.blob or not flags.descriptor:
         raise ChassisError("either --layout, or --blob with --descriptor, says what to look at")
-    Path(_OUTPUT.value).write_bytes(encode(facts))
+    layer = LayerDescriptor.from_json(read_json(flags.descriptor), str(flags.descriptor))
+    return Facts((extract(flags.blob, layer.descriptor, layer.origin, trusted=True),))
 
 
 if __name__ == "__main__":
-    run_main(main)
+    sys.exit(main(sys.argv[1:]))
