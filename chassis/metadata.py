@@ -120,10 +120,8 @@ def read_metadata(path: Path) -> ModelMetadata:
         document = json.loads(path.read_bytes())
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise MetadataError(f"{path}: expected an object")
     try:
-        return _metadata(document)
+        return parse_metadata(document)
     except MetadataError as error:
         raise MetadataError(f"{path}: {error}") from None
 
@@ -154,7 +152,14 @@ def parse_duration(text: str, name: str = "duration") -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def _metadata(document: dict[str, object]) -> ModelMetadata:
+def parse_metadata(document: object) -> ModelMetadata:
+    """Returns the metadata in a JSON document that was read.
+
+    Raises:
+      MetadataError: it is no object, has an unknown key, or a value that cannot be understood.
+    """
+    if not isinstance(document, dict):
+        raise MetadataError("expected an object")
     fields = {field.name: field for field in dataclasses.fields(ModelMetadata)}
     values: dict[str, object] = {}
     for key, value in document.items():

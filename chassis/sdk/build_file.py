@@ -37,6 +37,7 @@ def build_file(
     signature: str = "auto",
     hub: str = "pypi",
     platforms: Sequence[str] = (),
+    index: bool = False,
 ) -> str:
     """Returns the BUILD file of a model: the model, its image, a push, and an image of its own for each of `platforms`.
 
@@ -47,6 +48,7 @@ def build_file(
       signature: as of `chassis_model`.
       hub: the wheel hub's name.
       platforms: names of `@chassis//platforms`.
+      index: whether an index joins these.
     """
     defaults = ModelMetadata(name=metadata.name)
     attributes: dict[str, object] = {"name": metadata.name}
@@ -82,6 +84,10 @@ def build_file(
         for name in platforms
     ]
     loaded = ["chassis_image", "chassis_model", "oci_push"] + (["platform_image"] if platforms else [])
+    if index:
+        labels = [f"@chassis//platforms:{name}" for name in platforms]
+        rules.append(_rule("oci_index", {"name": "index", "image": ":image", "platforms": labels}))
+        loaded.insert(2, "oci_index")
     load = ", ".join(json.dumps(name) for name in ["@chassis//rules:defs.bzl", *loaded])
     return "\n".join(
         [
@@ -93,20 +99,24 @@ def build_file(
     )
 
 
-def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi") -> str:
+def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", cross_build: Sequence[str] = ()) -> str:
     """Returns the MODULE.bazel of a workspace with one model.
 
     Args:
       locks: names of the wheel locks in `requirements`, such as `linux_arm64`.
       checkout: the directory of Chassis itself; None where the machine's registry has it.
       hub: the wheel hub's name.
+      cross_build: distributions that the hub may build from their sources.
     """
     parts = [f'module(name = "model")\n\nbazel_dep(name = "chassis", version = "{_VERSION}")\n']
     if checkout:
         parts.append(_rule("local_path_override", {"module_name": "chassis", "path": str(checkout)}))
     named = {f"//requirements:{name}.txt": name for name in sorted(locks)}
+    hub_attributes: dict[str, object] = {"name": hub, "locks": named}
+    if cross_build:
+        hub_attributes["cross_build"] = sorted(cross_build)
     parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')
-    parts[-1] += _rule("wheels.hub", {"name": hub, "locks": named}) + f'use_repo(wheels, "{hub}")\n'
+    parts[-1] += _rule("wheels.hub", hub_attributes) + f'use_repo(wheels, "{hub}")\n'
     return "\n".join(parts)
 
 
