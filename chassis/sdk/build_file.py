@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chassis.metadata import ModelMetadata, Port
+from chassis.metadata import ModelMetadata
 from chassis.sdk.packed_model import PICKLE
 from chassis.sdk.requirements import parse
 
@@ -20,14 +20,16 @@ LOCKS = {
 
 _VERSION = "0.1.0"
 
-_TEXTS = {
-    "author": "author",
-    "details": "details",
-    "required_ram": "required_ram",
-    "run_timeout": "run_timeout",
-    "status_timeout": "status_timeout",
-    "summary": "summary",
-}
+_TEXTS = (
+    "author",
+    "details",
+    "drain_timeout",
+    "load_timeout",
+    "required_ram",
+    "run_timeout",
+    "status_timeout",
+    "summary",
+)
 
 
 def build_file(
@@ -52,19 +54,21 @@ def build_file(
     """
     defaults = ModelMetadata(name=metadata.name)
     attributes: dict[str, object] = {"name": metadata.name}
-    for field, attribute in _TEXTS.items():
-        if getattr(metadata, field) != getattr(defaults, field):
-            attributes[attribute] = getattr(metadata, field)
-    for number in ("batch_size", "num_cpus", "num_gpus"):
+    for text in _TEXTS:
+        if getattr(metadata, text) != getattr(defaults, text):
+            attributes[text] = getattr(metadata, text)
+    for number in ("batch_size", "max_wait_ms", "num_cpus", "num_gpus", "queue_size"):
         if getattr(metadata, number) != getattr(defaults, number):
             attributes[number] = int(getattr(metadata, number))
     if files:
         attributes["data"] = sorted(files)
     attributes["inputs"] = {name: port.media_type for name, port in metadata.inputs.items()}
     attributes["outputs"] = {name: port.media_type for name, port in metadata.outputs.items()}
-    sizes = _sizes(metadata.inputs) | _sizes(metadata.outputs)
-    if sizes:
+    ports = {**metadata.inputs, **metadata.outputs}
+    if sizes := {name: port.max_size for name, port in ports.items() if port.max_size}:
         attributes["max_sizes"] = sizes
+    if tensors := {name: port.tensor for name, port in ports.items() if port.tensor}:
+        attributes["tensors"] = tensors
     attributes["model_name"] = metadata.model_name or metadata.name
     attributes["pickle"] = PICKLE
     if signature != "auto":
@@ -118,10 +122,6 @@ def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", 
     parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')
     parts[-1] += _rule("wheels.hub", hub_attributes) + f'use_repo(wheels, "{hub}")\n'
     return "\n".join(parts)
-
-
-def _sizes(ports: Mapping[str, Port]) -> dict[str, str]:
-    return {name: port.max_size for name, port in ports.items() if port.max_size}
 
 
 def _docstring(metadata: ModelMetadata) -> str:
