@@ -26,6 +26,7 @@ from chassis.service.upload import Limits, UploadError, read_model, unpack
 from chassis.service.webhook import Webhooks
 
 _UPLOAD_SECONDS = 3600.0
+_WAITING_SECONDS = 24 * 3600.0
 _JOIN_SECONDS = 60.0
 
 
@@ -102,7 +103,7 @@ class Engine:
           UploadError: it is refused.
         """
         upload_id = uuid.uuid4().hex
-        self._drop_old_uploads()
+        self._drop_what_is_old()
         directory = self._root / "uploads" / upload_id
         directory.mkdir()
         try:
@@ -287,7 +288,11 @@ class Engine:
     def _wanted_uploads(self) -> set[str]:
         return {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
 
-    def _drop_old_uploads(self) -> None:
+    def _drop_what_is_old(self) -> None:
+        for job in self._store.in_state(State.WAITING):
+            if job.created < time.time() - _WAITING_SECONDS:
+                with self._changed:
+                    self._end(job.id, State.FAILED, "no credentials came for a day: publish again")
         oldest = time.time() - _UPLOAD_SECONDS
         wanted = self._wanted_uploads()
         for directory in (self._root / "uploads").iterdir():
