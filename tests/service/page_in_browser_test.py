@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.browser.browser import BrowserFiles, Page, browser_page
 
 from chassis.client import ChassisClient
+from tests.browser.browser import BrowserFiles, Page, browser_page
 from tests.service.service_process import ServiceProcess
 
 _UNTIL = (

@@ -14,7 +14,6 @@ import threading
 from pathlib import Path
 
 import uvicorn
-from tests.publishing.sample_images import sample_image
 
 from chassis.errors import ChassisError
 from chassis.service.engine import Engine
@@ -23,6 +22,7 @@ from chassis.service.image_store import ImageStore
 from chassis.service.publisher import Publisher
 from chassis.service.server import ServerOptions, make_app
 from chassis.service.upload import Limits
+from tests.publishing.sample_images import sample_image
 
 _LIMITS = Limits(archive_bytes=1 << 20, unpacked_bytes=1 << 20)
 _QUEUE = 3

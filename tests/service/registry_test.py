@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.publishing.registry_server import RegistryServer, skopeo
 
 from chassis.client import ChassisClient
+from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.service.service_process import ServiceProcess
 
 USER, PASSWORD = "ann", "se:cret"
