@@ -7,13 +7,15 @@ load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
+load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -26,7 +28,6 @@ _ATTRS = DOCTOR_ATTRS | {
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
     "wheel_layers": attr.int(),
-    "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -163,50 +164,36 @@ def _impl(ctx):
         "working_dir": "/app",
     }
     variant = "v8" if ctx.attr.architecture == "arm64" else ""
-    layout = ctx.actions.declare_directory(ctx.label.name)
-    spec = ctx.actions.declare_file(ctx.label.name + ".spec.json")
-    ctx.actions.write(spec, json.encode_indent({
+
+    # The layout that the image stands on, and what its blobs are links to. An image of this build brings its documents.
+    base_layout = None
+    base_files = []
+    base_documents = []
+    if not base:
+        below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
+        base_layout = below.layout if below else ctx.files.base[0]
+        base_files = [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
+        base_documents = [below.documents] if below else base_files
+    documents = image_documents(ctx, {
         "architecture": ctx.attr.architecture,
-        "base_layout": None if base else ctx.files.base[0].path,
         "config": config,
-        "layers": [
-            {"blob": layer.blob.path, "descriptor": layer.descriptor.path, "files": layer.files.path}
-            for layer in layers
-        ],
         "os": "linux",
         "ref_name": None,
         "variant": variant,
-    }, indent = " ") + "\n")
-    args = ctx.actions.args()
-    args.add(spec, format = "--spec=%s")
-    args.add_all([layout], format_each = "--output=%s", expand_directories = False)
-    blobs = [layer.blob for layer in layers]
-
-    # The layout, and what its blobs are links to.
-    base_files = [] if base else depset(
-        ctx.files.base,
-        transitive = [ctx.attr.base[DefaultInfo].default_runfiles.files],
-    ).to_list()
-    ctx.actions.run(
-        executable = ctx.executable._image_layout,
-        arguments = [args],
-        inputs = [spec] + base_files + [
-            file
-            for layer in layers
-            for file in [layer.blob, layer.descriptor, layer.files]
-        ],
-        outputs = [layout],
-        mnemonic = "ImageLayout",
-        progress_message = "Image %{label}",
-    )
-    doctor, output_groups = examine(ctx, config, variant, layers, None if base else ctx.files.base[0])
+    }, layers, base_documents)
+    layout = image_layout(ctx, documents, layers, base_files)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_layout)
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
+        DefaultInfo(
+            files = layout_files(ctx, documents, layout),
+            runfiles = ctx.runfiles([layout] + [layer.blob for layer in layers] + base_files),
+        ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
             base_files = base_files,
             cpu = ctx.attr.cpu,
+            documents = documents,
             layers = layers,
             layout = layout,
         ),
