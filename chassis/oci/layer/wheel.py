@@ -25,6 +25,7 @@ from installer.scripts import Script
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from chassis.oci.descriptor import Origin
+from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
 from chassis.oci.layer.paths import LayerPathError
 from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, canonical_name, open_wheel
@@ -42,17 +43,20 @@ _PYTHON_SHEBANG = b"#!python"
 _PYTHON_TAG = re.compile(r"(py|cp)(\d)(\d*)")
 
 
-def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -> Origin:
+def add_wheel(
+    writer: LayerWriter, path: Path, venv: str, python_version: str, bytecode: BytecodeCompiler | None = None
+) -> Origin:
     """Installs a wheel under the virtual environment `venv` (a path from the root, `opt/venv`).
 
-    `python_version` is the target's, as `3.11`.
+    `python_version` is the target's, as `3.11`. With `bytecode`, each module in site-packages brings its `.pyc`, and
+    RECORD lists these with digest and size as it does all else.
 
     Raises:
       WheelError: the wheel is damaged, hostile or not for that Python; the message begins with its file name.
     """
     with open_wheel(path) as wheel:
         check_python(wheel, python_version)
-        destination = _LayerDestination(writer, wheel, venv, python_version)
+        destination = _LayerDestination(writer, wheel, venv, python_version, bytecode)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
@@ -61,7 +65,7 @@ def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -
             raise
         except InvalidRecordEntry as error:
             raise WheelError(f"{wheel.label}: RECORD is malformed: {error}") from None
-        except (LayerError, LayerPathError, ZipError) as error:
+        except (BytecodeError, LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
             raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
@@ -92,11 +96,20 @@ def _fits(tag: str, major: int, minor: int) -> bool:
 class _LayerDestination(WheelDestination):
     """Where `installer` installs to."""
 
-    def __init__(self, writer: LayerWriter, wheel: CheckedWheel, venv: str, python_version: str) -> None:
+    def __init__(
+        self,
+        writer: LayerWriter,
+        wheel: CheckedWheel,
+        venv: str,
+        python_version: str,
+        bytecode: BytecodeCompiler | None,
+    ) -> None:
         self._writer = writer
         self._wheel = wheel
+        self._bytecode = bytecode
+        self._compiled: list[RecordEntry] = []
         self._interpreter = f"/{venv}/bin/python"
-        site_packages = f"{venv}/lib/python{python_version}/site-packages"
+        self._site_packages = site_packages = f"{venv}/lib/python{python_version}/site-packages"
         self._schemes = {
             "purelib": site_packages,
             "platlib": site_packages,
@@ -139,6 +152,8 @@ class _LayerDestination(WheelDestination):
             stated = self._wheel.record.get(member.name, ("", "", ""))[1]
             if stated.startswith("sha256="):
                 self._stated[place] = (member.name, stated)
+            if self._bytecode and self._schemes[scheme] == self._site_packages and is_module(path, member.size):
+                self._add_bytecode(self._bytecode.submit(place, stream.read()))
         except ContentError as error:
             raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
         return RecordEntry(path, None, member.size)
@@ -147,11 +162,19 @@ class _LayerDestination(WheelDestination):
         self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
     ) -> None:
         """Checks the wheel's RECORD and writes the installed one."""
+        if self._bytecode:
+            self._add_bytecode(self._bytecode.drain())
         digests = {place: _base64(digest) for place, digest in self._writer.digests().items()}
         self._check_record(digests)
-        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in records]
+        compiled = [(scheme, entry) for entry in self._compiled]
+        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in [*records, *compiled]]
         with construct_record_file(hashed, self._prefixes.get) as stream:
             self._writer.add_bytes(f"{self._schemes[scheme]}/{record_file_path}", stream.read())
+
+    def _add_bytecode(self, compiled: Iterable[tuple[str, bytes]]) -> None:
+        for place, data in compiled:
+            self._writer.add_bytes(place, data)
+            self._compiled.append(RecordEntry(place.removeprefix(self._site_packages + "/"), None, len(data)))
 
     def _with_hash(self, scheme: Scheme, entry: RecordEntry, digests: dict[str, str]) -> RecordEntry:
         digest = digests.get(f"{self._schemes[scheme]}/{entry.path}")
