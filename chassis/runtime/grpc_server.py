@@ -97,12 +97,17 @@ def traced(context: grpc.aio.ServicerContext, request_id: str = "") -> Caller:
 
     Both go back with the answer, as trailing metadata.
     """
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    caller = identify(metadata.get("x-request-id") or request_id, metadata.get("traceparent"))
-    trailing = [("x-request-id", caller.request_id)]
+    traceparent = None
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id":
+            request_id = value
+        elif key == "traceparent":
+            traceparent = value
+    caller = identify(request_id, traceparent)
     if caller.traceparent:
-        trailing.append(("traceparent", caller.traceparent))
-    context.set_trailing_metadata(tuple(trailing))
+        context.set_trailing_metadata((("x-request-id", caller.request_id), ("traceparent", caller.traceparent)))
+    else:
+        context.set_trailing_metadata((("x-request-id", caller.request_id),))
     return caller
 
 

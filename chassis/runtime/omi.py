@@ -122,6 +122,8 @@ def _response(code: int, status: str, message: str) -> omi_pb2.RunResponse:
 
 
 def _unsupported(request: omi_pb2.RunRequest) -> list[str]:
+    if not (request.detect_drift or request.explain):
+        return []
     asked = {"detect_drift": request.detect_drift, "explain": request.explain}
     return [f"{name} was asked for, the model does not support it" for name, wanted in asked.items() if wanted]
 
