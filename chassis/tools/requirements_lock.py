@@ -25,11 +25,14 @@ _UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Py
 
 _COMMAND = "./bazelw run //requirements:update"
 
+_SERVERS = "benchmarks/servers"
+_SERVER_NAMES = ("bentoml", "chassisml", "mlserver")
+
 
 def plans(directory: str, workspace: Path) -> list[LockPlan]:
     """The locks of the project; one that takes versions from another comes after it.
 
-    Those of building from source and of tests are left out where `workspace` has no requirements for them.
+    Those of building from source, of tests and of benchmarks are left out where `workspace` has no requirements for them.
     """
     model, gpu, tools = (f"{directory}/{name}.in" for name in ("model", "gpu", "tools"))
     amd64 = f"{directory}/linux_amd64.txt"
@@ -44,6 +47,7 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
             ARM64,
             f"{directory}/linux_arm64.txt",
         ),
+        *(LockPlan(f"{_SERVERS}/{name}.txt", (f"{_SERVERS}/{name}.in",), AMD64) for name in _SERVER_NAMES),
     ]
     return [
         LockPlan(amd64, (model,), AMD64),
