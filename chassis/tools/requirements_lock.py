@@ -32,7 +32,7 @@ _SERVER_NAMES = ("bentoml", "chassisml", "mlserver")
 def plans(directory: str, workspace: Path) -> list[LockPlan]:
     """The locks of the project; one that takes versions from another comes after it.
 
-    Those of building from source, of tests and of benchmarks are left out where `workspace` has no requirements for them.
+    Those of building from source, tests and benchmarks are left out where `workspace` has no requirements for them.
     """
     model, gpu, tools = (f"{directory}/{name}.in" for name in ("model", "gpu", "tools"))
     amd64 = f"{directory}/linux_amd64.txt"
