@@ -203,8 +203,6 @@ def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, s
     return {
         "CHASSIS_TARGET": target.zig_triple,
         "CMAKE_GENERATOR": "Ninja",
-        # Where packages of the build, such as pybind11, have their own CMake files.
-        "CMAKE_PREFIX_PATH": ":".join(map(str, seen.site_packages)),
         "CMAKE_TOOLCHAIN_FILE": f"{work}/files/toolchain.cmake",
         "HOME": f"{work}/home",
         "LC_ALL": "C.UTF-8",

@@ -25,9 +25,6 @@ _UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Py
 
 _COMMAND = "./bazelw run //requirements:update"
 
-# Of tests/cross_wheels: locked by their sdists, though an index may have wheels of them.
-_BUILT = ("annoy", "contourpy", "crcmod", "cytoolz", "spglib")
-
 _SERVERS = "benchmarks/servers"
 _SERVER_NAMES = ("bentoml", "chassisml", "mlserver")
 
@@ -43,8 +40,6 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
         LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
         LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
         *_cross_wheels(amd64),
-        # What the emulated build of benchmarks/cross_wheels.py runs, of the version that the other builds run.
-        LockPlan("benchmarks/cython_arm64.txt", ("benchmarks/cython.in",), ARM64, f"{directory}/build.txt"),
         LockPlan(f"{directory}/fuzzing.txt", (f"{directory}/fuzzing.in",), AMD64, amd64),
         LockPlan(
             "tests/wheel_layers/wheels_arm64.txt",
@@ -65,11 +60,11 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
 
 
 def _cross_wheels(amd64: str) -> Iterator[LockPlan]:
-    """Those of tests/cross_wheels: what is built from source."""
+    """Those of tests/cross_wheels: what an index has as a source only."""
     for target, name in ((AMD64, "amd64"), (ARM64, "arm64")):
         directory = "tests/cross_wheels"
         inputs = (f"{directory}/sdists.in",)
-        yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, _BUILT)
+        yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, ("annoy", "crcmod", "cytoolz"))
 
 
 def main(argv: Sequence[str]) -> int:
