@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chassis.accelerator import device
 from chassis.data import data_path
 
-__all__ = ["data_path"]
+__all__ = ["data_path", "device"]

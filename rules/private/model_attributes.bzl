@@ -1,8 +1,9 @@
 """What can be known to be wrong with a chassis_model's attributes before anything runs."""
 
 _SIGNATURES = ["auto", "bytes", "mapping"]
+_PICKLE_ON = ["exec", "target"]
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs):
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on):
     """Checks the attributes against each other.
 
     Args:
@@ -13,6 +14,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs):
       signature: one of auto, bytes, mapping.
       inputs: dict, input name to media type.
       outputs: dict, output name to media type.
+      pickle_on: one of exec, target.
 
     Returns:
       What is wrong and what to do, or None.
@@ -32,6 +34,8 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs):
         return "batch_size = %d: leave it out for a function of one input, or give 1 or more" % batch_size
     if signature not in _SIGNATURES:
         return "signature = %r: choose one of %s" % (signature, ", ".join(_SIGNATURES))
+    if pickle_on not in _PICKLE_ON:
+        return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
     return None
