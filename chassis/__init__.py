@@ -1,8 +1,39 @@
-"""Chassis: what a predict function may import, on the build machine and in the image alike."""
+"""Chassis: what a predict function may import, in the image as on the build machine, and the SDK.
+
+An image has `data_path` and `device` alone; with `ChassisModel`, `ChassisClient` and `ModelMetadata` models are made.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from chassis.accelerator import device
 from chassis.data import data_path
 
-__all__ = ["data_path", "device"]
+if TYPE_CHECKING:
+    from chassis.client import ChassisClient
+    from chassis.metadata import ModelMetadata
+    from chassis.model import ChassisModel
+
+__all__ = ["ChassisClient", "ChassisModel", "ModelMetadata", "data_path", "device"]
+
+_SDK = {
+    "ChassisClient": "chassis.client",
+    "ChassisModel": "chassis.model",
+    "ModelMetadata": "chassis.metadata",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a part of the SDK when it is first asked for, since an image holds none of it."""
+    if name not in _SDK:
+        raise AttributeError(f"module 'chassis' has no attribute {name!r}")
+    import importlib
+
+    try:
+        module = importlib.import_module(_SDK[name])
+    except ModuleNotFoundError as error:
+        if error.name != _SDK[name]:
+            raise
+        raise AttributeError(f"chassis.{name} is part of the SDK, and an image holds none of it") from None
+    return getattr(module, name)

@@ -7,8 +7,8 @@ The file, all keys optional but `name`:
      "model_version": "0.0.1", "author": "", "source": "", "model_type": "",
      "summary": "", "details": "", "technical": "", "performance": "",
      "batch_size": 16,                      0 for a function of one input
-     "inputs": {"input": {"media_type": "application/json", "max_size": "10M", "description": ""}},
-     "outputs": {"results.json": {"media_type": "application/json", "max_size": "", "description": ""}},
+     "inputs": {"input": {"media_type": "application/json", "max_size": "10M", "description": "", "tensor": ""}},
+     "outputs": {"scores": {"media_type": "application/octet-stream", "tensor": "FP32[10]"}},
      "required_ram": "512M", "num_cpus": 1, "num_gpus": 0,
      "status_timeout": "60s", "run_timeout": "60s",
      "load_timeout": "300s", "drain_timeout": "10s", "max_wait_ms": 0, "queue_size": 1024,
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.datatype import BYTES, NUMERIC
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SECONDS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -42,11 +43,14 @@ class Port:
       media_type: such as `application/json`.
       max_size: the largest content, such as `10M`; empty for no limit.
       description: for people.
+      tensor: of a mapping function, what its bytes are in the Open Inference Protocol: datatype and shape of one item,
+        such as `FP32[3,-1]`; empty for bytes as they are.
     """
 
     media_type: str = "application/octet-stream"
     max_size: str = ""
     description: str = ""
+    tensor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,10 @@ class ModelMetadata:
             raise MetadataError("name: a model needs one")
         if self.batch_size < 0:
             raise MetadataError(f"batch_size is {self.batch_size}, expected 0 or more")
+        if self.queue_size < 1:
+            raise MetadataError(f"queue_size is {self.queue_size}, expected 1 or more")
+        if self.max_wait_ms < 0:
+            raise MetadataError(f"max_wait_ms is {self.max_wait_ms}, expected 0 or more")
         for kind, ports in (("inputs", self.inputs), ("outputs", self.outputs)):
             if not ports:
                 raise MetadataError(f"{kind}: a model needs at least one")
@@ -103,6 +111,7 @@ class ModelMetadata:
                 if not name:
                     raise MetadataError(f"{kind}: an empty name")
                 parse_size(port.max_size, f"{kind}, {name!r}: max_size")
+                parse_tensor(port.tensor, f"{kind}, {name!r}: tensor")
         if "error" in self.outputs:
             raise MetadataError('outputs: "error" is the name under which OMI reports a failed item, take another')
         parse_size(self.required_ram, "required_ram")
@@ -152,6 +161,27 @@ def parse_duration(text: str, name: str = "duration") -> float:
     if not match or not float(match[1]):
         raise MetadataError(f"{name}: {text!r} is no duration, expected such as 60s")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_tensor(text: str, name: str = "tensor") -> tuple[str, tuple[int, ...]]:
+    """Returns datatype and shape for `FP32[3,-1]`, `INT64[]` or `INT64`; `BYTES` without a shape for an empty text.
+
+    Raises:
+      MetadataError: it is none of these; the message begins with `name`.
+    """
+    match = re.fullmatch(r"([A-Z]+[0-9]*)(?:\[([-0-9, ]*)\])?", text.strip() or BYTES)
+    lengths = [part.strip() for part in match[2].split(",")] if match and match[2] else []
+    if (
+        not match
+        or (match[1] not in NUMERIC and text.strip() not in ("", BYTES))
+        or not all(re.fullmatch(r"-1|[1-9][0-9]{0,8}", length) for length in lengths)
+        or lengths.count("-1") > 1
+    ):
+        raise MetadataError(
+            f"{name}: {text!r} is no tensor, expected a datatype ({', '.join(NUMERIC)}) with the shape of one item, "
+            "such as FP32[3,224] or FP32[3,-1], where at most one size varies"
+        )
+    return match[1], tuple(map(int, lengths))
 
 
 def _metadata(document: dict[str, object]) -> ModelMetadata:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from chassis.metadata import MetadataError, Port, parse_duration, parse_size, read_metadata
+from chassis.metadata import MetadataError, Port, parse_duration, parse_size, parse_tensor, read_metadata
 
 SIZES = {"10M": 10 << 20, "10 MB": 10 << 20, "1.5GiB": 3 << 29, "512k": 512 << 10, "100": 100, "7B": 7, "": None}
 DURATIONS = {"60s": 60, "500ms": 0.5, "2m": 120, "1h": 3600, "60": 60, "1.5s": 1.5}
@@ -21,6 +22,29 @@ def test_sizes(text: str) -> None:
 @pytest.mark.parametrize("text", DURATIONS)
 def test_durations(text: str) -> None:
     assert parse_duration(text) == DURATIONS[text]
+
+
+TENSORS = {
+    "FP32[3,-1]": ("FP32", (3, -1)),
+    "INT64[ 2, 2 ]": ("INT64", (2, 2)),
+    "BOOL[]": ("BOOL", ()),
+    "UINT8": ("UINT8", ()),
+    "BYTES": ("BYTES", ()),
+    "": ("BYTES", ()),
+}
+
+
+@pytest.mark.parametrize("text", TENSORS)
+def test_tensors(text: str) -> None:
+    assert parse_tensor(text) == TENSORS[text]
+
+
+@pytest.mark.parametrize(
+    "text", ["float32", "FP32[", "FP32[3,]", "FP32[0]", "FP32[-2]", "FP32[-1,-1]", "BYTES[1]", "[3]"]
+)
+def test_what_is_no_tensor_is_named(text: str) -> None:
+    with pytest.raises(MetadataError, match=f"inputs: '{re.escape(text)}' is no tensor"):
+        parse_tensor(text, "inputs")
 
 
 @pytest.mark.parametrize("text", ["M", "-1M", "10X", "1e3", "ten"])
@@ -66,6 +90,9 @@ def test_a_file_is_read_with_its_order(tmp_path: Path) -> None:
         ({"name": "m", "inputs": {}}, "inputs: a model needs at least one"),
         ({"name": "m", "inputs": {"x": {"max_size": "huge"}}}, "inputs, 'x': max_size: 'huge' is no size"),
         ({"name": "m", "inputs": {"x": {"size": "1M"}}}, "inputs, 'x': unknown key 'size'"),
+        ({"name": "m", "inputs": {"x": {"tensor": "FP8[2]"}}}, "inputs, 'x': tensor: 'FP8\\[2\\]' is no tensor"),
+        ({"name": "m", "queue_size": 0}, "queue_size is 0"),
+        ({"name": "m", "max_wait_ms": -1}, "max_wait_ms is -1"),
         ({"name": "m", "outputs": {"error": {}}}, "the name under which OMI reports a failed item"),
         ({"name": "m", "run_timeout": "soon"}, "run_timeout: 'soon' is no duration"),
         ([], "expected an object"),

@@ -13,6 +13,7 @@ def _debian_impl(mctx):
             debian_root(
                 name = tag.name,
                 lock = tag.lock,
+                moving_lock = tag.moving_lock,
                 programs = tag.programs,
                 pythonhome = tag.pythonhome,
                 static_programs = tag.static_programs,
@@ -29,6 +30,7 @@ debian = module_extension(
         "packages": tag_class(attrs = _NAME_AND_LOCK, doc = "The `.deb` files of a lock, for a base image."),
         "root": tag_class(
             attrs = _NAME_AND_LOCK | {
+                "moving_lock": attr.label(doc = "A second lock, of a suite that moves on: a program that the mirror no longer has says so when it is run."),
                 "programs": attr.string_dict(doc = "Launchers to make: name to path in the root."),
                 "pythonhome": attr.string(doc = "Where the root's Python has its library, such as `usr`."),
                 "static_programs": attr.string_dict(doc = "Statically linked programs to export: name to path in the root."),

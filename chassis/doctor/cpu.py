@@ -61,6 +61,11 @@ def features_of(architecture: str, cpu: str, variant: str = "") -> frozenset[str
     return _CPUS.get(architecture, {}).get(cpu)
 
 
+def known_cpus(architecture: str) -> tuple[str, ...]:
+    """The names of CPUs of an architecture that `features_of` knows."""
+    return tuple(name for name in _CPUS.get(architecture, {}) if name)
+
+
 def missing(wanted: tuple[str, ...], architecture: str, cpu: str, variant: str = "") -> tuple[str, ...]:
     """Those of `wanted` that the CPU has not, in their order; none where the CPU is not known here."""
     present = features_of(architecture, cpu, variant)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chassis.doctor.cpu import features_of, known_cpus
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
 from chassis.doctor.image import Image, Target
@@ -100,9 +101,14 @@ def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examinat
     """An image in an OCI layout directory, with the waivers that it records and those of `allowed`.
 
     Raises:
-      ChassisError: as `facts_of_layout`.
+      ChassisError: as `facts_of_layout`; or the CPU is none that is known.
     """
     _, config = LayoutReader(path).image(target.architecture)
+    if target.cpu and features_of(config.architecture, target.cpu) is None:
+        known = ", ".join(known_cpus(config.architecture)) or "none"
+        raise SpecificationError(
+            f"{path}: is for {config.architecture}, of which the doctor knows no CPU {target.cpu!r}; it knows {known}"
+        )
     facts = facts_of_layout(path, target.architecture)
     wanted = Target(
         architecture=config.architecture,

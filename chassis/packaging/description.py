@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Mapping
 
-from chassis.metadata import ModelMetadata, Port, parse_duration, parse_size
+from chassis.metadata import ModelMetadata, Port, parse_duration, parse_size, parse_tensor
 from chassis.runtime import omi_pb2
 from chassis.runtime.settings import FORMAT
 
@@ -75,12 +75,17 @@ def server_settings(metadata: ModelMetadata, signature: str) -> bytes:
 
 
 def _parts(ports: Mapping[str, Port]) -> list[dict[str, object]]:
-    return [
-        {
-            "name": name,
-            "media_type": port.media_type,
-            "max_size": port.max_size,
-            "max_bytes": parse_size(port.max_size),
-        }
-        for name, port in ports.items()
-    ]
+    return [_part(name, port) for name, port in ports.items()]
+
+
+def _part(name: str, port: Port) -> dict[str, object]:
+    described: dict[str, object] = {
+        "name": name,
+        "media_type": port.media_type,
+        "max_size": port.max_size,
+        "max_bytes": parse_size(port.max_size),
+    }
+    if port.tensor:
+        described["datatype"], shape = parse_tensor(port.tensor)
+        described["shape"] = list(shape)
+    return described

@@ -87,6 +87,7 @@ def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | N
             check_version(pickled_code(content, model.pickle.name), model.pickle.name)
             pickle.write_bytes(content)
             signature = _check(workplace, request, pickle)
+        _check_tensors(model, signature)
         return PackagedModel(
             pickle.read_bytes(),
             status_response(model.metadata).SerializeToString(deterministic=True),
@@ -96,6 +97,16 @@ def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | N
 
 def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:
     return workplace.run("chassis.packaging.check_worker", request, pickle)
+
+
+def _check_tensors(model: Model, signature: str) -> None:
+    metadata = model.metadata
+    declared = [name for ports in (metadata.inputs, metadata.outputs) for name, port in ports.items() if port.tensor]
+    if declared and signature != "mapping":
+        raise EntryPointError(
+            f"tensors are declared ({', '.join(declared)}), but the function is one of bytes to JSON\n"
+            '  give a function of mappings of bytes, annotated as one or with signature = "mapping", or no tensors'
+        )
 
 
 def _read(path: Path) -> bytes:

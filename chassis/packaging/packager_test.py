@@ -257,6 +257,18 @@ def test_status_and_settings_say_what_the_metadata_says() -> None:
     assert json.loads(server_settings(metadata, "bytes"))["inputs"][0]["max_bytes"] == 10 << 20
 
 
+def test_a_declared_tensor_is_in_the_settings_of_a_mapping_function(tmp_path: Path) -> None:
+    sources = {"ml/model.py": _written(tmp_path / "model.py", b"def process(item: dict[str, bytes]): return item")}
+    metadata = ModelMetadata(name="tested", inputs={"row": Port(tensor="FP32[3,-1]"), "note": Port()})
+    packaged = package_model(Model(metadata, "model:process", None, "ml", sources, {}, []), timeout=60)
+    row, note = json.loads(packaged.settings)["inputs"]
+    assert (row["datatype"], row["shape"]) == ("FP32", [3, -1])
+    assert "datatype" not in note
+    sources["ml/model.py"].write_bytes(b"def process(content: bytes): return 1")
+    with pytest.raises(errors.EntryPointError, match=r"tensors are declared \(row\), but the function is one of bytes"):
+        package_model(Model(metadata, "model:process", None, "ml", sources, {}, []), timeout=60)
+
+
 def test_a_ready_pickle_is_taken_as_it_is(tmp_path: Path) -> None:
     offset = 3
 

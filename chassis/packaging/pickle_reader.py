@@ -26,7 +26,7 @@ def pickled_code(content: bytes, name: str) -> list[PickledCode]:
     """
     if content[:1] != b"\x80":
         raise CorruptPickleError(f"{name} is not a pickle of protocol 2 or later: it begins with {content[:4]!r}")
-    reader = _Reader(io.BytesIO(content))
+    reader = PickleReader(io.BytesIO(content))
     try:
         reader.load()
     except Exception as error:
@@ -58,7 +58,7 @@ class _Inert:
         """Nothing."""
 
 
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
     """The standard library's unpickler in Python, with everything that would run replaced by an inert object."""
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]

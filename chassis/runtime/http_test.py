@@ -8,6 +8,7 @@ import json
 import random
 import signal
 import socket
+import struct
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -456,3 +457,41 @@ def test_outputs_of_a_mapping_model(tmp_path: Path) -> None:
         json_output, raw = call(server.http_port, "POST", INFER, {"inputs": [encoded]}).json()["outputs"]
         assert json_output["data"] == ['{"a":1}']
         assert (raw["data"], raw["parameters"]) == (["/w=="], {"content_type": "base64"})
+
+
+def test_declared_tensors_are_nested_lists_in_v1_and_checked(tmp_path: Path) -> None:
+    def double(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        values = struct.unpack("<4i", item["grid"])
+        length = struct.unpack("<q", item["length"])[0]
+        return {"grid": struct.pack("<4i", *[value * 2 for value in values]), "many": bytes(length)}
+
+    limit = {"media_type": "application/octet-stream", "max_size": "", "max_bytes": None}
+    grid = {"name": "grid", "datatype": "INT32", "shape": [2, 2], **limit}
+    length = {"name": "length", "datatype": "INT64", "shape": [], **limit}
+    many = {"name": "many", "datatype": "FP16", "shape": [-1], **limit}
+    model = write_model(tmp_path, double, signature="mapping", inputs=[grid, length], outputs=[grid, many])
+    with RunningServer(model) as server:
+        server.wait_health("SERVING")
+        encoded = {"b64": base64.b64encode(struct.pack("<4i", 5, 6, 7, 8)).decode()}
+        answer = predict(server, {"grid": [[1, 2], [3, 4]], "length": 4}, {"grid": encoded, "length": 0})
+        assert answer.json() == {
+            "predictions": [
+                {"grid": [[2, 4], [6, 8]], "many": [0.0, 0.0]},
+                {"grid": [[10, 12], [14, 16]], "many": []},
+            ]
+        }
+        for given, status, reason in (
+            (
+                {"grid": [[1, 2], [3]], "length": 0},
+                400,
+                "instances, 0: input 'grid': expected numbers in lists of shape",
+            ),
+            ({"grid": [1, 2, 3, 4], "length": 0}, 400, "lists of shape [2, 2]"),
+            ({"grid": [[1, 2], [3, 0.5]], "length": 0}, 400, "a value is not of INT32"),
+            ({"grid": {"b64": "AAAA"}, "length": 0}, 400, "input 'grid' has 3 bytes, which are no INT32[2,2]"),
+            ({"grid": encoded, "length": 3}, 500, "output 'many' has 3 bytes, which are no FP16[-1]"),
+        ):
+            refused = predict(server, given)
+            assert (refused.status, reason in refused.json()["error"]) == (status, True), refused
+        item = server.run({"grid": b"123", "length": bytes(8)}).outputs[0]
+        assert item.output["error"] == b"input 'grid' has 3 bytes, which are no INT32[2,2]"

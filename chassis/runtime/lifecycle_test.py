@@ -33,6 +33,20 @@ class SlowToLoad:
         return len(content)
 
 
+class WaitsToLoad:
+    """Is unpickled when something is written to its pipe."""
+
+    def __init__(self, pipe: Path) -> None:
+        self.pipe = pipe
+
+    def __setstate__(self, state: dict) -> None:
+        state["pipe"].read_bytes()
+        self.__dict__.update(state)
+
+    def __call__(self, content: bytes) -> int:
+        return len(content)
+
+
 class FailsToLoad:
     """Cannot be unpickled."""
 
@@ -59,11 +73,14 @@ def _call(server: RunningServer, content: bytes) -> grpc.Future:
 
 
 def test_the_port_answers_not_serving_until_the_model_is_loaded(tmp_path: Path) -> None:
-    with RunningServer(write_model(tmp_path, SlowToLoad(1.0))) as server:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with RunningServer(write_model(tmp_path, WaitsToLoad(pipe))) as server:
         assert server.health_of("") == "NOT_SERVING"
         assert server.health_of("ModzyModel") == "NOT_SERVING"
         status = server.status()
         assert (status.status_code, status.message) == (503, "the model is loading")
+        pipe.write_bytes(b"go")
         server.wait_health("SERVING")
         assert server.health_of("ModzyModel") == "SERVING"
         assert server.status().status_code == 200

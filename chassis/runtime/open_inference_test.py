@@ -140,6 +140,77 @@ def test_numeric_tensors_of_a_mapping_model(kind: str, binary: bool | None, numb
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_metadata_shows_declared_tensors(kind: str, numbers: RunningServer) -> None:
+    with client(kind, numbers) as triton:
+        found = triton.get_model_metadata("tested", **({} if kind == "http" else {"as_json": True}))
+    described = [
+        (part["name"], part["datatype"], [int(length) for length in part["shape"]])
+        for part in found["inputs"] + found["outputs"]
+    ]
+    assert described == [
+        ("row", "FP32", [-1, 3]),
+        ("note", "BYTES", [-1]),
+        ("sum", "FP32", [-1, 1]),
+        ("count", "INT64", [-1, -1]),
+        ("note", "BYTES", [-1]),
+    ]
+
+
+DTYPES = {
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "INT8": np.int8,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "FP16": np.float16,
+    "FP32": np.float32,
+    "FP64": np.float64,
+}
+
+
+def test_every_datatype_goes_and_comes_whole(tmp_path: Path) -> None:
+    def echo(items: Sequence[Mapping[str, bytes]]) -> Sequence[Mapping[str, bytes]]:
+        return items
+
+    parts = [part(datatype.lower(), datatype, [2, -1]) for datatype in DTYPES]
+    model = write_model(tmp_path, echo, batch_size=8, signature="mapping", inputs=parts, outputs=parts)
+    with RunningServer(model) as running:
+        running.wait_health("SERVING")
+        for kind, binary in (("http", True), ("http", False), ("grpc", None)):
+            for datatype, dtype in DTYPES.items():
+                if (datatype, binary) == ("FP16", False):
+                    continue  # tritonclient sends FP16 in binary alone.
+                chosen = {} if binary is None else {"binary_data": binary}
+                given = np.arange(18).reshape(3, 2, 3).astype(dtype)
+                with client(kind, running) as triton:
+                    wanted = [KINDS[kind].InferRequestedOutput(datatype.lower(), **chosen)]
+                    sent = [tensor(kind, datatype.lower(), given, datatype, **chosen)]
+                    found = triton.infer("tested", sent, outputs=wanted).as_numpy(datatype.lower())
+                assert found.dtype == dtype
+                assert found.tolist() == given.tolist()
+
+
+def test_items_whose_sizes_differ_are_no_one_tensor(tmp_path: Path) -> None:
+    def head(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {"out": item["in"][: 4 * item["in"][0]]}
+
+    model = write_model(
+        tmp_path, head, signature="mapping", inputs=[part("in", "INT32", [4])], outputs=[part("out", "INT32", [-1])]
+    )
+    rows = np.array([[1, 0, 0, 0], [3, 7, 8, 9]], np.int32)
+    with RunningServer(model) as running, client("http", running) as triton:
+        running.wait_health("SERVING")
+        with pytest.raises(InferenceServerException, match="4 bytes for item 0 and 12 for item 1"):
+            triton.infer("tested", [tensor("http", "in", rows, "INT32")])
+        result = triton.infer("tested", [tensor("http", "in", rows[1:], "INT32")])
+        assert result.as_numpy("out").tolist() == [[3, 7, 8]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_errors_are_what_the_client_expects(kind: str, server: RunningServer, numbers: RunningServer) -> None:
     with client(kind, server) as triton:
         for given, reason in (

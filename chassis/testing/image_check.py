@@ -130,7 +130,7 @@ def _started(
             failure = client.wait_until_serving(seconds, lambda wait, s=server: s.wait(wait) is not None)
             if not failure:
                 emulated = f" under {launch.emulator.file.name}" if launch.emulator else ""
-                cpu = f" as {launch.emulator.cpu}" if launch.emulator and launch.emulator.cpu else ""
+                cpu = f" as {launch.emulator.cpu.split(',')[0]}" if launch.emulator and launch.emulator.cpu else ""
                 say(f"server ready in {time.monotonic() - begin:.1f} s{emulated}{cpu}")
                 yield server, client
                 return

@@ -9,7 +9,7 @@ load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
-load(":target.bzl", "UNKNOWN_PLATFORM", "target_accelerator", "target_architecture", "target_cpu")
+load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
@@ -114,6 +114,7 @@ def _check_python(ctx, model, base_version):
 def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
+    check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
     model = ctx.attr.model[ModelInfo]
     server = ctx.attr.server[ServerInfo]
     base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else None

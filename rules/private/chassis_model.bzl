@@ -84,12 +84,17 @@ def chassis_model(
         inputs = {"input": "application/octet-stream"},
         outputs = {"results.json": "application/json"},
         max_sizes = {},
+        tensors = {},
         signature = "auto",
         author = "",
         summary = "",
         details = "",
         status_timeout = "60s",
         run_timeout = "60s",
+        load_timeout = "300s",
+        drain_timeout = "10s",
+        max_wait_ms = 0,
+        queue_size = 1024,
         required_ram = "512M",
         num_cpus = 1,
         num_gpus = 0,
@@ -133,12 +138,20 @@ def chassis_model(
       inputs: input name to media type.
       outputs: output name to media type.
       max_sizes: input or output name to the most bytes, such as `"10M"`.
+      tensors: of a function of mappings, input or output name to the tensor that its bytes are in the Open Inference
+        Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
+        a size varies. The function gets and gives the elements in row-major order, little-endian: what
+        `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
       signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
       author: of the model.
       summary: one sentence about the model.
       details: more about it.
       status_timeout: for callers, such as `"60s"`.
       run_timeout: the longest that one call of the function may take, such as `"60s"`.
+      load_timeout: after which a server whose model is not loaded ends.
+      drain_timeout: what a server that is told to stop has for what it accepted.
+      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call.
+      queue_size: how many inputs may wait for the model; more are refused at once.
       required_ram: for schedulers, such as `"512M"`.
       num_cpus: for schedulers.
       num_gpus: for schedulers.
@@ -156,6 +169,8 @@ def chassis_model(
         inputs = inputs,
         outputs = outputs,
         pickle_on = pickle_on,
+        max_sizes = max_sizes,
+        tensors = tensors,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -170,19 +185,23 @@ def chassis_model(
         "author": author,
         "batch_size": batch_size,
         "details": details,
+        "drain_timeout": drain_timeout,
         "inputs": {
-            input: {"max_size": max_sizes.get(input, ""), "media_type": media_type}
+            input: {"max_size": max_sizes.get(input, ""), "media_type": media_type, "tensor": tensors.get(input, "")}
             for input, media_type in inputs.items()
         },
+        "load_timeout": load_timeout,
+        "max_wait_ms": max_wait_ms,
         "model_name": model_name or name,
         "model_version": version,
         "name": name,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
         "outputs": {
-            output: {"max_size": max_sizes.get(output, ""), "media_type": media_type}
+            output: {"max_size": max_sizes.get(output, ""), "media_type": media_type, "tensor": tensors.get(output, "")}
             for output, media_type in outputs.items()
         },
+        "queue_size": queue_size,
         "required_ram": required_ram,
         "run_timeout": run_timeout,
         "status_timeout": status_timeout,

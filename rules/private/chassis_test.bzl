@@ -3,7 +3,7 @@
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load(":platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
-load(":target.bzl", "BASELINE")
+load(":target.bzl", "emulated_cpu")
 
 _DOC = """An inference test of an image, under its own CPU."""
 
@@ -30,8 +30,8 @@ _ATTRS = PLATFORM_ATTRS | {
 
 def _emulator(ctx, image):
     """(flag value, CPU): empty where the image's architecture is that of the build machine and no CPU is asked for."""
-    cpu = image.cpu or BASELINE[image.architecture]
-    if image.architecture == "amd64" and not image.cpu:
+    cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
+    if not cpu:
         return None, ""
     return {"amd64": ctx.file._emulator_amd64, "arm64": ctx.file._emulator_arm64}[image.architecture], cpu
 

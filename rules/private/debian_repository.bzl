@@ -3,9 +3,13 @@
 load(":debian_lock.bzl", "debian_lock")
 load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
 
-def _fetch(rctx):
-    """Downloads every package of the lock, side by side, and checks it. Returns the lock's packages."""
-    packages = debian_lock.parse(rctx.read(rctx.attr.lock), str(rctx.attr.lock))
+def _fetch(rctx, lock):
+    """Downloads every package of a lock, side by side, and checks it.
+
+    Returns:
+      The lock's packages, and those of them that could not be had with their URLs.
+    """
+    packages = debian_lock.parse(rctx.read(lock), str(lock))
     if type(packages) == "string":
         fail(packages)
     mirror = debian_mirror.find(rctx)
@@ -19,9 +23,13 @@ def _fetch(rctx):
             allow_fail = True,
             block = False,
         )))
-    for package, url, download in downloads:
-        if not download.wait().success:
-            _explain(rctx, package, url)
+    return packages, [(package, url) for package, url, download in downloads if not download.wait().success]
+
+def _fetch_all(rctx):
+    """The packages of `lock`, every one of them there."""
+    packages, missing = _fetch(rctx, rctx.attr.lock)
+    for package, url in missing:
+        _explain(rctx, package, url)
     return packages
 
 def _explain(rctx, package, url):
@@ -47,7 +55,7 @@ _LOCK_ATTRS = {
 }
 
 def _packages_impl(rctx):
-    packages = _fetch(rctx)
+    packages = _fetch_all(rctx)
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 
@@ -73,6 +81,14 @@ root="${{0%/*}}/root"
 {environment}exec "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --argv0 "$0" \\
   --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
   "$root/{program}" "$@"
+"""
+
+# What stands for a program that a moving suite no longer has. The status is EX_UNAVAILABLE of sysexits.h.
+_MISSING = """\
+#!/bin/sh
+echo "{program}: the mirror does not have {packages}, which {lock} names" >&2
+echo "  renew the lock with: bazel run //base_images:update" >&2
+exit 69
 """
 
 # Absolute links (Bazel unpacks them with the root's own path before them) become relative ones into the root, and links
@@ -107,11 +123,23 @@ def _prepare_python(rctx):
     # Files that do not compile are there on purpose (lib2to3's test data), so the status says nothing.
     rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")])
 
+def _missing(rctx, program, missing):
+    return _MISSING.format(
+        lock = "//%s:%s" % (rctx.attr.moving_lock.package, rctx.attr.moving_lock.name),
+        packages = " ".join([package.name + " " + package.version for package, _ in missing]),
+        program = program.rpartition("/")[2],
+    )
+
 def _root_impl(rctx):
     if rctx.os.name != "linux" or rctx.os.arch not in ["amd64", "x86_64"]:
         fail("%s: the programs of %s run on Linux amd64, this machine is %s %s" %
              (rctx.name, rctx.attr.lock, rctx.os.name, rctx.os.arch))
-    for package in _fetch(rctx):
+    packages, missing = _fetch_all(rctx), []
+    if rctx.attr.moving_lock:
+        moving, missing = _fetch(rctx, rctx.attr.moving_lock)
+        absent = [package.name for package, _ in missing]
+        packages = packages + [package for package in moving if package.name not in absent]
+    for package in packages:
         rctx.extract("packages/%s.deb" % package.name, output = "unpacked/" + package.name)
         archives = [
             path
@@ -130,6 +158,9 @@ def _root_impl(rctx):
         environment = 'export PYTHONHOME="$root/%s"\n' % rctx.attr.pythonhome
     for name, program in rctx.attr.programs.items():
         if not rctx.path("root/" + program).exists:
+            if missing:
+                rctx.file(name, _missing(rctx, program, missing), executable = True)
+                continue
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
         rctx.file(name, _LAUNCHER.format(program = program, environment = environment), executable = True)
     if rctx.attr.pythonhome:
@@ -159,6 +190,10 @@ filegroup(
 debian_root = repository_rule(
     implementation = _root_impl,
     attrs = _LOCK_ATTRS | {
+        "moving_lock": attr.label(
+            allow_single_file = True,
+            doc = "A second lock, of a suite that moves on, such as testing. Where the mirror does not have its packages any more, their programs say so and exit with status 69.",
+        ),
         "programs": attr.string_dict(
             doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",
         ),

@@ -3,7 +3,28 @@
 _SIGNATURES = ["auto", "bytes", "mapping"]
 _PICKLE_ON = ["exec", "target"]
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on):
+_DATATYPES = ["BOOL", "FP16", "FP32", "FP64", "INT16", "INT32", "INT64", "INT8", "UINT16", "UINT32", "UINT64", "UINT8"]
+
+def _tensor_problem(text):
+    """What is wrong with `text`, such as `FP32[3,-1]`, or None."""
+    if text == "BYTES":
+        return None
+    datatype, bracket, rest = text.partition("[")
+    if datatype not in _DATATYPES:
+        return "%r is none of BYTES, %s" % (datatype, ", ".join(_DATATYPES))
+    if not bracket:
+        return None
+    if not rest.endswith("]"):
+        return "no ] behind the shape of one item"
+    lengths = [length.strip() for length in rest[:-1].split(",")] if rest != "]" else []
+    for length in lengths:
+        if length != "-1" and not (length.isdigit() and length[0] != "0" and len(length) < 10):
+            return "%r is no size of one item: a positive number, or -1 where it varies" % length
+    if len([length for length in lengths if length == "-1"]) > 1:
+        return "two sizes vary: the bytes of a tensor tell but one"
+    return None
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}):
     """Checks the attributes against each other.
 
     Args:
@@ -15,6 +36,8 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       inputs: dict, input name to media type.
       outputs: dict, output name to media type.
       pickle_on: one of exec, target.
+      max_sizes: dict, input or output name to a size.
+      tensors: dict, input or output name to datatype and shape.
 
     Returns:
       What is wrong and what to do, or None.
@@ -38,6 +61,16 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
+    for attribute, named in [("max_sizes", max_sizes), ("tensors", tensors)]:
+        for name in named:
+            if name not in inputs and name not in outputs:
+                return "%s: %r is none of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+    for name, text in tensors.items():
+        problem = _tensor_problem(text)
+        if problem:
+            return "tensors: %r of %r: %s; expected such as \"FP32[3,224]\"" % (text, name, problem)
+    if tensors and signature == "bytes":
+        return "tensors: a function of bytes gives JSON; give one of mappings, whose inputs and outputs are tensors"
     return None
 
 def _data_keys(data, srcs, package):

@@ -31,6 +31,18 @@ _CASES = [
     ({"pickle_on": "target"}, None),
     ({"pickle_on": "host"}, "pickle_on = \"host\": choose one of exec, target"),
     ({"inputs": {}}, "inputs and outputs need a name each"),
+    ({"max_sizes": {"input": "1M"}}, None),
+    ({"max_sizes": {"imput": "1M"}}, "max_sizes: \"imput\" is none of the inputs and outputs input, results.json"),
+    ({"tensors": {"input": "FP32[3,-1]", "results.json": "INT64"}}, None),
+    ({"tensors": {"input": "BYTES", "results.json": "BOOL[]"}}, None),
+    ({"tensors": {"row": "FP32"}}, "tensors: \"row\" is none of the inputs and outputs"),
+    ({"tensors": {"input": "float32[3]"}}, "\"float32\" is none of BYTES, BOOL, FP16, FP32"),
+    ({"tensors": {"input": "FP32[3"}}, "no ] behind the shape"),
+    ({"tensors": {"input": "FP32[3,]"}}, "\"\" is no size of one item"),
+    ({"tensors": {"input": "FP32[0]"}}, "\"0\" is no size of one item"),
+    ({"tensors": {"input": "FP32[-1,-1]"}}, "two sizes vary"),
+    ({"tensors": {"input": "BYTES[1]"}}, "\"BYTES\" is none of"),
+    ({"signature": "bytes", "tensors": {"input": "FP32[3]"}}, "a function of bytes gives JSON"),
 ]
 
 def _check_test_impl(ctx):

@@ -10,6 +10,9 @@ second would pay for two interpreters, and the build would lean on a program tha
 """
 
 _ATTRS = {
+    "compiled": attr.bool(
+        doc = "Compile what the program imports in the build: for one that a person waits for, half of whose start is compiling. Files beside a module of this build are not there then.",
+    ),
     "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
     "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
     "env": attr.string_dict(doc = "Environment."),
@@ -24,6 +27,7 @@ _ATTRS = {
         allow_files = [".whl"],
         doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
     ),
+    "_compile": attr.label(default = "//chassis/tools:compile_modules.py", allow_single_file = [".py"]),
 }
 
 _TOOLCHAIN = "@rules_python//python:toolchain_type"
@@ -32,6 +36,39 @@ def _located(ctx, target):
     """The path of a target's program or only file, for the shell."""
     file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
     return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
+
+def _compiled(ctx, runtime, sources):
+    """A directory with the bytecode of all that the program imports, as the runfiles have it."""
+    directory = ctx.actions.declare_directory(ctx.label.name + ".compiled")
+    args = ctx.actions.args()
+    args.add_all([directory], format_each = "--output=%s", expand_directories = False)
+    for source in sources:
+        args.add_all([source], format_each = runfiles_path(ctx, source) + "=%s", expand_directories = False)
+    args.use_param_file("@%s")
+    args.set_param_file_format("multiline")
+    ctx.actions.run(
+        executable = runtime.interpreter or runtime.interpreter_path,
+        arguments = ["-I", ctx.file._compile.path, args],
+        inputs = sources + [ctx.file._compile],
+        outputs = [directory],
+        tools = runtime.files or [],
+        mnemonic = "CompileModules",
+        progress_message = "Compiling the modules of %{label}",
+    )
+    return directory
+
+def _start(ctx, roots, runtime, transitive_sources):
+    """What the interpreter runs, the roots to import from in order, and the files for both."""
+    main = runfiles_path(ctx, ctx.file.main)
+    if not ctx.attr.compiled:
+        return '"$RUNFILES_DIR/%s"' % main, roots, [ctx.file.main]
+    directory = _compiled(ctx, runtime, transitive_sources.to_list() + [ctx.file.main])
+    own_root = [root for root in roots if main.startswith(root + "/")][0]
+    module = main.removeprefix(own_root + "/").removesuffix(".py").replace("/", ".")
+
+    # A wheel with extension modules is not in the directory, so the roots themselves come after.
+    compiled_roots = [runfiles_path(ctx, directory) + "/" + root for root in roots]
+    return "-m " + module, compiled_roots + roots, [directory]
 
 def _impl(ctx):
     runtime = ctx.toolchains[_TOOLCHAIN].py3_runtime
@@ -44,7 +81,9 @@ def _impl(ctx):
     imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
     imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
     own_root = ctx.label.workspace_name or ctx.workspace_name
-    roots = {path: None for path in [own_root, ctx.workspace_name] + imports}
+    roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
+    transitive_sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
+    start, roots, start_files = _start(ctx, roots, runtime, transitive_sources)
     script = FIND_RUNFILES
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, shell_quote(value))
@@ -55,13 +94,13 @@ def _impl(ctx):
     arguments = [shell_quote(argument) for argument in ctx.attr.tool_args]
     arguments += [_located(ctx, target) for target in ctx.attr.path_args]
     script += " ".join(
-        ["exec", interpreter, "-P", "-s", '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, ctx.file.main)] + arguments + ['"$@"'],
+        ["exec", interpreter, "-P", "-s", start] + arguments + ['"$@"'],
     ) + "\n"
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(launcher, script, is_executable = True)
     runfiles = ctx.runfiles(
-        files = [ctx.file.main] + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
-        transitive_files = depset(transitive = [runtime_files] + [dep[PyInfo].transitive_sources for dep in ctx.attr.deps]),
+        files = start_files + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
+        transitive_files = depset(transitive = [runtime_files, transitive_sources]),
     )
     runfiles = runfiles.merge_all([
         target[DefaultInfo].default_runfiles

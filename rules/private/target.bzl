@@ -1,15 +1,25 @@
 """What a rule can know of its target platform, as `select`s over constraints."""
 
-# The CPUs with a constraint value in `//platforms/cpu`, by QEMU's names (`qemu-aarch64 -cpu help` prints them).
-CPUS = [
-    "cortex-a53",
-    "cortex-a57",
-    "cortex-a72",
-    "cortex-a76",
-    "cortex-a78ae",
-    "neoverse-n1",
-    "neoverse-v1",
-]
+# The CPUs with a constraint value in `//platforms/cpu`, by architecture, to what plays them in QEMU 7.2 (`-cpu help`): the
+# CPU itself, or else one that can do no more. x86's are the levels of the psABI, played by processors that have the level
+# and nothing of the next; what QEMU warns of not having is left out, and without AVX-512 there is no x86-64-v4. Neoverse
+# V1's is the exception, as QEMU's only other CPU with SVE lacks what else it has: `max` can do more.
+CPUS = {
+    "amd64": {
+        "x86-64-v1": "qemu64,-cx16,-sse3",
+        "x86-64-v2": "Nehalem",
+        "x86-64-v3": "Haswell-noTSX,-invpcid,-pcid,-tsc-deadline,-x2apic",
+    },
+    "arm64": {
+        "cortex-a53": "cortex-a53",
+        "cortex-a57": "cortex-a57",
+        "cortex-a72": "cortex-a72",
+        "cortex-a76": "cortex-a76",
+        "cortex-a78ae": "cortex-a76",
+        "neoverse-n1": "neoverse-n1",
+        "neoverse-v1": "max,sve256=on,pauth-impdef=on",
+    },
+}
 
 # The versions with a constraint value in `//platforms/glibc`: those of distributions that are in use.
 GLIBC_VERSIONS = [
@@ -25,11 +35,37 @@ GLIBC_VERSIONS = [
 # Where a platform names none.
 DEFAULT_GLIBC = "2.28"
 
-# The emulated CPU where a platform names none.
-BASELINE = {
+# The emulated CPU where a platform names none; amd64's is then the build machine's own, and nothing is emulated.
+_BASELINE = {
     "amd64": "",
     "arm64": "cortex-a57",
 }
+
+def emulated_cpu(label, architecture, cpu):
+    """The emulator's CPU for a platform, as `qemu-… -cpu` takes it; "" where the image runs as it is.
+
+    Args:
+      label: the image's, for errors.
+      architecture: as OCI names it.
+      cpu: what `target_cpu` chose.
+
+    Returns:
+      A string.
+    """
+    if not cpu:
+        return _BASELINE[architecture]
+    check_cpu(label, architecture, cpu)
+    return CPUS[architecture][cpu]
+
+def check_cpu(label, architecture, cpu):
+    """Fails where a platform's `//platforms/cpu` is one of another architecture."""
+    if cpu and cpu not in CPUS[architecture]:
+        fail("\n%s: the platform is %s and its //platforms/cpu says %s, which is none of those: %s" % (
+            label,
+            architecture,
+            cpu,
+            ", ".join(CPUS[architecture]),
+        ))
 
 def target_cpu():
     """The CPU that the target platform names, "" where it names none: a value for a string attribute.
@@ -37,7 +73,7 @@ def target_cpu():
     Returns:
       A `select` over the constraint values of `//platforms/cpu`.
     """
-    choices = {Label("//platforms/cpu:" + name): name for name in CPUS}
+    choices = {Label("//platforms/cpu:" + name): name for names in CPUS.values() for name in names}
     return select(choices | {"//conditions:default": ""})
 
 # What a rule says where `target_architecture` is "".

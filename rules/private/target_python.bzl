@@ -2,7 +2,7 @@
 
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
-load(":target.bzl", "BASELINE", "UNKNOWN_PLATFORM", "target_architecture", "target_cpu")
+load(":target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
 
 _DOC = """Starts the Python of unpacked packages with the packages' own loader and libraries.
 
@@ -39,7 +39,7 @@ def _impl(ctx):
     if ctx.file.emulator:
         emulator = '"$RUNFILES_DIR/"%s -cpu %s ' % (
             shell_quote(runfiles_path(ctx, ctx.file.emulator)),
-            ctx.attr.cpu or BASELINE[ctx.attr.architecture],
+            emulated_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu),
         )
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(launcher, _LAUNCHER.format(

@@ -6,7 +6,7 @@ ImageInfo = provider(
         "accelerator": "string: `none` or `cuda`.",
         "architecture": "string: as OCI names it, `amd64` or `arm64`.",
         "base_files": "list of File: the OCI layout that the image stands on, whose blobs its own layout links to, and what those are links to; none where the base is made of layers of this build.",
-        "cpu": "string: the least CPU by QEMU's name, \"\" for the architecture's baseline.",
+        "cpu": "string: the least CPU by its name in `//platforms/cpu`, \"\" for the architecture's baseline.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
     },

@@ -27,6 +27,13 @@ _unknown_platform_test = analysistest.make(
     expect_failure = True,
 )
 
+_mixed_platform_test = analysistest.make(
+    _fails_impl,
+    attrs = {"says": attr.string_list(doc = "What the error holds.")},
+    config_settings = {"//command_line_option:platforms": str(Label("//tests/analysis:arm64_with_an_amd64_cpu"))},
+    expect_failure = True,
+)
+
 def _layer(ctx, name):
     files = [ctx.actions.declare_file("%s.%s.%s" % (ctx.label.name, name, kind)) for kind in ["blob", "descriptor", "files"]]
     for file in files:
@@ -120,7 +127,17 @@ def failure_tests(name):
         name = "mac",
         constraint_values = ["@platforms//os:macos", "@platforms//cpu:aarch64"],
     )
+    native.platform(
+        name = "arm64_with_an_amd64_cpu",
+        constraint_values = ["//platforms/cpu:x86-64-v3"],
+        parents = ["//platforms:arm64"],
+    )
     _fake_server(name = "fake_server")
+    _mixed_platform_test(
+        name = "mixed_platform_test",
+        says = ["the platform is arm64 and its //platforms/cpu says x86-64-v3", "cortex-a53"],
+        target_under_test = ":unknown_platform",
+    )
     chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", server = ":fake_server", tags = manual)
     _unknown_platform_test(
         name = "unknown_platform_test",

@@ -9,6 +9,7 @@ import pytest
 
 from chassis.doctor.codes import CODES
 from chassis.doctor.diagnosis import Diagnosis
+from chassis.errors import ChassisError
 from tests.doctor.image_plan import BuiltImage, Plan, healthy
 from tests.doctor.sick_images import COLLECTION
 from tests.doctor.sickness import Sickness
@@ -73,6 +74,13 @@ def test_waiver_of_another_path_waives_nothing(tmp_path: Path) -> None:
     plan = sickness.plan()
     plan.allow = {"ELF005:opt/venv/*/_other.so": "not this one"}
     assert _found(BuiltImage(plan, tmp_path).diagnose_as_built()) == list(sickness.expected)
+
+
+def test_a_cpu_that_is_not_known_is_no_cpu_to_examine_for(tmp_path: Path) -> None:
+    plan = healthy("amd64")
+    plan.cpu = "cortex-a57"
+    with pytest.raises(ChassisError, match=r"knows no CPU 'cortex-a57'; it knows x86-64-v1, x86-64-v2"):
+        BuiltImage(plan, tmp_path).diagnose_layout()
 
 
 def test_no_finding_shows_a_secret(tmp_path: Path) -> None:

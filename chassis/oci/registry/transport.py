@@ -5,20 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import random
-import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Connections
 from chassis.oci.registry.errors import (
     AnswerError,
     BrokenConnectionError,
@@ -27,13 +25,12 @@ from chassis.oci.registry.errors import (
     RegistryError,
     UnreachableError,
 )
+from chassis.oci.registry.file_body import FileBody
 
 CONNECT_SECONDS = 15.0
-IO_SECONDS = 60.0  # without a single byte moving
 ANSWER_SECONDS = 120.0  # for a whole answer's body, however slowly it drips
 MAX_ANSWER_BYTES = 4 << 20
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
-_BLOCK_BYTES = 256 << 10
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_HEADER_CHARACTERS = 16 << 10
@@ -90,8 +87,8 @@ class Answer:
         return None
 
 
-# Makes a new stream of a request's body, so that it can be sent again.
-BodyFactory = Callable[[], BinaryIO]
+# Opens a request's body, anew each time that it is sent.
+BodyFactory = Callable[[], FileBody]
 
 
 class Sink(Protocol):
@@ -141,15 +138,7 @@ class Transport:
         """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
-        self._connections = connections
-        self._tls = ssl.create_default_context()
-        if ca_file:
-            try:
-                self._tls.load_verify_locations(cafile=ca_file)
-            except (OSError, ssl.SSLError) as error:
-                raise RegistryError(f"{ca_file}: no certificates can be read from it: {error}") from None
-        self._managers: dict[str, urllib3.PoolManager] = {}
-        self._lock = threading.Lock()
+        self._connections = Connections(connections, ca_file)
 
     def request(
         self,
@@ -163,7 +152,7 @@ class Transport:
     ) -> Answer:
         """Sends a request, again after transient faults where that is safe to decide here.
 
-        `body` is bytes, or a factory of streams of `length` bytes. `attempts` 1 leaves retrying to the
+        `body` is bytes, or a factory of bodies of `length` bytes. `attempts` 1 leaves retrying to the
         caller. A `sink` takes the body of a good answer, which is then not in the `Answer`.
 
         Raises:
@@ -217,15 +206,15 @@ class Transport:
         length: int,
         sink: Sink | None,
     ) -> Answer:
-        stream = body() if callable(body) else None
-        if stream is not None:
+        file = body() if callable(body) else None
+        if file is not None:
             headers = {**headers, "Content-Length": str(length)}
         try:
-            response = self._manager(url).request(
+            response = self._connections.manager(url).request(
                 method,
                 url,
                 headers=headers,
-                body=stream if stream is not None else body,
+                body=file.blocks() if file is not None else body,
                 retries=False,
                 redirect=False,
                 preload_content=False,
@@ -242,21 +231,21 @@ class Transport:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise BrokenConnectionError(f"{origin(url)}: the connection broke: {_reason(error)}") from None
         finally:
-            if stream is not None:
-                stream.close()
+            if file is not None:
+                file.close()
 
     def _read(self, response: urllib3.BaseHTTPResponse, method: str, url: str, sink: Sink | None) -> Answer:
         try:
             if sink and response.status in (200, 206):
                 answer = Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"", url)
                 sink.begin(answer)
-                while data := response.read1(_BLOCK_BYTES):
+                while data := response.read1(BLOCK_BYTES):
                     self.cancellation.check()
                     sink.write(data)
                 return answer
             parts: list[bytes] = []
             size, end = 0, time.monotonic() + ANSWER_SECONDS
-            while method != "HEAD" and (data := response.read1(_BLOCK_BYTES)):
+            while method != "HEAD" and (data := response.read1(BLOCK_BYTES)):
                 parts.append(data)
                 size += len(data)
                 if size > MAX_ANSWER_BYTES:
@@ -271,26 +260,6 @@ class Transport:
             raise
         finally:
             response.release_conn()
-
-    def _manager(self, url: str) -> urllib3.PoolManager:
-        proxy = _proxy(url)
-        with self._lock:
-            if proxy not in self._managers:
-                self._managers[proxy] = self._new_manager(proxy)
-            return self._managers[proxy]
-
-    def _new_manager(self, proxy: str) -> urllib3.PoolManager:
-        options = {
-            "maxsize": self._connections,
-            "block": False,
-            "ssl_context": self._tls,
-            "blocksize": _BLOCK_BYTES,
-        }
-        if proxy:
-            return urllib3.ProxyManager(proxy, **options)
-        manager = urllib3.PoolManager(**options)
-        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
-        return manager
 
 
 def resolve(url: str, location: str) -> str:
@@ -320,42 +289,6 @@ def origin(url: str) -> str:
     """Scheme, host and port: what credentials are for."""
     parts = urllib.parse.urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
-
-
-class _IoTimeout:
-    """Gives sending the time that `IO_SECONDS` says, where urllib3 would go on with the time to connect."""
-
-    sock: object
-
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc]
-        self.sock.settimeout(IO_SECONDS)  # type: ignore[attr-defined]
-
-
-class _HttpConnection(_IoTimeout, HTTPConnection):
-    pass
-
-
-class _HttpsConnection(_IoTimeout, HTTPSConnection):
-    pass
-
-
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
-
-
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
-
-
-def _proxy(url: str) -> str:
-    """The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) for a URL; "" for none. Loopback never
-    has one."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.hostname or ""
-    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
-        return ""
-    return urllib.request.getproxies().get(parts.scheme, "")
 
 
 def _reason(error: BaseException) -> str:

@@ -7,13 +7,11 @@ registry takes; after a break the registry is asked how far it came.
 
 from __future__ import annotations
 
-import io
 import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
@@ -25,8 +23,9 @@ from chassis.oci.registry.errors import (
     StatusError,
     UnreachableError,
 )
+from chassis.oci.registry.file_body import FileBody
 from chassis.oci.registry.session import Session, status_error
-from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer, Cancellation, resolve
+from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer, resolve
 
 # Up to here a blob goes with the request that completes it, which saves a round trip.
 _SINGLE_REQUEST_BYTES = 1 << 20
@@ -232,10 +231,10 @@ class BlobUpload:
             raise AnswerError(f"{self._what}: the registry's answer {answer.status} has no Location")
         return resolve(answer.url, location)
 
-    def _body(self, start: int, end: int) -> Callable[[], BinaryIO]:
-        def open_body() -> BinaryIO:
+    def _body(self, start: int, end: int) -> Callable[[], FileBody]:
+        def open_body() -> FileBody:
             self._report(start - self._sent)
-            return FilePart(self._file, start, end, self._report, self._session.transport.cancellation)
+            return FileBody(self._file, start, end, self._report, self._session.transport.cancellation.check)
 
         return open_body
 
@@ -243,38 +242,6 @@ class BlobUpload:
         self._sent += count
         if count:
             self._progress(count)
-
-
-class FilePart(io.RawIOBase):
-    """The bytes from `start` to `end` of a file, as a stream that says how far it is and can be cancelled."""
-
-    def __init__(self, path: Path, start: int, end: int, progress: Progress, cancellation: Cancellation) -> None:
-        super().__init__()
-        self._path = path
-        self._left = end - start
-        self._progress = progress
-        self._cancellation = cancellation
-        self._stream = path.open("rb", buffering=0)
-        self._stream.seek(start)
-
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes, none at the end; fewer bytes than promised are an error."""
-        self._cancellation.check()
-        data = self._stream.read(self._left if size < 0 else min(size, self._left))
-        if not data and self._left:
-            raise RegistryError(f"{self._path}: became shorter while it was sent; build the image again")
-        self._left -= len(data)
-        self._progress(len(data))
-        return data
-
-    def readable(self) -> bool:
-        """Always true."""
-        return True
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._stream.close()
-        super().close()
 
 
 def blob_exists(target: Target, descriptor: Descriptor) -> bool:

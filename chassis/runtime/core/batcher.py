@@ -6,6 +6,7 @@ import asyncio
 import logging
 import queue
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from chassis.runtime.core.predict import ModelContractError
 _LOG = logging.getLogger(__name__)
 
 Predict = Callable[[Sequence[Item]], list[Answer]]
+
+_QUIET_TURNS = 2
+"""Turns of the event loop without a further item after which a batch leaves for the model."""
 
 
 class QueueFullError(Exception):
@@ -80,7 +84,15 @@ class Batcher:
         self._batch_size = max(1, batch_size)
         self._max_wait = max_wait
         self._queue_size = queue_size
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        # What comes close together crosses to the model's thread at once, and what is done crosses back without waking
+        # a loop that is about to look: each crossing makes the threads fight for the interpreter's lock.
+        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
+        self._arrived: list[_Waiting] = []
+        self._backlog: deque[_Waiting] = deque()
+        self._submitted = 0
+        self._taken = 0
+        self._finished: deque[tuple[list[tuple[_Waiting, Answer]], list[_Call]]] = deque()
+        self._waking = False
         self._running: tuple[list[_Waiting], float] | None = None
         self._calls: list[_Call] = []
         self._metrics = metrics or Metrics()
@@ -91,22 +103,25 @@ class Batcher:
         Raises:
           QueueFullError: at once, where they would not fit.
         """
-        waiting = self._queue.qsize()
+        waiting = self.waiting()
         if waiting and waiting + len(items) > self._queue_size:
             raise QueueFullError(
                 f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
             )
         request = _Request(caller, self._loop.create_future(), [None] * len(items), len(items))
         now = time.monotonic()
-        for index, item in enumerate(items):
-            self._queue.put(_Waiting(request, index, item, now))
         if not items:
             request.future.set_result([])
+            return request.future
+        if not self._arrived:
+            self._loop.call_soon(self._gather, 0, 0)
+        self._arrived += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
+        self._submitted += len(items)
         return request.future
 
     def waiting(self) -> int:
         """How many items wait."""
-        return self._queue.qsize()
+        return self._submitted - self._taken
 
     def overdue(self, run_timeout: float) -> bool:
         """Fails the items of a call that has lasted more than `run_timeout` seconds; whether there is such a call."""
@@ -120,6 +135,7 @@ class Batcher:
 
     def close(self) -> None:
         """Lets `run` return when it has answered what came before."""
+        self._hand_over()
         self._queue.put(None)
 
     def run(self, predict: Predict) -> None:
@@ -130,29 +146,58 @@ class Batcher:
                 answered = list(zip(batch, self._answers(predict, batch), strict=True))
                 self._running = None
                 calls, self._calls = self._calls, []
-                self._loop.call_soon_threadsafe(self._finish, answered, calls)
+                self._finished.append((answered, calls))
+                if not self._waking:
+                    self._waking = True
+                    self._loop.call_soon_threadsafe(self._finish)
             if closed:
                 return
+
+    def _gather(self, seen: int, turns: int) -> None:
+        """Hands over once the loop has brought nothing new for some turns, or a batch is full."""
+        arrived = len(self._arrived)
+        if not arrived:
+            return
+        turns = turns + 1 if arrived == seen else 0
+        if arrived >= self._batch_size or turns >= _QUIET_TURNS:
+            self._hand_over()
+        else:
+            self._loop.call_soon(self._gather, arrived, turns)
+
+    def _hand_over(self) -> None:
+        """Passes on what arrived, in the loop's thread."""
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._queue.put(arrived)
 
     def _take(self) -> tuple[list[_Waiting], bool]:
         """The next batch, without items whose callers are gone, and whether the queue is closed behind it."""
         batch: list[_Waiting] = []
         while len(batch) < self._batch_size:
-            try:
-                if not batch:
-                    waiting = self._queue.get()
-                elif self._max_wait:
-                    left = batch[0].since + self._max_wait - time.monotonic()
-                    waiting = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
-                else:
-                    waiting = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if waiting is None:
-                return batch, True
+            if not self._backlog:
+                try:
+                    arrived = self._next(batch)
+                except queue.Empty:
+                    break
+                if arrived is None:
+                    return batch, True
+                self._backlog.extend(arrived)
+            waiting = self._backlog.popleft()
+            self._taken += 1
             if not waiting.request.future.done():
                 batch.append(waiting)
         return batch, False
+
+    def _next(self, batch: list[_Waiting]) -> list[_Waiting] | None:
+        """What arrived next, for as long as `batch` may wait for it; None where the queue is closed.
+
+        Raises:
+          queue.Empty: nothing did.
+        """
+        if not batch:
+            return self._queue.get()
+        left = batch[0].since + self._max_wait - time.monotonic() if self._max_wait else 0.0
+        return self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
 
     def _answers(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
         """Calls the model with the whole batch, and with each item alone where that raised."""
@@ -193,9 +238,15 @@ class Batcher:
         finally:
             self._calls.append(_Call(len(batch), began, time.monotonic()))
 
-    def _finish(self, answered: Sequence[tuple[_Waiting, Answer]], calls: Sequence[_Call]) -> None:
-        """Delivers a batch, in the loop's thread, and counts it."""
-        self._deliver(answered)
+    def _finish(self) -> None:
+        """Delivers the batches that are done, in the loop's thread, and counts them."""
+        self._waking = False
+        while self._finished:
+            answered, calls = self._finished.popleft()
+            self._deliver(answered)
+            self._count(answered, calls)
+
+    def _count(self, answered: Sequence[tuple[_Waiting, Answer]], calls: Sequence[_Call]) -> None:
         for call in calls:
             self._metrics.batch_size.observe(call.items)
             self._metrics.model_seconds.observe(call.ended - call.began)

@@ -152,6 +152,21 @@ def test_without_max_wait_an_idle_model_starts_at_once() -> None:
     assert model.batches == [[b"1"]]
 
 
+def test_what_comes_in_turns_of_the_loop_that_follow_each_other_is_one_batch() -> None:
+    model = Recorder()
+
+    async def scenario(batcher: Batcher) -> None:
+        async def request(number: int) -> None:
+            for _ in range(number):
+                await asyncio.sleep(0)
+            assert outputs(await batcher.submit(items(b"%d" % number))) == [b"%d" % number]
+
+        await asyncio.gather(*[request(number) for number in range(6)])
+
+    drive(model, scenario)
+    assert model.batches == [[b"0", b"1", b"2", b"3"], [b"4", b"5"]]
+
+
 def test_max_wait_ends_when_the_batch_is_full() -> None:
     model = Recorder()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
+from chassis.runtime.core.datatype import BYTES, item_shape, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Part:
       max_bytes: the same in bytes; None for none.
       datatype: of the tensor that stands for it in the Open Inference Protocol; the content is its elements in
         row-major order, little-endian. BYTES is the content as it is.
-      shape: of one item's tensor, where the datatype is not BYTES; -1 for a size that varies.
+      shape: of one item's tensor, where the datatype is not BYTES; -1 for a size that varies, at most one.
     """
 
     name: str
@@ -28,6 +29,12 @@ class Part:
     max_bytes: int | None = None
     datatype: str = "BYTES"
     shape: tuple[int, ...] = ()
+
+    def fault(self, kind: str, content: bytes) -> str | None:
+        """Why `content` is no tensor of this `kind`, `input` or `output`; None where it is one."""
+        if self.datatype == BYTES or item_shape(self.datatype, self.shape, len(content)) is not None:
+            return None
+        return f"{kind} {self.name!r} has {len(content)} bytes, which are no {shown(self.datatype, self.shape)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,14 @@ class Contract:
             given = ", ".join(repr(name) for name in sorted(item)) or "none"
             return failed(f"no input {self.inputs[0].name!r}; given: {given}", ErrorKind.INPUT)
         excess = _too_large("input", self.inputs, item)
-        return failed(excess, ErrorKind.TOO_LARGE) if excess else None
+        if excess:
+            return failed(excess, ErrorKind.TOO_LARGE)
+        fault = _malformed("input", self.inputs, item)
+        return failed(fault, ErrorKind.INPUT) if fault else None
 
-    def excess(self, output: Mapping[str, bytes]) -> str | None:
+    def fault(self, output: Mapping[str, bytes]) -> str | None:
         """Why `output` must not leave; None where it may."""
-        return _too_large("output", self.outputs, output)
+        return _too_large("output", self.outputs, output) or _malformed("output", self.outputs, output)
 
 
 def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes]) -> str | None:
@@ -63,4 +73,13 @@ def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes])
         if value is not None and part.max_bytes is not None and len(value) > part.max_bytes:
             limit = f"{part.max_size} ({part.max_bytes} bytes)"
             return f"{kind} {part.name!r} has {len(value)} bytes, more than its max_size {limit}"
+    return None
+
+
+def _malformed(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes]) -> str | None:
+    for part in parts:
+        if part.datatype != BYTES and part.name in content:
+            fault = part.fault(kind, content[part.name])
+            if fault:
+                return fault
     return None

@@ -86,8 +86,8 @@ class PredictFunction:
         return self._bounded(output)
 
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:
-        excess = self.contract.excess(output)
-        return failed(excess, ErrorKind.CONTRACT) if excess else Answer(output)
+        fault = self.contract.fault(output)
+        return failed(fault, ErrorKind.CONTRACT) if fault else Answer(output)
 
 
 def _a(value: object) -> str:

@@ -12,11 +12,14 @@ import time
 from collections.abc import Mapping
 
 from chassis.runtime.core.answer import Item
+from chassis.runtime.core.contract import Part
+from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response
-from chassis.runtime.inference.exchange import Identity, answered
+from chassis.runtime.inference.exchange import Identity, answered, output_tensor
+from chassis.runtime.inference.tensor import from_nested, nested
 
 PROTOCOL = "v1-http"
 
@@ -66,26 +69,37 @@ class KserveV1:
             self._model.metrics.count_request(PROTOCOL, str(status), time.perf_counter() - started)
 
     def _item(self, index: int, instance: object) -> Item:
-        """An instance is an object of inputs, or the content of the only one: base64, text, or any JSON."""
-        names = [part.name for part in self._model.contract.inputs]
-        if isinstance(instance, dict) and instance.keys() != {"b64"} and instance and instance.keys() <= set(names):
-            return {name: _content(index, value) for name, value in instance.items()}
-        if len(names) == 1 or self._one_input:
-            return {names[0]: _content(index, instance)}
-        raise RequestError(400, f"instances, {index}: expected an object of the model's inputs {quoted(names)}")
+        """An instance is an object of inputs, or the content of the only one."""
+        parts = {part.name: part for part in self._model.contract.inputs}
+        if isinstance(instance, dict) and instance.keys() != {"b64"} and instance and instance.keys() <= parts.keys():
+            return {name: _content(index, parts[name], value) for name, value in instance.items()}
+        if len(parts) == 1 or self._one_input:
+            name, part = next(iter(parts.items()))
+            return {name: _content(index, part, instance)}
+        raise RequestError(400, f"instances, {index}: expected an object of the model's inputs {quoted(parts)}")
 
     def _prediction(self, output: Mapping[str, bytes]) -> bytes:
         """An item's output as JSON: the only one itself, several as an object."""
-        kinds = {part.name: part.media_type for part in self._model.contract.outputs}
-        values = {name: self._value(content, kinds.get(name, "")) for name, content in output.items()}
+        parts = {part.name: part for part in self._model.contract.outputs}
+        values = {name: self._value(content, parts.get(name, Part(name))) for name, content in output.items()}
         if len(values) == 1:
             return next(iter(values.values()))
         return b"{" + b",".join(json.dumps(name).encode() + b":" + value for name, value in values.items()) + b"}"
 
-    def _value(self, content: bytes, media_type: str) -> bytes:
-        if media_type == _JSON and (self._one_input or _is_json(content)):
+    def _value(self, content: bytes, part: Part) -> bytes:
+        if part.datatype != BYTES:
+            return _numbers(content, part)
+        if part.media_type == _JSON and (self._one_input or _is_json(content)):
             return content
         return json.dumps({"b64": base64.b64encode(content).decode()}).encode()
+
+
+def _numbers(content: bytes, part: Part) -> bytes:
+    try:
+        value = nested(output_tensor(part, [content]))
+    except ValueError as error:
+        raise RequestError(500, f"output {part.name!r}: {error}") from None
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _is_json(content: bytes) -> bool:
@@ -100,12 +114,17 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _content(index: int, value: object) -> bytes:
+def _content(index: int, part: Part, value: object) -> bytes:
+    """Base64, numbers of a tensor in nested lists, text, or any JSON."""
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:
             return base64.b64decode(value["b64"], validate=True)
+        if part.datatype != BYTES:
+            return from_nested(part.name, part.datatype, part.shape, value)
         if isinstance(value, str):
             return value.encode()
         return json.dumps(value, separators=(",", ":")).encode()
+    except RequestError as error:
+        raise RequestError(error.status, f"instances, {index}: {error}") from None
     except (binascii.Error, TypeError, ValueError, RecursionError):
         raise RequestError(400, f'instances, {index}: neither {{"b64": base64}} nor text nor JSON') from None

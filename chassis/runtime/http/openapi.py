@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from chassis.runtime.core.datatype import BYTES, NUMERIC
 from chassis.runtime.http.message import Route
 from chassis.runtime.inference.exchange import Identity
-from chassis.runtime.inference.tensor import BYTES, NUMERIC
 
 Document = dict[str, object]
 

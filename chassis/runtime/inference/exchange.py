@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,10 @@ from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
+from chassis.runtime.core.datatype import BYTES, item_shape, shown
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
 from chassis.runtime.core.service import ModelService, State, StoppingError
-from chassis.runtime.inference.tensor import BYTES, NUMERIC, Tensor
+from chassis.runtime.inference.tensor import Tensor
 
 EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "chassis_python"
@@ -102,13 +102,33 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequenc
         missing = [index for index, row in enumerate(rows) if name not in row]
         if missing:
             raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
-        tensors.append(_output(parts.get(name, Part(name)), [row[name] for row in rows]))
+        tensors.append(output_tensor(parts.get(name, Part(name)), [row[name] for row in rows]))
     return tensors
 
 
 def tensor_metadata(part: Part) -> tuple[str, str, list[int]]:
     """Name, datatype and shape of a declared input or output; the first size, of the items, is -1."""
     return part.name, part.datatype, [-1, *part.shape]
+
+
+def output_tensor(part: Part, contents: list[bytes]) -> Tensor:
+    """The tensor of an output, with one of `contents` for each item.
+
+    Raises:
+      RequestError: the items differ in size.
+    """
+    if part.datatype == BYTES:
+        return Tensor(part.name, BYTES, (len(contents),), contents)
+    size = len(contents[0])
+    shape = item_shape(part.datatype, part.shape, size)
+    other = next((index for index, content in enumerate(contents) if len(content) != size), None)
+    if shape is None or other is not None:
+        raise RequestError(
+            500,
+            f"the model's output {part.name!r} has {size} bytes for item 0 and {len(contents[other or 0])} for item "
+            f"{other or 0}, which are no one tensor of {shown(part.datatype, part.shape)}: ask for one item at a time",
+        )
+    return Tensor(part.name, part.datatype, (len(contents), *shape), [b"".join(contents)])
 
 
 def _check_declared(tensor: Tensor, part: Part) -> None:
@@ -123,22 +143,3 @@ def _check_declared(tensor: Tensor, part: Part) -> None:
         raise RequestError(
             400, f"input {tensor.name!r} has shape {[-1, *part.shape]} (-1: any size), not {list(tensor.shape)}"
         )
-
-
-def _output(part: Part, contents: list[bytes]) -> Tensor:
-    if part.datatype == BYTES:
-        return Tensor(part.name, BYTES, (len(contents),), contents)
-    fixed = math.prod(size for size in part.shape if size != -1) * NUMERIC[part.datatype][1]
-    varying = part.shape.count(-1)
-    size = len(contents[0])
-    if (
-        varying > 1
-        or any(len(content) != size for content in contents)
-        or size % fixed
-        or (not varying and size != fixed)
-    ):
-        raise RequestError(
-            500, f"the model's output {part.name!r} has {size} bytes, which are no {part.datatype} {list(part.shape)}"
-        )
-    shape = tuple(other if other != -1 else size // fixed for other in part.shape)
-    return Tensor(part.name, part.datatype, (len(contents), *shape), [b"".join(contents)])

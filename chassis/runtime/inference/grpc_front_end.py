@@ -10,11 +10,12 @@ import grpc
 from chassis.runtime import inference_pb2 as messages
 from chassis.runtime import inference_pb2_grpc
 from chassis.runtime.core.contract import Part
+from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.grpc_server import OpenCalls, traced
 from chassis.runtime.inference.exchange import EXTENSIONS, PLATFORM, Identity, infer, tensor_metadata
-from chassis.runtime.inference.tensor import BYTES, Tensor, check_datatype, check_shape, from_raw, pack
+from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_raw, pack
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-grpc"

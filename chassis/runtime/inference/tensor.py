@@ -13,25 +13,9 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from chassis.runtime.core.datatype import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
-# Datatype to the format of one element (module struct) and its bytes; FP16 has no form in JSON of its own, Python has.
-NUMERIC = {
-    "BOOL": ("?", 1),
-    "UINT8": ("B", 1),
-    "UINT16": ("H", 2),
-    "UINT32": ("I", 4),
-    "UINT64": ("Q", 8),
-    "INT8": ("b", 1),
-    "INT16": ("h", 2),
-    "INT32": ("i", 4),
-    "INT64": ("q", 8),
-    "FP16": ("e", 2),
-    "FP32": ("f", 4),
-    "FP64": ("d", 8),
-}
-BYTES = "BYTES"
-_FLOATS = ("FP16", "FP32", "FP64")
 _MOST_DIMENSIONS = 32
 
 
@@ -93,7 +77,7 @@ class Tensor:
         if self.datatype == BYTES:
             return [element.decode() for element in self.elements]
         numbers = list(self.numbers())
-        if self.datatype in _FLOATS and not all(map(math.isfinite, numbers)):  # type: ignore[arg-type]
+        if self.datatype in FLOATS and not all(map(math.isfinite, numbers)):  # type: ignore[arg-type]
             raise ValueError("JSON has no infinity and no NaN")
         return numbers
 
@@ -166,13 +150,41 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
     return Tensor(name, datatype, shape, [pack(name, datatype, values)])
 
 
+def from_nested(name: str, datatype: str, shape: tuple[int, ...], value: object) -> bytes:
+    """The bytes of one item: a number, or lists of them nested as `shape` says, -1 being any length.
+
+    Raises:
+      RequestError: it has another shape, or a value that does not fit the datatype.
+    """
+    values = [value]
+    for length in shape:
+        found = {len(part) if isinstance(part, list) else -1 for part in values}
+        if len(found) != 1 or -1 in found or length not in (-1, *found):
+            raise RequestError(400, f"input {name!r}: expected numbers in lists of shape {list(shape)}, -1: any length")
+        values = list(itertools.chain.from_iterable(values))  # type: ignore[arg-type]
+    return pack(name, datatype, values)
+
+
+def nested(tensor: Tensor) -> object:
+    """The first item's elements as lists nested as its shape says, or its only number.
+
+    Raises:
+      ValueError: a number that JSON lacks.
+    """
+    values = tensor.values()
+    for axis in range(len(tensor.shape) - 1, 1, -1):
+        length, count = tensor.shape[axis], math.prod(tensor.shape[1:axis])
+        values = [values[index * length : (index + 1) * length] for index in range(count)]
+    return values if len(tensor.shape) > 1 else values[0]
+
+
 def pack(name: str, datatype: str, values: Sequence[object]) -> bytes:
     """The bytes of `values`, which are numbers of input `name`, or booleans of BOOL.
 
     Raises:
       RequestError: a value that does not fit the datatype.
     """
-    wanted: tuple[type, ...] = {"BOOL": (bool,)}.get(datatype, (int, float) if datatype in _FLOATS else (int,))
+    wanted: tuple[type, ...] = {"BOOL": (bool,)}.get(datatype, (int, float) if datatype in FLOATS else (int,))
     if not all(isinstance(value, wanted) and (datatype == "BOOL" or not isinstance(value, bool)) for value in values):
         raise RequestError(400, f"input {name!r}: a value is not of {datatype}")
     try:

@@ -1,0 +1,334 @@
+"""ChassisModel: a predict function of a running Python, tried, saved as a Bazel package, or published."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import re
+import tempfile
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chassis.errors import ChassisError
+from chassis.metadata import ModelMetadata
+from chassis.packaging.signature import resolve_signature
+from chassis.runtime.core.answer import Answer
+from chassis.runtime.core.contract import Contract, Part
+from chassis.runtime.core.predict import PredictFunction
+from chassis.sdk.inputs import Item, items
+from chassis.sdk.packed_model import PackedModel, check_key
+from chassis.sdk.pickled import IMAGE_PYTHON, pickle_function
+from chassis.sdk.requirements import Detected, merge, parse
+from chassis.sdk.saved_package import save_package
+
+if TYPE_CHECKING:
+    from chassis.client import ChassisClient
+
+_TARGETS = ("image", "push")
+
+
+class ModelError(ChassisError, ValueError):
+    """A model that cannot be made of what was given."""
+
+
+class ModelTestError(ChassisError, RuntimeError):
+    """A predict function that failed on an input, or did not return what its kind promises."""
+
+
+class ChassisModel:
+    """A predict function with what an image of it needs.
+
+    Example:
+
+        model = ChassisModel(batch_process_fn=batch_process, batch_size=4)
+        print(model.test("airplane.jpg"))
+        model.save("airplanes")
+
+    Attributes:
+      metadata: what the model says about itself; see `describe`.
+      additional_files: key to file: what the function finds with `chassis.data_path(key)`.
+    """
+
+    def __init__(
+        self,
+        process_fn: Callable[..., object] | None = None,
+        batch_process_fn: Callable[..., object] | None = None,
+        batch_size: int | None = None,
+        *,
+        client: ChassisClient | None = None,
+    ) -> None:
+        """Takes one predict function or both; an image has the batch function where there is one.
+
+        Args:
+          process_fn: takes one input, as bytes or a mapping from input name to bytes.
+          batch_process_fn: takes a list of inputs and returns a list of results.
+          batch_size: the most inputs of one call of `batch_process_fn`.
+          client: what `publish` goes through; the one that made the model.
+
+        Raises:
+          ModelError: no function, a batch function without a size or the other way round, or no function at all.
+          EntryPointError: a function that takes something else than one argument.
+        """
+        if process_fn is None and batch_process_fn is None:
+            raise ModelError("a model needs process_fn, batch_process_fn or both")
+        for name, function in (("process_fn", process_fn), ("batch_process_fn", batch_process_fn)):
+            if function is not None and not callable(function):
+                raise ModelError(f"{name} is a {type(function).__name__}, expected a function")
+        if batch_process_fn is None and batch_size is not None:
+            raise ModelError("batch_size is for a batch_process_fn: leave it out, or give the function")
+        if batch_process_fn is not None and (
+            not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1
+        ):
+            raise ModelError(f"batch_size is {batch_size!r}, and batch_process_fn needs one of at least 1")
+        self._single = process_fn
+        self._batch = batch_process_fn
+        self._client = client
+        self._signatures = {
+            function: resolve_signature(function, _name_of(function), "auto", size)
+            for function, size in ((process_fn, 0), (batch_process_fn, batch_size or 0))
+            if function is not None
+        }
+        if len(set(self._signatures.values())) > 1:
+            raise ModelError("process_fn and batch_process_fn take different inputs: one bytes, the other mappings")
+        self.metadata = ModelMetadata(name=slug(_name_of(self._packed)), batch_size=batch_size or 0)
+        self.additional_files: dict[str, Path] = {}
+        self._requirements: list[str] = []
+
+    def describe(self, **fields: object) -> ModelMetadata:
+        """Changes fields of `metadata`, such as `model_name`, `author`, `inputs` (chassis.metadata.ModelMetadata).
+
+        Raises:
+          ModelError: there is no such field, or it is the batch size, which belongs to the function.
+          MetadataError: a value that cannot be understood.
+        """
+        known = {field.name for field in dataclasses.fields(ModelMetadata)} - {"batch_size"}
+        for name in fields:
+            if name not in known:
+                raise ModelError(f"a model's metadata has no {name!r} to set, it has: {', '.join(sorted(known))}")
+        if "model_name" in fields and "name" not in fields:
+            fields["name"] = slug(str(fields["model_name"]))
+        self.metadata = dataclasses.replace(self.metadata, **fields)  # type: ignore[arg-type]
+        return self.metadata
+
+    def add_requirements(self, requirements: str | Sequence[str]) -> None:
+        """Adds requirements, in place of what would be detected for the same distributions.
+
+        Args:
+          requirements: one, several, or the text of a requirements file: `numpy==2.4.6`, `torch>=2.9`.
+
+        Raises:
+          RequirementError: one of them cannot be understood.
+        """
+        lines = requirements.splitlines() if isinstance(requirements, str) else list(requirements)
+        lines = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+        merge([*self._requirements, *lines], [])
+        self._requirements += [parse(line)[1] for line in lines]
+
+    def add_file(self, path: str | os.PathLike[str], key: str | None = None) -> None:
+        """Adds a file, or the files of a directory, to `additional_files`, under its name or `key`.
+
+        Raises:
+          ModelError: nothing is there.
+          PackedModelError: the key cannot be one.
+        """
+        source = Path(path)
+        if not source.exists():
+            raise ModelError(f"{source}: no such file or directory")
+        name = key or source.name
+        if source.is_dir():
+            for file in sorted(file for file in source.rglob("*") if file.is_file()):
+                self.additional_files[check_key(f"{name}/{file.relative_to(source).as_posix()}")] = file.absolute()
+        else:
+            self.additional_files[check_key(name)] = source.absolute()
+
+    def requirements(self) -> list[str]:
+        """What an image will install: what was added, and for the rest what the function imports, as installed here."""
+        return merge(self._requirements, self.detected().pins)
+
+    def detected(self) -> Detected:
+        """What the function's globals and its own imports come from; `print(model.detected().describe())`."""
+        return pickle_function(self._packed).imports
+
+    def test(self, test_input: object) -> list[dict[str, bytes]]:
+        """Calls the function here, as the server in an image would, once for each input.
+
+        Args:
+          test_input: a path, bytes, a text, an open file, a mapping from input name to content, or a list of mappings.
+
+        Returns:
+          For each input its outputs: name to content, as they would be sent.
+
+        Raises:
+          TestInputError: that is no input.
+          ModelTestError: the function failed, or returned what cannot be sent.
+        """
+        given = items(test_input, next(iter(self.metadata.inputs)))
+        if self._single is not None:
+            return [self._call(self._single, 0, [item])[0] for item in given]
+        return [output for item in given for output in self._call(self._packed, self.metadata.batch_size, [item])]
+
+    def test_batch(self, test_input: object) -> list[dict[str, bytes]]:
+        """Calls the batch function here with one input `batch_size` times, or with a list of mappings as it is.
+
+        Raises:
+          ModelError: the model has no batch function.
+          TestInputError: that is no input.
+          ModelTestError: the function failed, or returned what cannot be sent.
+        """
+        if self._batch is None:
+            raise ModelError("the model has no batch_process_fn, try it with test")
+        given = items(test_input, next(iter(self.metadata.inputs)))
+        size = self.metadata.batch_size
+        batch = given * size if len(given) == 1 else given
+        return [
+            output
+            for start in range(0, len(batch), size)
+            for output in self._call(self._batch, size, batch[start : start + size])
+        ]
+
+    def pack(self) -> PackedModel:
+        """Pickles the function and gathers what goes with it.
+
+        Raises:
+          UnpicklableError: it holds what cannot be pickled.
+          RequirementError: a requirement that cannot be understood.
+        """
+        pickled = pickle_function(self._packed)
+        return PackedModel(
+            metadata=self.metadata,
+            pickle=pickled.content,
+            requirements=tuple(merge(self._requirements, pickled.imports.pins)),
+            signature=self._signatures[self._packed],
+            files=dict(self.additional_files),
+            python=".".join(map(str, IMAGE_PYTHON)),
+        )
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        gpu: bool = False,
+        arm64: bool | None = None,
+        hub: str = "pypi",
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes the model as a Bazel package: pickle, BUILD.bazel, requirements; prints what it requires.
+
+        In a Bazel workspace that is all, and the workspace's wheel hub must have the requirements. Elsewhere it is a
+        workspace of its own, with locks for the platforms that were asked for.
+
+        Args:
+          path: a directory that is not there yet, or is empty.
+          gpu: lock the wheels of the platforms with CUDA too.
+          arm64: lock for arm64 (True), for amd64 (False), for both (None).
+          hub: the name of the workspace's wheel hub.
+          overwrite: replace what a former `save` wrote.
+
+        Returns:
+          The directory.
+
+        Raises:
+          SaveError: something is in the way, or a lock cannot be made.
+          UnpicklableError: the function holds what cannot be pickled.
+        """
+        packed = self.pack()
+        print(self._shown(packed))
+        return save_package(packed, Path(path), gpu=gpu, arm64=arm64, hub=hub, overwrite=overwrite)
+
+    def publish(
+        self,
+        model_name: str,
+        model_version: str,
+        registry_user: str | None = None,
+        registry_pass: str | None = None,
+        **options: object,
+    ) -> Mapping[str, object]:
+        """Has the client build and push images of the model; see `ChassisClient.publish`.
+
+        Raises:
+          ModelError: no client made the model.
+        """
+        if self._client is None:
+            raise ModelError("the model has no client: make it with ChassisClient(…).create_model(…) to publish it")
+        self.describe(model_name=model_name, model_version=model_version)
+        return self._client.publish(self, registry_user=registry_user, registry_pass=registry_pass, **options)
+
+    @property
+    def _packed(self) -> Callable[..., object]:
+        """The function that an image has."""
+        function = self._batch or self._single
+        assert function is not None
+        return function
+
+    def _shown(self, packed: PackedModel) -> str:
+        described = self.detected().describe()
+        return f"{packed.metadata.name} requires, as installed here:\n" + "\n".join(
+            f"  {line}" for line in [*described.splitlines(), *(f"{line}  # added" for line in self._requirements)]
+        )
+
+    def _call(self, function: Callable[..., object], batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
+        contract = Contract(
+            tuple(Part(name, port.media_type) for name, port in self.metadata.inputs.items()),
+            tuple(Part(name, port.media_type) for name, port in self.metadata.outputs.items()),
+            one_input=self._signatures[function] == "bytes",
+        )
+        name = _name_of(function)
+        for item in batch:
+            refusal = contract.refusal(item)
+            if refusal:
+                raise ModelTestError(f"{name}: {refusal.error}")
+        predict = PredictFunction(function, self._signatures[function], batch_size, contract)
+        with self._data():
+            try:
+                answers = predict(batch)
+            except Exception as error:
+                raise ModelTestError(f"{name} failed: {type(error).__name__}: {error}") from error
+        return [_output(name, place, answer) for place, answer in enumerate(answers)]
+
+    @contextlib.contextmanager
+    def _data(self) -> Iterator[None]:
+        """Lays the additional files out as an image does, where there are any."""
+        if not self.additional_files:
+            yield
+            return
+        before = os.environ.get("CHASSIS_DATA")
+        with tempfile.TemporaryDirectory(prefix="chassis-data-") as directory:
+            for key, file in self.additional_files.items():
+                link = Path(directory) / check_key(key)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file)
+            os.environ["CHASSIS_DATA"] = directory
+            try:
+                yield
+            finally:
+                if before is None:
+                    del os.environ["CHASSIS_DATA"]
+                else:
+                    os.environ["CHASSIS_DATA"] = before
+
+
+def slug(name: str) -> str:
+    """The name of a model's target, image and URL: lower case, punctuation dropped, spaces as `-`.
+
+    Raises:
+      ModelError: nothing of it is left.
+    """
+    plain = unicodedata.normalize("NFKD", name).lower()
+    words = re.sub(r"[^a-z0-9\s_-]", "", plain).split()
+    text = "-".join(re.sub(r"[_-]+", "-", word).strip("-") for word in words).strip("-")
+    if not text:
+        raise ModelError(f"model name {name!r}: expected at least one letter or digit of ASCII")
+    return f"{text}-model" if text in _TARGETS or text.startswith("image-") else text
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def _output(name: str, place: int, answer: Answer) -> dict[str, bytes]:
+    if answer.output is None:
+        raise ModelTestError(f"{name}, result {place}: {answer.error}")
+    return dict(answer.output)

@@ -1,0 +1,162 @@
+"""ChassisModel: tried with every kind of input, described, packed."""
+
+import importlib.metadata
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chassis
+from chassis.metadata import MetadataError
+from chassis.model import ChassisModel, ModelError, ModelTestError, slug
+from chassis.sdk.packed_model import PackedModelError
+from chassis.sdk.requirements import RequirementError
+
+_SCALE = np.float64(2.0)
+
+
+def process(content):
+    return {"mean": np.frombuffer(content, np.uint8).mean() * _SCALE}
+
+
+def batch_process(contents):
+    return [{"size": len(content), "of": len(contents)} for content in contents]
+
+
+def mapping_process(item: dict[str, bytes]) -> dict[str, bytes]:
+    return {"joined": item["a"] + item["b"]}
+
+
+@pytest.fixture
+def sample(tmp_path) -> Path:
+    path = tmp_path / "sample.bin"
+    path.write_bytes(bytes([1, 3]))
+    return path
+
+
+def test_a_function_of_one_input_is_tried_with_every_kind(sample):
+    model = ChassisModel(process_fn=process)
+    for given in (sample, str(sample), b"\x01\x03", {"input": sample}):
+        assert model.test(given) == [{"results.json": b'{"mean":4.0}'}]
+    assert len(model.test([{"input": b"a"}, {"input": b"b"}])) == 2
+
+
+def test_a_batch_function_is_tried_with_one_and_with_a_batch(sample):
+    model = ChassisModel(batch_process_fn=batch_process, batch_size=4)
+    assert [json.loads(output["results.json"]) for output in model.test(sample)] == [{"size": 2, "of": 1}]
+    assert [json.loads(output["results.json"])["of"] for output in model.test_batch(sample)] == [4, 4, 4, 4]
+    five = model.test_batch([{"input": b"x"}] * 5)
+    assert [json.loads(output["results.json"])["of"] for output in five] == [4, 4, 4, 4, 1]
+
+
+def test_a_mapping_function_gets_the_mapping(sample):
+    model = ChassisModel(process_fn=mapping_process)
+    assert model.test({"a": sample, "b": "!"}) == [{"joined": b"\x01\x03!"}]
+
+
+def test_with_both_functions_each_has_its_test(sample):
+    model = ChassisModel(process_fn=process, batch_process_fn=batch_process, batch_size=2)
+    assert b"mean" in model.test(sample)[0]["results.json"]
+    assert b"size" in model.test_batch(sample)[0]["results.json"]
+    assert model.pack().metadata.batch_size == 2
+
+
+def test_a_model_that_cannot_be_is_refused():
+    table = [
+        ({}, "needs process_fn, batch_process_fn or both"),
+        ({"process_fn": 3}, "process_fn is a int"),
+        ({"process_fn": process, "batch_size": 2}, "batch_size is for a batch_process_fn"),
+        ({"batch_process_fn": batch_process}, "batch_size is None"),
+        ({"batch_process_fn": batch_process, "batch_size": 0}, "batch_size is 0"),
+        ({"batch_process_fn": batch_process, "batch_size": True}, "batch_size is True"),
+        (
+            {"process_fn": mapping_process, "batch_process_fn": batch_process, "batch_size": 2},
+            "take different inputs",
+        ),
+    ]
+    for arguments, message in table:
+        with pytest.raises(ModelError, match=message):
+            ChassisModel(**arguments)
+
+
+def test_failures_say_the_function_and_keep_their_cause(sample):
+    def fails(content):
+        raise KeyError("weights")
+
+    with pytest.raises(ModelTestError, match="fails failed: KeyError: 'weights'") as error:
+        ChassisModel(process_fn=fails).test(sample)
+    assert isinstance(error.value.__cause__, KeyError)
+    with pytest.raises(ModelTestError, match="NaN or an infinity"):
+        ChassisModel(process_fn=lambda content: float("nan")).test(sample)
+    with pytest.raises(ModelTestError, match="returned 1 results for 2 inputs"):
+        ChassisModel(batch_process_fn=lambda contents: [1], batch_size=2).test_batch(sample)
+    with pytest.raises(ModelTestError, match="no input 'input'; given: 'image'"):
+        ChassisModel(process_fn=process).test({"image": sample})
+    with pytest.raises(ModelError, match="no batch_process_fn"):
+        ChassisModel(process_fn=process).test_batch(sample)
+
+
+def test_metadata_is_described():
+    model = ChassisModel(process_fn=process)
+    assert model.metadata.name == "process"
+    model.describe(model_name="PyTorch ResNet50 Image Classification", author="a team", required_ram="1G")
+    assert model.metadata.name == "pytorch-resnet50-image-classification"
+    with pytest.raises(ModelError, match="no 'colour' to set"):
+        model.describe(colour="red")
+    with pytest.raises(MetadataError, match="required_ram"):
+        model.describe(required_ram="much")
+
+
+def test_names_become_names_of_images():
+    table = {
+        "PyTorch ResNet50 Image Classification": "pytorch-resnet50-image-classification",
+        "batch_process": "batch-process",
+        "Digits (v2)!": "digits-v2",
+        "  a  b ": "a-b",
+        "Image": "image-model",
+        "<lambda>": "lambda",
+        "Süße Krüge": "sue-kruge",
+    }
+    for name, expected in table.items():
+        assert slug(name) == expected
+    with pytest.raises(ModelError, match="at least one letter or digit"):
+        slug("→ ✓")
+
+
+def test_requirements_are_detected_and_added():
+    model = ChassisModel(process_fn=process)
+    numpy = f"numpy=={importlib.metadata.version('numpy')}"
+    assert model.requirements() == [numpy]
+    model.add_requirements(["numpy>=2,<3"])
+    model.add_requirements("# of the image\npillow==12.0\n")
+    assert model.requirements() == ["numpy>=2,<3", "pillow==12.0"]
+    with pytest.raises(RequirementError, match="are both for numpy"):
+        model.add_requirements("numpy==1")
+    assert model.pack().requirements == ("numpy>=2,<3", "pillow==12.0")
+
+
+def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
+    monkeypatch.delenv("CHASSIS_DATA", raising=False)
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "names.txt").write_text("cat\n")
+
+    def named(content):
+        return chassis.data_path("labels/names.txt").read_text()
+
+    model = ChassisModel(process_fn=named)
+    with pytest.raises(ModelTestError, match=r"no data 'labels/names\.txt'"):
+        model.test(b"")
+    model.add_file(tmp_path / "labels")
+    assert model.test(b"") == [{"results.json": b'"cat\\n"'}]
+    assert list(model.pack().files) == ["labels/names.txt"]
+    with pytest.raises(ModelError, match="no such file"):
+        model.add_file(tmp_path / "absent")
+    for key in ("../up", "/etc/passwd", "BUILD.bazel", "a/BUILD", "model.pkl", "a b", 'x"]', ".hidden"):
+        with pytest.raises(PackedModelError):
+            model.add_file(tmp_path / "labels" / "names.txt", key)
+
+
+def test_only_a_client_publishes():
+    with pytest.raises(ModelError, match="has no client"):
+        ChassisModel(process_fn=process).publish("A", "0.0.1")

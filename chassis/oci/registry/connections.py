@@ -1,0 +1,111 @@
+"""Connections to registries, kept open: plain or over TLS, straight or through the proxies of the environment."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import ssl
+import threading
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from chassis.oci.registry.errors import RegistryError
+from chassis.oci.registry.file_body import FileBlock
+
+IO_SECONDS = 60.0  # without a single byte moving
+BLOCK_BYTES = 256 << 10
+
+
+class Connections:
+    """Makes what a request needs to get through; safe to use from several threads."""
+
+    def __init__(self, kept: int, ca_file: Path | None) -> None:
+        """`kept` is how many connections to one host stay open; `ca_file` holds PEM certificates trusted beside the
+        system's and those of `SSL_CERT_FILE`."""
+        self._kept = kept
+        self._ca_file = ca_file
+        self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def manager(self, url: str) -> urllib3.PoolManager:
+        """The pools to ask for a URL.
+
+        Raises:
+          RegistryError: the URL needs TLS, and `ca_file` has no certificates.
+        """
+        proxy = _proxy(url)
+        scheme = urllib.parse.urlsplit(url).scheme
+        with self._lock:
+            if (proxy, scheme) not in self._managers:
+                self._managers[proxy, scheme] = self._new_manager(proxy, encrypted=scheme == "https")
+            return self._managers[proxy, scheme]
+
+    def _new_manager(self, proxy: str, encrypted: bool) -> urllib3.PoolManager:
+        encrypted = encrypted or proxy.startswith("https:")
+        options = {
+            "maxsize": self._kept,
+            "block": False,
+            "ssl_context": self._tls if encrypted else None,
+            "blocksize": BLOCK_BYTES,
+        }
+        if proxy:
+            return urllib3.ProxyManager(proxy, **options)
+        manager = urllib3.PoolManager(**options)
+        manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        return manager
+
+    @functools.cached_property
+    def _tls(self) -> ssl.SSLContext:
+        """Made when it is needed: reading the system's authorities takes as long as a whole push of nothing new."""
+        context = ssl.create_default_context()
+        if self._ca_file:
+            try:
+                context.load_verify_locations(cafile=self._ca_file)
+            except (OSError, ssl.SSLError) as error:
+                raise RegistryError(f"{self._ca_file}: no certificates can be read from it: {error}") from None
+        return context
+
+
+class _IoTimeout:
+    """Gives sending the time that `IO_SECONDS` says, where urllib3 would go on with the time to connect."""
+
+    sock: socket.socket
+
+    def connect(self) -> None:
+        super().connect()  # type: ignore[misc]
+        self.sock.settimeout(IO_SECONDS)
+
+
+class _HttpConnection(_IoTimeout, HTTPConnection):
+    def send(self, data: object) -> None:
+        """Leaves the bytes of files to the kernel: they need not come into this process."""
+        if isinstance(data, FileBlock):
+            data.send(self.sock)
+        else:
+            super().send(data)
+
+
+class _HttpsConnection(_IoTimeout, HTTPSConnection):
+    pass
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _proxy(url: str) -> str:
+    """The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) for a URL; "" for none. Loopback never
+    has one."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.hostname or ""
+    if host in ("localhost", "::1") or host.startswith("127.") or urllib.request.proxy_bypass(host):
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")

@@ -1,0 +1,150 @@
+"""The Bazel package of a packed model: its BUILD file, and the workspace around it where there is none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chassis.metadata import ModelMetadata, Port
+from chassis.sdk.packed_model import PICKLE
+from chassis.sdk.requirements import parse
+
+LOCKS = {
+    "amd64": "linux_amd64",
+    "amd64_gpu": "linux_amd64_gpu",
+    "arm64": "linux_arm64",
+    "arm64_gpu": "linux_arm64_gpu",
+}
+"""A platform of `@chassis//platforms` to the name of its wheel lock."""
+
+_VERSION = "0.1.0"
+
+_TEXTS = {
+    "author": "author",
+    "details": "details",
+    "required_ram": "required_ram",
+    "run_timeout": "run_timeout",
+    "status_timeout": "status_timeout",
+    "summary": "summary",
+}
+
+
+def build_file(
+    metadata: ModelMetadata,
+    requirements: Sequence[str],
+    files: Sequence[str],
+    signature: str = "auto",
+    hub: str = "pypi",
+    platforms: Sequence[str] = (),
+) -> str:
+    """Returns the BUILD file of a model: the model, its image, a push, and an image of its own for each of `platforms`.
+
+    Args:
+      metadata: what the model says about itself.
+      requirements: its distributions, which the wheel hub `hub` must have.
+      files: keys of its data.
+      signature: as of `chassis_model`.
+      hub: the wheel hub's name.
+      platforms: names of `@chassis//platforms`.
+    """
+    defaults = ModelMetadata(name=metadata.name)
+    attributes: dict[str, object] = {"name": metadata.name}
+    for field, attribute in _TEXTS.items():
+        if getattr(metadata, field) != getattr(defaults, field):
+            attributes[attribute] = getattr(metadata, field)
+    for number in ("batch_size", "num_cpus", "num_gpus"):
+        if getattr(metadata, number) != getattr(defaults, number):
+            attributes[number] = int(getattr(metadata, number))
+    if files:
+        attributes["data"] = sorted(files)
+    attributes["inputs"] = {name: port.media_type for name, port in metadata.inputs.items()}
+    attributes["outputs"] = {name: port.media_type for name, port in metadata.outputs.items()}
+    sizes = _sizes(metadata.inputs) | _sizes(metadata.outputs)
+    if sizes:
+        attributes["max_sizes"] = sizes
+    attributes["model_name"] = metadata.model_name or metadata.name
+    attributes["pickle"] = PICKLE
+    if signature != "auto":
+        attributes["signature"] = signature
+    attributes["version"] = metadata.model_version or "0.0.1"
+    attributes["deps"] = [f"@{hub}//{parse(line)[0].replace('-', '_')}" for line in requirements]
+    rules = [
+        _rule("chassis_model", attributes),
+        _rule("chassis_image", {"name": "image", "model": f":{metadata.name}"}),
+        _rule("oci_push", {"name": "push", "image": ":image"}),
+    ]
+    rules += [
+        _rule(
+            "platform_image",
+            {"name": f"image_{name}", "image": ":image", "platform": f"@chassis//platforms:{name}"},
+        )
+        for name in platforms
+    ]
+    loaded = ["chassis_image", "chassis_model", "oci_push"] + (["platform_image"] if platforms else [])
+    load = ", ".join(json.dumps(name) for name in ["@chassis//rules:defs.bzl", *loaded])
+    return "\n".join(
+        [
+            f'"""{_docstring(metadata)}"""\n',
+            f"load({load})\n",
+            'package(default_visibility = ["//visibility:public"])\n',
+            *rules,
+        ]
+    )
+
+
+def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi") -> str:
+    """Returns the MODULE.bazel of a workspace with one model.
+
+    Args:
+      locks: names of the wheel locks in `requirements`, such as `linux_arm64`.
+      checkout: the directory of Chassis itself; None where the machine's registry has it.
+      hub: the wheel hub's name.
+    """
+    parts = [f'module(name = "model")\n\nbazel_dep(name = "chassis", version = "{_VERSION}")\n']
+    if checkout:
+        parts.append(_rule("local_path_override", {"module_name": "chassis", "path": str(checkout)}))
+    named = {f"//requirements:{name}.txt": name for name in sorted(locks)}
+    parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')
+    parts[-1] += _rule("wheels.hub", {"name": hub, "locks": named}) + f'use_repo(wheels, "{hub}")\n'
+    return "\n".join(parts)
+
+
+def _sizes(ports: Mapping[str, Port]) -> dict[str, str]:
+    return {name: port.max_size for name, port in ports.items() if port.max_size}
+
+
+def _docstring(metadata: ModelMetadata) -> str:
+    title = metadata.model_name or metadata.name
+    return "".join(char if char.isprintable() and char not in '"\\' else " " for char in title) + ", saved by Chassis."
+
+
+def _rule(name: str, attributes: Mapping[str, object]) -> str:
+    lines = [f"    {key} = {_value(value)},\n" for key, value in attributes.items()]
+    return f"{name}(\n{''.join(lines)})\n"
+
+
+def _value(value: object) -> str:
+    """A Starlark literal: JSON's, but for what Starlark reads otherwise."""
+    if isinstance(value, Mapping):
+        if not value:
+            return "{}"
+        items = "".join(f"        {_value(key)}: {_value(item)},\n" for key, item in value.items())
+        return f"{{\n{items}    }}"
+    if isinstance(value, list):
+        if len(value) < 2:
+            return f"[{', '.join(map(_value, value))}]"
+        return "[\n" + "".join(f"        {_value(item)},\n" for item in value) + "    ]"
+    if isinstance(value, int):
+        return str(value)
+    return _string(str(value))
+
+
+def _string(text: str) -> str:
+    """A string literal: Bazel's lexer takes octal escapes, and neither `\\x` nor `\\u`."""
+    plain = text.encode("utf-8", "replace").decode()
+    escaped = "".join(
+        f"\\{char}" if char in '"\\' else f"\\{ord(char):03o}" if ord(char) < 0x20 or ord(char) == 0x7F else char
+        for char in plain
+    )
+    return f'"{escaped}"'

@@ -1,0 +1,103 @@
+"""A model as it leaves the Python that made it: pickle, metadata, requirements, files.
+
+It travels as a tar archive: `model.json` first (the description below), then `model.pkl`, then `files/KEY` for each
+file that the function finds with `chassis.data_path(KEY)`.
+
+    {"format": 1, "python": "3.11", "signature": "auto", "requirements": ["numpy==2.4.6"],
+     "metadata": {…}}                           as chassis/metadata.py has it, at least "name"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import re
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from chassis.errors import ChassisError
+from chassis.metadata import ModelMetadata
+
+FORMAT = 1
+DESCRIPTION = "model.json"
+PICKLE = "model.pkl"
+FILES = "files"
+
+_RESERVED = frozenset(
+    {"build", "build.bazel", "module.bazel", "module.bazel.lock", "repo.bazel", "workspace", "workspace.bazel"}
+)
+_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
+_LONGEST_KEY = 200
+
+
+class PackedModelError(ChassisError, ValueError):
+    """A model that cannot be packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedModel:
+    """A model, ready to be written somewhere.
+
+    Attributes:
+      metadata: what it says about itself; `metadata.name` is its target's name.
+      pickle: the predict function.
+      requirements: what it needs, one distribution each.
+      signature: `bytes`, `mapping` or `auto`.
+      files: key to the file with that content.
+      python: minor version that pickled it.
+    """
+
+    metadata: ModelMetadata
+    pickle: bytes
+    requirements: tuple[str, ...]
+    signature: str = "auto"
+    files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+    python: str = "3.11"
+
+    def description(self) -> bytes:
+        """The content of model.json."""
+        document = {
+            "format": FORMAT,
+            "metadata": dataclasses.asdict(self.metadata),
+            "python": self.python,
+            "requirements": list(self.requirements),
+            "signature": self.signature,
+        }
+        return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
+
+
+def check_key(key: str) -> str:
+    """Returns `key` where it can be the name of a model's file.
+
+    Raises:
+      PackedModelError: it is absolute, climbs, has an unusual character, or is a name that Bazel or Chassis reads.
+    """
+    if len(key) > _LONGEST_KEY or not _KEY.fullmatch(key) or ".." in PurePosixPath(key).parts:
+        raise PackedModelError(
+            f"file {key[:_LONGEST_KEY]!r}: expected a relative path of letters, digits and `_.+-`, "
+            f"at most {_LONGEST_KEY} characters"
+        )
+    if any(part.lower() in _RESERVED for part in PurePosixPath(key).parts) or key == PICKLE:
+        raise PackedModelError(f"file {key!r}: the name belongs to the build, give the file another")
+    return key
+
+
+def write_archive(model: PackedModel, output: BinaryIO) -> None:
+    """Writes the tar archive of `model`, the same bytes for the same content."""
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in ((DESCRIPTION, model.description()), (PICKLE, model.pickle)):
+            archive.addfile(_member(name, len(content)), io.BytesIO(content))
+        for key, path in sorted(model.files.items()):
+            with path.open("rb") as file:
+                archive.addfile(_member(f"{FILES}/{check_key(key)}", path.stat().st_size), file)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size = size
+    member.mode = 0o644
+    return member

@@ -1,0 +1,93 @@
+"""A predict function of a running Python, a notebook's for instance, pickled as an image takes it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+import cloudpickle
+
+from chassis.packaging import pickler, unpicklable
+from chassis.packaging.errors import UnpicklableError
+from chassis.sdk.references import referenced_modules
+from chassis.sdk.requirements import Detected, detect
+
+IMAGE_PYTHON = (3, 11)
+"""The Python of the images: a pickle holds bytecode, which is of one minor version."""
+
+_MOST_ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PickledFunction:
+    """A function as a pickle, with what it imports."""
+
+    content: bytes
+    imports: Detected
+
+
+def pickle_function(function: Callable[..., object]) -> PickledFunction:
+    """Pickles `function`: modules of installed distributions by reference, everything else by value.
+
+    Raises:
+      UnpicklableError: it holds what cannot be pickled, uses a local module that has no source, or this is not the
+        Python of the images.
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    if sys.version_info[:2] != IMAGE_PYTHON:
+        raise UnpicklableError(
+            f"{name}: this is Python {sys.version_info[0]}.{sys.version_info[1]}, and the images have "
+            f"{'.'.join(map(str, IMAGE_PYTHON))}: a pickle holds bytecode of one minor version\n"
+            "  run this in a Python of that version, or give the source to a chassis_model as `entry_point`"
+        )
+    by_value: dict[str, ModuleType] = {}
+    for _ in range(_MOST_ROUNDS):
+        with _registered(by_value):
+            content = _dump(function, name)
+        imports = detect(referenced_modules(content))
+        local = {module: _source_module(module, name) for module in imports.local if module not in by_value}
+        if not local:
+            return PickledFunction(content, imports)
+        by_value |= local
+    raise UnpicklableError(f"{name}: it still refers to local modules after {_MOST_ROUNDS} rounds: {sorted(by_value)}")
+
+
+def _dump(function: Callable[..., object], name: str) -> bytes:
+    code = getattr(function, "__code__", None)
+    seed = hashlib.sha256(code.co_code if code else name.encode()).digest()
+    try:
+        return pickler.dump(function, seed)
+    except Exception:
+        reason = unpicklable.explain(function, name, lambda part: pickler.dump(part, seed))
+    raise UnpicklableError(
+        f"{reason}\n  make it inside the function, at the first call, or keep it out of what the function uses"
+    )
+
+
+@contextlib.contextmanager
+def _registered(modules: dict[str, ModuleType]) -> Iterator[None]:
+    """Has cloudpickle take `modules` by value; those that were registered by others stay as they were."""
+    before = cloudpickle.list_registry_pickle_by_value()
+    mine = [module for name, module in modules.items() if name not in before]
+    for module in mine:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in mine:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def _source_module(module: str, function: str) -> ModuleType:
+    found = importlib.import_module(module)
+    if not str(getattr(found, "__file__", None) or "").endswith(".py"):
+        raise UnpicklableError(
+            f"{function} uses the module {module}, which no installed distribution brings and which has no source\n"
+            "  package it as a wheel (chassis_wheel builds one from C and C++) and add it to the requirements"
+        )
+    return found

@@ -1,0 +1,90 @@
+"""A packed model written as a Bazel package, and as a workspace where it lies in none."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from chassis.errors import ChassisError
+from chassis.sdk.build_file import LOCKS, build_file, module_file
+from chassis.sdk.checkout import find_checkout
+from chassis.sdk.packed_model import PICKLE, PackedModel, check_key
+
+_WORKSPACE_FILES = ("MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel")
+_MARK = "# Written by chassis: ChassisModel.save."
+
+
+class SaveError(ChassisError):
+    """A package that cannot be written."""
+
+
+def save_package(model: PackedModel, path: Path, *, gpu: bool, arm64: bool | None, hub: str, overwrite: bool) -> Path:
+    """Writes `model` into the directory `path`, whole or not at all; see `ChassisModel.save`.
+
+    Raises:
+      SaveError: something else is there, or a lock cannot be made.
+    """
+    path = path.absolute()
+    _check_place(path, overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    workspace = _workspace_above(path)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
+        staged = Path(directory) / "package"
+        staged.mkdir()
+        write_package(model, staged, platforms=() if workspace else _platforms(gpu, arm64), hub=hub)
+        if not workspace:
+            _write_workspace(model, staged, _platforms(gpu, arm64), hub)
+        if path.exists():
+            shutil.rmtree(path)
+        staged.replace(path)
+    return path
+
+
+def write_package(model: PackedModel, directory: Path, *, platforms: tuple[str, ...], hub: str) -> None:
+    """Writes pickle, files, requirements and BUILD.bazel of `model` into `directory`."""
+    (directory / PICKLE).write_bytes(model.pickle)
+    for key, file in model.files.items():
+        target = directory / check_key(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, target)
+    lines = [_MARK, *model.requirements]
+    (directory / "requirements.in").write_text("".join(f"{line}\n" for line in lines))
+    text = build_file(model.metadata, model.requirements, tuple(model.files), model.signature, hub, platforms)
+    (directory / "BUILD.bazel").write_text(f"{_MARK}\n\n{text}", encoding="utf-8")
+
+
+def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, ...], hub: str) -> None:
+    from chassis.sdk.locks import BUILD_LOCK, write_locks  # uv and packaging, which a package alone does not need
+
+    locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
+    write_locks(directory, model.requirements, locks)
+    (directory / "MODULE.bazel").write_text(f"{_MARK}\n\n{module_file(locks, find_checkout(), hub)}")
+    (directory / ".bazelrc").write_text(
+        f"{_MARK}\nbuild --sandbox_default_allow_network=false\ncommon --lockfile_mode=off\n"
+    )
+
+
+def _platforms(gpu: bool, arm64: bool | None) -> tuple[str, ...]:
+    architectures = {True: ("arm64",), False: ("amd64",), None: ("amd64", "arm64")}[arm64]
+    return tuple(name for one in architectures for name in ([one, f"{one}_gpu"] if gpu else [one]))
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise SaveError(f"{path} is a file, expected a directory that is not there yet")
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    build = path / "BUILD.bazel"
+    ours = build.is_file() and build.read_text(errors="replace").startswith(_MARK)
+    if not ours:
+        raise SaveError(f"{path} holds something else than a saved model, give a directory of its own")
+    if not overwrite:
+        raise SaveError(f"{path} holds a saved model already: say overwrite=True, or give another directory")
+
+
+def _workspace_above(path: Path) -> Path | None:
+    return next(
+        (above for above in path.parents if any((above / name).is_file() for name in _WORKSPACE_FILES)),
+        None,
+    )
