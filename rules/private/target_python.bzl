@@ -22,7 +22,7 @@ _LOADERS = {
     "arm64": ("aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
 }
 
-_LAUNCHER = FIND_RUNFILES + """\
+_LAUNCHER = """\
 root="$RUNFILES_DIR/"{root}
 export PYTHONHOME="$root/usr"
 exec {emulator}"$root/lib/{triple}/{loader}" --argv0 "$self" \\
@@ -42,7 +42,7 @@ def _impl(ctx):
             emulated_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu),
         )
     launcher = ctx.actions.declare_file(ctx.label.name)
-    ctx.actions.write(launcher, _LAUNCHER.format(
+    ctx.actions.write(launcher, FIND_RUNFILES + _LAUNCHER.format(
         emulator = emulator,
         loader = loader,
         root = shell_quote(runfiles_path(ctx, root)),
