@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,7 @@ def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
         offset = int(footer[16:32], 16)
         if toc.footer(offset) != footer or offset >= size:
             raise ValueError("it has no eStargz footer")
-        member = _Members(descriptor, [offset], _STORED_BYTES, str(blob))
+        member = _Members(descriptor, [offset], size - offset, str(blob), whole=True)
         header = _exactly(member.read, 512)
         length = int(header[124:136].split(b"\0")[0], 8)
         if length > _MAX_TOC_BYTES:
@@ -121,20 +122,24 @@ def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
 
 
 class _Members:
-    """The content of the gzip members at some offsets of a file, one after the other."""
+    """The first `size` bytes of the gzip members at some offsets of a file, one after the other: what follows a small
+    file may share its member. `whole` asks for all of them, `size` is then no more than an estimate.
+    """
 
-    def __init__(self, descriptor: int, offsets: list[int], size: int, where: str) -> None:
+    def __init__(self, descriptor: int, offsets: list[int], size: int, where: str, whole: bool = False) -> None:
         self._descriptor = descriptor
         # A small file's neighbours are not worth reading: a deflate stream is hardly longer than its content.
         self._piece_bytes = min(_STORED_BYTES, size + 256)
         self._offsets = offsets[::-1]
+        self._left = sys.maxsize if whole else size
         self._where = where
         self._position = 0
         self._inflater: Any = None
         self._tail = b""
 
     def read(self, size: int) -> bytes:
-        while True:
+        size = min(size, self._left)
+        while size:
             if self._inflater is None or self._inflater.eof:
                 if not self._offsets:
                     return b""
@@ -147,7 +152,9 @@ class _Members:
                 raise LayerContentError(f"{self._where}: the compressed data is damaged: {error}") from None
             self._tail = self._inflater.unconsumed_tail
             if piece:
+                self._left -= len(piece)
                 return piece
+        return b""
 
     def _stored(self) -> bytes:
         data = os.pread(self._descriptor, self._piece_bytes, self._position)

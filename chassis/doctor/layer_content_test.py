@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from chassis.doctor.layer_content import LayerContentError, walk_layer
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import LayerDescriptor, LayerFile, Origin
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
+from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
 
 _CONTENTS = {
@@ -52,6 +54,22 @@ def test_every_path_is_found_with_its_content(compression: str, trusted: bool, t
     assert {file.path: data for file, data in found.items() if file.type == "file"} == _CONTENTS
     listed = [LayerFile.from_json(row, "files") for row in json.loads((tmp_path / "x.files").read_text())]
     assert list(found) == listed
+
+
+def test_file_that_shares_its_member_with_what_follows_ends_where_it_ends(tmp_path: Path) -> None:
+    contents = {
+        "small-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: small\nVersion: 1.0\n",
+        "small-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{name},,\n" for name in (*contents, "small-1.0.dist-info/RECORD"))
+    wheel = tmp_path / "small-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in (contents | {"small-1.0.dist-info/RECORD": record.encode()}).items():
+            archive.writestr(name, data)
+    outputs = LayerOutputs(tmp_path / "x.layer", tmp_path / "x.json", tmp_path / "x.files")
+    layer = write_layer(outputs, lambda writer: add_wheel(writer, wheel, "venv", "3.11"))
+    found = {file.path: data for file, data in _read_all(outputs.blob, layer, trusted=True).items()}
+    assert found.items() >= {f"venv/lib/python3.11/site-packages/{n}": data for n, data in contents.items()}.items()
 
 
 def test_file_in_chunks_is_put_together(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reads the specification of an image: a JSON document that names layers, base and settings.
 
     {"architecture": "arm64", "variant": "v8", "os": "linux", "ref_name": "latest",
-     "layers": [{"descriptor": PATH, "blob": PATH, "files": PATH}, …],
+     "layers": [{"descriptor": PATH, "files": PATH}, …],
      "base_layout": PATH or null,
      "config": {"env": {…}, "entrypoint": […], "cmd": […], "user": "65532:65532", "working_dir": "/app",
                 "labels": {…}, "exposed_ports": ["8080/tcp"]}}
@@ -66,14 +66,13 @@ def read_files(path: Path) -> tuple[LayerFile, ...]:
 
 
 def _layer(item: Any, where: str) -> ImageLayer:
-    fields = _checked(item, {"descriptor", "blob", "files"}, where)
-    descriptor, blob = _text(fields, "descriptor", where), _text(fields, "blob", where)
-    if not descriptor or not blob:
-        raise ImageError(f"{where}: `descriptor` and `blob` are needed")
+    fields = _checked(item, {"descriptor", "files"}, where)
+    descriptor = _text(fields, "descriptor", where)
+    if not descriptor:
+        raise ImageError(f"{where}: `descriptor` is needed")
     files = _text(fields, "files", where)
     return ImageLayer(
         layer=LayerDescriptor.from_json(read_json(Path(descriptor)), descriptor),
-        blob=Path(blob),
         files=read_files(Path(files)) if files else (),
     )
 

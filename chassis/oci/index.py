@@ -28,11 +28,12 @@ class IndexEntry:
     accelerator: str = "none"
 
 
-def write_index(output: Path, entries: tuple[IndexEntry, ...]) -> Descriptor:
+def write_index(output: Path, entries: tuple[IndexEntry, ...], documents_only: bool = False) -> Descriptor:
     """Writes the layout into `output`, an empty or missing directory, and returns the index's descriptor.
 
     Entries keep their order: a client takes the first that fits, and knows nothing of accelerators, so images without
-    one go first. Blobs are symbolic links relative to themselves.
+    one go first. Layers are symbolic links relative to themselves; with `documents_only` they are left out, and need
+    not be in the images' layouts.
 
     Raises:
       ImageError: two entries are for one platform and accelerator, or `output` is not empty.
@@ -56,7 +57,10 @@ def write_index(output: Path, entries: tuple[IndexEntry, ...]) -> Descriptor:
             )
         seen[key] = entry.layout
         described.append(descriptor)
-        _link(reader, manifest, descriptor, blobs)
+        for named in (descriptor, manifest.blobs[0]):
+            (blobs / digest.hex_of(named.digest)).write_bytes(reader.document(named))
+        if not documents_only:
+            _link(reader, manifest.blobs[1:], blobs)
     index = _index_of(described)
     descriptor = index.descriptor
     (blobs / digest.hex_of(descriptor.digest)).write_bytes(index.data)
@@ -96,11 +100,11 @@ def _annotated(descriptor: Descriptor, accelerator: str) -> Descriptor:
     return replace(descriptor, annotations={ACCELERATOR: accelerator}, platform=platform)
 
 
-def _link(reader: LayoutReader, manifest: Manifest, descriptor: Descriptor, blobs: Path) -> None:
-    for blob in (descriptor, *manifest.blobs):
-        link = blobs / digest.hex_of(blob.digest)
+def _link(reader: LayoutReader, layers: tuple[Descriptor, ...], blobs: Path) -> None:
+    for layer in layers:
+        link = blobs / digest.hex_of(layer.digest)
         if not link.is_symlink():
-            link.symlink_to(os.path.relpath(reader.blob_path(blob), blobs))
+            link.symlink_to(os.path.relpath(reader.blob_path(layer), blobs))
 
 
 def _encoded(document: dict[str, object]) -> bytes:

@@ -1,13 +1,14 @@
-"""Writes an OCI image layout of one image: configuration, manifest, index, and links to the layers.
+"""Writes an OCI image layout of one image: its documents (index, manifest, configuration), and links to the layers.
 
-Specification: OCI image specification, image-layout.md, manifest.md, config.md. Layers are known by their
-descriptors: their bytes are never read, nor need they be there.
+Specification: OCI image specification, image-layout.md, manifest.md, config.md. Documents are made of descriptors
+alone: layers are never read for them, nor need they be there.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,12 @@ class ImageError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class ImageLayer:
-    """A layer to install: its descriptor, the blob's path (not opened), and the paths that it installs."""
+    """A layer to install: its descriptor, the blob's path (not opened) where it is to be linked to, and the paths
+    that it installs.
+    """
 
     layer: LayerDescriptor
-    blob: Path
+    blob: Path | None = None
     files: tuple[LayerFile, ...] = ()
 
 
@@ -76,7 +79,7 @@ class RunSettings:
 class BaseImage:
     """What an image takes over from the layout that it is built on.
 
-    `config` is the base's whole configuration object; `blobs` has the file of each of `layers`.
+    `config` is the base's whole configuration object; `blobs` has the file of each of `layers`, or nothing.
     """
 
     layers: tuple[Descriptor, ...] = ()
@@ -84,9 +87,9 @@ class BaseImage:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def read_base(path: Path, platform: Platform) -> BaseImage:
+def read_base(path: Path, platform: Platform, documents_only: bool = False) -> BaseImage:
     """The image for `platform` in an OCI layout directory, every document's digest and every layer's size
-    checked.
+    checked. With `documents_only` its layers need not be there, and `blobs` is empty.
 
     Raises:
       ImageError: the base has another architecture.
@@ -105,7 +108,7 @@ def read_base(path: Path, platform: Platform) -> BaseImage:
     layers = manifest.blobs[1:]
     return BaseImage(
         layers=tuple(replace(layer, media_type=_AS_OCI.get(layer.media_type, layer.media_type)) for layer in layers),
-        blobs=tuple(reader.blob_path(layer) for layer in layers),
+        blobs=() if documents_only else tuple(reader.blob_path(layer) for layer in layers),
         config=config,
     )
 
@@ -123,10 +126,25 @@ def write_layout(
     base: BaseImage | None = None,
     ref_name: str = "",
 ) -> Descriptor:
-    """Writes the layout into `output`, an empty or missing directory, and returns the manifest's descriptor.
+    """Writes the documents (see `write_documents`) and links to the layers."""
+    descriptor = write_documents(output, platform, layers, settings, base, ref_name)
+    base = base or BaseImage()
+    linked = [*zip(base.layers, base.blobs, strict=True)]
+    linked += [(layer.layer.descriptor, layer.blob) for layer in layers if layer.blob]
+    _link(output, linked)
+    return descriptor
 
-    `blobs/sha256/…` of layers are symbolic links relative to themselves; all else is a file. index.json comes
-    last.
+
+def write_documents(
+    output: Path,
+    platform: Platform,
+    layers: tuple[ImageLayer, ...],
+    settings: RunSettings,
+    base: BaseImage | None = None,
+    ref_name: str = "",
+) -> Descriptor:
+    """Writes a layout without its layers into `output`, an empty or missing directory, and returns the manifest's
+    descriptor. index.json comes last.
 
     Raises:
       ImageError: two layers install different things at one path, there are more than 127 of them, or
@@ -153,21 +171,59 @@ def write_layout(
     annotations = {REF_NAME: ref_name} if ref_name else {}
     descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest.of_bytes(manifest), len(manifest), annotations, platform)
     index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
+    blobs = _new_layout(output)
+    for document, named in ((config, config_descriptor), (manifest, descriptor)):
+        _write(blobs / digest.hex_of(named.digest), document)
+    _write(output / "oci-layout", _encoded({"imageLayoutVersion": "1.0.0"}))
+    _write(output / "index.json", _encoded(index))
+    return descriptor
+
+
+def complete_layout(output: Path, documents: Path, layers: Sequence[Path], base: Path | None = None) -> None:
+    """Writes the layout of one image into `output`: the documents of another directory, and links to the layers.
+
+    `layers` are the blobs of the image's own layers, lowest first; those below are in the layout `base`. Links are
+    relative, and lead to the paths given. Nothing but sizes is read of a blob.
+
+    Raises:
+      ImageError: there are more or fewer blobs than the image has layers, or one has another size.
+      LayoutError: `documents` or `base` is damaged.
+    """
+    reader = LayoutReader(documents)
+    manifest, _ = reader.image()
+    config, *descriptors = manifest.blobs
+    below = len(descriptors) - len(layers)
+    if below < 0 or (below and base is None):
+        raise ImageError(f"{documents}: its image has {len(descriptors)} layers, {len(layers)} blobs were given")
+    linked = list(zip(descriptors[below:], layers, strict=True))
+    for named, blob in linked:
+        if (size := blob.stat().st_size) != named.size:
+            raise ImageError(f"{blob}: has {size} bytes, layer {named.digest} has {named.size}")
+    if base is not None:
+        base_reader = LayoutReader(base)
+        linked += [(named, base_reader.blob_path(named)) for named in descriptors[:below]]
+    blobs = _new_layout(output)
+    for named in (config, manifest.descriptor):
+        _write(blobs / digest.hex_of(named.digest), reader.document(named))
+    _link(output, linked)
+    for name in ("oci-layout", "index.json"):
+        _write(output / name, (documents / name).read_bytes())
+
+
+def _new_layout(output: Path) -> Path:
     blobs = output / "blobs" / "sha256"
     blobs.mkdir(parents=True, exist_ok=True)
     if any(blobs.iterdir()) or (output / "index.json").exists():
         raise ImageError(f"{output}: is not empty; a layout is written into a directory of its own")
-    for document, named in ((config, config_descriptor), (manifest, descriptor)):
-        _write(blobs / digest.hex_of(named.digest), document)
-    linked = [*zip(base.layers, base.blobs, strict=True)]
-    linked += [(layer.layer.descriptor, layer.blob) for layer in layers]
+    return blobs
+
+
+def _link(output: Path, linked: Iterable[tuple[Descriptor, Path]]) -> None:
+    blobs = output / "blobs" / "sha256"
     for named, blob in linked:
         link = blobs / digest.hex_of(named.digest)
         if not link.is_symlink():
             link.symlink_to(os.path.relpath(blob, blobs))
-    _write(output / "oci-layout", _encoded({"imageLayoutVersion": "1.0.0"}))
-    _write(output / "index.json", _encoded(index))
-    return descriptor
 
 
 def check_collisions(layers: tuple[ImageLayer, ...]) -> None:

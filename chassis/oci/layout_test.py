@@ -26,8 +26,10 @@ from chassis.oci.layout import (
     ImageLayer,
     RunSettings,
     check_collisions,
+    complete_layout,
     default_platform,
     read_base,
+    write_documents,
     write_layout,
 )
 from chassis.oci.layout_reader import LayoutError, LayoutReader
@@ -256,6 +258,43 @@ def test_a_layout_is_not_written_over_another(tmp_path):
         write_layout(tmp_path / "image", default_platform("amd64"), (layer,), _SETTINGS)
 
 
+def _tree(folder: Path) -> dict[str, str | bytes]:
+    """Files and links below a folder, with what they hold."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_documents_and_their_completion_are_the_whole_layout(tmp_path):
+    base_layout = _base(tmp_path / "b")
+    layer = _layer(tmp_path, "top", {"a": b"a"})
+    platform = Platform("amd64")
+    write_layout(tmp_path / "whole", platform, (layer,), _SETTINGS, read_base(base_layout, platform))
+    kept = layer.blob.rename(tmp_path / "elsewhere")
+    base = read_base(base_layout, platform, documents_only=True)
+    write_documents(tmp_path / "documents", platform, (replace(layer, blob=None),), _SETTINGS, base)
+    kept.rename(layer.blob)
+    complete_layout(tmp_path / "image", tmp_path / "documents", [layer.blob], base_layout)
+    assert _tree(tmp_path / "image") == _tree(tmp_path / "whole")
+    assert len(_tree(tmp_path / "documents")) == 4
+
+
+def test_documents_are_completed_by_the_blobs_that_they_name_alone(tmp_path):
+    layers = (_layer(tmp_path, "one", {"a": b"1"}), _layer(tmp_path, "two", {"b": b"2" * 4096}))
+    write_documents(tmp_path / "documents", Platform("amd64"), layers, _SETTINGS)
+    blobs = [layer.blob for layer in layers]
+    for given, message in (
+        (blobs[:1], "has 2 layers, 1 blobs were given"),
+        ([*blobs, blobs[0]], "has 2 layers, 3 blobs"),
+        (blobs[::-1], r"two\.blob: has \d+ bytes, layer sha256:"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            complete_layout(tmp_path / "image", tmp_path / "documents", given)
+        assert not (tmp_path / "image").exists()
+
+
 _BAD_SPECS = {
     "no layers": ({"architecture": "arm64"}, "`layers` is missing"),
     "no architecture": ({"layers": []}, "`architecture` is missing"),
@@ -265,7 +304,7 @@ _BAD_SPECS = {
         {"architecture": "arm64", "layers": [], "config": {"entrypoint": "x"}},
         "`entrypoint` is no",
     ),
-    "no descriptor": ({"architecture": "arm64", "layers": [{"blob": "b"}]}, "`descriptor` and `blob`"),
+    "no descriptor": ({"architecture": "arm64", "layers": [{"files": "f"}]}, "`descriptor` is needed"),
     "a list": ([], "object is expected"),
 }
 

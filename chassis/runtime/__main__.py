@@ -18,10 +18,18 @@ def main() -> int:
         become_init()
 
     from chassis.errors import ChassisError
-    from chassis.runtime import lifecycle, settings
+    from chassis.runtime import settings
 
     try:
-        lifecycle.serve(settings.read_settings(os.environ))
+        told = settings.read_settings(os.environ)
+        nursery = None
+        if told.workers > 1:
+            from chassis.runtime.workers.nursery import start_nursery
+
+            nursery = start_nursery(told)
+        from chassis.runtime import lifecycle
+
+        lifecycle.serve(told, nursery)
     except ChassisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

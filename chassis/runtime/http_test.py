@@ -378,9 +378,9 @@ def test_a_large_answer_to_a_slow_reader_leaves_whole_before_the_end(tmp_path: P
         time.sleep(0.3)
         return "x" * 30_000_000
 
-    with RunningServer(write_model(tmp_path, large)) as server:
+    with RunningServer(write_model(tmp_path, large), {"CHASSIS_DRAIN_TIMEOUT": "60"}) as server:
         server.wait_health("SERVING")
-        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=60)
         connection.request("POST", PREDICT, b'{"instances": [""]}')
         server.status()
         server.signal(signal.SIGTERM)

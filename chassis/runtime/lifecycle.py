@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
-import gc
 import logging
 import os
 import signal
-import sys
-import threading
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from chassis.runtime import logs
 from chassis.runtime.core.batcher import Batcher
-from chassis.runtime.core.loading import load_function
+from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.metrics import Metrics
-from chassis.runtime.core.predict import PredictFunction
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.model_thread import ModelThread
+from chassis.runtime.core.service import Backend, ModelService, State
+from chassis.runtime.ending import end_process, flush
 from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from chassis.runtime.workers.nursery import Nursery
 
 _LOG = logging.getLogger("chassis.runtime")
 
@@ -34,8 +34,8 @@ _CLOSING = 2.0
 """Seconds that the model's thread has to end after the last answer, and again its libraries."""
 
 
-def serve(settings: Settings) -> NoReturn:
-    """Serves until told to stop, then ends the process.
+def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
+    """Serves until told to stop, then ends the process. With a `nursery` the model runs in processes that it starts.
 
     Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
     second signal ends the process at once, with 128 and the signal's number.
@@ -52,8 +52,7 @@ def serve(settings: Settings) -> NoReturn:
     )
     # Before the front ends are imported: the model has the longest way.
     model = ModelService(
-        loop,
-        lambda: _load(settings),
+        _backend(settings, nursery, loop, batcher, metrics),
         settings.contract,
         batcher,
         run_timeout=settings.run_timeout,
@@ -62,27 +61,19 @@ def serve(settings: Settings) -> NoReturn:
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
         _LOG.warning("the model is still busy, it is left behind")
-    _end(code)
+    end_process(code, _CLOSING)
 
 
-def _end(code: int) -> NoReturn:
-    """Ends with what the model's libraries registered to do at the end, if they do it in time.
+def _backend(
+    settings: Settings, nursery: Nursery | None, loop: asyncio.AbstractEventLoop, batcher: Batcher, metrics: Metrics
+) -> Backend:
+    if nursery is None:
+        return ModelThread(loop, batcher, lambda: load_model(settings))
+    from chassis.runtime.workers.pool import WorkerPool
 
-    Modules are not torn down: threads that still run in them would crash.
-    """
-    timer = threading.Timer(_CLOSING, os._exit, (code,))
-    timer.daemon = True
-    timer.start()
-    atexit._run_exitfuncs()
-    _flush()
-    os._exit(code)
-
-
-def _load(settings: Settings) -> PredictFunction:
-    function = load_function(settings.model_dir / "model.pkl", settings.python)
-    # What loading left behind stays for good: no later collection has to look at it.
-    gc.freeze()
-    return PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
+    return WorkerPool(
+        loop, batcher, nursery, workers=settings.workers, load_timeout=settings.load_timeout, metrics=metrics
+    )
 
 
 class _Server:
@@ -94,6 +85,7 @@ class _Server:
         self._stopping = asyncio.Event()
         self._code = 0
         self._signalled = False
+        self._was_ready = False
 
     async def run(self) -> int:
         """Starts, waits to be told to stop, drains; returns the exit status."""
@@ -111,6 +103,7 @@ class _Server:
 
         changes: asyncio.Queue[State] = asyncio.Queue()
         model.watch(changes.put_nowait)
+        model.watch(self._on_state)
         reporting = loop.create_task(_report(changes, front_ends.report))
         watching = loop.create_task(model.watch_calls())
         deadline = loop.call_later(settings.load_timeout, self._on_load_timeout)
@@ -141,10 +134,17 @@ class _Server:
     def _on_signal(self, number: int) -> None:
         if self._signalled:
             _LOG.warning("ended by a second signal", extra={"signal": signal.Signals(number).name})
-            _flush()
+            flush()
             os._exit(128 + number)
         self._signalled = True
         self.stop(signal.Signals(number).name)
+
+    def _on_state(self, state: State) -> None:
+        self._was_ready = self._was_ready or state is State.READY
+        if state is State.FAILED and self._was_ready:
+            _LOG.error("the model is lost", extra={"reason": self._model.reason})
+            self._code = 1
+            self.stop("the model is lost")
 
     def _on_load_timeout(self) -> None:
         if self._model.state in (State.LOADING, State.FAILED):
@@ -162,8 +162,3 @@ async def _report(changes: asyncio.Queue[State], report: Callable) -> None:
     """Passes the model's states on, in order, until cancelled."""
     while True:
         await report(await changes.get())
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()

@@ -67,9 +67,9 @@ def slow(content: bytes) -> str:
     return content.decode()
 
 
-def _call(server: RunningServer, content: bytes) -> grpc.Future:
+def _call(server: RunningServer, content: bytes, timeout: float = 20) -> grpc.Future:
     item = omi_pb2.InputItem(input={"input": content})
-    return server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=20)
+    return server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=timeout)
 
 
 def test_the_port_answers_not_serving_until_the_model_is_loaded(tmp_path: Path) -> None:
@@ -181,9 +181,9 @@ def test_a_large_answer_leaves_whole_before_the_end(tmp_path: Path) -> None:
         time.sleep(0.3)
         return "x" * 50_000_000
 
-    with RunningServer(write_model(tmp_path, large)) as server:
+    with RunningServer(write_model(tmp_path, large), {"CHASSIS_DRAIN_TIMEOUT": "60"}) as server:
         server.wait_health("SERVING")
-        call = _call(server, b"")
+        call = _call(server, b"", timeout=60)
         _wait_accepted(server)
         server.signal(signal.SIGTERM)
         assert len(call.result().outputs[0].output["results.json"]) == 50_000_002

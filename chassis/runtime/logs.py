@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Mapping
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def configure(log_format: str, level: str) -> None:
-    """Sends every logger's events to standard error, as `text` or `json`, from `level` on."""
+def configure(log_format: str, level: str, fields: Mapping[str, object] | None = None) -> None:
+    """Sends every logger's events to standard error, as `text` or `json`, from `level` on, each with `fields`."""
     handler = logging.StreamHandler()
+    if fields:
+        handler.addFilter(lambda record: vars(record).update(fields) or True)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

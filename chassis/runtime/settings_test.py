@@ -46,10 +46,11 @@ def test_the_environment_is_over_the_image(model: Path) -> None:
         MODEL_NAME="other",
         CHASSIS_RUN_TIMEOUT="2.5",
         CHASSIS_MAX_WAIT_MS="0",
+        CHASSIS_WORKERS="3",
         CHASSIS_LOG_FORMAT="json",
     )
     assert (settings.port, settings.name, settings.run_timeout, settings.max_wait) == (9000, "other", 2.5, 0)
-    assert settings.log_format == "json"
+    assert (settings.log_format, settings.workers) == ("json", 3)
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,8 @@ def test_the_environment_is_over_the_image(model: Path) -> None:
         ("PSC_MODEL_PORT", "65536"),
         ("PSC_MODEL_PORT", "-1"),
         ("CHASSIS_QUEUE_SIZE", "0"),
+        ("CHASSIS_WORKERS", "0"),
+        ("CHASSIS_WORKERS", "257"),
         ("CHASSIS_RUN_TIMEOUT", "0"),
         ("CHASSIS_LOAD_TIMEOUT", "nan"),
         ("CHASSIS_DRAIN_TIMEOUT", "-1"),

@@ -1,4 +1,4 @@
-"""The layer tools and image_layout from their command lines, put together to an image."""
+"""The tools that make layers, documents and layouts from their command lines, put together to an image."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _layer(cwd: Path, name: str, *arguments: str, status: int = 0) -> str:
 
 
 def _spec(cwd: Path, *names: str) -> None:
-    layers = [{"descriptor": f"{name}.json", "blob": f"{name}.blob", "files": f"{name}.files"} for name in names]
+    layers = [{"descriptor": f"{name}.json", "files": f"{name}.files"} for name in names]
     document = {"architecture": "arm64", "layers": layers, "base_layout": None, "config": {"cmd": ["sh"]}}
     (cwd / "spec.json").write_text(json.dumps(document))
 
@@ -41,7 +41,9 @@ def test_layers_and_a_spec_become_a_layout(tmp_path):
     _layer(tmp_path, "one", "--flagfile=flags")
     _layer(tmp_path, "two", "--entry=app/data/a=a.py", "--compression=none")
     _spec(tmp_path, "one", "two")
-    _run("image_layout", "--spec=spec.json", "--output=image", cwd=tmp_path)
+    _run("image_documents", "--spec=spec.json", "--output=documents", cwd=tmp_path)
+    layers = ["--layer=one.blob", "--layer=two.blob"]
+    _run("image_layout", "--documents=documents", *layers, "--output=image", cwd=tmp_path)
     index = json.loads((tmp_path / "image" / "index.json").read_bytes())
     assert index["manifests"][0]["platform"] == {"architecture": "arm64", "os": "linux", "variant": "v8"}
     blobs = list((tmp_path / "image" / "blobs" / "sha256").iterdir())
@@ -69,7 +71,7 @@ def test_colliding_layers_leave_no_layout(tmp_path):
     _layer(tmp_path, "two", "--entry=x=b")
     _spec(tmp_path, "one", "two")
     (tmp_path / "image").mkdir()
-    error = _run("image_layout", "--spec=spec.json", "--output=image", cwd=tmp_path, status=1)
+    error = _run("image_documents", "--spec=spec.json", "--output=image", cwd=tmp_path, status=1)
     assert "/x is installed differently by two layers" in error
     assert "code //demo:one" in error and "code //demo:two" in error
     assert list((tmp_path / "image").iterdir()) == []

@@ -1,4 +1,4 @@
-"""Writes an OCI image layout of an index over the images of several platforms."""
+"""Writes an OCI image layout of an index over the images of several platforms, or its documents alone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chassis.oci.index import IndexEntry, write_index
 from chassis.tools.run import run_main
 
 _IMAGE = flags.DEFINE_multi_string("image", [], "ACCELERATOR=LAYOUT: an image's layout directory and `none` or `cuda`.")
+_DOCUMENTS_ONLY = flags.DEFINE_bool("documents_only", False, "Leave the layers out: the images may be without them.")
 _OUTPUT = flags.DEFINE_string("output", None, "The layout directory to write.", required=True)
 
 
@@ -24,7 +25,7 @@ def main(argv: Sequence[str]) -> None:
         if not equals:
             raise ChassisError(f"--image={image}: expected ACCELERATOR=LAYOUT")
         entries.append(IndexEntry(Path(layout), accelerator))
-    write_index(Path(_OUTPUT.value), tuple(entries))
+    write_index(Path(_OUTPUT.value), tuple(entries), _DOCUMENTS_ONLY.value)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,15 @@ load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
+load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
 load(":layer_plan.bzl", "layer_plan")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -26,7 +28,6 @@ _ATTRS = DOCTOR_ATTRS | {
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
     "wheel_layers": attr.int(),
-    "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -49,6 +50,9 @@ _SERVER_PORTS = {
     "v2-grpc": "45000/tcp",
     "v2-http": "8080/tcp",
 }
+
+# What the server takes.
+_MOST_WORKERS = 256
 
 # Where container runtimes stop.
 _MOST_LAYERS = 127
@@ -162,50 +166,36 @@ def _impl(ctx):
         "working_dir": "/app",
     }
     variant = "v8" if ctx.attr.architecture == "arm64" else ""
-    layout = ctx.actions.declare_directory(ctx.label.name)
-    spec = ctx.actions.declare_file(ctx.label.name + ".spec.json")
-    ctx.actions.write(spec, json.encode_indent({
+
+    # The layout that the image stands on, and what its blobs are links to. An image of this build brings its documents.
+    base_layout = None
+    base_files = []
+    base_documents = []
+    if not base:
+        below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
+        base_layout = below.layout if below else ctx.files.base[0]
+        base_files = [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
+        base_documents = [below.documents] if below else base_files
+    documents = image_documents(ctx, {
         "architecture": ctx.attr.architecture,
-        "base_layout": None if base else ctx.files.base[0].path,
         "config": config,
-        "layers": [
-            {"blob": layer.blob.path, "descriptor": layer.descriptor.path, "files": layer.files.path}
-            for layer in layers
-        ],
         "os": "linux",
         "ref_name": None,
         "variant": variant,
-    }, indent = " ") + "\n")
-    args = ctx.actions.args()
-    args.add(spec, format = "--spec=%s")
-    args.add_all([layout], format_each = "--output=%s", expand_directories = False)
-    blobs = [layer.blob for layer in layers]
-
-    # The layout, and what its blobs are links to.
-    base_files = [] if base else depset(
-        ctx.files.base,
-        transitive = [ctx.attr.base[DefaultInfo].default_runfiles.files],
-    ).to_list()
-    ctx.actions.run(
-        executable = ctx.executable._image_layout,
-        arguments = [args],
-        inputs = [spec] + base_files + [
-            file
-            for layer in layers
-            for file in [layer.blob, layer.descriptor, layer.files]
-        ],
-        outputs = [layout],
-        mnemonic = "ImageLayout",
-        progress_message = "Image %{label}",
-    )
-    doctor, output_groups = examine(ctx, config, variant, layers, None if base else ctx.files.base[0])
+    }, layers, base_documents)
+    layout = image_layout(ctx, documents, layers, base_files)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_layout)
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs + base_files)),
+        DefaultInfo(
+            files = layout_files(ctx, documents, layout),
+            runfiles = ctx.runfiles([layout] + [layer.blob for layer in layers] + base_files),
+        ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
             architecture = ctx.attr.architecture,
             base_files = base_files,
             cpu = ctx.attr.cpu,
+            documents = documents,
             layers = layers,
             layout = layout,
         ),
@@ -234,6 +224,7 @@ def chassis_image(
         server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
+        workers = 1,
         **kwargs):
     """The OCI image of a model, for the platform that `--platforms` names.
 
@@ -262,8 +253,12 @@ def chassis_image(
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
         others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
+      workers: processes of the model, for one that holds Python's lock while it computes; each has the model in memory. 1
+        is a thread of the server's own process. `CHASSIS_WORKERS` in the container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
+    if workers < 1 or workers > _MOST_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 1 to %d processes of the model" % (name, workers, _MOST_WORKERS))
     for name_of_server in servers:
         if name_of_server not in _SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(_SERVER_PORTS)))
@@ -275,6 +270,8 @@ def chassis_image(
         number, slash, protocol = port.partition("/")
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
+    if workers > 1:
+        env = {"CHASSIS_WORKERS": str(workers)} | env
     chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
     if wheel_layers < 1:
         fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))

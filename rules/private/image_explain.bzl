@@ -16,6 +16,9 @@ _ATTRS = {
 
 def _impl(ctx):
     image = ctx.attr.image[ImageInfo]
+
+    # With a base that the build did not describe, its layers are read; else the documents say all.
+    directory = image.layout if image.base_files else image.documents
     layers = ctx.actions.declare_file(ctx.label.name + ".layers.json")
     ctx.actions.write(layers, json.encode_indent([
         [runfiles_path(ctx, layer.descriptor), runfiles_path(ctx, layer.files)]
@@ -26,13 +29,13 @@ def _impl(ctx):
         launcher,
         FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --image="$RUNFILES_DIR/"%s --name=%s --layers="$RUNFILES_DIR/"%s --layers_root="$RUNFILES_DIR" "$@"\n' % (
             shell_quote(runfiles_path(ctx, ctx.executable._explain)),
-            shell_quote(runfiles_path(ctx, image.layout)),
+            shell_quote(runfiles_path(ctx, directory)),
             shell_quote(str(ctx.attr.image.label).removeprefix("@@").removeprefix("@")),
             shell_quote(runfiles_path(ctx, layers)),
         ),
         is_executable = True,
     )
-    files = [ctx.executable._explain, layers, image.layout] + image.base_files
+    files = [ctx.executable._explain, layers, directory] + image.base_files
     for layer in image.layers:
         files += [layer.descriptor, layer.files]
     runfiles = ctx.runfiles(files).merge(ctx.attr._explain[DefaultInfo].default_runfiles)

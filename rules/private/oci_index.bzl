@@ -1,6 +1,7 @@
 """oci_index: one image for several platforms, as one index."""
 
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 
 _DOC = """An index over an image built for several platforms at once. Its output is an OCI image layout directory."""
 
@@ -13,34 +14,53 @@ _each_platform = transition(
     outputs = ["//command_line_option:platforms"],
 )
 
-_ATTRS = {
+_ATTRS = LAYOUTS_ATTRS | {
     "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = _each_platform),
     "platforms": attr.string_list(mandatory = True, allow_empty = False),
     "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
     "_index_layout": attr.label(default = "//chassis/tools:index_layout", cfg = "exec", executable = True),
 }
 
-def _impl(ctx):
-    # In the order of `platforms`, whatever that of the split.
-    images = [ctx.split_attr.image[platform] for platform in ctx.attr.platforms]
-    layout = ctx.actions.declare_directory(ctx.label.name)
+def _index(ctx, name, images, flags, inputs):
+    """A directory with the index over directories of images; `images` are structs with accelerator and directory."""
+    output = ctx.actions.declare_directory(name)
     args = ctx.actions.args()
+    args.add_all(flags)
     for image in images:
-        info = image[ImageInfo]
-        args.add_all([info.layout], format_each = "--image=" + info.accelerator + "=%s", expand_directories = False)
-    args.add_all([layout], format_each = "--output=%s", expand_directories = False)
-    runfiles = ctx.runfiles().merge_all([image[DefaultInfo].default_runfiles for image in images])
+        args.add_all([image.directory], format_each = "--image=" + image.accelerator + "=%s", expand_directories = False)
+    args.add_all([output], format_each = "--output=%s", expand_directories = False)
     ctx.actions.run(
         executable = ctx.executable._index_layout,
         arguments = [args],
-        inputs = runfiles.files,
-        outputs = [layout],
+        inputs = inputs,
+        outputs = [output],
         mnemonic = "IndexLayout",
         progress_message = "Index %{label}",
     )
+    return output
+
+def _impl(ctx):
+    # In the order of `platforms`, whatever that of the split.
+    images = [ctx.split_attr.image[platform] for platform in ctx.attr.platforms]
+    infos = [image[ImageInfo] for image in images]
+    runfiles = ctx.runfiles().merge_all([image[DefaultInfo].default_runfiles for image in images])
+    documents = _index(
+        ctx,
+        ctx.label.name + ".documents",
+        [struct(accelerator = info.accelerator, directory = info.documents) for info in infos],
+        ["--documents_only"],
+        [info.documents for info in infos],
+    )
+    layout = _index(
+        ctx,
+        ctx.label.name,
+        [struct(accelerator = info.accelerator, directory = info.layout) for info in infos],
+        [],
+        runfiles.files,
+    )
     return [
-        DefaultInfo(files = depset([layout]), runfiles = runfiles.merge(ctx.runfiles([layout]))),
-        IndexInfo(images = [image[ImageInfo] for image in images], layout = layout),
+        DefaultInfo(files = layout_files(ctx, documents, layout), runfiles = runfiles.merge(ctx.runfiles([layout]))),
+        IndexInfo(documents = documents, images = infos, layout = layout),
     ]
 
 _oci_index = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [IndexInfo])

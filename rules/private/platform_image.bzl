@@ -1,11 +1,13 @@
 """platform_image: an image for one platform, whatever `--platforms` says."""
 
 load("//rules/providers:image_info.bzl", "ImageInfo")
+load(":image_explain.bzl", "image_explain")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 
 _DOC = """An image built for the platform of its own attribute."""
 
-_ATTRS = PLATFORM_ATTRS | {
+_ATTRS = PLATFORM_ATTRS | LAYOUTS_ATTRS | {
     "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition, doc = "The image."),
 }
 
@@ -18,11 +20,13 @@ def _impl(ctx):
     layout = ctx.actions.declare_directory(ctx.label.name)
     ctx.actions.symlink(output = layout, target_file = info.layout)
     return [
-        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout])),
+        DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = ctx.runfiles([layout])),
         ImageInfo(
             accelerator = info.accelerator,
             architecture = info.architecture,
+            base_files = info.base_files,
             cpu = info.cpu,
+            documents = info.documents,
             layers = info.layers,
             layout = layout,
         ),
@@ -33,6 +37,8 @@ _platform_image = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provi
 def platform_image(name, image, platform, **kwargs):
     """An image for one platform, whatever `--platforms` says.
 
+    `bazel run //model:image_arm64.explain` says what it is made of, as for a `chassis_image`.
+
     Args:
       name: the target's name.
       image: the `chassis_image`.
@@ -40,3 +46,8 @@ def platform_image(name, image, platform, **kwargs):
       **kwargs: Bazel's common attributes.
     """
     _platform_image(name = name, image = image, platform = platform_label(platform), **kwargs)
+    image_explain(
+        name = name + ".explain",
+        image = name,
+        **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
+    )

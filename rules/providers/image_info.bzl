@@ -7,6 +7,7 @@ ImageInfo = provider(
         "architecture": "string: as OCI names it, `amd64` or `arm64`.",
         "base_files": "list of File: the OCI layout that the image stands on, whose blobs its own layout links to, and what those are links to; none where the base is made of layers of this build.",
         "cpu": "string: the least CPU by its name in `//platforms/cpu`, \"\" for the architecture's baseline.",
+        "documents": "File: a directory with the layout's index, manifest and configuration, made from descriptors alone; its layers are not there.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
     },
@@ -15,6 +16,7 @@ ImageInfo = provider(
 IndexInfo = provider(
     doc = "An OCI index over images.",
     fields = {
+        "documents": "File: a directory with the layout's indexes, manifests and configurations, without layers.",
         "images": "list of ImageInfo, in the order of the platforms.",
         "layout": "File: the OCI layout directory, whose only entry is the index.",
     },

@@ -2,7 +2,8 @@
 made.
 
 Made here instead of by scripts: the links of the merged /usr, the users (`base-passwd`), the CA bundle
-(`ca-certificates`), the time zone (`tzdata`), the directories and links of `base-files`. Each package's
+(`ca-certificates`), the time zone (`tzdata`), the directories and links of `base-files`, and where asked for the
+bytecode of Python's modules (`python3-minimal`'s `py3compile`). Each package's
 control paragraph lies in `var/lib/dpkg/status.d`, where scanners of images without a package manager look.
 
 Files keep their permission bits less set-user-id, set-group-id and write for group and others; all belong to
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chassis.oci.descriptor import Origin
+from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deb import Control, DebError, Package, open_package
 from chassis.oci.layer.debian_paths import MERGED, PathFilter, merged, mode_of
 from chassis.oci.layer.paths import LayerPathError
@@ -33,6 +35,7 @@ _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PASSWD = "usr/share/base-passwd/passwd.master"
 _GROUP = "usr/share/base-passwd/group.master"
 _UTC = "usr/share/zoneinfo/Etc/UTC"
+_MODULES = "usr/lib/python3"
 _MAX_CAPTURED_BYTES = 1 << 20
 _NSSWITCH = b"passwd: files\ngroup: files\nhosts: files dns\n"
 _ROOT_USER = b"root:*:0:0:root:/root:/usr/sbin/nologin\nnobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
@@ -50,8 +53,11 @@ class BaseOptions:
     keep_docs: bool = False
 
 
-def add_base(writer: LayerWriter, packages: Iterable[Path], options: BaseOptions) -> Origin:
-    """Adds the packages in the order of their names, then what their scripts would have made.
+def add_base(
+    writer: LayerWriter, packages: Iterable[Path], options: BaseOptions, bytecode: BytecodeCompiler | None = None
+) -> Origin:
+    """Adds the packages in the order of their names, then what their scripts would have made. With `bytecode`, each
+    module of Python's brings its `.pyc`.
 
     Raises:
       DebError: a package is damaged, of another architecture, there twice, or at odds with another; the
@@ -63,7 +69,7 @@ def add_base(writer: LayerWriter, packages: Iterable[Path], options: BaseOptions
             key=lambda package: package.control.name,
         )
         _check_set([package.control for package in opened], options.architecture)
-        base = _Base(writer, options)
+        base = _Base(writer, options, bytecode)
         base.add_skeleton()
         writer.end_part("", "")
         for package in opened:
@@ -90,8 +96,9 @@ def _check_set(controls: Sequence[Control], architecture: str) -> None:
 class _Base:
     """A base in the making."""
 
-    def __init__(self, writer: LayerWriter, options: BaseOptions) -> None:
+    def __init__(self, writer: LayerWriter, options: BaseOptions, bytecode: BytecodeCompiler | None) -> None:
         self._writer = writer
+        self._bytecode = bytecode
         self._filter = PathFilter(options.keep_docs)
         self._owners: dict[str, str] = {}
         self._symlinks: dict[str, str] = {}
@@ -119,7 +126,9 @@ class _Base:
                     self._add(control, place, entry, content)
                 else:
                     dropped.add(path)
-        except (LayerError, LayerPathError) as error:
+            if self._bytecode:
+                self._add_bytecode(self._bytecode.drain())
+        except (BytecodeError, LayerError, LayerPathError) as error:
             raise DebError(f"{control.file}: {error}") from None
         status = f"var/lib/dpkg/status.d/{control.name}"
         self._writer.add_bytes(status, control.paragraph.encode())
@@ -172,8 +181,16 @@ class _Base:
         if wanted and entry.size <= _MAX_CAPTURED_BYTES:
             data = self._captured[place] = content.read(entry.size)
             self._writer.add_bytes(place, data, mode)
+        elif self._bytecode and place.startswith(_MODULES) and is_module(place, entry.size):
+            data = content.read(entry.size)
+            self._writer.add_bytes(place, data, mode)
+            self._add_bytecode(self._bytecode.submit(place, data))
         else:
             self._writer.add_stream(place, content, entry.size, mode)
+
+    def _add_bytecode(self, compiled: Iterable[tuple[str, bytes]]) -> None:
+        for place, data in compiled:
+            self._writer.add_bytes(place, data)
 
     def _add_users(self) -> None:
         users = self._captured.get(_PASSWD, _ROOT_USER)

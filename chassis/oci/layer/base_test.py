@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, running_version
 from chassis.oci.layer.deb import DebError, open_package
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 
@@ -330,3 +331,29 @@ def test_control_data_are_read(tmp_path):
     assert (control.name, control.version, control.architecture) == ("demo", "1.0-1", "amd64")
     assert control.paragraph == _control("demo", "amd64").decode()
     assert control.md5sums == hashlib.md5(b"a").hexdigest() + "  a\n"
+
+
+def test_the_modules_of_python_packages_are_compiled_as_their_scripts_would(tmp_path):
+    packages = [
+        _deb(tmp_path, "libpython3-demo", {"./usr/lib/python3.11/demo.py": b"VALUE = 1\n"}),
+        _deb(
+            tmp_path,
+            "python3-demo",
+            {
+                "./usr/lib/python3/dist-packages/demo2.py": b"VALUE = 2\n",
+                "./usr/lib/python3/dist-packages/old.py": b"print 2\n",
+                "./usr/share/demo/script.py": b"VALUE = 3\n",
+            },
+        ),
+    ]
+    outputs = LayerOutputs(tmp_path / "blob", tmp_path / "descriptor", tmp_path / "files")
+    with BytecodeCompiler(running_version()) as compiler:
+        layer = write_layer(outputs, lambda writer: add_base(writer, packages, BaseOptions("amd64"), compiler))
+    files = [file["path"] for file in json.loads(outputs.files.read_bytes())]
+    first, second = map(bytecode_path, ("usr/lib/python3.11/demo.py", "usr/lib/python3/dist-packages/demo2.py"))
+    assert [path for path in files if path.endswith(".pyc")] == [first, second]
+
+    # Each lies among what its own package brought.
+    skeleton, one, two = layer.parts
+    assert first in files[skeleton.entries : skeleton.entries + one.entries]
+    assert second in files[skeleton.entries + one.entries : skeleton.entries + one.entries + two.entries]

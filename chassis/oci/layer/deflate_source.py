@@ -11,10 +11,41 @@ from isal import isal_zlib
 from chassis.errors import ChassisError
 
 PIECE_BYTES = 1 << 20
+_EMPTY_BLOCK = bytes.fromhex("0000ffff")
+_BLOCK_HEADER = b"\0"
+_FINAL_BLOCK = bytes.fromhex("0300")
+# Read from a byte's start these are two empty stored blocks and the final one; with less than the three bits of a
+# block's header left in the byte before, the first byte is that header, and a stored block of 65,280 bytes begins.
+_PROBE = _EMPTY_BLOCK + _BLOCK_HEADER + _EMPTY_BLOCK + _FINAL_BLOCK
 
 
 class ContentError(ChassisError):
     """A stored content is not what its archive's directory says."""
+
+
+def unended(stored: bytes, size: int) -> bytes | None:
+    """The same deflate data without an end, so that further blocks can follow from the next byte on.
+
+    `stored` is a whole deflate stream that inflates to `size` bytes. Only one of a single block can be changed so
+    (RFC 1951, section 3.2.3: the stream's first bit marks it as the last one); None for others. An empty stored block
+    leads to the next byte's start.
+    """
+    if not stored[0] & 1:
+        return None
+    opened = bytes((stored[0] & 0xFE,)) + stored[1:]
+    stream = isal_zlib.decompressobj(-15)
+    try:
+        content = stream.decompress(opened, size + 1)
+        after = stream.decompress(_PROBE)
+    except isal_zlib.error:
+        return None
+    if len(content) != size:
+        return None
+    if stream.eof and not after and not stream.unused_data:
+        return opened + _EMPTY_BLOCK
+    if not stream.eof and after == _PROBE[len(_EMPTY_BLOCK) + 1 :]:
+        return opened + _BLOCK_HEADER + _EMPTY_BLOCK
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.oci import digest
+from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, is_module
 from chassis.oci.layer.writer import LayerError, LayerWriter
 
 _EXECUTABLE_STARTS = (b"#!", b"\x7fELF")
@@ -42,11 +43,17 @@ class _Found:
     size: int
 
 
-def add_files(writer: LayerWriter, entries: Iterable[Entry], links: Iterable[Link] = ()) -> None:
+def add_files(
+    writer: LayerWriter,
+    entries: Iterable[Entry],
+    links: Iterable[Link] = (),
+    bytecode: BytecodeCompiler | None = None,
+) -> None:
     """Adds entries and links in the order of their paths.
 
     Identical files of 4 KiB and more are written once, the others are hard links to the first. A path that
-    two entries give with the same content is written once.
+    two entries give with the same content is written once. With `bytecode`, each module brings its `.pyc` where the
+    entries have none.
 
     Raises:
       LayerError: a source is missing or no file or directory; two contents meet at one path.
@@ -70,8 +77,17 @@ def add_files(writer: LayerWriter, entries: Iterable[Entry], links: Iterable[Lin
             writer.add_symlink(destination, symlinks[destination])
         if destination in files:
             _add_file(writer, destination, files[destination], originals.get(destination))
+            if bytecode and is_module(destination, files[destination].size) and bytecode_path(destination) not in files:
+                _add_bytecode(writer, bytecode.submit(destination, files[destination].source.read_bytes()))
         elif destination in directories:
             writer.add_directory(destination)
+    if bytecode:
+        _add_bytecode(writer, bytecode.drain())
+
+
+def _add_bytecode(writer: LayerWriter, compiled: Iterable[tuple[str, bytes]]) -> None:
+    for destination, data in compiled:
+        writer.add_bytes(destination, data)
 
 
 def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tuple[str, _Found | None]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from chassis.oci.descriptor import Origin
+from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, running_version
 from chassis.oci.layer.files import Entry, Link, add_files
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.writer import LayerError
@@ -129,3 +130,24 @@ def test_bad_sources_are_refused(tmp_path):
         with pytest.raises(Exception, match=message):
             _layer(tmp_path / "out", [entry])
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_modules_bring_their_bytecode_where_the_entries_have_none(tmp_path):
+    tree = _tree(tmp_path)
+    (tree / "sub" / "own.py").write_bytes(b"VALUE = 1\n")
+    own = tree / bytecode_path("sub/own.py")
+    own.parent.mkdir()
+    own.write_bytes(b"as it is")
+    outputs = LayerOutputs(tmp_path / "blob", tmp_path / "descriptor", tmp_path / "files")
+
+    def fill(writer):
+        with BytecodeCompiler(running_version()) as compiler:
+            add_files(writer, [Entry("app/code", tree)], bytecode=compiler)
+        return Origin("code", "test")
+
+    write_layer(outputs, fill)
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(outputs.blob.read_bytes()))) as archive:
+        found = {m.name: archive.extractfile(m).read() for m in archive if m.name.endswith(".pyc")}
+    assert found.keys() == {bytecode_path("app/code/a.py"), bytecode_path("app/code/sub/own.py")}
+    assert found[bytecode_path("app/code/sub/own.py")] == b"as it is"
+    assert b"/app/code/a.py" in found[bytecode_path("app/code/a.py")]

@@ -24,21 +24,32 @@ class Hash(Protocol):
 
 
 class HashThread:
-    """Updates hashes in the order of submission; at most a few buffers wait, so memory stays flat."""
+    """Updates hashes in the order of submission; at most a few buffers wait, so memory stays flat.
+
+    One thread submits and drains.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[tuple[bytes, tuple[Hash, ...]] | None] = queue.Queue(_QUEUED_BUFFERS)
+        # Both queues are C's: `queue.Queue`, which is Python's, costs as much as hashing a few kilobytes.
+        self._queue: queue.SimpleQueue[tuple[bytes, tuple[Hash, ...]] | None] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(_QUEUED_BUFFERS):
+            self._free.put(None)
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="layer-hashes", daemon=True)
         self._thread.start()
 
     def submit(self, data: bytes, *hashes: Hash) -> None:
         """Updates each of `hashes` with `data`, later; `data` must not change from now on."""
+        self._free.get()
         self._queue.put((data, hashes))
 
     def drain(self) -> None:
         """Returns when everything submitted is hashed; raises what failed."""
-        self._queue.join()
+        for _ in range(_QUEUED_BUFFERS):  # All are free only when none is being hashed.
+            self._free.get()
+        for _ in range(_QUEUED_BUFFERS):
+            self._free.put(None)
         if self._failure:
             raise self._failure
 
@@ -57,5 +68,4 @@ class HashThread:
             except BaseException as error:
                 self._failure = error
             finally:
-                self._queue.task_done()
-        self._queue.task_done()
+                self._free.put(None)

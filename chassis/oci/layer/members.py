@@ -84,8 +84,13 @@ class Encoder(Protocol):
     def end(self, crc: int, size: int) -> None:
         """Ends a content given with `raw`."""
 
-    def whole(self, raw: bytes, crc: int, size: int) -> int:
-        """A content's whole deflate stream: `begin`, `raw` and `end` in one."""
+    def whole(self, raw: bytes, crc: int, size: int, ended: bool = True) -> int:
+        """A content's whole deflate stream: `begin`, `raw` and `end` in one; not `ended` says that the stream's last
+        block is still to come.
+        """
+
+    def cut(self) -> None:
+        """Lets nothing that follows share a member with what was written."""
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """A whole content uncompressed, after `begin`; `store` says that compressing it is not worth it."""
@@ -95,21 +100,31 @@ class Encoder(Protocol):
 
 
 class GzipMembers:
-    """A gzip file of several members: one for each content, one for what lies between two of them."""
+    """A gzip file of several members: one for each content, one for what lies between two of them.
+
+    What follows a content whose deflate stream has no end yet completes its member: a reader that goes by the table of
+    contents takes the content's size from a member's start and leaves the rest.
+    """
 
     media_type = MEDIA_TYPE_LAYER_GZIP
     splices = True
 
     def __init__(self, out: BlobFile) -> None:
         self._out = out
+        self._open: tuple[int, int] | None = None
 
     def frame(self, data: bytes) -> None:
-        """A member of its own."""
+        """A member of its own, or the rest of the one before it."""
+        header, crc, size = GZIP_HEADER, 0, 0
+        if self._open:
+            header, (crc, size) = b"", self._open
+            self._open = None
         deflated = isal_zlib.compress(data, LEVEL, _RAW)
-        self._out.write(b"%b%b%b" % (GZIP_HEADER, deflated, _trailer(isal_zlib.crc32(data), len(data))))
+        self._out.write(b"%b%b%b" % (header, deflated, _trailer(isal_zlib.crc32(data, crc), size + len(data))))
 
     def begin(self) -> int:
         """Writes the member's header."""
+        self.cut()
         offset = self._out.size
         self._out.write(GZIP_HEADER)
         return offset
@@ -122,11 +137,20 @@ class GzipMembers:
         """Writes the member's CRC-32 and size."""
         self._out.write(_trailer(crc, size))
 
-    def whole(self, raw: bytes, crc: int, size: int) -> int:
-        """Writes a member at once."""
+    def whole(self, raw: bytes, crc: int, size: int, ended: bool = True) -> int:
+        """Writes a member at once, or all of it but its end."""
+        self.cut()
         offset = self._out.size
-        self._out.write(b"%b%b%b" % (GZIP_HEADER, raw, _trailer(crc, size)))
+        self._out.write(b"%b%b%b" % (GZIP_HEADER, raw, _trailer(crc, size) if ended else b""))
+        self._open = None if ended else (crc, size)
         return offset
+
+    def cut(self) -> None:
+        """Ends the member that is still open."""
+        if self._open:
+            self._out.write(STORED_END)
+            self.end(*self._open)
+            self._open = None
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """Deflates, or wraps in stored blocks, and ends the member."""
@@ -141,7 +165,8 @@ class GzipMembers:
         self.end(crc, size)
 
     def finish(self) -> None:
-        """Nothing: the last member has ended."""
+        """Ends the last member."""
+        self.cut()
 
 
 class PlainTar:
@@ -169,9 +194,12 @@ class PlainTar:
         """Never called: `splices` is false."""
         raise NotImplementedError
 
-    def whole(self, raw: bytes, crc: int, size: int) -> int:
+    def whole(self, raw: bytes, crc: int, size: int, ended: bool = True) -> int:
         """Never called: `splices` is false."""
         raise NotImplementedError
+
+    def cut(self) -> None:
+        """Nothing: there are no members."""
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """Copies."""

@@ -14,13 +14,20 @@ from typing import cast
 
 from chassis.oci.descriptor import Origin
 from chassis.oci.digest import PREFIX
+from chassis.oci.layer.bytecode import BytecodeCompiler
 from chassis.oci.layer.deflate_source import DeflateSource
 from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.wheel_source import WheelError
 from chassis.oci.layer.writer import LayerWriter
 
 
-def add_wheels(writer: LayerWriter, paths: Iterable[Path], venv: str, python_version: str) -> Origin:
+def add_wheels(
+    writer: LayerWriter,
+    paths: Iterable[Path],
+    venv: str,
+    python_version: str,
+    bytecode: BytecodeCompiler | None = None,
+) -> Origin:
     """Installs wheels under the virtual environment `venv`; the order of `paths` does not matter.
 
     Raises:
@@ -31,7 +38,7 @@ def add_wheels(writer: LayerWriter, paths: Iterable[Path], venv: str, python_ver
     labels = []
     for path in sorted(paths, key=lambda path: path.name):
         shared.wheel = path.name
-        origin = add_wheel(cast("LayerWriter", shared), path, venv, python_version)
+        origin = add_wheel(cast("LayerWriter", shared), path, venv, python_version, bytecode)
         writer.end_part(origin.name, origin.version)
         labels.append(f"{origin.name} {origin.version}")
     return Origin("wheels", ", ".join(labels))

@@ -7,6 +7,7 @@ empty and the modification time is always 0, so that a header depends on nothing
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -72,16 +73,18 @@ def header(path: str, typeflag: bytes, mode: int, size: int = 0, link: str = "",
 
 
 def _block(name: bytes, prefix: bytes, typeflag: bytes, mode: int, size: int, target: bytes, owner: Owner) -> bytes:
-    before = name.ljust(_NAME_BYTES, b"\0") + b"%07o\0%07o\0%07o\0%011o\0" % (
-        mode,
-        owner.uid,
-        owner.gid,
-        size,
-    )
+    numbers = b"%07o\0%07o\0%07o\0%011o\0" % (mode, owner.uid, owner.gid, size)
+    after, after_sum = _after_checksum(typeflag, target, prefix)
+    checksum = sum(name) + sum(numbers) + after_sum
+    return b"%s%s00000000000\0%06o\0 %s" % (name.ljust(_NAME_BYTES, b"\0"), numbers, checksum, after)
+
+
+@lru_cache(maxsize=256)
+def _after_checksum(typeflag: bytes, target: bytes, prefix: bytes) -> tuple[bytes, int]:
+    """What follows a header's checksum, the same for most files, and the sum of all but name and numbers."""
     after = typeflag + target.ljust(_NAME_BYTES, b"\0") + b"ustar\x0000" + bytes(80) + prefix
     after = after.ljust(356, b"\0")
-    checksum = sum(before) + sum(_TIME_AND_BLANK_CHECKSUM) + sum(after)
-    return b"%s00000000000\0%06o\0 %s" % (before, checksum, after)
+    return after, sum(_TIME_AND_BLANK_CHECKSUM) + sum(after)
 
 
 def _split(encoded: bytes, is_ascii: bool) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ RECORD contradicts is refused.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import configparser
 import os
 import re
@@ -25,6 +25,7 @@ from installer.scripts import Script
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from chassis.oci.descriptor import Origin
+from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
 from chassis.oci.layer.paths import LayerPathError
 from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, canonical_name, open_wheel
@@ -36,21 +37,26 @@ if TYPE_CHECKING:
 
 _INSTALLER = b"chassis\n"
 _MAX_SCRIPT_BYTES = 16 << 20
+_READ_AHEAD_BYTES = 1 << 18
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _PYTHON_SHEBANG = b"#!python"
 _PYTHON_TAG = re.compile(r"(py|cp)(\d)(\d*)")
 
 
-def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -> Origin:
+def add_wheel(
+    writer: LayerWriter, path: Path, venv: str, python_version: str, bytecode: BytecodeCompiler | None = None
+) -> Origin:
     """Installs a wheel under the virtual environment `venv` (a path from the root, `opt/venv`).
 
-    `python_version` is the target's, as `3.11`.
+    `python_version` is the target's, as `3.11`. With `bytecode`, each module in site-packages brings its `.pyc`, and
+    RECORD lists these with digest and size as it does all else.
 
     Raises:
       WheelError: the wheel is damaged, hostile or not for that Python; the message begins with its file name.
     """
     with open_wheel(path) as wheel:
         check_python(wheel, python_version)
-        destination = _LayerDestination(writer, wheel, venv, python_version)
+        destination = _LayerDestination(writer, wheel, venv, python_version, bytecode)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
@@ -59,7 +65,7 @@ def add_wheel(writer: LayerWriter, path: Path, venv: str, python_version: str) -
             raise
         except InvalidRecordEntry as error:
             raise WheelError(f"{wheel.label}: RECORD is malformed: {error}") from None
-        except (LayerError, LayerPathError, ZipError) as error:
+        except (BytecodeError, LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
             raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
@@ -90,11 +96,20 @@ def _fits(tag: str, major: int, minor: int) -> bool:
 class _LayerDestination(WheelDestination):
     """Where `installer` installs to."""
 
-    def __init__(self, writer: LayerWriter, wheel: CheckedWheel, venv: str, python_version: str) -> None:
+    def __init__(
+        self,
+        writer: LayerWriter,
+        wheel: CheckedWheel,
+        venv: str,
+        python_version: str,
+        bytecode: BytecodeCompiler | None,
+    ) -> None:
         self._writer = writer
         self._wheel = wheel
+        self._bytecode = bytecode
+        self._compiled: list[RecordEntry] = []
         self._interpreter = f"/{venv}/bin/python"
-        site_packages = f"{venv}/lib/python{python_version}/site-packages"
+        self._site_packages = site_packages = f"{venv}/lib/python{python_version}/site-packages"
         self._schemes = {
             "purelib": site_packages,
             "platlib": site_packages,
@@ -108,6 +123,7 @@ class _LayerDestination(WheelDestination):
             for scheme, place in self._schemes.items()
         }
         self._stated: dict[str, tuple[str, str]] = {}
+        self._archive: _Archive | None = None
 
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Writes the launcher of an entry point."""
@@ -132,10 +148,12 @@ class _LayerDestination(WheelDestination):
         try:
             if scheme == "scripts" and self._starts_with_python(stream):
                 return self._write_with_interpreter(path, place, stream, mode)
-            self._writer.add_deflated(place, _source(stream), mode)
+            self._writer.add_deflated(place, self._source(stream), mode)
             stated = self._wheel.record.get(member.name, ("", "", ""))[1]
             if stated.startswith("sha256="):
                 self._stated[place] = (member.name, stated)
+            if self._bytecode and self._schemes[scheme] == self._site_packages and is_module(path, member.size):
+                self._add_bytecode(self._bytecode.submit(place, stream.read()))
         except ContentError as error:
             raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
         return RecordEntry(path, None, member.size)
@@ -144,23 +162,38 @@ class _LayerDestination(WheelDestination):
         self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
     ) -> None:
         """Checks the wheel's RECORD and writes the installed one."""
-        digests = self._writer.digests()
+        if self._bytecode:
+            self._add_bytecode(self._bytecode.drain())
+        digests = {place: _base64(digest) for place, digest in self._writer.digests().items()}
         self._check_record(digests)
-        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in records]
+        compiled = [(scheme, entry) for entry in self._compiled]
+        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in [*records, *compiled]]
         with construct_record_file(hashed, self._prefixes.get) as stream:
             self._writer.add_bytes(f"{self._schemes[scheme]}/{record_file_path}", stream.read())
 
+    def _add_bytecode(self, compiled: Iterable[tuple[str, bytes]]) -> None:
+        for place, data in compiled:
+            self._writer.add_bytes(place, data)
+            self._compiled.append(RecordEntry(place.removeprefix(self._site_packages + "/"), None, len(data)))
+
     def _with_hash(self, scheme: Scheme, entry: RecordEntry, digests: dict[str, str]) -> RecordEntry:
         digest = digests.get(f"{self._schemes[scheme]}/{entry.path}")
-        return RecordEntry(entry.path, Hash("sha256", _base64(digest)), entry.size) if digest else entry
+        return RecordEntry(entry.path, Hash("sha256", digest), entry.size) if digest else entry
 
     def _check_record(self, digests: dict[str, str]) -> None:
         for place, (name, stated) in self._stated.items():
-            if stated != f"sha256={_base64(digests[place])}":
+            if stated != f"sha256={digests[place]}":
                 raise WheelError(f"{self._wheel.label}: member {name!r} differs from its SHA-256 in RECORD")
 
+    def _source(self, stream: MemberStream) -> DeflateSource:
+        if self._archive is None:
+            self._archive = _Archive(stream.archive.fileno())
+        member = stream.member
+        section = _Section(self._archive, member.offset)
+        return DeflateSource(section.read, member.stored_size, member.size, member.crc, member.deflated)
+
     def _starts_with_python(self, stream: MemberStream) -> bool:
-        for piece in _source(stream).inflate():
+        for piece in self._source(stream).inflate():
             return piece.startswith(_PYTHON_SHEBANG)
         return False
 
@@ -176,27 +209,40 @@ class _LayerDestination(WheelDestination):
         return RecordEntry(path, None, len(data))
 
 
-class _Section:
-    """The stored bytes of a member, read by position: nothing else moves them."""
+class _Archive:
+    """The wheel's bytes by position, read ahead: most members are small and follow each other."""
 
-    __slots__ = ("_file", "_position")
+    __slots__ = ("_data", "_file", "_start")
 
-    def __init__(self, file: int, position: int) -> None:
+    def __init__(self, file: int) -> None:
         self._file = file
+        self._start = 0
+        self._data = b""
+
+    def at(self, position: int, size: int) -> bytes:
+        start = position - self._start
+        if start < 0 or start + size > len(self._data):
+            self._data = os.pread(self._file, max(size, _READ_AHEAD_BYTES), position)
+            self._start, start = position, 0
+        return self._data[start : start + size]
+
+
+class _Section:
+    """The stored bytes of a member, from its first on."""
+
+    __slots__ = ("_archive", "_position")
+
+    def __init__(self, archive: _Archive, position: int) -> None:
+        self._archive = archive
         self._position = position
 
     def read(self, size: int) -> bytes:
-        data = os.pread(self._file, size, self._position)
+        data = self._archive.at(self._position, size)
         self._position += len(data)
         return data
 
 
-def _source(stream: MemberStream) -> DeflateSource:
-    member = stream.member
-    section = _Section(stream.archive.fileno(), member.offset)
-    return DeflateSource(section.read, member.stored_size, member.size, member.crc, member.deflated)
-
-
 def _base64(digest: str) -> str:
     """A digest in RECORD's form: URL-safe Base64 without padding."""
-    return base64.urlsafe_b64encode(bytes.fromhex(digest.removeprefix("sha256:"))).decode().rstrip("=")
+    data = binascii.b2a_base64(bytes.fromhex(digest.removeprefix("sha256:")), newline=False)
+    return data.translate(_URL_SAFE, b"=").decode()

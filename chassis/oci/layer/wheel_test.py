@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
+from chassis.oci.layer.bytecode import BytecodeCompiler
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.wheel_source import WheelError, machine
@@ -306,3 +307,27 @@ def test_machines_of_platform_tags():
         "cp311-cp311-macosx_11_0_arm64": "macosx_11_0_arm64",
     }
     assert {tag: machine(tag) for tag in expected} == expected
+
+
+def _with_bytecode(wheel: Path, out: Path) -> dict[str, tuple[bytes, int]]:
+    out.mkdir()
+    outputs = LayerOutputs(out / "blob", out / "descriptor", out / "files")
+    with BytecodeCompiler("3.11") as compiler:
+        write_layer(outputs, lambda writer: add_wheel(writer, wheel, "opt/venv", "3.11", compiler))
+    return _extracted(outputs.blob.read_bytes())
+
+
+def test_bytecode_is_all_that_is_added_and_record_lists_it(tmp_path):
+    wheel = _wheel(tmp_path, **{"demo_pkg/template.py": b"this is {no} Python\n"})
+    _, _, blob = _layer(wheel, tmp_path)
+    plain, compiled = _extracted(blob), _with_bytecode(wheel, tmp_path / "compiled")
+    place = f"{_SITE}/demo_pkg/__pycache__/__init__.cpython-311.pyc"
+    record, table = f"{_SITE}/{_INFO}/RECORD", "stargz.index.json"
+    assert compiled.keys() - plain.keys() == {place}
+    assert plain.keys() <= compiled.keys()
+    assert {path for path in plain if plain[path] != compiled[path]} == {record, table}
+    data, mode = compiled[place]
+    assert mode == 0o644
+    value = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+    row = f"demo_pkg/__pycache__/__init__.cpython-311.pyc,sha256={value},{len(data)}"
+    assert set(compiled[record][0].decode().splitlines()) - set(plain[record][0].decode().splitlines()) == {row}

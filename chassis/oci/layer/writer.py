@@ -21,7 +21,7 @@ from chassis.errors import ChassisError
 from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.oci.digest import PREFIX
 from chassis.oci.layer import tar_header, toc
-from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource
+from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource, unended
 from chassis.oci.layer.hashing import HashThread
 from chassis.oci.layer.members import (
     STORED_END,
@@ -44,6 +44,7 @@ _LEAST_SAVING = 0.10
 _SAMPLE_BYTES = 1 << 16
 _SAMPLED_FROM = 1 << 20
 _INLINE_HASH_BYTES = 1 << 16
+_UNENDED_BYTES = 1 << 14
 _TAR_BATCH_BYTES = 1 << 18
 _MAX_CHUNK = 1 << 26
 
@@ -162,8 +163,7 @@ class LayerWriter:
             stored, content = source.whole()
             self._hash(entry, content)
             self._flush_frames()
-            raw = stored if source.deflated else stored_blocks(stored, final=True)
-            self._one_chunk(entry, self._encoder.whole(raw, source.crc, source.size))
+            self._one_chunk(entry, self._whole(source, stored))
         else:
             self._splice(entry, source)
         self._frame(tar_header.padding(source.size))
@@ -189,6 +189,7 @@ class LayerWriter:
             table = toc.encode(list(self._entries.values()))
             annotations[toc.ANNOTATION_DIGEST] = PREFIX + hashlib.sha256(table).hexdigest()
             self._flush_frames()
+            self._encoder.cut()
             offset = self._out.size
             self._frame(
                 tar_header.header(toc.NAME, tar_header.REGULAR, 0o644, len(table))
@@ -248,6 +249,13 @@ class LayerWriter:
             self._encoder.raw(STORED_END)
         self._encoder.end(source.crc, source.size)
         self._one_chunk(entry, offset)
+
+    def _whole(self, source: DeflateSource, stored: bytes) -> int:
+        if not source.deflated:
+            return self._encoder.whole(stored_blocks(stored), source.crc, source.size, ended=False)
+        # Finding the end of a stream to the bit is worth its time only where a gzip member's own 18 bytes count.
+        raw = unended(stored, source.size) if source.size <= _UNENDED_BYTES else None
+        return self._encoder.whole(raw or stored, source.crc, source.size, ended=raw is None)
 
     def _one_chunk(self, entry: toc.TocEntry, offset: int) -> None:
         assert entry.state is not None

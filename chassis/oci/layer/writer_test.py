@@ -141,6 +141,8 @@ def test_every_toc_entry_is_found_at_its_offset(tmp_path, chunk_size):
         member = zlib.decompressobj(31)
         data = member.decompress(blob[entry["offset"] :])
         assert member.eof
+        # What follows a small file may share its member; its size says where it ends.
+        data = data[: entry.get("chunkSize") or sizes[entry["name"]] - entry.get("chunkOffset", 0)]
         assert entry["chunkDigest"] == "sha256:" + hashlib.sha256(data).hexdigest()
         assert entry.get("chunkOffset", 0) == len(content.get(entry["name"], b""))
         content[entry["name"]] = content.get(entry["name"], b"") + data

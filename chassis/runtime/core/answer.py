@@ -29,6 +29,8 @@ class ErrorKind(enum.Enum):
     """The predict function did not return in time."""
     NOT_LOADED = "not_loaded"
     """The model could not be loaded."""
+    LOST = "lost"
+    """The model's process ended while it ran the item, twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,31 @@ def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:
     return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…", kind)
 
 
+class RemoteError(Exception):
+    """What a predict function raised in another process.
+
+    Attributes:
+      kind: the name of its type, such as `ValueError`.
+      description: `describe_exception` of it.
+      at: `frames` of it.
+    """
+
+    def __init__(self, kind: str, description: str, at: str) -> None:
+        super().__init__(description)
+        self.kind = kind
+        self.description = description
+        self.at = at
+
+
+def exception_kind(error: BaseException) -> str:
+    """The name of its type, such as `ValueError`: what a log may hold."""
+    return error.kind if isinstance(error, RemoteError) else type(error).__name__
+
+
 def describe_exception(error: BaseException) -> str:
     """`ValueError: message`, without a stack trace: what a caller may see."""
+    if isinstance(error, RemoteError):
+        return error.description
     message = str(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
@@ -56,6 +81,8 @@ def frames(error: BaseException) -> str:
 
     The frames of the server itself are left out.
     """
+    if isinstance(error, RemoteError):
+        return error.at
     own = __name__.rpartition(".")[0].replace(".", "/")
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in frame.filename]
     return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MOST_FRAMES:])

@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from chassis.runtime.core.answer import Answer, ErrorKind, Item, describe_exception, failed, frames
+from chassis.runtime.core.answer import (
+    Answer,
+    ErrorKind,
+    Item,
+    describe_exception,
+    exception_kind,
+    failed,
+    frames,
+)
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
@@ -25,6 +34,18 @@ _QUIET_TURNS = 2
 
 class QueueFullError(Exception):
     """Too many items wait already; the caller may try again later."""
+
+
+class PredictLostError(Exception):
+    """What `predict` raises when it can answer no more, such as a process that ended.
+
+    Attributes:
+      begun: whether it may have begun with the items.
+    """
+
+    def __init__(self, reason: str, *, begun: bool) -> None:
+        super().__init__(reason)
+        self.begun = begun
 
 
 @dataclass(slots=True, eq=False)
@@ -54,12 +75,31 @@ class _Waiting:
     index: int
     item: Item
     since: float
+    again: bool = False
+    """Whether it was put back, and counts as taken already."""
+    suspect: bool = False
+    """Whether a `predict` was lost with it: it is called once more, alone."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """One thread that answers items.
+
+    Attributes:
+      predict: what it calls.
+      current: the items of the call that lasts, and since when (`time.monotonic`).
+      calls: those that ended with the batch in hand.
+    """
+
+    predict: Predict
+    current: tuple[list[_Waiting], float] | None
+    calls: list[_Call]
 
 
 class Batcher:
-    """Hands items from an event loop to one model thread, in batches, and their answers back.
+    """Hands items from an event loop to threads that call the model, in batches, and their answers back.
 
-    `submit` and `overdue` belong to the loop's thread, `run` to the model's.
+    `submit` and `overdue` belong to the loop's thread, `run` to any other, and to several at a time.
     """
 
     def __init__(
@@ -88,13 +128,14 @@ class Batcher:
         # a loop that is about to look: each crossing makes the threads fight for the interpreter's lock.
         self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
         self._arrived: list[_Waiting] = []
-        self._backlog: deque[_Waiting] = deque()
         self._submitted = 0
-        self._taken = 0
         self._finished: deque[tuple[list[tuple[_Waiting, Answer]], list[_Call]]] = deque()
         self._waking = False
-        self._running: tuple[list[_Waiting], float] | None = None
-        self._calls: list[_Call] = []
+        # One thread at a time gathers a batch: two that are idle would each get half of one.
+        self._taking = threading.Lock()
+        self._backlog: deque[_Waiting] = deque()
+        self._taken = 0
+        self._runs: list[_Run] = []
         self._metrics = metrics or Metrics()
 
     def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
@@ -123,35 +164,41 @@ class Batcher:
         """How many items wait."""
         return self._submitted - self._taken
 
-    def overdue(self, run_timeout: float) -> bool:
-        """Fails the items of a call that has lasted more than `run_timeout` seconds; whether there is such a call."""
-        running = self._running
-        if running is None or time.monotonic() - running[1] <= run_timeout:
-            return False
-        reason = f"the model did not answer within its run timeout of {run_timeout:g} s"
-        answer = failed(reason, ErrorKind.TIMEOUT)
-        self._deliver([(waiting, answer) for waiting in running[0]])
-        return True
+    def overdue(self, run_timeout: float) -> list[Predict]:
+        """Fails the items of calls that have lasted more than `run_timeout` seconds; returns what was called."""
+        found = []
+        for run in tuple(self._runs):
+            current = run.current
+            if current is None or time.monotonic() - current[1] <= run_timeout:
+                continue
+            reason = f"the model did not answer within its run timeout of {run_timeout:g} s"
+            answer = failed(reason, ErrorKind.TIMEOUT)
+            self._deliver([(waiting, answer) for waiting in current[0]])
+            found.append(run.predict)
+        return found
 
     def close(self) -> None:
-        """Lets `run` return when it has answered what came before."""
+        """Lets each `run` return when it has answered what came before."""
         self._hand_over()
         self._queue.put(None)
 
     def run(self, predict: Predict) -> None:
-        """Answers items until `close`. What `predict` raises becomes an answer; it never ends this loop."""
-        while True:
-            batch, closed = self._take()
-            if batch:
-                answered = list(zip(batch, self._answers(predict, batch), strict=True))
-                self._running = None
-                calls, self._calls = self._calls, []
-                self._finished.append((answered, calls))
-                if not self._waking:
-                    self._waking = True
-                    self._loop.call_soon_threadsafe(self._finish)
-            if closed:
-                return
+        """Answers items until `close`. What `predict` raises becomes an answer; one thing ends this loop.
+
+        Raises:
+          PredictLostError: `predict` raised it. What it had not begun waits again for another run; what it had is tried
+            once more, alone, and fails where another is lost with it.
+        """
+        run = _Run(predict, None, [])
+        self._runs.append(run)
+        try:
+            closed = False
+            while not closed:
+                batch, closed = self._take()
+                if batch:
+                    self._answer(run, batch)
+        finally:
+            self._runs.remove(run)
 
     def _gather(self, seen: int, turns: int) -> None:
         """Hands over once the loop has brought nothing new for some turns, or a batch is full."""
@@ -173,19 +220,25 @@ class Batcher:
     def _take(self) -> tuple[list[_Waiting], bool]:
         """The next batch, without items whose callers are gone, and whether the queue is closed behind it."""
         batch: list[_Waiting] = []
-        while len(batch) < self._batch_size:
-            if not self._backlog:
-                try:
-                    arrived = self._next(batch)
-                except queue.Empty:
+        with self._taking:
+            while len(batch) < self._batch_size:
+                if not self._backlog:
+                    try:
+                        arrived = self._next(batch)
+                    except queue.Empty:
+                        break
+                    if arrived is None:
+                        self._queue.put(None)  # for the other threads
+                        return batch, True
+                    self._backlog.extend(arrived)
+                if batch and self._backlog[0].suspect:
                     break
-                if arrived is None:
-                    return batch, True
-                self._backlog.extend(arrived)
-            waiting = self._backlog.popleft()
-            self._taken += 1
-            if not waiting.request.future.done():
-                batch.append(waiting)
+                waiting = self._backlog.popleft()
+                self._taken += not waiting.again
+                if not waiting.request.future.done():
+                    batch.append(waiting)
+                    if waiting.suspect:
+                        break
         return batch, False
 
     def _next(self, batch: list[_Waiting]) -> list[_Waiting] | None:
@@ -199,44 +252,84 @@ class Batcher:
         left = batch[0].since + self._max_wait - time.monotonic() if self._max_wait else 0.0
         return self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
 
-    def _answers(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
+    def _answer(self, run: _Run, batch: list[_Waiting]) -> None:
+        """Answers a batch, or puts back what `run` is lost with."""
+        answered: list[tuple[_Waiting, Answer]] = []
+        try:
+            self._collect(run, batch, answered)
+        except PredictLostError as error:
+            begun = run.current[0] if run.current and error.begun else []
+            self._put_back(batch[len(answered) :], begun, str(error), answered)
+            raise
+        finally:
+            run.current = None
+            calls, run.calls = run.calls, []
+            self._finished.append((answered, calls))
+            if not self._waking:
+                self._waking = True
+                self._loop.call_soon_threadsafe(self._finish)
+
+    def _put_back(
+        self, batch: list[_Waiting], begun: list[_Waiting], reason: str, answered: list[tuple[_Waiting, Answer]]
+    ) -> None:
+        again, suspects = [], set(map(id, begun))
+        for waiting in batch:
+            if waiting.request.future.done() or waiting.request.answers[waiting.index] is not None:
+                continue
+            if id(waiting) not in suspects:
+                again.append(replace(waiting, again=True))
+            elif waiting.suspect:
+                answered.append((waiting, failed(f"{reason}; twice with this item", ErrorKind.LOST)))
+            else:
+                again.append(replace(waiting, again=True, suspect=True))
+        if again:
+            self._queue.put(again)
+
+    def _collect(self, run: _Run, batch: list[_Waiting], answered: list[tuple[_Waiting, Answer]]) -> None:
         """Calls the model with the whole batch, and with each item alone where that raised."""
         if len(batch) > 1:
             try:
-                return self._call(predict, batch)
+                answered += zip(batch, self._call(run, batch), strict=True)
+                return
+            except PredictLostError:
+                raise
             except ModelContractError as error:
                 _LOG.error("the model broke its contract", extra={"items": len(batch), "error": str(error)})
-                return [failed(str(error), ErrorKind.CONTRACT)] * len(batch)
+                answered += [(waiting, failed(str(error), ErrorKind.CONTRACT)) for waiting in batch]
+                return
             except (Exception, SystemExit) as error:
                 _LOG.warning(
                     "a batch failed, trying its items one by one",
-                    extra={"items": len(batch), "error": type(error).__name__},
+                    extra={"items": len(batch), "error": exception_kind(error)},
                 )
-        return [self._answer_alone(predict, waiting) for waiting in batch]
+        for waiting in batch:
+            answered.append((waiting, self._answer_alone(run, waiting)))
 
-    def _answer_alone(self, predict: Predict, waiting: _Waiting) -> Answer:
+    def _answer_alone(self, run: _Run, waiting: _Waiting) -> Answer:
         if waiting.request.future.done():
             return failed("the caller is gone", ErrorKind.TIMEOUT)
         try:
-            return self._call(predict, [waiting])[0]
+            return self._call(run, [waiting])[0]
+        except PredictLostError:
+            raise
         except ModelContractError as error:
             fields = {"items": 1, "error": str(error), **waiting.request.caller.log_fields()}
             _LOG.error("the model broke its contract", extra=fields)
             return failed(str(error), ErrorKind.CONTRACT)
         except (Exception, SystemExit) as error:
             # A message may quote the input, which a log must not hold: it goes to the caller alone.
-            fields = {"error": type(error).__name__, "at": frames(error), **waiting.request.caller.log_fields()}
+            fields = {"error": exception_kind(error), "at": frames(error), **waiting.request.caller.log_fields()}
             _LOG.warning("an item failed", extra=fields)
             _LOG.debug("the error of the item", exc_info=True)
             return failed(describe_exception(error))
 
-    def _call(self, predict: Predict, batch: list[_Waiting]) -> list[Answer]:
+    def _call(self, run: _Run, batch: list[_Waiting]) -> list[Answer]:
         began = time.monotonic()
-        self._running = (batch, began)
+        run.current = (batch, began)
         try:
-            return predict([waiting.item for waiting in batch])
+            return run.predict([waiting.item for waiting in batch])
         finally:
-            self._calls.append(_Call(len(batch), began, time.monotonic()))
+            run.calls.append(_Call(len(batch), began, time.monotonic()))
 
     def _finish(self) -> None:
         """Delivers the batches that are done, in the loop's thread, and counts them."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 
 from chassis.runtime.core.answer import Answer, Item
-from chassis.runtime.core.batcher import Batcher, QueueFullError
+from chassis.runtime.core.batcher import Batcher, PredictLostError, QueueFullError
 
 LIMIT = 20.0
 
@@ -193,15 +193,115 @@ def test_a_call_past_its_limit_fails_its_items_and_later_ones_are_answered() -> 
     async def scenario(batcher: Batcher) -> None:
         stuck = batcher.submit(items(b"1"))
         await until_called(model)
-        assert not batcher.overdue(LIMIT)
-        assert batcher.overdue(0)
+        assert batcher.overdue(LIMIT) == []
+        assert batcher.overdue(0) == [model]
         assert outputs(await stuck) == ["the model did not answer within its run timeout of 0 s"]
         after = batcher.submit(items(b"2"))
         model.gate.set()
         assert outputs(await after) == [b"2"]
-        assert not batcher.overdue(0)
+        assert batcher.overdue(0) == []
 
     drive(model, scenario)
+
+
+class Mortal:
+    """A model that is lost with `die`, and with whatever it is given from then on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[bytes]] = []
+        self.dead = False
+
+    def __call__(self, items: Sequence[Item]) -> list[Answer]:
+        if self.dead:
+            raise PredictLostError("it was gone", begun=False)
+        self.batches.append([item["input"] for item in items])
+        if any(item["input"] == b"die" for item in items):
+            self.dead = True
+            raise PredictLostError("it was lost", begun=True)
+        return [Answer({"out": item["input"]}) for item in items]
+
+
+def revive(batcher: Batcher, models: list[Mortal]) -> None:
+    """Runs one model after another until the batcher is closed."""
+    while True:
+        models.append(Mortal())
+        try:
+            batcher.run(models[-1])
+            return
+        except PredictLostError:
+            pass
+
+
+def drive_mortals(scenario: Callable[[Batcher], Awaitable[None]], threads: int = 1, **limits: float) -> list[Mortal]:
+    """Runs `scenario` with models that are replaced when they are lost; returns them all."""
+    models: list[Mortal] = []
+
+    async def run() -> None:
+        batcher = Batcher(asyncio.get_running_loop(), **{"batch_size": 4, **limits})  # type: ignore[arg-type]
+        running = asyncio.create_task(scenario(batcher))
+        await asyncio.sleep(0)  # The scenario submits its items before there is a model.
+        pool = [threading.Thread(target=revive, args=(batcher, models), daemon=True) for _ in range(threads)]
+        for thread in pool:
+            thread.start()
+        try:
+            await asyncio.wait_for(running, LIMIT)
+        finally:
+            batcher.close()
+            for thread in pool:
+                await asyncio.to_thread(thread.join, LIMIT)
+        assert not any(thread.is_alive() for thread in pool)
+
+    asyncio.run(run())
+    return models
+
+
+def test_items_of_a_lost_batch_are_tried_once_more_alone() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        first = batcher.submit(items(b"1", b"die", b"3"))
+        second = batcher.submit(items(b"4", b"5", b"6"))
+        assert outputs(await first) == [b"1", "it was lost; twice with this item", b"3"]
+        assert outputs(await second) == [b"4", b"5", b"6"]
+
+    batches = [batch for model in drive_mortals(scenario) for batch in model.batches]
+    assert batches[0] == [b"1", b"die", b"3", b"4"]
+    assert batches.count([b"die"]) == 1
+    assert [b"1"] in batches
+    assert [b"5", b"6"] in batches
+
+
+def test_what_a_lost_model_had_not_begun_costs_no_attempt() -> None:
+    models: list[Mortal] = []
+
+    async def run() -> None:
+        batcher = Batcher(asyncio.get_running_loop(), batch_size=4)
+        gone = Mortal()
+        gone.dead = True
+        future = batcher.submit(items(b"1", b"2"))
+        with pytest.raises(PredictLostError):
+            await asyncio.to_thread(batcher.run, gone)
+        thread = threading.Thread(target=revive, args=(batcher, models), daemon=True)
+        thread.start()
+        assert outputs(await asyncio.wait_for(future, LIMIT)) == [b"1", b"2"]
+        batcher.close()
+        await asyncio.to_thread(thread.join, LIMIT)
+
+    asyncio.run(run())
+    assert models[0].batches == [[b"1", b"2"]]
+
+
+def test_several_models_share_the_items_and_all_are_accounted_for() -> None:
+    choices = random.Random(11)
+
+    async def scenario(batcher: Batcher) -> None:
+        async def request(number: int) -> None:
+            contents = [choices.choice([b"die"] + [b"%d-%d" % (number, index)] * 20) for index in range(5)]
+            expected = ["it was lost; twice with this item" if content == b"die" else content for content in contents]
+            assert outputs(await batcher.submit(items(*contents))) == expected
+
+        await asyncio.gather(*[request(number) for number in range(200)])
+
+    models = drive_mortals(scenario, threads=3, queue_size=10_000)
+    assert sum(model.dead for model in models) > 3
 
 
 def test_close_answers_what_came_before() -> None:

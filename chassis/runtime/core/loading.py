@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.predict import PredictFunction
+
+if TYPE_CHECKING:
+    from chassis.runtime.settings import Settings
 
 
 class ModelLoadError(ChassisError):
     """A model that this server cannot load."""
+
+
+def load_model(settings: Settings) -> PredictFunction:
+    """The predict function of `settings.model_dir`, with what it declares.
+
+    Raises:
+      ModelLoadError: see `load_function`.
+      Exception: whatever the model's own modules raise when they are imported.
+    """
+    function = load_function(settings.model_dir / "model.pkl", settings.python)
+    # What loading left behind stays for good: no later collection has to look at it.
+    gc.freeze()
+    return PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
 
 
 def load_function(path: Path, python: str) -> Callable[..., object]:

@@ -51,12 +51,16 @@ class Metrics:
       batch_size: items of each call of the model.
       model_seconds: how long each call took.
       queue_seconds: how long each item waited for its call.
+      workers: of a model in processes of its own, their number to process id, 0 for none now.
+      worker_restarts: how many of them ended and were started again.
     """
 
     def __init__(self) -> None:
         self.batch_size = Histogram(_ITEMS)
         self.model_seconds = Histogram(_SECONDS)
         self.queue_seconds = Histogram(_SECONDS)
+        self.workers: dict[int, int] = {}
+        self.worker_restarts = 0
         self._requests: dict[tuple[str, str], int] = {}
         self._request_seconds: dict[str, Histogram] = {}
         self._answered = 0
@@ -124,9 +128,25 @@ class Metrics:
             "process_resident_memory_bytes",
             "gauge",
             "Memory of the server's process.",
-            [_sample("process_resident_memory_bytes", (), _resident_bytes())],
+            [_sample("process_resident_memory_bytes", (), _resident_bytes("self"))],
         )
+        if self.workers:
+            lines += self._of_workers()
         return "\n".join(lines) + "\n"
+
+    def _of_workers(self) -> Iterator[str]:
+        restarts, memory = "chassis_worker_restarts_total", "chassis_worker_resident_memory_bytes"
+        yield from _family(
+            restarts,
+            "counter",
+            "Processes of the model that ended and were started again.",
+            [_sample(restarts, (), self.worker_restarts)],
+        )
+        samples = [
+            _sample(memory, (("worker", str(number)),), _resident_bytes(str(pid)) if pid else 0)
+            for number, pid in sorted(self.workers.items())
+        ]
+        yield from _family(memory, "gauge", "Memory of each process of the model, 0 where there is none now.", samples)
 
 
 def _family(name: str, kind: str, description: str, samples: Iterable[str]) -> list[str]:
@@ -139,8 +159,8 @@ def _sample(name: str, labels: Labels, value: float) -> str:
     return f"{name}{{{text}}} {number}" if text else f"{name} {number}"
 
 
-def _resident_bytes() -> int:
+def _resident_bytes(process: str) -> int:
     try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(Path("/proc", process, "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

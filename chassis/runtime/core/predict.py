@@ -82,7 +82,7 @@ class PredictFunction:
             if not isinstance(name, str) or not isinstance(content, bytes | bytearray | memoryview):
                 reason = f"the model returned {_a(content)} for output {name!r}, expected a str name and bytes"
                 return failed(reason, ErrorKind.CONTRACT)
-            output[name] = bytes(content)
+            output[str(name)] = bytes(content)
         return self._bounded(output)
 
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:

@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import threading
-import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from chassis.runtime.core.answer import Answer, ErrorKind, Item, describe_exception, failed
-from chassis.runtime.core.batcher import Batcher
+from chassis.runtime.core.answer import Answer, Item
+from chassis.runtime.core.batcher import Batcher, Predict
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.metrics import Metrics
-from chassis.runtime.core.predict import PredictFunction
 
 _LOG = logging.getLogger(__name__)
-
-Load = Callable[[], PredictFunction]
 
 
 class State(enum.Enum):
@@ -29,7 +25,7 @@ class State(enum.Enum):
     FAILED = "failed"
     """It could not be loaded, and never will be."""
     STUCK = "stuck"
-    """A call has lasted longer than the run timeout; ready again when it returns."""
+    """Nothing can be answered now: a call lasts too long, or the model's processes ended; ready again later."""
     STOPPING = "stopping"
     """It answers what was accepted and takes no more."""
 
@@ -38,16 +34,35 @@ class StoppingError(Exception):
     """A request that came after the server was told to stop."""
 
 
+Report = Callable[[State, str], None]
+"""Takes the model's state, with its reason; belongs to the loop's thread."""
+
+
+class Backend(Protocol):
+    """Where the model is: a thread of this process, or processes of its own.
+
+    All methods belong to the loop's thread.
+    """
+
+    def start(self, report: Report) -> None:
+        """Begins to load the model; reports READY or FAILED, and afterwards STUCK while nothing can be answered."""
+
+    def abandon(self, predict: Predict) -> bool:
+        """Ends a call of `predict` that lasts too long; False where that cannot be done."""
+
+    def close(self, timeout: float) -> bool:
+        """Ends after the last answer; False where a call still lasts after `timeout` seconds."""
+
+
 class ModelService:
-    """One model, loaded and called in a thread of its own, for any number of front ends in one event loop.
+    """One model behind a batcher, for any number of front ends in one event loop.
 
     All methods belong to the loop's thread.
     """
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
-        load: Load,
+        backend: Backend,
         contract: Contract,
         batcher: Batcher,
         *,
@@ -59,14 +74,11 @@ class ModelService:
         self.metrics = metrics
         self.state = State.LOADING
         self.reason = "the model is loading"
-        self._loop = loop
-        self._load = load
+        self._backend = backend
         self._batcher = batcher
         self._run_timeout = run_timeout
         self._watchers: list[Callable[[State], None]] = []
-        # A daemon, so that a call that never returns does not keep the process.
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-        self._thread.start()
+        backend.start(self._report)
 
     def watch(self, watcher: Callable[[State], None]) -> None:
         """Calls `watcher` with the state now and at every change."""
@@ -98,45 +110,32 @@ class ModelService:
 
     async def watch_calls(self) -> None:
         """Fails the items of calls that outlast the run timeout, until cancelled."""
+        waits = False
         while True:
             await asyncio.sleep(min(1.0, self._run_timeout / 10))
             if self.state not in (State.READY, State.STUCK):
                 continue
             overdue = self._batcher.overdue(self._run_timeout)
-            if overdue and self.state is State.READY:
-                _LOG.error("a call of the model does not return", extra={"run_timeout": self._run_timeout})
-                self._enter(State.STUCK, f"a call of the model has lasted longer than {self._run_timeout:g} s")
-            elif not overdue and self.state is State.STUCK:
+            if not all([self._backend.abandon(predict) for predict in overdue]):
+                if not waits:
+                    _LOG.error("a call of the model does not return", extra={"run_timeout": self._run_timeout})
+                    self._report(State.STUCK, f"a call of the model has lasted longer than {self._run_timeout:g} s")
+                waits = True
+            elif waits:
                 _LOG.info("the call of the model returned")
-                self._enter(State.READY, "")
+                self._report(State.READY, "")
+                waits = False
 
     def stop(self) -> None:
         """Takes no more; what was accepted is still answered."""
         self._enter(State.STOPPING, "the server is stopping")
 
     def close(self, timeout: float) -> bool:
-        """Ends the model's thread after its last answer; False where it is still busy after `timeout` seconds."""
-        self._batcher.close()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        """Ends the model after its last answer; False where it is still busy after `timeout` seconds."""
+        return self._backend.close(timeout)
 
-    def _work(self) -> None:
-        """The model's thread."""
-        started = time.monotonic()
-        try:
-            predict = self._load()
-        except (Exception, SystemExit) as error:
-            reason = f"the model could not be loaded: {describe_exception(error)}"
-            _LOG.error("the model could not be loaded", exc_info=True)
-            self._loop.call_soon_threadsafe(self._loaded, State.FAILED, reason)
-            self._batcher.run(lambda items: [failed(reason, ErrorKind.NOT_LOADED)] * len(items))
-            return
-        _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
-        self._loop.call_soon_threadsafe(self._loaded, State.READY, "")
-        self._batcher.run(predict)
-
-    def _loaded(self, state: State, reason: str) -> None:
-        if self.state is State.LOADING:
+    def _report(self, state: State, reason: str) -> None:
+        if self.state is not State.STOPPING and (self.state, self.reason) != (state, reason):
             self._enter(state, reason)
 
     def _enter(self, state: State, reason: str) -> None:

@@ -1,0 +1,153 @@
+"""Bytecode for the modules of a layer, so that a container does not compile them at each start.
+
+A `.pyc` lies where Python looks for it, `__pycache__/NAME.cpython-311.pyc` beside the source, and names the source's
+path in the image. It holds a hash of the source that is never checked (PEP 552): no time is in it, and Python reads
+the source for tracebacks alone. Each comes a fixed number of modules after its source, whatever compiles faster, so
+that a layer's bytes depend on nothing but its modules and the version of Python.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chassis.errors import ChassisError
+from chassis.oci.layer import bytecode_worker
+
+_MAX_SOURCE_BYTES = 8 << 20
+_MOST_WAITING = 64
+_MOST_JOBS = 8
+_KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_REQUEST = struct.Struct("<II")
+_ANSWER = struct.Struct("<I")
+
+
+class BytecodeError(ChassisError):
+    """Modules cannot be compiled for the image."""
+
+
+def running_version() -> str:
+    """The minor version of this interpreter, as `3.11`: that of the image's Python, by contract."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def bytecode_path(source: str) -> str:
+    """Where Python looks for the bytecode of a module (PEP 3147): `a/b.py` to `a/__pycache__/b.cpython-311.pyc`."""
+    folder, slash, name = source.rpartition("/")
+    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
+
+
+def is_module(path: str, size: int) -> bool:
+    """Whether a file is compiled: a Python source that is not unreasonably large."""
+    return path.endswith(".py") and 0 < size <= _MAX_SOURCE_BYTES
+
+
+class BytecodeCompiler:
+    """Compiles modules in processes of its own, several at a time.
+
+    What is not valid Python of this version is left out, as pip leaves it: packages ship templates and tests of old
+    syntax under `.py`.
+    """
+
+    def __init__(self, python_version: str, jobs: int = 0) -> None:
+        """`python_version` is the image's, as `3.11`; `jobs` the most processes, 0 for as many as there are CPUs.
+
+        Raises:
+          BytecodeError: this interpreter is of another minor version.
+        """
+        if python_version != (running := running_version()):
+            raise BytecodeError(
+                f"bytecode for Python {python_version} was asked of Python {running}\n"
+                "  each minor version has a bytecode of its own: register a toolchain of the image's, or set "
+                "`bytecode = False`"
+            )
+        self._pool = ThreadPoolExecutor(jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0))), "bytecode")
+        self._waiting: deque[tuple[str, Future[bytes | None]]] = deque()
+        self._processes = _Processes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(cancel_futures=True)
+        self._processes.close()
+
+    def submit(self, path: str, source: bytes) -> Iterator[tuple[str, bytes]]:
+        """Takes a module at `path` from the image's root; yields what is to be added now: paths and bytecode."""
+        self._waiting.append((path, self._pool.submit(self._processes.compiled, f"/{path}", source)))
+        yield from self._ready(_MOST_WAITING)
+
+    def drain(self) -> Iterator[tuple[str, bytes]]:
+        """Yields what remains, in the order of submission."""
+        yield from self._ready(0)
+
+    def _ready(self, most: int) -> Iterator[tuple[str, bytes]]:
+        while len(self._waiting) > most:
+            path, future = self._waiting.popleft()
+            if (data := future.result()) is not None:
+                yield bytecode_path(path), data
+
+
+class _Processes:
+    """A process for each thread that asks."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    def compiled(self, path: str, source: bytes) -> bytes | None:
+        """A module's bytecode; None where it is not valid.
+
+        Raises:
+          BytecodeError: the process died of it.
+        """
+        process = getattr(self._own, "process", None) or self._start()
+        name = path.encode("utf-8", "surrogateescape")
+        try:
+            process.stdin.write(_REQUEST.pack(len(name), len(source)) + name + source)
+            process.stdin.flush()
+            (size,) = _ANSWER.unpack(process.stdout.read(_ANSWER.size))
+            data = b"" if size == bytecode_worker.NOT_COMPILED else process.stdout.read(size)
+        except (BrokenPipeError, struct.error):
+            size, data = -1, b""
+        if size == bytecode_worker.NOT_COMPILED:
+            return None
+        if len(data) != size:
+            self._own.process = None
+            raise BytecodeError(
+                f"{path}: Python's compiler ended with status {process.wait()} on it\n"
+                "  leave the package out, or set `bytecode = False`"
+            )
+        return data
+
+    def close(self) -> None:
+        """Ends the processes."""
+        for process in self._all:
+            process.kill()
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # -S, -s, -P: nothing of the machine is imported; not -I, which would ignore the hash seed.
+        process = subprocess.Popen(
+            [sys.executable, "-S", "-s", "-P", "-B", str(Path(bytecode_worker.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONHASHSEED": "0"},
+        )
+        self._all.append(process)
+        self._own.process = process
+        return process

@@ -1,0 +1,28 @@
+"""How a process that ran a model ends."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from typing import NoReturn
+
+
+def end_process(code: int, timeout: float) -> NoReturn:
+    """Ends with what the model's libraries registered to do at the end, if they do it within `timeout` seconds.
+
+    Modules are not torn down: threads that still run in them would crash.
+    """
+    timer = threading.Timer(timeout, os._exit, (code,))
+    timer.daemon = True
+    timer.start()
+    atexit._run_exitfuncs()
+    flush()
+    os._exit(code)
+
+
+def flush() -> None:
+    """Sees what was written off."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

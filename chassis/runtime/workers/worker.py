@@ -1,0 +1,52 @@
+"""One process of the model: loads it, then answers lists of items until its connection ends."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from typing import NoReturn
+
+from chassis.runtime import logs
+from chassis.runtime.core.answer import describe_exception, exception_kind, frames
+from chassis.runtime.core.loading import load_model
+from chassis.runtime.core.predict import ModelContractError, PredictFunction
+from chassis.runtime.ending import end_process
+from chassis.runtime.settings import Settings
+from chassis.runtime.workers import messages
+from chassis.runtime.workers.messages import FAILED, LOADED, Message, PeerGoneError
+
+_LOG = logging.getLogger(__name__)
+
+CLOSING = 2.0
+"""Seconds that the model's libraries have to end."""
+
+
+def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn:
+    """Serves as the worker `number`; ends the process."""
+    logs.configure(settings.log_format, settings.log_level, {"worker": number})
+    started = time.monotonic()
+    try:
+        try:
+            predict = load_model(settings)
+        except (Exception, SystemExit) as error:
+            _LOG.error("the model could not be loaded", exc_info=True)
+            messages.send(connection, (FAILED, describe_exception(error)))
+            end_process(1, CLOSING)
+        _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
+        messages.send(connection, (LOADED, ""))
+        while True:
+            _, items = messages.receive(connection)
+            messages.send(connection, _answers(predict, items))
+    except PeerGoneError:
+        end_process(0, CLOSING)
+
+
+def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message:
+    try:
+        return messages.answers_message(predict(items))
+    except ModelContractError as error:
+        return messages.contract_message(error)
+    except (Exception, SystemExit) as error:
+        _LOG.debug("the error of the call", exc_info=True)
+        return messages.raised_message(exception_kind(error), describe_exception(error), frames(error))
