@@ -1,41 +1,54 @@
-"""How fast an image is published, against skopeo, side by side in one run, to docker-registry on loopback.
+"""How fast an image is published, against skopeo and crane, side by side in one run, to docker-registry on loopback.
 
 First push into an empty registry, the same push again, and a push after an edit of the last layer; the limit beside
-them is the slower of one SHA-256 over the bytes and a raw copy through loopback to disk. Times are medians of `--runs`;
-ratios are what to look at. `CHASSIS_TEST_REGISTRY` and `CHASSIS_TEST_SKOPEO` are the paths of the two programs.
+them is the slower of one SHA-256 over the bytes and a raw copy through loopback to the registry's disk. Then what goes
+over the wire after the edit, and how often eight images that share their layers upload them. Ratios are medians over
+`--runs`, each of them taken within one round; CPU seconds are the client's own.
 
-    PYTHONPATH=. python benchmarks/push.py --layers 10 --layer_mb 100
+    ./bazelw run //benchmarks:push -- --runs 5
 """
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import os
+import resource
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
 
+from benchmarks.push_limit import copy_through_loopback, sha256_of_files
+from chassis.oci.layout_reader import LayoutReader
 from chassis.tools.run import run_main
-from tests.publishing.registry_server import RegistryServer, skopeo
+from tests.publishing.fault_proxy import FaultProxy
+from tests.publishing.registry_server import RegistryServer, program, skopeo
 from tests.publishing.sample_images import SampleLayout
 
 _LAYERS = flags.DEFINE_integer("layers", 10, "Layers of the image.", lower_bound=2)
-_LAYER_MB = flags.DEFINE_integer("layer_mb", 100, "Size of each, in MB (10**6 bytes).", lower_bound=1)
-_RUNS = flags.DEFINE_integer("runs", 3, "Times that each is measured.", lower_bound=1)
+_MEGABYTES = flags.DEFINE_integer("megabytes", 1000, "Size of all but the last, in MB (10**6 bytes).", lower_bound=1)
+_RUNS = flags.DEFINE_integer("runs", 3, "Rounds, in each of which every program does every step.", lower_bound=1)
+_NEWER = flags.DEFINE_bool("newer", False, "Push to docker-registry 2.8.3 of Debian forky instead of bookworm's 2.8.2.")
+_EDIT_BYTES = 10_000
 
 _LIMIT_S = 600
-_BLOCK = 1 << 20
+_STEPS = ("first push", "nothing changed", "after an edit")
 
-Push = Callable[[Path, str, Path], None]
+Push = Callable[[Path, str, Path], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds that a push took, and those that its own process computed."""
+
+    wall: float
+    cpu: float
 
 
 def main(argv: Sequence[str]) -> None:
@@ -43,57 +56,117 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as directory:
         place = Path(directory)
-        first, edited, size = _layouts(place / "image")
-        print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, median of {_RUNS.value}")
-        print(f"{_LAYERS.value} layers, {size / 1e6:.0f} MB")
-        hashing = _median(lambda: _sha256(first))
-        copying = _median(lambda: _copy(first, place / "copied"))
-        limit = max(hashing, copying)
-        print(f"SHA-256 {hashing:.2f} s, copy through loopback to disk {copying:.2f} s")
-        measured = {name: _measure(push, first, edited, place) for name, push in _PUSHES.items()}
-        for number, step in enumerate(("first push", "nothing changed", "after an edit")):
-            for name, times in measured.items():
-                ratio = f"{times[number] / measured['skopeo'][number]:5.2f} x skopeo"
-                of_limit = f", {times[number] / limit:.2f} x the limit" if not number else ""
-                print(f"  {step:16} {name:8} {times[number]:7.2f} s  {ratio}{of_limit}")
+        layouts = _layouts(place / "image", 2)
+        size = sum(blob.size for blob in LayoutReader(layouts[0]).image()[0].blobs)
+        print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {_RUNS.value} rounds; {_registry_name()}")
+        print(f"image of {_LAYERS.value} layers, {size / 1e6:.0f} MB")
+        _compare(layouts, place)
+        _wire(layouts, place)
+        _shared(place)
+        print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
-def _layouts(path: Path) -> tuple[Path, Path, int]:
-    """The image, the same with another last layer, and the bytes of the first."""
+def _compare(layouts: Sequence[Path], place: Path) -> None:
+    """Every program's three steps, beside the limit."""
+    rounds: list[dict[str, list[Cost]]] = []
+    limits = []
+    for number in range(_RUNS.value):
+        hashing = _timed(lambda: sha256_of_files(_blobs(layouts[0]))).wall
+        copying = _timed(lambda: copy_through_loopback(_blobs(layouts[0]), place / "copied")).wall
+        shutil.rmtree(place / "copied")
+        limits.append(max(hashing, copying))
+        print(f"round {number}: SHA-256 {hashing:.2f} s, copy through loopback to disk {copying:.2f} s", flush=True)
+        names = list(_PUSHES)
+        names = names[number % len(names) :] + names[: number % len(names)]  # none has the same neighbours each time
+        rounds.append({name: _steps(_PUSHES[name], layouts, place) for name in names})
+    for step, title in enumerate(_STEPS):
+        for name in _PUSHES:
+            costs = [row[name][step] for row in rounds]
+            fastest = [min(row[other][step].wall for other in row if other != "chassis") for row in rounds]
+            text = f"{title:16} {name:8} {statistics.median(cost.wall for cost in costs):7.3f} s"
+            text += f"  (least {min(cost.wall for cost in costs):.3f}, CPU {min(cost.cpu for cost in costs):.3f})"
+            if name == "chassis":
+                ratio = statistics.median(cost.wall / other for cost, other in zip(costs, fastest, strict=True))
+                text += f"  {ratio:.2f} x the faster of the others"
+            if not step:
+                ratio = statistics.median(cost.wall / limit for cost, limit in zip(costs, limits, strict=True))
+                text += f"  {ratio:.2f} x the limit"
+            print(text)
+
+
+def _steps(push: Push, layouts: Sequence[Path], place: Path) -> list[Cost]:
+    """The first push, the same again, and one after an edit, from an empty registry."""
+    with _registry(place / "registry") as registry:
+        name = f"{registry.address}/benchmark/image"
+        images = (layouts[0], layouts[0], layouts[1])
+        costs = [_timed(functools.partial(push, layout, name, place)) for layout in images]
+    shutil.rmtree(place / "registry")
+    return costs
+
+
+def _wire(layouts: Sequence[Path], place: Path) -> None:
+    """What goes out after an edit: bodies, and headers as they arrive."""
+    with _registry(place / "registry") as registry, FaultProxy(registry.address) as proxy:
+        _chassis(layouts[0], f"{registry.address}/benchmark/image", place)
+        _chassis(layouts[1], f"{proxy.address}/benchmark/image", place)
+        bodies = sum(request.size for request in proxy.requests)
+        lines = [f"{r.method} {r.path} HTTP/1.1" for r in proxy.requests]
+        lines += [f"{name}: {value}" for r in proxy.requests for name, value in r.headers.items()]
+        headers = sum(len(line) + 2 for line in lines)
+    shutil.rmtree(place / "registry")
+    print(f"after an edit, sent: {bodies} bytes of bodies and {headers} of headers in {len(proxy.requests)} requests")
+
+
+def _shared(place: Path) -> None:
+    """Eight images that share all layers but one, into a repository each."""
+    layouts = _layouts(place / "eight", 8, layer_bytes=1_000_000)
+    with _registry(place / "registry") as registry, FaultProxy(registry.address) as proxy:
+        for number, layout in enumerate(layouts):
+            _chassis(layout, f"{proxy.address}/team/model{number}", place)
+        completed = [request.path.partition("digest=")[2] for request in proxy.requests if "digest=" in request.path]
+    shutil.rmtree(place / "registry")
+    most = max(completed.count(digest) for digest in completed)
+    print(f"eight images, {_LAYERS.value - 1} shared layers: {len(completed)} uploads, none more than {most} times")
+
+
+def _layouts(path: Path, count: int, layer_bytes: int = 0) -> list[Path]:
+    """Images that differ in the last layer, a small one."""
     layout = SampleLayout(path, seed=1)
-    shared = [layout.layer(_LAYER_MB.value * 1_000_000) for _ in range(_LAYERS.value - 1)]
-    images = [layout.image(10_000, shared=tuple(shared)) for _ in range(2)]
+    size = layer_bytes or _MEGABYTES.value * 1_000_000 // (_LAYERS.value - 1)
+    shared = tuple(layout.layer(size) for _ in range(_LAYERS.value - 1))
+    images = [layout.image(_EDIT_BYTES, shared=shared) for _ in range(count)]
     layouts = []
     for number, image in enumerate(images):
-        layouts.append(path.with_name(f"layout{number}"))
+        layouts.append(path.with_name(f"{path.name}{number}"))
         layouts[-1].mkdir()
         (layouts[-1] / "blobs").symlink_to(layout.path / "blobs")
         for name in ("oci-layout", "index.json"):
             shutil.copy(layout.finish(image) / name, layouts[-1])
-    return layouts[0], layouts[1], sum(descriptor["size"] for descriptor, _ in shared)
+    return layouts
 
 
-def _measure(push: Push, first: Path, edited: Path, place: Path) -> list[float]:
-    """Median seconds of the first push, the same again, and one after an edit; the registry is empty each time."""
-    rows = []
-    for number in range(_RUNS.value):
-        folder = place / f"registry{number}"
-        with RegistryServer(folder) as registry:
-            rows.append([_seconds(push, layout, registry.address, place) for layout in (first, first, edited)])
-        shutil.rmtree(folder)
-    return [statistics.median(column) for column in zip(*rows, strict=True)]
+def _blobs(layout: Path) -> list[Path]:
+    return sorted((layout / "blobs/sha256").iterdir())
 
 
-def _seconds(push: Push, layout: Path, address: str, place: Path) -> float:
-    start = time.perf_counter()
-    push(layout, f"{address}/benchmark", place)
-    return time.perf_counter() - start
+def _registry(folder: Path) -> RegistryServer:
+    return RegistryServer(folder, variable="CHASSIS_NEWER_REGISTRY" if _NEWER.value else "CHASSIS_TEST_REGISTRY")
+
+
+def _registry_name() -> str:
+    return f"docker-registry {'2.8.3 of forky' if _NEWER.value else '2.8.2 of bookworm'}"
+
+
+def _timed(act: Callable[[], object]) -> Cost:
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    act()
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Cost(wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def _chassis(layout: Path, repository: str, place: Path) -> None:
-    del place
-    command = [sys.executable, "-m", "chassis.tools.push", f"--image={layout}", f"--repository={repository}", "--tag=t"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [program("CHASSIS_PUSH"), f"--image={layout}", f"--repository={repository}", "--tag=t"]
+    environment = os.environ | {"CHASSIS_CACHE": str(place / "cache")}
     subprocess.run(command, check=True, env=environment, timeout=_LIMIT_S, capture_output=True)
 
 
@@ -101,45 +174,13 @@ def _skopeo(layout: Path, repository: str, place: Path) -> None:
     skopeo(place, "copy", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{repository}:t")
 
 
-_PUSHES: dict[str, Push] = {"chassis": _chassis, "skopeo": _skopeo}
+def _crane(layout: Path, repository: str, place: Path) -> None:
+    command = [program("CHASSIS_TEST_CRANE"), "push", str(layout), f"{repository}:t"]
+    environment = {"HOME": str(place), "PATH": os.environ.get("PATH", "")}
+    subprocess.run(command, check=True, env=environment, timeout=_LIMIT_S, capture_output=True)
 
 
-def _median(act: Callable[[], None]) -> float:
-    times = []
-    for _ in range(_RUNS.value):
-        start = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
-def _files(layout: Path) -> list[Path]:
-    return sorted((layout / "blobs/sha256").iterdir())
-
-
-def _sha256(layout: Path) -> None:
-    for file in _files(layout):
-        with file.open("rb") as stream:
-            hashlib.file_digest(stream, "sha256")
-
-
-def _copy(layout: Path, out: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_receive, args=(server, out))
-        thread.start()
-        with socket.create_connection(server.getsockname()) as sender:
-            for file in _files(layout):
-                with file.open("rb") as stream:
-                    sender.sendfile(stream)
-        thread.join(_LIMIT_S)
-
-
-def _receive(server: socket.socket, out: Path) -> None:
-    connection, _ = server.accept()
-    buffer = bytearray(_BLOCK)
-    with connection, out.open("wb", buffering=0) as stream:
-        while count := connection.recv_into(buffer):
-            stream.write(memoryview(buffer)[:count])
+_PUSHES: dict[str, Push] = {"chassis": _chassis, "skopeo": _skopeo, "crane": _crane}
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 BUILTIN = {"bazel_tools", "local_config_platform"}
 """Modules that Bazel itself brings."""
@@ -61,17 +61,22 @@ def _calls(path: Path) -> Iterator[tuple[str, dict]]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError):
         return
+    values: dict[str, object] = {}
     for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            values |= {target.id: node.value.value for target in node.targets if isinstance(target, ast.Name)}
         call = node.value if isinstance(node, ast.Expr) else None
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
-            yield (
-                call.func.id,
-                {
-                    word.arg: word.value.value
-                    for word in call.keywords
-                    if word.arg and isinstance(word.value, ast.Constant)
-                },
-            )
+            yield call.func.id, dict(_arguments(call, values))
+
+
+def _arguments(call: ast.Call, values: dict[str, object]) -> Iterator[tuple[str, Any]]:
+    """The keywords whose values are written out, or the name of one that is."""
+    for word in call.keywords:
+        if word.arg and isinstance(word.value, ast.Constant):
+            yield word.arg, word.value.value
+        elif word.arg and isinstance(word.value, ast.Name) and word.value.id in values:
+            yield word.arg, values[word.value.id]
 
 
 def find_packaged(directory: Path) -> dict[str, Path]:

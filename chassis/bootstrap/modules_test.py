@@ -50,6 +50,15 @@ def test_a_module_file_is_read_whatever_else_it_does(tmp_path: Path) -> None:
     assert read == ("m", ("a",), ("b",), {"c": "../c"})
 
 
+def test_a_development_dependency_may_be_said_by_a_name(tmp_path: Path) -> None:
+    lines = [
+        "RELEASE = True",
+        'bazel_dep(name = "a", dev_dependency = RELEASE)',
+        'bazel_dep(name = "b", dev_dependency = OTHER)',
+    ]
+    assert read_module(_write(tmp_path / "MODULE.bazel", "\n".join(lines))) == ("", ("b",), ("a",), {})
+
+
 def test_a_broken_or_missing_module_file_counts_as_empty(tmp_path: Path) -> None:
     assert read_module(tmp_path / "nowhere") == ("", (), (), {})
     assert read_module(_write(tmp_path / "MODULE.bazel", "module(name = ")) == ("", (), (), {})

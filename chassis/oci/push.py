@@ -14,6 +14,7 @@ from chassis.oci.index import accelerator_indexes
 from chassis.oci.layout_reader import LayoutReader, Manifest
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.errors import CancelledError, RegistryError
+from chassis.oci.registry.mount_sources import MountSources
 from chassis.oci.registry.reference import check_tag
 from chassis.oci.registry.transport import Cancellation
 from chassis.oci.registry.upload import MOUNTED, SKIPPED, UPLOADED, Progress
@@ -53,15 +54,13 @@ class PushReport:
 
 @dataclass(frozen=True, slots=True)
 class PushOptions:
-    """How to push. `jobs` is the number of blobs in flight; `mount_from` a repository of the same registry
-    that may have the blobs; with `immutable_tags` an existing tag of another image is an error before
-    anything is sent; with `accelerator_tags` each tag of an index has a companion for each accelerator in it, such as
-    `v1-cuda` beside `v1`."""
+    """How to push. `jobs` is the number of blobs in flight; with `immutable_tags` an existing tag of another
+    image is an error before anything is sent; with `accelerator_tags` each tag of an index has a companion for each
+    accelerator in it, such as `v1-cuda` beside `v1`."""
 
     jobs: int = 4
     dry_run: bool = False
     immutable_tags: bool = False
-    mount_from: str = ""
     accelerator_tags: bool = True
 
 
@@ -81,14 +80,17 @@ def push(
     options: PushOptions,
     cancellation: Cancellation,
     watcher: Watcher | None = None,
+    sources: MountSources | None = None,
 ) -> PushReport:
     """Publishes the layout's one image or index under its digest and `tags`, in this order: blobs in
-    parallel, manifests by digest (an index after its images), tags. A failure at any point moves no tag.
+    parallel, manifests by digest (an index after its images), tags. A failure at any point moves no tag. Blobs that
+    `sources` knows of in another repository are mounted.
 
     Raises:
       ChassisError: the layout is incomplete, the registry refuses something or cannot be reached.
     """
     watcher = watcher or Watcher()
+    sources = sources or MountSources(client.repository, None)
     tags = tuple(dict.fromkeys(check_tag(tag) for tag in tags))
     manifests = _unique(layout.walk(layout.entry()))
     digest = manifests[-1].descriptor.digest
@@ -103,7 +105,7 @@ def push(
         blobs = tuple(BlobReport(blob, SKIPPED) for blob in _blobs(manifests))
         pending: list[Manifest] = []
     else:
-        blobs = _push_blobs(layout, client, _blobs(manifests), options, cancellation, watcher)
+        blobs = _push_blobs(layout, client, _blobs(manifests), options, cancellation, watcher, sources)
         pending = manifests
     if not options.dry_run:
         for manifest in pending:
@@ -152,17 +154,19 @@ def _push_blobs(
     options: PushOptions,
     cancellation: Cancellation,
     watcher: Watcher,
+    sources: MountSources,
 ) -> tuple[BlobReport, ...]:
     files = {blob.digest: layout.blob_path(blob) for blob in blobs}  # all are there before the first byte goes
     present = dict(_parallel(client.has_blob, blobs, options.jobs * 2, cancellation, key=lambda blob: blob.digest))
     missing = [blob for blob in blobs if not present[blob.digest]]
+    mounted_from = {blob.digest: sources.find(blob.digest) for blob in missing}
     watcher.started(missing)
 
     def settle(blob: Descriptor) -> BlobReport:
         outcome = UPLOADED
         if not options.dry_run:
             file = files[blob.digest]
-            outcome = client.push_blob(blob, file, watcher.progress(blob), options.mount_from)
+            outcome = client.push_blob(blob, file, watcher.progress(blob), mounted_from[blob.digest])
         report = BlobReport(blob, outcome)
         watcher.blob(report)
         return report
@@ -171,6 +175,8 @@ def _push_blobs(
     for report in skipped:
         watcher.blob(report)
     sent = [report for _, report in _parallel(settle, missing, options.jobs, cancellation)]
+    if not options.dry_run:
+        sources.add(blob.digest for blob in blobs)
     return tuple(skipped + sent)
 
 

@@ -20,6 +20,7 @@ from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
+from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import check_tag, parse_reference
 from chassis.oci.registry.transport import Cancellation, Transport
 from chassis.oci.tag_list import read_status, read_tags, stamp
@@ -46,7 +47,7 @@ flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names anot
 flags.DEFINE_alias("immutable-tags", "immutable_tags")
 flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
 flags.DEFINE_alias("ca-file", "ca_file")
-flags.DEFINE_string("mount_from", "", "Repository of the same registry whose blobs may be mounted instead of sent.")
+flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted, where it is in the same registry.")
 flags.DEFINE_integer("jobs", 4, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
 
@@ -72,9 +73,14 @@ def main(argv: Sequence[str]) -> int:
     )
     layout = LayoutReader(Path(FLAGS.image))
     client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
-    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.mount_from, FLAGS.accelerator_tags)
+    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.accelerator_tags)
+    sources = MountSources(
+        reference.repository,
+        remembered(reference.repository, os.environ),
+        named_sources(reference.repository, FLAGS.mount_from),
+    )
     with PushProgress(sys.stderr, FLAGS.dry_run) as progress:
-        report = push(layout, client, tags, options, cancellation, progress.watcher())
+        report = push(layout, client, tags, options, cancellation, progress.watcher(), sources)
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(_summary(report, str(reference.repository), time.monotonic() - begin), file=sys.stderr)
     print(report.digest, flush=True)

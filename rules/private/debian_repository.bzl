@@ -78,10 +78,16 @@ debian_packages = repository_rule(
 _LAUNCHER = """\
 #!/bin/sh
 root="${{0%/*}}/root"
-{environment}exec "$root/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2" --argv0 "$0" \\
+{environment}exec "$root/{loader}" --argv0 "$0" \\
   --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
   "$root/{program}" "$@"
 """
+
+# Where releases before and after trixie have it.
+_LOADERS = [
+    "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+]
 
 # What stands for a program that a moving suite no longer has. The status is EX_UNAVAILABLE of sysexits.h.
 _MISSING = """\
@@ -123,6 +129,12 @@ def _prepare_python(rctx):
     # Files that do not compile are there on purpose (lib2to3's test data), so the status says nothing.
     rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")])
 
+def _loader(rctx):
+    for path in _LOADERS:
+        if rctx.path("root/" + path).exists:
+            return path
+    fail("%s: no package of %s holds the loader that its programs run with; add libc6" % (rctx.name, rctx.attr.lock))
+
 def _missing(rctx, program, missing):
     return _MISSING.format(
         lock = "//%s:%s" % (rctx.attr.moving_lock.package, rctx.attr.moving_lock.name),
@@ -162,7 +174,7 @@ def _root_impl(rctx):
                 rctx.file(name, _missing(rctx, program, missing), executable = True)
                 continue
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
-        rctx.file(name, _LAUNCHER.format(program = program, environment = environment), executable = True)
+        rctx.file(name, _LAUNCHER.format(program = program, environment = environment, loader = _loader(rctx)), executable = True)
     if rctx.attr.pythonhome:
         _prepare_python(rctx)
     for name, program in rctx.attr.static_programs.items():

@@ -15,6 +15,7 @@ from chassis.oci.push import MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.errors import AnswerError, UnreachableError
+from chassis.oci.registry.mount_sources import MountSources
 from chassis.oci.registry.reference import parse_repository
 from chassis.oci.registry.transport import Backoff, Cancellation, Transport
 from tests.publishing.fault_proxy import FaultProxy, Harm
@@ -38,11 +39,12 @@ def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
         yield server
 
 
-def publish(layout: Path, repository: str, *tags: str, **options) -> PushReport:
+def publish(layout: Path, repository: str, *tags: str, mount_from: str = "", **options) -> PushReport:
     cancellation = Cancellation()
     transport = Transport(backoff=Backoff(first=0.01), cancellation=cancellation)
     client = RegistryClient(parse_repository(repository), transport, CredentialStore({"HOME": "/nonexistent"}))
-    return push(LayoutReader(layout), client, tags, PushOptions(**options), cancellation)
+    sources = MountSources(client.repository, None, [mount_from] if mount_from else [])
+    return push(LayoutReader(layout), client, tags, PushOptions(**options), cancellation, sources=sources)
 
 
 def pulled_digest(registry: RegistryServer, name: str, folder: Path) -> str:
@@ -135,6 +137,28 @@ def test_a_mount_that_is_refused_becomes_an_upload(registry: RegistryServer, tmp
     report = publish(layout, f"{registry.address}/lonely", "v1", mount_from="nothing/there")
     assert report.count(UPLOADED)[0] == 4
     assert pulled_digest(registry, "lonely:v1", tmp_path) == digest
+
+
+def test_eight_images_that_share_their_wheels_upload_each_shared_blob_once(
+    registry: RegistryServer, tmp_path: Path
+) -> None:
+    layout = SampleLayout(tmp_path / "image", seed=12)
+    wheels = tuple(layout.layer(size * KIB) for size in (1_500, 400, 90, 20))
+    shared = {descriptor["digest"] for descriptor, _ in wheels}
+    with FaultProxy(registry.address) as proxy:
+        for number in range(8):
+            image = layout.finish(layout.image(10 * KIB, shared=wheels))
+            repository = f"--repository={proxy.address}/team/model{number}"
+            done = run_tool("push", f"--image={image}", repository, "--tag=v1", CHASSIS_CACHE=str(tmp_path / "cache"))
+            assert done.returncode == 0, done.stderr
+            mounted = 0 if not number else len(wheels)
+            assert f"{6 - mounted} uploaded" in done.stderr
+            assert f"{mounted} mounted" in done.stderr
+        completed = [request.path.rpartition("digest=")[2] for request in proxy.requests if "digest=" in request.path]
+    uploaded = [digest.replace("%3A", ":") for digest in completed]
+    assert sorted(digest for digest in uploaded if digest in shared) == sorted(shared)
+    for number in range(8):
+        pulled_digest(registry, f"team/model{number}:v1", tmp_path)
 
 
 def test_an_immutable_tag_does_not_move(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:

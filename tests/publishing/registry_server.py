@@ -1,6 +1,7 @@
 """docker-registry, the real one, on a free port of loopback, for tests of publishing.
 
-`CHASSIS_TEST_REGISTRY` and `CHASSIS_TEST_SKOPEO` are the paths of the programs; Bazel's test rule sets them.
+`CHASSIS_TEST_REGISTRY`, `CHASSIS_NEWER_REGISTRY`, `CHASSIS_TEST_SKOPEO` and the like are the paths of the programs;
+Bazel's test rule sets them.
 """
 
 from __future__ import annotations
@@ -40,11 +41,18 @@ def free_port() -> int:
 class RegistryServer:
     """A registry that keeps its blobs in a directory; a context manager that ends it.
 
-    `auth` and `tls` are those sections of its configuration.
+    `auth` and `tls` are those sections of its configuration, `variable` the one that names the program.
     """
 
-    def __init__(self, folder: Path, auth: dict | None = None, tls: dict | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        auth: dict | None = None,
+        tls: dict | None = None,
+        variable: str = "CHASSIS_TEST_REGISTRY",
+    ) -> None:
         self.folder = folder
+        self._variable = variable
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         http = {"addr": self.address, "secret": "of a test"} | ({"tls": tls} if tls else {})
@@ -62,7 +70,7 @@ class RegistryServer:
     def __enter__(self) -> RegistryServer:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program("CHASSIS_TEST_REGISTRY"), "serve", str(self._config)],
+                [program(self._variable), "serve", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

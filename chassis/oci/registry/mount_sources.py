@@ -1,0 +1,93 @@
+"""Which repository of a registry has a blob, remembered from push to push, so that another repository there mounts it
+instead of getting it again.
+
+A hint and no more: a registry that does not have it, or does not let it be mounted, is sent the blob.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from chassis.oci.registry.reference import Repository
+
+_LINE = re.compile(r"(sha256:[0-9a-f]{64}) ([a-z0-9][a-z0-9._/-]{0,254})")
+_MOST_BYTES = 4 << 20  # some 40,000 blobs
+
+
+class MountSources:
+    """The blobs of one registry; the file is read when it is first asked."""
+
+    def __init__(self, repository: Repository, file: Path | None, sources: Iterable[str] = ()) -> None:
+        """`sources` are repositories of the registry that may have any blob, the first of them asked for what the file
+        does not know; without a `file` nothing is remembered."""
+        self._path = repository.path
+        self._file = file
+        self._fallback = next((source for source in sources if source != repository.path), "")
+        self._known: dict[str, str] | None = None
+
+    def find(self, digest: str) -> str:
+        """A repository other than the one that is pushed to, "" where none is known."""
+        source = self._read().get(digest, "")
+        return source if source and source != self._path else self._fallback
+
+    def add(self, digests: Iterable[str]) -> None:
+        """Remembers that the repository has these blobs now; a file that cannot be written is no failure."""
+        known = self._read()
+        new = [digest for digest in digests if digest not in known]
+        if not new or self._file is None:
+            return
+        known |= dict.fromkeys(new, self._path)
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self._file.exists() and self._file.stat().st_size > _MOST_BYTES:
+                self._rewrite(known)
+                return
+            lines = "".join(f"{digest} {self._path}\n" for digest in new)
+            with self._file.open("ab", buffering=0) as stream:  # one write: others may append at the same time
+                stream.write(lines.encode())
+
+    def _rewrite(self, known: dict[str, str]) -> None:
+        newest = list(known.items())[len(known) // 2 :]
+        temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")  # type: ignore[union-attr]
+        temporary.write_text("".join(f"{digest} {path}\n" for digest, path in newest), encoding="ascii")
+        temporary.replace(self._file)  # type: ignore[arg-type]
+
+    def _read(self) -> dict[str, str]:
+        if self._known is None:
+            text = ""
+            if self._file is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    text = self._file.read_text(encoding="ascii")
+            self._known = dict(match.groups() for line in text.splitlines() if (match := _LINE.fullmatch(line)))
+        return self._known
+
+
+def named_sources(repository: Repository, names: Iterable[str]) -> list[str]:
+    """The paths of those repositories that are in the registry of `repository`; a name may leave the registry out."""
+    sources = []
+    for name in names:
+        first, slash, rest = name.partition("/")
+        has_registry = bool(slash) and (first == "localhost" or "." in first or ":" in first)
+        if not has_registry:
+            sources.append(name)
+        elif first == repository.registry:
+            sources.append(rest)
+    return sources
+
+
+def remembered(repository: Repository, environment: Mapping[str, str]) -> Path | None:
+    """The file for a registry below `$CHASSIS_CACHE`, else `$XDG_CACHE_HOME/chassis`, else `~/.cache/chassis`; None
+    where the environment names no place."""
+    if environment.get("CHASSIS_CACHE"):
+        base = Path(environment["CHASSIS_CACHE"])
+    elif environment.get("XDG_CACHE_HOME"):
+        base = Path(environment["XDG_CACHE_HOME"]) / "chassis"
+    elif environment.get("HOME"):
+        base = Path(environment["HOME"]) / ".cache" / "chassis"
+    else:
+        return None
+    return base / "pushed" / re.sub(r"[^A-Za-z0-9.-]", "_", repository.registry)
