@@ -1,4 +1,4 @@
-"""Records what the image for arm64 with CUDA is made of, so that its manifest can be made, and examined, without its 3 GB.
+"""Records what the image for arm64 with CUDA is made of, so that tests need not its 3 GB.
 
 `./bazelw run //examples/image_classification:record_gpu` builds the whole image and writes arm64_gpu.json beside this
 file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's facts, of the files only those
