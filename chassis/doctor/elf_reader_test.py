@@ -80,7 +80,7 @@ def test_versions_that_follow_each_other_in_a_circle_end() -> None:
     assert elf_of_bytes(bytes(data)).defect
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.integers(0, len(write_elf(_PLAN)) - 1), st.integers(0, 255)), max_size=8))
 def test_damage_anywhere_is_a_defect_or_read_over(changes: list[tuple[int, int]]) -> None:
     data = bytearray(write_elf(_PLAN))
