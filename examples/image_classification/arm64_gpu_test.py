@@ -94,8 +94,8 @@ def test_pytorch_finds_cuda_beside_itself(facts: Facts) -> None:
     elves = {path: elf for layer in facts.layers for path, elf in layer.elves}
     torch = elves["opt/venv/lib/python3.11/site-packages/torch/lib/libtorch_cuda.so"]
     assert torch.machine == "EM_AARCH64"
-    assert [path for path in torch.runpath if not path.startswith("$ORIGIN")] == []
-    assert "$ORIGIN/../../nvidia/cudnn/lib" in torch.runpath
+    assert [path for path in torch.rpath if not path.startswith("$ORIGIN")] == []
+    assert {"$ORIGIN/../../nvidia/cu13/lib", "$ORIGIN/../../nvidia/cudnn/lib"} <= set(torch.rpath)
     assert {"libcudart.so.13", "libcublas.so.13", "libcudnn.so.9"} <= set(torch.needed)
 
 

@@ -2,7 +2,7 @@
 
 `./bazelw run //examples/image_classification:record_gpu` builds the whole image and writes arm64_gpu.json beside this
 file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's facts, of the files only those
-that the loader looks for.
+that the loader and Python look for.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ def record(layout: Path) -> dict[str, object]:
 
 
 def _smaller(facts: LayerFacts) -> LayerFacts:
-    """Without the files that are no libraries and no links."""
+    """Without the files that are no libraries, no links and no metadata."""
     elves = {path for path, _ in facts.elves}
-    kept = tuple(file for file in facts.files if file.path in elves or file.link)
+    kept = tuple(file for file in facts.files if file.path in elves or file.link or file.path.endswith("/METADATA"))
     return dataclasses.replace(facts, files=kept)
 
 
