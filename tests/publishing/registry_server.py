@@ -122,7 +122,7 @@ class RegistryServer(_Server):
 
 
 class CraneRegistry(_Server):
-    """The registry that crane brings: another implementation of the specification, with the referrers API."""
+    """The registry that crane brings: another implementation of the specification."""
 
     def _command(self) -> list[str]:
         disk = self.folder / "data"
