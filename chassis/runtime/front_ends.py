@@ -48,7 +48,7 @@ class FrontEnds:
 
         settings = self._settings
         self._open_calls = OpenCalls()
-        self._grpc = GrpcServer(settings.max_request_bytes)
+        self._grpc = GrpcServer(settings.max_request_bytes, self._model.metrics)
         if "omi" in settings.servers:
             from chassis.runtime import omi, omi_pb2_grpc
 
@@ -57,6 +57,7 @@ class FrontEnds:
             self._grpc.add(
                 omi.SERVICE,
                 lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target),
+                protocol=omi.PROTOCOL,
                 model_methods=("Run",),
             )
         if "v2-grpc" in settings.servers:
@@ -70,6 +71,7 @@ class FrontEnds:
             self._grpc.add(
                 grpc_front_end.SERVICE,
                 lambda target: inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, target),
+                protocol=grpc_front_end.PROTOCOL,
                 model_methods=("ModelInfer",),
             )
         await self._grpc.report(self._model.state)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import grpc
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.caller import Caller, identify
+from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import State
+
+_LOG = logging.getLogger(__name__)
 
 
 class AddressInUseError(ChassisError):
@@ -26,8 +32,8 @@ _ROUNDS = 10
 class GrpcServer:
     """A grpc.aio server with grpc.health.v1 and reflection for the services that are added to it."""
 
-    def __init__(self, max_request_bytes: int) -> None:
-        """Makes a server that reads messages of up to `max_request_bytes`."""
+    def __init__(self, max_request_bytes: int, metrics: Metrics) -> None:
+        """Makes a server that reads messages of up to `max_request_bytes`, and counts those that it cannot read."""
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_request_bytes),
@@ -36,15 +42,17 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
             ]
         )
-        self._arrivals = _Arrivals(self._server)
+        self._arrivals = _Arrivals(self._server, metrics)
         self._health = _Health()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._arrivals)
         self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
 
-    def add(self, name: str, register: Callable[[object], None], *, model_methods: Iterable[str]) -> None:
-        """Adds the service `name`, a full protobuf name; `model_methods` are those that call the model."""
+    def add(
+        self, name: str, register: Callable[[object], None], *, protocol: str, model_methods: Iterable[str]
+    ) -> None:
+        """Adds the service `name`, a full protobuf name; `model_methods` of its `protocol` call the model."""
         register(self._arrivals)
-        self._arrivals.counted.update(f"/{name}/{method}" for method in model_methods)
+        self._arrivals.counted.update({f"/{name}/{method}": protocol for method in model_methods})
         self._names.append(name)
         self._health.names.append(name)
 
@@ -89,12 +97,17 @@ def traced(context: grpc.aio.ServicerContext, request_id: str = "") -> Caller:
 
     Both go back with the answer, as trailing metadata.
     """
-    metadata = {key: value for key, value in context.invocation_metadata() or () if isinstance(value, str)}
-    caller = identify(metadata.get("x-request-id") or request_id, metadata.get("traceparent"))
-    trailing = [("x-request-id", caller.request_id)]
+    traceparent = None
+    for key, value in context.invocation_metadata() or ():
+        if key == "x-request-id":
+            request_id = value
+        elif key == "traceparent":
+            traceparent = value
+    caller = identify(request_id, traceparent)
     if caller.traceparent:
-        trailing.append(("traceparent", caller.traceparent))
-    context.set_trailing_metadata(tuple(trailing))
+        context.set_trailing_metadata((("x-request-id", caller.request_id), ("traceparent", caller.traceparent)))
+    else:
+        context.set_trailing_metadata((("x-request-id", caller.request_id),))
     return caller
 
 
@@ -126,13 +139,26 @@ class OpenCalls:
             self._none.set()
 
 
-class _Arrivals(grpc.GenericRpcHandler):
-    """Stands between a server and the services added to it; counts the calls of the `counted` methods when taken."""
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Stands for a message that is not what its method takes."""
 
-    def __init__(self, server: grpc.aio.Server) -> None:
+    reason: str
+
+
+class _Arrivals(grpc.GenericRpcHandler):
+    """Stands between a server and the services added to it.
+
+    Counts the calls of the `counted` methods, which have a protocol's name, when they are taken; answers messages that
+    cannot be read, and what a service fails with, as a caller may see it.
+    """
+
+    def __init__(self, server: grpc.aio.Server, metrics: Metrics) -> None:
         self.count = 0
-        self.counted: set[str] = set()
+        self.counted: dict[str, str] = {}
+        self._metrics = metrics
         self._handlers: list[grpc.GenericRpcHandler] = []
+        self._guarded: dict[str, grpc.RpcMethodHandler] = {}
         server.add_generic_rpc_handlers((self,))
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
@@ -143,13 +169,45 @@ class _Arrivals(grpc.GenericRpcHandler):
         """What generated code calls on a server beside the other; grpc.aio does nothing with it either."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        if handler_call_details.method in self.counted:
+        method = handler_call_details.method
+        if method in self.counted:
             self.count += 1
+        if method in self._guarded:
+            return self._guarded[method]
         for handler in self._handlers:
             found = handler.service(handler_call_details)
             if found is not None:
-                return found
+                self._guarded[method] = guarded = self._guard(method, found)
+                return guarded
         return None
+
+    def _guard(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
+        if handler.unary_unary is None:
+            return handler
+        behave: Callable[[object, grpc.aio.ServicerContext], Awaitable[object]] = handler.unary_unary
+
+        def read(content: bytes) -> object:
+            try:
+                return handler.request_deserializer(content)
+            except DecodeError as error:
+                return _Unreadable(str(error))
+
+        async def answer(request: object, context: grpc.aio.ServicerContext) -> object:
+            if type(request) is _Unreadable:
+                if method in self.counted:
+                    self._metrics.count_request(self.counted[method], grpc.StatusCode.INVALID_ARGUMENT.name, 0.0)
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"the message cannot be read: {request.reason}")
+            try:
+                return await behave(request, context)
+            except (grpc.aio.AbortError, grpc.aio.UsageError):
+                raise
+            except Exception:
+                _LOG.exception("a call failed", extra={"method": method, **traced(context).log_fields()})
+                await context.abort(
+                    grpc.StatusCode.INTERNAL, "the server failed; its log holds the reason under the call's id"
+                )
+
+        return grpc.unary_unary_rpc_method_handler(answer, read, handler.response_serializer)
 
 
 class _Health(health.aio.HealthServicer):

@@ -9,6 +9,8 @@ import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+import uvloop
+
 from chassis.runtime import logs
 from chassis.runtime.core.batcher import Batcher
 from chassis.runtime.core.loading import load_model
@@ -41,7 +43,7 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
     second signal ends the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     metrics = Metrics()
     batcher = Batcher(
         loop,

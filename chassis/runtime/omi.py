@@ -78,8 +78,9 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
         self._open_calls.add(context)
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
+        caller = traced(context)
         try:
-            response = await self._run(request, traced(context))
+            response = await self._run(request, caller)
             code = grpc.StatusCode.OK
             return response
         except QueueFullError as error:
@@ -88,8 +89,11 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
         except StoppingError as error:
             code = grpc.StatusCode.UNAVAILABLE
             await context.abort(code, str(error))
+        except Exception:
+            code = grpc.StatusCode.INTERNAL
+            raise
         finally:
-            self._model.metrics.count_request(PROTOCOL, code.name, time.perf_counter() - started)
+            self._model.finish_request(PROTOCOL, code.name, started, caller)
 
     async def _run(self, request: omi_pb2.RunRequest, caller: Caller) -> omi_pb2.RunResponse:
         if not request.inputs:
@@ -118,6 +122,8 @@ def _response(code: int, status: str, message: str) -> omi_pb2.RunResponse:
 
 
 def _unsupported(request: omi_pb2.RunRequest) -> list[str]:
+    if not (request.detect_drift or request.explain):
+        return []
     asked = {"detect_drift": request.detect_drift, "explain": request.explain}
     return [f"{name} was asked for, the model does not support it" for name, wanted in asked.items() if wanted]
 

@@ -25,6 +25,8 @@ def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
     """Answers each input with its length."""
     if b"bad" in inputs:
         raise ValueError("no good")
+    if b"half" in inputs:
+        raise ValueError("half a character: \ud800")
     return [{"length": len(content)} for content in inputs]
 
 
@@ -215,6 +217,7 @@ def test_errors_are_what_the_client_expects(kind: str, server: RunningServer, nu
     with client(kind, server) as triton:
         for given, reason in (
             (contents(b"a", b"bad"), "item 1: ValueError: no good"),
+            (contents(b"half"), r"ValueError: half a character: \?"),
             (contents(b"x" * 1001), "more than its max_size 1000"),
         ):
             with pytest.raises(InferenceServerException, match=reason):

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis.runtime import omi_pb2
 from chassis.testing.running_server import RunningServer, write_model
@@ -156,6 +159,20 @@ def test_reflection_lists_the_services_and_describes_omi(server: RunningServer) 
     assert described.file_descriptor_response.file_descriptor_proto
 
 
+def test_the_stock_reflection_client_finds_all_that_a_call_needs(server: RunningServer) -> None:
+    found = ProtoReflectionDescriptorDatabase(server.channel)
+    assert "ModzyModel" in found.get_services()
+    run = DescriptorPool(found).FindServiceByName("ModzyModel").FindMethodByName("Run")
+    request = GetMessageClass(run.input_type)()
+    request.inputs.add().input["input"] = b"abc"
+    call = server.channel.unary_unary(
+        "/ModzyModel/Run",
+        request_serializer=type(request).SerializeToString,
+        response_deserializer=GetMessageClass(run.output_type).FromString,
+    )
+    assert call(request, timeout=20).outputs[0].output["results.json"] == b'{"length":3,"batch":1}'
+
+
 def test_a_method_that_is_not_there_is_unimplemented(server: RunningServer) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         server.channel.unary_unary("/ModzyModel/Predict")(b"", timeout=20)
@@ -163,12 +180,20 @@ def test_a_method_that_is_not_there_is_unimplemented(server: RunningServer) -> N
 
 
 def test_malformed_messages_leave_the_server_serving(server: RunningServer) -> None:
-    send = server.channel.unary_unary("/ModzyModel/Run")
-    for content in (b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", b"\x08"):
-        with pytest.raises(grpc.RpcError) as caught:
-            send(content, timeout=20)
-        assert "Traceback" not in (caught.value.details() or "")
+    methods = (
+        "/ModzyModel/Run",
+        "/ModzyModel/Status",
+        "/inference.GRPCInferenceService/ModelInfer",
+        "/grpc.health.v1.Health/Check",
+    )
+    for method in methods:
+        for content in (b"\xff" * 50, b"\x0a\xff\xff\xff\xff\x0f", b"\x08"):
+            with pytest.raises(grpc.RpcError) as caught:
+                server.channel.unary_unary(method)(content, timeout=20)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert (caught.value.details() or "").startswith("the message cannot be read: ")
     assert server.run(b"abc").outputs[0].success
+    assert not any("traceback" in event for event in server.events)
 
 
 def test_waiting_items_of_other_requests_share_a_batch(server: RunningServer) -> None:
@@ -301,6 +326,14 @@ def test_the_log_holds_no_payload(tmp_path: Path) -> None:
         event = running.wait_event("an item failed")
     assert event["error"] == "ValueError"
     assert "refuse" in str(event["at"])
+    assert not any("secret" in line for line in running.lines)
+
+
+def test_each_request_is_in_the_log_where_its_level_is_debug(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, len), {"CHASSIS_LOG_LEVEL": "debug"}) as running:
+        running.run(b"secret")
+        event = running.wait_event("a request was answered")
+    assert (event["protocol"], event["code"], len(str(event["request_id"]))) == ("omi", "OK", 16)
     assert not any("secret" in line for line in running.lines)
 
 

@@ -25,18 +25,29 @@ _UV = flags.DEFINE_string("uv", None, "The uv program; by default that of the Py
 
 _COMMAND = "./bazelw run //requirements:update"
 
+_SERVERS = "benchmarks/servers"
+_SERVER_NAMES = ("bentoml", "chassisml", "mlserver")
+
 
 def plans(directory: str, workspace: Path) -> list[LockPlan]:
     """The locks of the project; one that takes versions from another comes after it.
 
-    Those of building from source are left out where `workspace` has no requirements for them.
+    Those of building from source, tests and benchmarks are left out where `workspace` has no requirements for them.
     """
     model, gpu, tools = (f"{directory}/{name}.in" for name in ("model", "gpu", "tools"))
     amd64 = f"{directory}/linux_amd64.txt"
-    for_builds = [
+    others = [
         LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
         LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
         *_cross_wheels(amd64),
+        LockPlan(f"{directory}/fuzzing.txt", (f"{directory}/fuzzing.in",), AMD64, amd64),
+        LockPlan(
+            "tests/wheel_layers/wheels_arm64.txt",
+            ("tests/wheel_layers/wheels.in",),
+            ARM64,
+            f"{directory}/linux_arm64.txt",
+        ),
+        *(LockPlan(f"{_SERVERS}/{name}.txt", (f"{_SERVERS}/{name}.in",), AMD64) for name in _SERVER_NAMES),
     ]
     return [
         LockPlan(amd64, (model,), AMD64),
@@ -44,7 +55,7 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
         LockPlan(f"{directory}/linux_amd64_gpu.txt", (gpu,), AMD64, amd64),
         LockPlan(f"{directory}/linux_arm64_gpu.txt", (gpu,), ARM64, f"{directory}/linux_amd64_gpu.txt"),
         LockPlan(f"{directory}/tools.txt", (tools,), AMD64, amd64),
-        *(plan for plan in for_builds if (workspace / plan.inputs[0]).is_file()),
+        *(plan for plan in others if (workspace / plan.inputs[0]).is_file()),
     ]
 
 

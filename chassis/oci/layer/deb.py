@@ -19,7 +19,10 @@ from chassis.oci.layer.decompression import Decompressed, DecompressionError
 from chassis.oci.tar_reader import FILE, TarEntry, TarError, TarReader
 
 _MAX_CONTROL_BYTES = 16 << 20
-_MAX_ENTRIES = 500_000
+_MAX_ENTRIES = 200_000
+_MAX_DEPTH = 100
+_MAX_RATIO = 250
+_MAX_UNQUESTIONED_BYTES = 2 << 30
 
 
 class DebError(ChassisError):
@@ -81,17 +84,25 @@ class Package:
         Raises:
           DebError: the archive is damaged or too large.
         """
-        with Decompressed(cast("BinaryIO", Section(self._stream, self._data)), _form(self._data)) as plain:
-            tar = PackageTar(cast("BinaryIO", plain), f"{self._file}: {self._data.name}")
-            try:
+        most_bytes, size = _most_bytes(self._data), 0
+        try:
+            with _plain(self._stream, self._data) as plain:
+                tar = PackageTar(cast("BinaryIO", plain), f"{self._file}: {self._data.name}")
                 for count, entry in enumerate(tar):
+                    size += entry.size
                     if count >= _MAX_ENTRIES:
                         raise DebError(f"{self._file}: has more than {_MAX_ENTRIES} entries")
+                    if size > most_bytes:
+                        raise DebError(f"{self._file}: holds files of over {most_bytes} bytes: a decompression bomb")
+                    if (depth := entry.path.count("/")) > _MAX_DEPTH:
+                        raise DebError(
+                            f"{self._file}: {entry.path[:80]!r}… lies {depth} directories deep; at most {_MAX_DEPTH}"
+                        )
                     yield entry, cast("BinaryIO", tar)
-            except DecompressionError as error:
-                raise DebError(f"{self._file}: {self._data.name} {error}") from None
-            except TarError as error:
-                raise DebError(str(error)) from None
+        except DecompressionError as error:
+            raise DebError(f"{self._file}: {self._data.name} {error}") from None
+        except TarError as error:
+            raise DebError(str(error)) from None
 
 
 @contextmanager
@@ -129,7 +140,7 @@ def _check_members(stream: BinaryIO, file: str, members: list[ArMember]) -> tupl
 def _read_control(stream: BinaryIO, file: str, member: ArMember) -> Control:
     found: dict[str, str] = {}
     try:
-        with Decompressed(cast("BinaryIO", Section(stream, member)), _form(member)) as plain:
+        with _plain(stream, member) as plain:
             tar = PackageTar(cast("BinaryIO", plain), f"{file}: {member.name}")
             for entry in tar:
                 name = entry.path.removeprefix("./")
@@ -172,5 +183,11 @@ def parse_paragraph(text: str) -> dict[str, str]:
     return fields
 
 
-def _form(member: ArMember) -> str:
-    return member.name.partition(".tar")[2].removeprefix(".")
+def _plain(stream: BinaryIO, member: ArMember) -> Decompressed:
+    form = member.name.partition(".tar")[2].removeprefix(".")
+    return Decompressed(cast("BinaryIO", Section(stream, member)), form, _most_bytes(member))
+
+
+def _most_bytes(member: ArMember) -> int:
+    """What a member may inflate to: more is a bomb."""
+    return max(_MAX_UNQUESTIONED_BYTES, member.size * _MAX_RATIO)

@@ -19,6 +19,7 @@ _PIECE_BYTES = 1 << 20
 _WAITING_PIECES = 8
 _XZ_MEMORY_BYTES = 256 << 20
 _ZSTD_WINDOW_BYTES = 128 << 20
+_ZSTD_READ_BYTES = 1 << 10  # Four bytes may stand for 128 KiB, and what they inflate to comes at once.
 
 
 class DecompressionError(ChassisError):
@@ -31,12 +32,13 @@ class Decompressed:
     Use it as a context manager: leaving it ends the thread, however much was read.
     """
 
-    def __init__(self, source: BinaryIO, form: str) -> None:
-        """`form` is `xz`, `gz`, `zst` or empty for none."""
+    def __init__(self, source: BinaryIO, form: str, most_bytes: int) -> None:
+        """`form` is `xz`, `gz`, `zst` or empty for none; more than `most_bytes` are refused as a bomb."""
         if form not in _FORMS:
             raise DecompressionError(f"is compressed with {form!r}; understood are xz, gz and zst")
         self._pieces: queue.Queue[bytes | BaseException] = queue.Queue(_WAITING_PIECES)
         self._ended = threading.Event()
+        self._most_bytes = most_bytes
         self._piece = b""
         self._position = 0
         self._thread = threading.Thread(target=self._run, args=(_FORMS[form](source),), daemon=True)
@@ -79,10 +81,14 @@ class Decompressed:
         return self._piece[start : self._position]
 
     def _run(self, pieces: Iterator[bytes]) -> None:
+        size = 0
         try:
             for piece in pieces:
                 if self._ended.is_set():
                     return
+                size += len(piece)
+                if size > self._most_bytes:
+                    raise DecompressionError(f"inflates to more than {self._most_bytes} bytes: a decompression bomb")
                 if piece:
                     self._pieces.put(piece)
             self._pieces.put(b"")
@@ -129,7 +135,7 @@ def _zstd(source: BinaryIO) -> Iterator[bytes]:
     stream = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES).decompressobj()
     try:
         while not stream.eof:
-            data = source.read(_READ_BYTES // 16)
+            data = source.read(_ZSTD_READ_BYTES)
             if not data:
                 raise DecompressionError("is truncated: its zstd data end early")
             yield from _cut(stream.decompress(data))

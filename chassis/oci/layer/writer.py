@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,7 @@ class LayerWriter:
         self._tar_waiting = 0
         self._frames: list[bytes] = []
         self._entries: dict[str, toc.TocEntry] = {}
+        self._forms: dict[str, str] = {}
         self._parts: list[Part] = []
 
     def __enter__(self) -> Self:
@@ -274,6 +276,11 @@ class LayerWriter:
         check_path(path)
         if path in self._entries:
             raise LayerError(f"{path!r} is there twice")
+        if not path.isascii():
+            # Upper and lower case stay apart: Linux tells them apart, and packages of headers rely on it.
+            other = self._forms.setdefault(unicodedata.normalize("NFC", path), path)
+            if other != path:
+                raise LayerError(f"{path!r} and {other!r} differ only by Unicode form")
         self._add_parents(path)
         entry = toc.TocEntry(path, kind, mode, owner.uid, owner.gid)
         self._entries[path] = entry

@@ -137,6 +137,8 @@ def _check_end(stream: BinaryIO, comment: bytes, members: int) -> None:
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
+    if not name or not info.filename:
+        raise ZipError("a member has an empty name")
     if name != info.filename:
         raise ZipError(f"member {name!r} holds a NUL, or goes by two names")
     if "\\" in name:

@@ -44,6 +44,7 @@ class Answer:
 
 def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:
     """The answer to an item that failed; `reason` is cut at 2000 characters."""
+    reason = _plain(reason)
     return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…", kind)
 
 
@@ -72,7 +73,7 @@ def describe_exception(error: BaseException) -> str:
     """`ValueError: message`, without a stack trace: what a caller may see."""
     if isinstance(error, RemoteError):
         return error.description
-    message = str(error)
+    message = _plain(str(error))
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
@@ -86,3 +87,8 @@ def frames(error: BaseException) -> str:
     own = __name__.rpartition(".")[0].replace(".", "/")
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in frame.filename]
     return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MOST_FRAMES:])
+
+
+def _plain(text: str) -> str:
+    """`text` with `?` for halves of characters, which no protocol can express."""
+    return text.encode(errors="replace").decode()

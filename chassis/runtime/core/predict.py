@@ -82,12 +82,23 @@ class PredictFunction:
             if not isinstance(name, str) or not isinstance(content, bytes | bytearray | memoryview):
                 reason = f"the model returned {_a(content)} for output {name!r}, expected a str name and bytes"
                 return failed(reason, ErrorKind.CONTRACT)
+            if not _is_text(name):
+                reason = f"the model returned an output named {name!r}, which UTF-8 cannot express"
+                return failed(reason, ErrorKind.CONTRACT)
             output[str(name)] = bytes(content)
         return self._bounded(output)
 
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:
         fault = self.contract.fault(output)
         return failed(fault, ErrorKind.CONTRACT) if fault else Answer(output)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _a(value: object) -> str:

@@ -53,6 +53,7 @@ def test_a_batch_function_must_return_one_result_for_each_input(returned: object
         ([b""], "the model returned a list, expected a mapping"),
         ({"a": "text"}, "returned a str for output 'a'"),
         ({1: b""}, "for output 1, expected a str name and bytes"),
+        ({"\ud800": b""}, "an output named '\\ud800', which UTF-8 cannot express"),
     ],
 )
 def test_a_mapping_function_must_return_named_bytes(returned: object, reason: str) -> None:

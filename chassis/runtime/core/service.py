@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -107,6 +108,17 @@ class ModelService:
             answers = [next(given) if refusal is None else refusal for refusal in refusals]
         self.metrics.count_items(answers)
         return answers
+
+    def finish_request(self, protocol: str, code: str, started: float, caller: Caller) -> None:
+        """Counts a request that the front end `protocol` answered with its `code`, and logs it at level debug.
+
+        It came at `started` (`time.perf_counter`).
+        """
+        seconds = time.perf_counter() - started
+        self.metrics.count_request(protocol, code, seconds)
+        if _LOG.isEnabledFor(logging.DEBUG):
+            fields = {"protocol": protocol, "code": code, "seconds": round(seconds, 6), **caller.log_fields()}
+            _LOG.debug("a request was answered", extra=fields)
 
     async def watch_calls(self) -> None:
         """Fails the items of calls that outlast the run timeout, until cancelled."""

@@ -66,7 +66,7 @@ class KserveV1:
             status = error.status if isinstance(error, RequestError) else 500
             raise
         finally:
-            self._model.metrics.count_request(PROTOCOL, str(status), time.perf_counter() - started)
+            self._model.finish_request(PROTOCOL, str(status), started, request.caller)
 
     def _item(self, index: int, instance: object) -> Item:
         """An instance is an object of inputs, or the content of the only one."""

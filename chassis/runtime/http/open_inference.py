@@ -114,7 +114,7 @@ class OpenInference:
             status = error.status if isinstance(error, RequestError) else 500
             raise
         finally:
-            self._model.metrics.count_request(PROTOCOL, str(status), time.perf_counter() - started)
+            self._model.finish_request(PROTOCOL, str(status), started, request.caller)
 
     def _response(self, identifier: str, tensors: Iterable[Tensor], wanted: _Wanted) -> Response:
         described, contents = [], []

@@ -101,8 +101,8 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         self._open_calls.add(context)
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
+        caller = traced(context, request.id)
         try:
-            caller = traced(context, request.id)
             self._identity.check(request.model_name, request.model_version)
             tensors = _inputs(request)
             wanted = [output.name for output in request.outputs]
@@ -111,8 +111,11 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         except RequestError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
             await context.abort(code, str(error))
+        except Exception:
+            code = grpc.StatusCode.INTERNAL
+            raise
         finally:
-            self._model.metrics.count_request(PROTOCOL, code.name, time.perf_counter() - started)
+            self._model.finish_request(PROTOCOL, code.name, started, caller)
         response = messages.ModelInferResponse(
             model_name=self._identity.name, model_version=self._identity.version, id=request.id
         )

@@ -210,6 +210,8 @@ class WorkerPool:
             return f"it was not loaded within {self._load_timeout:g} s: its process {await worker.ended}"
         finally:
             self._loop.remove_reader(worker.connection)
+        # libuv leaves what it watched non-blocking.
+        worker.connection.setblocking(True)
         try:
             kind, reason = messages.receive(worker.connection)
         except PeerGoneError:

@@ -1,0 +1,1 @@
+"""What asks the servers, and how the answers are counted."""
