@@ -129,10 +129,8 @@ def read_metadata(path: Path) -> ModelMetadata:
         document = json.loads(path.read_bytes())
     except ValueError as error:
         raise MetadataError(f"{path}: not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise MetadataError(f"{path}: expected an object")
     try:
-        return _metadata(document)
+        return parse_metadata(document)
     except MetadataError as error:
         raise MetadataError(f"{path}: {error}") from None
 
@@ -184,7 +182,14 @@ def parse_tensor(text: str, name: str = "tensor") -> tuple[str, tuple[int, ...]]
     return match[1], tuple(map(int, lengths))
 
 
-def _metadata(document: dict[str, object]) -> ModelMetadata:
+def parse_metadata(document: object) -> ModelMetadata:
+    """Returns the metadata in a JSON document that was read.
+
+    Raises:
+      MetadataError: it is no object, has an unknown key, or a value that cannot be understood.
+    """
+    if not isinstance(document, dict):
+        raise MetadataError("expected an object")
     fields = {field.name: field for field in dataclasses.fields(ModelMetadata)}
     values: dict[str, object] = {}
     for key, value in document.items():

@@ -27,7 +27,7 @@ from chassis.sdk.saved_package import save_package
 if TYPE_CHECKING:
     from chassis.client import ChassisClient
 
-_TARGETS = ("image", "push")
+_TARGETS = ("image", "index", "push")
 
 
 class ModelError(ChassisError, ValueError):
@@ -148,6 +148,13 @@ class ChassisModel:
         """What an image will install: what was added, and for the rest what the function imports, as installed here."""
         return merge(self._requirements, self.detected().pins)
 
+    def describe_requirements(self) -> str:
+        """`requirements` for people: what was detected, by which modules, and what was added in its place."""
+        given = {parse(line)[0] for line in self._requirements}
+        found = [line for line in self.detected().describe().splitlines() if line.partition("==")[0] not in given]
+        lines = [*(f"{line}  # as given" for line in self._requirements), *found]
+        return "\n".join([f"{self.metadata.name} requires:", *(f"  {line}" for line in lines)])
+
     def detected(self) -> Detected:
         """What the function's globals and its own imports come from; `print(model.detected().describe())`."""
         return pickle_function(self._packed).imports
@@ -235,7 +242,7 @@ class ChassisModel:
           UnpicklableError: the function holds what cannot be pickled.
         """
         packed = self.pack()
-        print(self._shown(packed))
+        print(self.describe_requirements())
         return save_package(packed, Path(path), gpu=gpu, arm64=arm64, hub=hub, overwrite=overwrite)
 
     def publish(
@@ -262,12 +269,6 @@ class ChassisModel:
         function = self._batch or self._single
         assert function is not None
         return function
-
-    def _shown(self, packed: PackedModel) -> str:
-        described = self.detected().describe()
-        return f"{packed.metadata.name} requires, as installed here:\n" + "\n".join(
-            f"  {line}" for line in [*described.splitlines(), *(f"{line}  # added" for line in self._requirements)]
-        )
 
     def _call(self, function: Callable[..., object], batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
         contract = Contract(

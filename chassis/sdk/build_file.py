@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chassis.metadata import ModelMetadata, Port
+from chassis.metadata import ModelMetadata
 from chassis.sdk.packed_model import PICKLE
 from chassis.sdk.requirements import parse
 
@@ -20,14 +20,16 @@ LOCKS = {
 
 _VERSION = "0.1.0"
 
-_TEXTS = {
-    "author": "author",
-    "details": "details",
-    "required_ram": "required_ram",
-    "run_timeout": "run_timeout",
-    "status_timeout": "status_timeout",
-    "summary": "summary",
-}
+_TEXTS = (
+    "author",
+    "details",
+    "drain_timeout",
+    "load_timeout",
+    "required_ram",
+    "run_timeout",
+    "status_timeout",
+    "summary",
+)
 
 
 def build_file(
@@ -37,6 +39,7 @@ def build_file(
     signature: str = "auto",
     hub: str = "pypi",
     platforms: Sequence[str] = (),
+    index: bool = False,
 ) -> str:
     """Returns the BUILD file of a model: the model, its image, a push, and an image of its own for each of `platforms`.
 
@@ -47,22 +50,25 @@ def build_file(
       signature: as of `chassis_model`.
       hub: the wheel hub's name.
       platforms: names of `@chassis//platforms`.
+      index: whether an index joins these.
     """
     defaults = ModelMetadata(name=metadata.name)
     attributes: dict[str, object] = {"name": metadata.name}
-    for field, attribute in _TEXTS.items():
-        if getattr(metadata, field) != getattr(defaults, field):
-            attributes[attribute] = getattr(metadata, field)
-    for number in ("batch_size", "num_cpus", "num_gpus"):
+    for text in _TEXTS:
+        if getattr(metadata, text) != getattr(defaults, text):
+            attributes[text] = getattr(metadata, text)
+    for number in ("batch_size", "max_wait_ms", "num_cpus", "num_gpus", "queue_size"):
         if getattr(metadata, number) != getattr(defaults, number):
             attributes[number] = int(getattr(metadata, number))
     if files:
         attributes["data"] = sorted(files)
     attributes["inputs"] = {name: port.media_type for name, port in metadata.inputs.items()}
     attributes["outputs"] = {name: port.media_type for name, port in metadata.outputs.items()}
-    sizes = _sizes(metadata.inputs) | _sizes(metadata.outputs)
-    if sizes:
+    ports = {**metadata.inputs, **metadata.outputs}
+    if sizes := {name: port.max_size for name, port in ports.items() if port.max_size}:
         attributes["max_sizes"] = sizes
+    if tensors := {name: port.tensor for name, port in ports.items() if port.tensor}:
+        attributes["tensors"] = tensors
     attributes["model_name"] = metadata.model_name or metadata.name
     attributes["pickle"] = PICKLE
     if signature != "auto":
@@ -82,6 +88,10 @@ def build_file(
         for name in platforms
     ]
     loaded = ["chassis_image", "chassis_model", "oci_push"] + (["platform_image"] if platforms else [])
+    if index:
+        labels = [f"@chassis//platforms:{name}" for name in platforms]
+        rules.append(_rule("oci_index", {"name": "index", "image": ":image", "platforms": labels}))
+        loaded.insert(2, "oci_index")
     load = ", ".join(json.dumps(name) for name in ["@chassis//rules:defs.bzl", *loaded])
     return "\n".join(
         [
@@ -93,25 +103,25 @@ def build_file(
     )
 
 
-def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi") -> str:
+def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", cross_build: Sequence[str] = ()) -> str:
     """Returns the MODULE.bazel of a workspace with one model.
 
     Args:
       locks: names of the wheel locks in `requirements`, such as `linux_arm64`.
       checkout: the directory of Chassis itself; None where the machine's registry has it.
       hub: the wheel hub's name.
+      cross_build: distributions that the hub may build from their sources.
     """
     parts = [f'module(name = "model")\n\nbazel_dep(name = "chassis", version = "{_VERSION}")\n']
     if checkout:
         parts.append(_rule("local_path_override", {"module_name": "chassis", "path": str(checkout)}))
     named = {f"//requirements:{name}.txt": name for name in sorted(locks)}
+    hub_attributes: dict[str, object] = {"name": hub, "locks": named}
+    if cross_build:
+        hub_attributes["cross_build"] = sorted(cross_build)
     parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')
-    parts[-1] += _rule("wheels.hub", {"name": hub, "locks": named}) + f'use_repo(wheels, "{hub}")\n'
+    parts[-1] += _rule("wheels.hub", hub_attributes) + f'use_repo(wheels, "{hub}")\n'
     return "\n".join(parts)
-
-
-def _sizes(ports: Mapping[str, Port]) -> dict[str, str]:
-    return {name: port.max_size for name, port in ports.items() if port.max_size}
 
 
 def _docstring(metadata: ModelMetadata) -> str:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 VARIABLE = "CHASSIS_WORKSPACE"
 
+_OWN = Path(__file__).resolve().parents[2]
+
 
 def find_checkout() -> Path | None:
-    """The directory that `CHASSIS_WORKSPACE` names, or the checkout that this module is imported from; None else."""
+    """The directory that `CHASSIS_WORKSPACE` names, that of `bazel run`, or the one that this is imported from."""
     named = os.environ.get(VARIABLE)
-    candidates = [Path(named)] if named else [Path(__file__).resolve().parents[2]]
+    run_by_bazel = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
+    candidates = [Path(named)] if named else [*([Path(run_by_bazel)] if run_by_bazel else []), _OWN]
     return next((path.absolute() for path in candidates if _is_checkout(path)), None)
 
 

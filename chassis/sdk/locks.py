@@ -24,9 +24,15 @@ _COMMAND = "ChassisModel.save"
 
 
 def write_locks(
-    directory: Path, requirements: Sequence[str], locks: Sequence[str], inputs: str = "requirements.in"
+    directory: Path,
+    requirements: Sequence[str],
+    locks: Sequence[str],
+    inputs: str = "requirements.in",
+    sdists: Sequence[str] = (),
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
+
+    Of `sdists` the sources are locked instead of a wheel.
 
     Locks share versions where they can: each takes those of the first.
 
@@ -44,5 +50,5 @@ def write_locks(
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"
-        renew(LockPlan(output, (inputs,), TARGETS[name], first), directory, uv, _COMMAND)
+        renew(LockPlan(output, (inputs,), TARGETS[name], first, tuple(sdists)), directory, uv, _COMMAND)
         first = first or output

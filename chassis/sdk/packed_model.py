@@ -4,6 +4,7 @@ It travels as a tar archive: `model.json` first (the description below), then `m
 file that the function finds with `chassis.data_path(KEY)`.
 
     {"format": 1, "python": "3.11", "signature": "auto", "requirements": ["numpy==2.4.6"],
+     "files": {"labels.txt": 1234},             key to bytes: what the archive must hold
      "metadata": {…}}                           as chassis/metadata.py has it, at least "name"
 """
 
@@ -44,7 +45,7 @@ class PackedModel:
 
     Attributes:
       metadata: what it says about itself; `metadata.name` is its target's name.
-      pickle: the predict function.
+      pickle: the predict function, or the file that has it.
       requirements: what it needs, one distribution each.
       signature: `bytes`, `mapping` or `auto`.
       files: key to the file with that content.
@@ -52,7 +53,7 @@ class PackedModel:
     """
 
     metadata: ModelMetadata
-    pickle: bytes
+    pickle: bytes | Path
     requirements: tuple[str, ...]
     signature: str = "auto"
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
@@ -61,6 +62,7 @@ class PackedModel:
     def description(self) -> bytes:
         """The content of model.json."""
         document = {
+            "files": {key: path.stat().st_size for key, path in self.files.items()},
             "format": FORMAT,
             "metadata": dataclasses.asdict(self.metadata),
             "python": self.python,
@@ -89,7 +91,8 @@ def check_key(key: str) -> str:
 def write_archive(model: PackedModel, output: BinaryIO) -> None:
     """Writes the tar archive of `model`, the same bytes for the same content."""
     with tarfile.open(fileobj=output, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content in ((DESCRIPTION, model.description()), (PICKLE, model.pickle)):
+        pickle = model.pickle if isinstance(model.pickle, bytes) else model.pickle.read_bytes()
+        for name, content in ((DESCRIPTION, model.description()), (PICKLE, pickle)):
             archive.addfile(_member(name, len(content)), io.BytesIO(content))
         for key, path in sorted(model.files.items()):
             with path.open("rb") as file:

@@ -43,7 +43,10 @@ def save_package(model: PackedModel, path: Path, *, gpu: bool, arm64: bool | Non
 
 def write_package(model: PackedModel, directory: Path, *, platforms: tuple[str, ...], hub: str) -> None:
     """Writes pickle, files, requirements and BUILD.bazel of `model` into `directory`."""
-    (directory / PICKLE).write_bytes(model.pickle)
+    if isinstance(model.pickle, bytes):
+        (directory / PICKLE).write_bytes(model.pickle)
+    else:
+        shutil.copyfile(model.pickle, directory / PICKLE)
     for key, file in model.files.items():
         target = directory / check_key(key)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,226 @@
+"""The steps of a job: the model's package, its locks, the build, the push."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.errors import ChassisError
+from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.registry.transport import Cancellation
+from chassis.sdk.build_file import LOCKS, build_file, module_file
+from chassis.sdk.locks import BUILD_LOCK, write_locks
+from chassis.sdk.packed_model import PICKLE, PackedModel
+from chassis.service.bazel import Bazel, BuildError
+from chassis.service.image_store import ImageStore
+from chassis.service.job import Job, RegistryCredentials
+from chassis.service.job_log import JobLog
+from chassis.service.publisher import Publisher
+from chassis.service.upload import Limits, read_model
+
+_PACKAGE = "model"
+_HUB = "pypi"
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """One run of a job, as the engine hands it over.
+
+    Attributes:
+      job: the job.
+      upload: the directory that the model was unpacked into.
+      slot: number of the worker, from 0: what it may call its own.
+      credentials: for the registry; None where none were given.
+      log: where it says what it does.
+      cancellation: set when it is to give up.
+    """
+
+    job: Job
+    upload: Path
+    slot: int
+    credentials: RegistryCredentials | None
+    log: JobLog
+    cancellation: Cancellation
+
+
+class ImageBuild:
+    """Runs jobs with Bazel, each worker in a workspace of its own, all of them with one cache of actions."""
+
+    def __init__(
+        self,
+        root: Path,
+        checkout: Path,
+        images: ImageStore,
+        publisher: Publisher,
+        bazelrc: Path | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Works below `root`; `checkout` is the directory of Chassis, `bazelrc` a file of more options for Bazel."""
+        self._root = root
+        self._checkout = checkout
+        self._images = images
+        self._publisher = publisher
+        self._bazelrc = bazelrc
+        self._limits = limits or Limits()
+
+    def run(self, run: JobRun) -> dict[str, object]:
+        """Builds and pushes; returns the job's result.
+
+        Raises:
+          ChassisError: what went wrong.
+          CancelledError: the run was to give up.
+        """
+        model = read_model(run.upload, self._limits)
+        request, log = run.job.request, run.log
+        workspace = self._workspace(run.slot)
+        with _timed(log, "wheels locked"):
+            self._write_locks(workspace, model, request.platforms, request.cross_build)
+        run.cancellation.check()
+        self._write_package(workspace, model, request.platforms, request.cross_build)
+        several = len(request.platforms) > 1
+        target = "index" if several else f"image_{request.platforms[0]}"
+        with _timed(log, "built"):
+            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.line, run.cancellation)
+        layout = self._images.keep(run.job.id, workspace / "bazel-bin" / _PACKAGE / target)
+        reader = LayoutReader(layout)
+        result: dict[str, object] = {
+            "digest": reader.entry().digest,
+            "bytes": self._images.sizes(layout),
+            "images": _described(reader, request.platforms),
+            "requirements": list(model.requirements),
+        }
+        if request.registry:
+            with _timed(log, "pushed"):
+                digest, tags = self._publisher.push(layout, request, run.credentials, log, run.cancellation)
+            repository = f"{request.registry}/{request.repository}"
+            result |= {"reference": f"{repository}@{digest}", "tags": [f"{repository}:{tag}" for tag in tags]}
+        return result
+
+    def stop(self, slots: int) -> None:
+        """Ends the Bazel servers of the workers."""
+        for slot in range(slots):
+            if (self._slot(slot) / "workspace").is_dir():
+                self._bazel(slot).stop()
+
+    def _slot(self, slot: int) -> Path:
+        return self._root / "slots" / str(slot)
+
+    def _workspace(self, slot: int) -> Path:
+        workspace = self._slot(slot) / "workspace"
+        (workspace / "requirements").mkdir(parents=True, exist_ok=True)
+        _write(workspace / "BUILD.bazel", "")
+        _write(
+            workspace / ".bazelrc",
+            "build --sandbox_default_allow_network=false --incompatible_strict_action_env\n"
+            f"build --disk_cache={self._root / 'disk_cache'}\n"
+            "common --lockfile_mode=off\n",
+        )
+        return workspace
+
+    def _bazel(self, slot: int) -> Bazel:
+        startup = [f"--output_base={self._slot(slot) / 'output_base'}", "--max_idle_secs=900"]
+        if self._bazelrc:
+            startup.append(f"--bazelrc={self._bazelrc}")
+        return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup))
+
+    def _write_locks(
+        self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
+    ) -> None:
+        """Puts the locks of the requirements into the workspace. Equal requirements have equal locks for good."""
+        needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
+        key = json.dumps([list(model.requirements), sorted(cross_build)])
+        kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
+        missing = [name for name in needed if not (kept / "requirements" / f"{name}.txt").is_file()]
+        if missing:
+            kept.mkdir(parents=True, exist_ok=True)
+            _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
+            try:
+                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build))
+            except ChassisError as error:
+                raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
+        for name in LOCKS.values():
+            lock = kept / "requirements" / f"{name}.txt"
+            _write(
+                workspace / "requirements" / f"{name}.txt",
+                lock.read_text() if name in needed else "# No image for this platform was asked for.\n",
+            )
+        _write(workspace / "requirements" / "BUILD.bazel", 'exports_files(glob(["*.txt"]))\n')
+
+    def _write_package(
+        self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
+    ) -> None:
+        _write(
+            workspace / "MODULE.bazel",
+            module_file(tuple(LOCKS.values()), self._checkout, _HUB, tuple(cross_build)),
+        )
+        package = workspace / _PACKAGE
+        staged = workspace / f".{_PACKAGE}"
+        for directory in (staged, package):
+            shutil.rmtree(directory, ignore_errors=True)
+        staged.mkdir()
+        assert isinstance(model.pickle, Path)
+        _link(model.pickle, staged / PICKLE)
+        for key, file in model.files.items():
+            _link(file, staged / key)
+        text = build_file(
+            model.metadata, model.requirements, tuple(model.files), model.signature, _HUB, tuple(platforms), index=True
+        )
+        _write(staged / "BUILD.bazel", text)
+        staged.replace(package)
+
+
+def _described(reader: LayoutReader, platforms: Sequence[str]) -> list[dict[str, object]]:
+    manifests = [manifest for manifest in reader.walk(reader.entry()) if manifest.blobs]
+    return [
+        {
+            "platforms": list(platforms) if len(manifests) == 1 else [],
+            "digest": manifest.descriptor.digest,
+            "layers": len(manifest.blobs) - 1,
+            "bytes": sum(blob.size for blob in manifest.blobs),
+        }
+        for manifest in manifests
+    ]
+
+
+def _advice(error: str) -> str:
+    if "no usable wheels" in error or "has no wheel" in error or "none runs on" in error or "no wheels with" in error:
+        return (
+            "  a distribution of which the index has only the sources can be built for the platform: name it in "
+            'cross_build, such as publish(…, cross_build=["annoy"])'
+        )
+    return ""
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
+
+
+def _write(path: Path, text: str) -> None:
+    """Leaves a file alone that has that text already, so that Bazel sees no change."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.write_text(text, encoding="utf-8")
+
+
+class _timed:
+    """Says in the log how long a step took, once it has succeeded."""
+
+    def __init__(self, log: JobLog, step: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._step, self._clock = log, step, clock
+
+    def __enter__(self) -> None:
+        self._begin = self._clock()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._log.line(f"{self._step} in {self._clock() - self._begin:.1f} s")

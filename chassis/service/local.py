@@ -1,0 +1,105 @@
+"""The build service in this process: the same queue, workers and steps, without HTTP."""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from chassis.errors import ChassisError
+from chassis.sdk.checkout import VARIABLE, find_checkout
+from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.service.engine import Engine
+from chassis.service.image_build import ImageBuild
+from chassis.service.image_store import ImageStore, write_tar
+from chassis.service.job import JobRequest, RegistryCredentials
+from chassis.service.publisher import Publisher
+from chassis.service.state import state_directory
+
+_POLL_SECONDS = 0.2
+_BLOCK = 1 << 18
+
+
+class LocalService:
+    """A build service of this process; it has the interface of `chassis.sdk.remote.RemoteService`."""
+
+    def __init__(self, state: Path | None = None, bazelrc: Path | None = None) -> None:
+        """Works below `state`, by default `chassis/local` in the user's cache directory.
+
+        Raises:
+          ChassisError: there is no checkout of Chassis to build with, or another process uses the directory.
+        """
+        checkout = find_checkout()
+        if checkout is None:
+            raise ChassisError(
+                f"no checkout of Chassis to build with: set {VARIABLE} to its directory, "
+                'or give the URL of a build service: ChassisClient("http://localhost:5000")'
+            )
+        root = state.absolute() if state else state_directory().parent / "local"
+        self._images = ImageStore(root / "images")
+        self._engine = Engine(root, ImageBuild(root, checkout, self._images, Publisher(), bazelrc))
+        self._engine.start()
+        atexit.register(self.close)
+
+    def default_registry(self) -> str:
+        """Nowhere."""
+        return ""
+
+    def upload(self, model: PackedModel) -> str:
+        """Takes a model; returns the upload's id."""
+        with tempfile.TemporaryFile() as archive:
+            write_archive(model, archive)
+            archive.seek(0)
+            return self._engine.receive(archive).id
+
+    def submit(self, submission: Mapping[str, object]) -> dict[str, object]:
+        """Makes a job of an upload; returns it."""
+        document = dict(submission)
+        upload_id, given = document.pop("upload_id"), document.pop("credentials", None)
+        credentials = RegistryCredentials(**given) if isinstance(given, dict) else None
+        return self._engine.submit(str(upload_id), JobRequest.from_document(document), credentials).document()
+
+    def status(self, job_id: str) -> dict[str, object]:
+        """The job."""
+        return self._engine.get(job_id).document()
+
+    def cancel(self, job_id: str) -> dict[str, object]:
+        """Cancels the job; returns it."""
+        return self._engine.cancel(job_id).document()
+
+    def give_credentials(self, job_id: str, credentials: Mapping[str, str]) -> None:
+        """Gives a job that waits for them its credentials again."""
+        self._engine.give_credentials(job_id, RegistryCredentials(**credentials))
+
+    def logs(self, job_id: str, follow: bool) -> Iterator[bytes]:
+        """The log in blocks; with `follow` as it grows, until the job has ended."""
+        path, offset = self._engine.log_path(job_id), 0
+        while True:
+            final = self._engine.get(job_id).state.final
+            block = b""
+            if path.is_file():
+                with path.open("rb") as file:
+                    file.seek(offset)
+                    block = file.read(_BLOCK)
+            if block:
+                offset += len(block)
+                yield block
+            elif final or not follow:
+                return
+            else:
+                self._engine.wait(job_id, _POLL_SECONDS)
+
+    def image(self, job_id: str, output: BinaryIO) -> None:
+        """Writes the image of a job as an OCI archive."""
+        job = self._engine.get(job_id)
+        layout = self._images.find(job_id)
+        if layout is None:
+            raise ChassisError(f"job {job_id} has no image: it is {job.state.value}")
+        write_tar(layout, f"{job.request.repository or job.name}:{(job.request.tags or (job.version,))[0]}", output)
+
+    def close(self) -> None:
+        """Stops; what runs goes on with the next client."""
+        atexit.unregister(self.close)
+        self._engine.close()

@@ -1,0 +1,29 @@
+"""Where the service keeps its jobs, logs, images and caches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chassis.errors import ChassisError
+
+
+def state_directory(given: str = "") -> Path:
+    """`given`, or `chassis/service` in the user's cache directory, made where it is not there; only its owner reads it.
+
+    Raises:
+      ChassisError: it cannot be made, or the user has no home.
+    """
+    if given:
+        path = Path(given)
+    elif os.environ.get("XDG_CACHE_HOME"):
+        path = Path(os.environ["XDG_CACHE_HOME"]) / "chassis" / "service"
+    elif os.environ.get("HOME"):
+        path = Path(os.environ["HOME"]) / ".cache" / "chassis" / "service"
+    else:
+        raise ChassisError("no place for jobs: neither --state nor XDG_CACHE_HOME nor HOME is set")
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ChassisError(f"{path}: {error.strerror}") from None
+    return path.resolve()
