@@ -68,23 +68,26 @@ class TarReader:
           TarError: a header's checksum or number is wrong, or the stream ends early.
         """
         extensions: dict[str, str] = {}
+        is_extended = False
         while (header := self._next_header()) is not None:
             kind = header[156:157]
             if kind in (b"x", b"g", b"L", b"K"):
                 data = self._extension(self._number(header, 124, 12))
+                is_extended = kind != b"g"
                 if kind == b"x":
-                    extensions |= self._pax(data)
+                    self._extend(extensions, self._pax(data))
                 elif kind == b"g":
-                    self._global |= self._pax(data)
+                    self._extend_all(self._pax(data))
                 else:
-                    extensions["path" if kind == b"L" else "linkpath"] = self._text(data.split(b"\0", 1)[0])
+                    key = "path" if kind == b"L" else "linkpath"
+                    self._extend(extensions, {key: self._text(data.split(b"\0", 1)[0])})
                 continue
             entry = self._entry(header, kind, self._global | extensions if self._global else extensions)
-            extensions = {}
+            extensions, is_extended = {}, False
             self._left = entry.size
             self._padding = -entry.size % BLOCK
             yield entry
-        if extensions:
+        if is_extended:
             raise TarError(f"{self._where}: ends after an extension header that belongs to no file")
         self._drain()
 
@@ -174,6 +177,17 @@ class TarReader:
         self._skip(-size % BLOCK)
         return data
 
+    def _extend(self, extensions: dict[str, str], more: dict[str, str]) -> None:
+        """Adds what one more header says of the next file; readers differ on which of two headers they believe."""
+        for key, value in more.items():
+            if not value or extensions.setdefault(key, value) != value:
+                raise TarError(f"{self._where}: extension headers give an empty {key}, or two of one file")
+
+    def _extend_all(self, more: dict[str, str]) -> None:
+        if of_one := more.keys() & {"path", "linkpath", "size"}:
+            raise TarError(f"{self._where}: a global header sets the {min(of_one)} of every file")
+        self._global |= more
+
     def _pax(self, data: bytes) -> dict[str, str]:
         """Records of the form `<length> <key>=<value>\\n`, the length counting itself."""
         records: dict[str, str] = {}
@@ -205,11 +219,13 @@ class TarReader:
         if kind not in _TYPES and kind not in _SPECIAL:
             raise TarError(f"{self._where}: {path!r} is an entry of the unknown type {kind!r}")
         type_ = _TYPES.get(kind, SPECIAL)
-        if type_ == FILE and path.endswith("/"):  # how tar before POSIX wrote a directory
-            type_ = DIRECTORY
         size = self._extended_number(extensions, "size", self._number(header, 124, 12))
         if not 0 <= size <= _MAX_ENTRY_BYTES:
             raise TarError(f"{self._where}: {path!r} has the impossible size {size}")
+        if type_ == FILE and path.endswith("/"):  # how tar before POSIX wrote a directory
+            if size:
+                raise TarError(f"{self._where}: {path!r} is named as a directory and has content")
+            type_ = DIRECTORY
         return TarEntry(
             path=path,
             type=type_,

@@ -112,6 +112,18 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "PAX that is huge": ([tar_header(b"pax", b"x", size=1 << 29)], "extension header of 536870912 bytes"),
     "PAX without a file": ([tar_entry(b"pax", b"9 path=x\n", b"x")], "belongs to no file"),
     "long name without a file": ([tar_entry(b"././@LongLink", b"n" * 200, b"L")], "belongs to no file"),
+    "content of a directory": ([tar_entry(b"./a/", b"x")], "'./a/' is named as a directory and has content"),
+    "two names": (
+        [
+            tar_entry(b"pax", b"9 path=x\n", b"x"),
+            tar_entry(b"././@LongLink", b"./y\0", b"L"),
+            tar_entry(b"./z"),
+        ],
+        "an empty path, or two of one file",
+    ),
+    "empty long name": ([tar_entry(b"././@LongLink", b"\0", b"L"), tar_entry(b"./z")], "an empty path, or two"),
+    "name of all files": ([tar_entry(b"pax", b"9 path=x\n", b"g"), tar_entry(b"./z")], "sets the path of every file"),
+    "size of all files": ([tar_entry(b"pax", b"9 size=3\n", b"g"), tar_entry(b"./z")], "sets the size of every file"),
     "eStargz's own file": ([tar_entry(b"./stargz.index.json", b"{}")], "eStargz's own table"),
 }
 

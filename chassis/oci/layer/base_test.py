@@ -254,7 +254,7 @@ _BAD_ENTRIES = {
     "climbs": ({"./../x": b""}, "climbs out"),
     "absolute": ({"/x": b""}, "absolute"),
     "link out": ({"./x": _entry(tarfile.SYMTYPE, link="../../etc/passwd")}, "points out of the image"),
-    "twice": ({"./x": b"1", "./x/": b"2", "./y": b""}, "twice|installs too"),
+    "twice": ({"./x": b"1", "./x/": b"2", "./y": b""}, "twice|installs too|named as a directory"),
     "file under a link": ({"./d": _entry(tarfile.SYMTYPE, link="/etc"), "./d/x": b""}, "is no directory"),
     "hard link to nothing": ({"./x": _entry(tarfile.LNKTYPE, link="./y")}, "no file added before"),
     "newline": ({"./a\nb": b""}, "control character"),
