@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from chassis.accelerator import device
 from chassis.data import data_path
+from chassis.errors import ChassisError
 
 if TYPE_CHECKING:
     from chassis.client import ChassisClient
     from chassis.metadata import ModelMetadata
     from chassis.model import ChassisModel
 
-__all__ = ["ChassisClient", "ChassisModel", "ModelMetadata", "data_path", "device"]
+__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
 
 _SDK = {
     "ChassisClient": "chassis.client",
