@@ -3,6 +3,7 @@
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
+load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
@@ -35,6 +36,8 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
 # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html
 _ACCELERATOR_ENV = {
     "cuda": {
+        # What `chassis.device()` goes by.
+        "CHASSIS_ACCELERATOR": "cuda",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
         "NVIDIA_VISIBLE_DEVICES": "all",
     },
@@ -112,6 +115,12 @@ def _check_python(ctx, model, base_version):
             base_version,
             model.python_version,
         ))
+
+def _sources(base):
+    """The repositories that have layers of the base."""
+    if PulledInfo in base:
+        return [base[PulledInfo].source]
+    return base[ImageInfo].sources if ImageInfo in base else []
 
 def _impl(ctx):
     if not ctx.attr.architecture:
@@ -196,6 +205,7 @@ def _impl(ctx):
             documents = documents,
             layers = layers,
             layout = layout,
+            sources = _sources(ctx.attr.base),
         ),
         doctor,
         output_groups,
