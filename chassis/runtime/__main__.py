@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -9,6 +10,9 @@ import sys
 
 def main() -> int:
     """Serves until the process ends; returns 1 where there is nothing to serve."""
+    # What is imported stays: to look at it for garbage again and again would make a start longer. The server, and each
+    # process of the model, collect when they have what they need.
+    gc.disable()
     # Until there is something to drain, being told to stop means to go at once.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))

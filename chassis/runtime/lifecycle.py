@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -98,6 +99,8 @@ class _Server:
         settings, model = self._settings, self._model
         front_ends = FrontEnds(settings, model, self.stop)
         await front_ends.start()
+        gc.freeze()
+        gc.enable()
         _LOG.info(
             "listening",
             extra={"model": settings.name, "host": settings.host, **front_ends.ports, "pid": os.getpid()},

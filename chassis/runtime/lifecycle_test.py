@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -67,6 +68,11 @@ def slow(content: bytes) -> str:
     return content.decode()
 
 
+def collects(content: bytes) -> bool:
+    """Whether Python collects garbage where the model runs."""
+    return gc.isenabled()
+
+
 def _call(server: RunningServer, content: bytes, timeout: float = 20) -> grpc.Future:
     item = omi_pb2.InputItem(input={"input": content})
     return server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=timeout)
@@ -89,6 +95,12 @@ def test_the_port_answers_not_serving_until_the_model_is_loaded(tmp_path: Path) 
 def test_run_while_the_model_loads_waits_for_it(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, SlowToLoad())) as server:
         assert server.run(b"abc").outputs[0].output["results.json"] == b"3"
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_garbage_is_collected_once_all_is_loaded(tmp_path: Path, workers: str) -> None:
+    with RunningServer(write_model(tmp_path, collects), {"CHASSIS_WORKERS": workers}) as server:
+        assert server.run(b"").outputs[0].output["results.json"] == b"true"
 
 
 def test_a_model_that_fails_to_load_says_why_and_ends_after_the_load_timeout(tmp_path: Path) -> None:

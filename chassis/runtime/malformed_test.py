@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import grpc
 import pytest
 
-from chassis.runtime import inference_pb2, omi_pb2
+from chassis.runtime import omi_pb2
 from chassis.testing.running_server import RunningServer, write_model
 
 _LIMIT = 60.0
@@ -55,6 +55,8 @@ _WRONG_HEADERS = (
     b"traceparent: " + b"-" * 300,
     b"x-request-id: " + b"\xff" * 300,
 )
+# A ModelInferRequest, written out: a process can import one library that defines it, and other tests import another.
+_MODEL_INFER = b"\n\x06tested*\x18\n\x05input\x12\x05BYTES\x1a\x01\x01*\x05B\x03abc"
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -206,10 +208,7 @@ def test_http_streams_that_are_no_requests_end(server: RunningServer) -> None:
 
 def test_grpc_messages_that_are_broken_are_refused_on_channels_that_last(server: RunningServer) -> None:
     run = omi_pb2.RunRequest(inputs=[omi_pb2.InputItem(input={"input": b"abc"})]).SerializeToString()
-    tensor = inference_pb2.ModelInferRequest.InferInputTensor(name="input", datatype="BYTES", shape=[1])
-    tensor.contents.bytes_contents.append(b"abc")
-    infer = inference_pb2.ModelInferRequest(model_name="tested", inputs=[tensor]).SerializeToString()
-    methods = {"/ModzyModel/Run": run, "/inference.GRPCInferenceService/ModelInfer": infer}
+    methods = {"/ModzyModel/Run": run, "/inference.GRPCInferenceService/ModelInfer": _MODEL_INFER}
     codes: collections.Counter[grpc.StatusCode] = collections.Counter()
 
     async def scenario() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import grpc
@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from chassis.errors import ChassisError
 from chassis.runtime import omi_pb2, omi_pb2_grpc
-from chassis.runtime.core.answer import Answer
+from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.service import ModelService, State, StoppingError
@@ -98,11 +98,13 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
     async def _run(self, request: omi_pb2.RunRequest, caller: Caller) -> omi_pb2.RunResponse:
         if not request.inputs:
             return _response(400, "Bad Request", "the request has no inputs")
-        answers = await self._model.answer([dict(item.input) for item in request.inputs], caller)
+        answers = await self._model.answer([_item(item.input) for item in request.inputs], caller)
         code, status, message = 200, "OK", ""
         if self._model.state is State.FAILED:
             (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason
-        response = _response(code, status, "; ".join(filter(None, [message, *_unsupported(request)])))
+        if request.detect_drift or request.explain:
+            message = "; ".join(filter(None, [message, *_unsupported(request)]))
+        response = _response(code, status, message)
         for answer in answers:
             _add(response, answer)
         return response
@@ -117,13 +119,16 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
         )
 
 
+def _item(given: Mapping[str, bytes]) -> Item:
+    """A protobuf map as a dict; `dict(given)` would go through Python's own views of it, and take twice as long."""
+    return {name: given[name] for name in given}
+
+
 def _response(code: int, status: str, message: str) -> omi_pb2.RunResponse:
     return omi_pb2.RunResponse(status_code=code, status=status, message=message)
 
 
 def _unsupported(request: omi_pb2.RunRequest) -> list[str]:
-    if not (request.detect_drift or request.explain):
-        return []
     asked = {"detect_drift": request.detect_drift, "explain": request.explain}
     return [f"{name} was asked for, the model does not support it" for name, wanted in asked.items() if wanted]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import socket
 import time
@@ -29,6 +30,7 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
     try:
         try:
             predict = load_model(settings)
+            gc.enable()
         except (Exception, SystemExit) as error:
             _LOG.error("the model could not be loaded", exc_info=True)
             messages.send(connection, (FAILED, describe_exception(error)))
