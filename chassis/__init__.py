@@ -8,13 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chassis.data import data_path
+from chassis.errors import ChassisError
 
 if TYPE_CHECKING:
     from chassis.client import ChassisClient
     from chassis.metadata import ModelMetadata
     from chassis.model import ChassisModel
 
-__all__ = ["ChassisClient", "ChassisModel", "ModelMetadata", "data_path"]
+__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path"]
 
 _SDK = {
     "ChassisClient": "chassis.client",

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from chassis.errors import ChassisError
 
@@ -58,7 +58,7 @@ def detect(modules: Iterable[str]) -> Detected:
         top = module.partition(".")[0]
         if top in sys.stdlib_module_names or module in _IN_IMAGE or top in ("__main__", "cloudpickle"):
             continue
-        names = sorted({name for name in owners.get(top, ()) if top != "chassis" and not _is_editable(name)})
+        names = sorted({name for name in owners.get(top, ()) if top != "chassis" and _may_bring(name, module)})
         if not names:
             (local if _is_here(module) else missing).add(module)
             continue
@@ -122,6 +122,13 @@ def merge(given: Sequence[str], detected: Sequence[str]) -> list[str]:
 def _pin(name: str) -> str:
     # A local version, such as 2.9.1+cpu, is of one build of one index: the release is what other platforms have.
     return f"{normalise(name)}=={importlib.metadata.version(name).partition('+')[0]}"
+
+
+def _may_bring(name: str, module: str) -> bool:
+    """Whether `module` comes from the distribution, and not from elsewhere under a name that both use (`tests`)."""
+    root = Path(str(importlib.metadata.distribution(name).locate_file(""))).resolve()
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return (file is None or Path(file).resolve().is_relative_to(root)) and not _is_editable(name)
 
 
 def _is_editable(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Requirements: read, refused, merged; and detected in what is installed here."""
 
+import importlib
 import importlib.metadata
 import sys
 import types
@@ -66,6 +67,19 @@ def test_modules_of_a_namespace_are_told_apart(tmp_path, monkeypatch):
     assert detect(["shared.a.deep.module"]).pins == ("shared-a==1.0",)
     assert detect(["shared.b"]).pins == ("shared-b==1.0",)
     assert detect(["shared"]).pins == ("shared-a==1.0", "shared-b==1.0")
+
+
+def test_a_name_that_a_distribution_uses_too_is_still_a_module_of_ones_own(tmp_path, monkeypatch):
+    metadata = tmp_path / "site" / "careless-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: careless\nVersion: 1.0\n")
+    (metadata / "RECORD").write_text("own_words/__init__.py,,\n")
+    (tmp_path / "own_words.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert detect(["own_words"]).pins == ("careless==1.0",)
+    importlib.import_module("own_words")
+    assert (detect(["own_words"]).pins, detect(["own_words"]).local) == ((), ("own_words",))
 
 
 def test_a_module_that_is_not_installed_is_said(monkeypatch):

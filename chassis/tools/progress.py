@@ -1,10 +1,12 @@
-"""How far a push is: a line that renews itself on a terminal, one line a blob elsewhere."""
+"""How far a push is: on a terminal a line for the whole and one for each layer on its way, else one line a blob."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from chassis.oci.descriptor import Descriptor
@@ -13,6 +15,13 @@ from chassis.oci.registry.upload import Progress
 
 _RENEW_SECONDS = 0.1
 _SHOWN_HEX = 12
+_DEFAULT_COLUMNS = 80
+
+
+@dataclass(slots=True)
+class _OnItsWay:
+    descriptor: Descriptor
+    sent: int = 0
 
 
 class PushProgress:
@@ -24,14 +33,21 @@ class PushProgress:
         self._terminal = stream.isatty()
         self._lock = threading.Lock()
         self._begin = time.monotonic()
-        self._shown = 0.0
+        self._end = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
         self._total = self._sent = self._left = 0
-        self._open_line = False
+        self._on_their_way: dict[str, _OnItsWay] = {}
+        self._lines = 0
 
     def __enter__(self) -> PushProgress:
+        if self._terminal:
+            self._ticker.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end.set()
+        if self._terminal:
+            self._ticker.join()
         with self._lock:
             self._clear()
 
@@ -47,40 +63,64 @@ class PushProgress:
     def _settled(self, report: BlobReport) -> None:
         if report.outcome == SKIPPED:
             return
-        name = report.descriptor.digest.partition(":")[2][:_SHOWN_HEX]
         with self._lock:
             self._left -= 1
+            self._on_their_way.pop(report.descriptor.digest, None)
             self._clear()
             outcome = f"would be {report.outcome}:" if self._dry_run else report.outcome
-            print(f"{outcome} {name} {size_text(report.descriptor.size)}", file=self._stream, flush=True)
+            name, size = _short(report.descriptor), size_text(report.descriptor.size)
+            print(f"{outcome} {name} {size}", file=self._stream, flush=True)
 
     def _progress(self, descriptor: Descriptor) -> Progress:
-        del descriptor
+        blob = _OnItsWay(descriptor)
+        with self._lock:
+            self._on_their_way[descriptor.digest] = blob
 
         def moved(count: int) -> None:
             with self._lock:
                 self._sent += count
-                now = time.monotonic()
-                if self._terminal and now - self._shown >= _RENEW_SECONDS:
-                    self._shown = now
-                    self._show(now)
+                blob.sent += count
 
         return moved
 
-    def _show(self, now: float) -> None:
-        rate = self._sent / max(now - self._begin, 1e-3)
-        share = 100 * self._sent // max(self._total, 1)
-        text = f"{size_text(self._sent)} of {size_text(self._total)} ({share} %), "
-        text += f"{size_text(int(rate))}/s, {self._left} blobs left"
-        self._stream.write("\r\x1b[K" + text)
+    def _tick(self) -> None:
+        while not self._end.wait(_RENEW_SECONDS):
+            with self._lock:
+                if self._on_their_way:
+                    self._show()
+
+    def _show(self) -> None:
+        rate = self._sent / max(time.monotonic() - self._begin, 1e-3)
+        lines = [f"{_amount(self._sent, self._total)}, {size_text(int(rate))}/s, {self._left} blobs left"]
+        lines += [
+            f"  {_short(blob.descriptor)} {_amount(blob.sent, blob.descriptor.size)}"
+            for blob in self._on_their_way.values()
+        ]
+        self._clear()
+        # A line that wrapped would be two to clear.
+        self._stream.write("".join(line[: self._columns() - 1] + "\n" for line in lines))
         self._stream.flush()
-        self._open_line = True
+        self._lines = len(lines)
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _DEFAULT_COLUMNS
+        except OSError:
+            return _DEFAULT_COLUMNS
 
     def _clear(self) -> None:
-        if self._open_line:
-            self._stream.write("\r\x1b[K")
+        if self._lines:
+            self._stream.write(f"\x1b[{self._lines}A\r\x1b[J")
             self._stream.flush()
-            self._open_line = False
+            self._lines = 0
+
+
+def _short(descriptor: Descriptor) -> str:
+    return descriptor.digest.partition(":")[2][:_SHOWN_HEX]
+
+
+def _amount(sent: int, total: int) -> str:
+    return f"{size_text(sent)} of {size_text(total)} ({100 * sent // max(total, 1)} %)"
 
 
 def size_text(size: int) -> str:

@@ -3,6 +3,7 @@
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
+load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
@@ -113,6 +114,12 @@ def _check_python(ctx, model, base_version):
             model.python_version,
         ))
 
+def _sources(base):
+    """The repositories that have layers of the base."""
+    if PulledInfo in base:
+        return [base[PulledInfo].source]
+    return base[ImageInfo].sources if ImageInfo in base else []
+
 def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
@@ -196,6 +203,7 @@ def _impl(ctx):
             documents = documents,
             layers = layers,
             layout = layout,
+            sources = _sources(ctx.attr.base),
         ),
         doctor,
         output_groups,

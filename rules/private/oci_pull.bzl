@@ -50,6 +50,11 @@ _TOOL_ATTRS = {
     "_urllib3_build": attr.label(default = "@chassis_tools__linux_amd64__urllib3__whl//:BUILD.bazel"),
 }
 
+def _without_tag(image):
+    """Registry and repository; the port of a registry stays."""
+    registry, slash, path = image.partition("/")
+    return registry + slash + path.partition(":")[0]
+
 def _image_impl(rctx):
     attr = rctx.attr
     _run(rctx, ["--platform=" + attr.platform] if attr.platform else [])
@@ -69,8 +74,12 @@ pulled_image(
     layers = [
 %s    ],
     manifest = "manifest.json",
+    source = %r,
 )
-""" % "".join(['        "@%s__%d//:layer",\n' % (attr.own_name, number) for number in range(count)]))
+""" % (
+        "".join(['        "@%s__%d//:layer",\n' % (attr.own_name, number) for number in range(count)]),
+        _without_tag(attr.image),
+    ))
 
 _pulled_image_repository = repository_rule(
     implementation = _image_impl,

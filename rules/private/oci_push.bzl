@@ -24,6 +24,9 @@ def _impl(ctx):
     arguments = ['--image="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, image.layout))]
     if ctx.attr.repository:
         arguments.append(shell_quote("--repository=" + ctx.attr.repository))
+    images = [image] if ImageInfo in ctx.attr.image else image.images
+    for source in {source: None for entry in images for source in entry.sources}:
+        arguments.append(shell_quote("--mount_from=" + source))
     for tag in ctx.attr.tags_to_push:
         arguments.append(shell_quote("--tag=" + tag))
     if ctx.attr.immutable_tags:

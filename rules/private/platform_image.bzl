@@ -29,6 +29,7 @@ def _impl(ctx):
             documents = info.documents,
             layers = info.layers,
             layout = layout,
+            sources = info.sources,
         ),
     ]
 

@@ -1,11 +1,14 @@
 """pulled_image: the OCI layout of an image that a registry gave."""
 
+load("//rules/providers:pulled_info.bzl", "PulledInfo")
+
 _DOC = """An image that `oci_pull` brought, as an OCI image layout directory whose layers are links."""
 
 _ATTRS = {
     "config": attr.label(mandatory = True, allow_single_file = True, doc = "The image's configuration."),
     "layers": attr.label_list(allow_files = True, doc = "The layers' blobs, in the manifest's order."),
     "manifest": attr.label(mandatory = True, allow_single_file = True, doc = "The image's manifest."),
+    "source": attr.string(mandatory = True, doc = "Registry and repository that have it."),
     "_pulled_layout": attr.label(default = "//chassis/tools:pulled_layout", cfg = "exec", executable = True),
 }
 
@@ -30,6 +33,9 @@ def _impl(ctx):
         mnemonic = "PulledLayout",
         progress_message = "Pulled image %{label}",
     )
-    return [DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs))]
+    return [
+        DefaultInfo(files = depset([layout]), runfiles = ctx.runfiles([layout] + blobs)),
+        PulledInfo(source = ctx.attr.source),
+    ]
 
-pulled_image = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
+pulled_image = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [PulledInfo])

@@ -16,6 +16,7 @@ _ATTRS = {
     "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
     "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
     "env": attr.string_dict(doc = "Environment."),
+    "env_inherit": attr.string_list(doc = "Variables that `bazel test` and `bazel run` hand on from whoever started it."),
     "env_paths": attr.label_keyed_string_dict(
         allow_files = True,
         doc = "Data with the variable of the environment that holds its absolute path.",
@@ -106,7 +107,10 @@ def _impl(ctx):
         target[DefaultInfo].default_runfiles
         for target in ctx.attr.deps + ctx.attr.data + ctx.attr.env_paths.keys()
     ])
-    return [DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles)]
+    return [
+        DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),
+        RunEnvironmentInfo(inherited_environment = ctx.attr.env_inherit),
+    ]
 
 python_tool = rule(
     implementation = _impl,

@@ -10,6 +10,7 @@ ImageInfo = provider(
         "documents": "File: a directory with the layout's index, manifest and configuration, made from descriptors alone; its layers are not there.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
+        "sources": "list of string: repositories that have layers of the base, such as `registry.example/python`, for a push to mount them from.",
     },
 )
 

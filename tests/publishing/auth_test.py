@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from chassis.oci.layout_reader import LayoutReader
-from chassis.oci.push import PushOptions, PushReport, push
+from chassis.oci.push import MOUNTED, PushOptions, PushReport, push
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.errors import AuthenticationError, RegistryError
+from chassis.oci.registry.mount_sources import MountSources
 from chassis.oci.registry.reference import parse_repository
 from chassis.oci.registry.transport import Backoff, Cancellation, Transport
 from tests.publishing.certificates import Authority, new_authority
@@ -215,6 +216,70 @@ def test_an_anonymous_token_that_may_not_push_is_a_clear_end(
         publish(layout, f"{bearer.address}/anonymous", {"HOME": str(tmp_path)})
     assert len(tokens.requests) <= 3
     assert "login" in str(caught.value) or "log in" in str(caught.value)
+
+
+def test_an_anonymous_token_suffices_to_pull(bearer: RegistryServer, tokens: TokenServer, tmp_path: Path) -> None:
+    layout, digest = sample_image(tmp_path / "image", 10)
+    write_auth(tmp_path / ".docker/config.json", auths={bearer.address: {"auth": AUTH}})
+    publish(layout, f"{bearer.address}/public", {"HOME": str(tmp_path)})
+    tokens.requests.clear()
+    repository = parse_repository(f"{bearer.address}/public")
+    client = RegistryClient(repository, Transport(), CredentialStore({"HOME": "/nonexistent"}), actions="pull")
+    assert client.manifest_digest("v1") == digest
+    assert [(method, query["scope"], sent) for method, query, sent in tokens.requests] == [
+        ("GET", ["repository:public:pull"], "")
+    ]
+
+
+def test_a_layer_of_another_repository_is_mounted_with_a_token_for_both(
+    bearer: RegistryServer, tokens: TokenServer, tmp_path: Path
+) -> None:
+    layout, digest = sample_image(tmp_path / "image", 100 * KIB, seed=7)
+    write_auth(tmp_path / ".docker/config.json", auths={bearer.address: {"auth": AUTH}})
+    environment = {"HOME": str(tmp_path)}
+    publish(layout, f"{bearer.address}/source", environment)
+    tokens.requests.clear()
+    cancellation = Cancellation()
+    client = RegistryClient(
+        parse_repository(f"{bearer.address}/target"),
+        Transport(cancellation=cancellation),
+        CredentialStore(environment),
+    )
+    sources = MountSources(client.repository, None, ["source"])
+    report = push(LayoutReader(layout), client, ["v1"], PushOptions(), cancellation, sources=sources)
+    assert (report.digest, report.count(MOUNTED)[0]) == (digest, 2)
+    assert sorted(query["scope"] for _, query, _ in tokens.requests) == [
+        ["repository:target:pull,push"],
+        ["repository:target:pull,push", "repository:source:pull"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"token": "a\\r\\nX-Evil: 1"}', "answers with no usable token"),
+        (b'{"token": 7}', "answers with no usable token"),
+        (b'{"token": "' + b"a" * 100_000 + b'"}', "answers with no usable token"),
+        (b"<html>", "answers with no usable token"),
+        (b"[" * 100_000, "answers with no usable token"),
+        (b" " * (5 << 20), "more than 4194304 bytes"),
+    ],
+    ids=["header injection", "a number", "too long", "no JSON", "nested", "oversized"],
+)
+def test_a_hostile_token_server_is_refused(
+    bearer: RegistryServer, tokens: TokenServer, tmp_path: Path, body: bytes, message: str
+) -> None:
+    layout, _ = sample_image(tmp_path / "image", 10)
+    write_auth(tmp_path / ".docker/config.json", auths={"127.0.0.1": {}, "x": {}})
+    with FaultProxy(tokens.address, lambda request: Harm(status=200, body=body)) as hostile:
+        challenge = f'Bearer realm="http://{hostile.address}/token",service="x"'
+
+        def rule(request: Request) -> Harm:
+            return Harm(status=401, headers={"WWW-Authenticate": challenge})
+
+        with FaultProxy(bearer.address, rule) as proxy, pytest.raises(RegistryError, match=message):
+            publish(layout, f"{proxy.address}/x", {"HOME": str(tmp_path)})
+    assert all("x-evil" not in request.headers for request in proxy.requests)
 
 
 def test_a_wrong_password_at_the_token_server_is_named(

@@ -1,8 +1,7 @@
-"""Publishing to a real registry, with skopeo's second opinion."""
+"""Publishing to a real registry, with the second opinions of skopeo, umoci and crane."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from tests.publishing.fault_proxy import FaultProxy, Harm
 from tests.publishing.push_tool import run_tool
 from tests.publishing.registry_server import RegistryServer, free_port, skopeo
 from tests.publishing.sample_images import SampleLayout, sample_image
+from tests.publishing.second_opinions import assert_whole
 
 KIB = 1 << 10
 SIZES = (3_000 * KIB, 700 * KIB, 10)
@@ -47,26 +47,13 @@ def publish(layout: Path, repository: str, *tags: str, mount_from: str = "", **o
     return push(LayoutReader(layout), client, tags, PushOptions(**options), cancellation, sources=sources)
 
 
-def pulled_digest(registry: RegistryServer, name: str, folder: Path) -> str:
-    """The digest of an image that skopeo pulls whole, layers checked."""
-    skopeo(
-        folder,
-        "copy",
-        "--all",
-        "--src-tls-verify=false",
-        f"docker://{registry.address}/{name}",
-        f"dir:{folder}/pulled",
-    )
-    return "sha256:" + hashlib.sha256((folder / "pulled/manifest.json").read_bytes()).hexdigest()
-
-
 def test_a_pushed_image_comes_back_with_its_digest(registry: RegistryServer, tmp_path: Path) -> None:
     layout, digest = sample_image(tmp_path / "image", *SIZES)
     report = publish(layout, f"{registry.address}/whole", "v1", "latest")
     assert report.digest == digest
     assert report.count(UPLOADED)[0] == 4
     assert report.tags == ("v1", "latest")
-    assert pulled_digest(registry, "whole:v1", tmp_path) == digest
+    assert_whole(f"{registry.address}/whole:v1", digest)
 
 
 def test_a_second_push_sends_nothing(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:
@@ -113,7 +100,7 @@ def test_an_index_comes_back_whole(registry: RegistryServer, tmp_path: Path) -> 
     layout = SampleLayout(tmp_path / "image", seed=4)
     index = layout.index(*(layout.image(9 * KIB, architecture=name) for name in ("amd64", "arm64")))
     publish(layout.finish(index), f"{registry.address}/index", "v1")
-    assert pulled_digest(registry, "index:v1", tmp_path) == index["digest"]
+    assert_whole(f"{registry.address}/index:v1", index["digest"])
 
 
 def test_a_dry_run_changes_nothing(proxy: FaultProxy, tmp_path: Path) -> None:
@@ -136,7 +123,7 @@ def test_a_mount_that_is_refused_becomes_an_upload(registry: RegistryServer, tmp
     layout, digest = sample_image(tmp_path / "image", *SIZES, seed=7)
     report = publish(layout, f"{registry.address}/lonely", "v1", mount_from="nothing/there")
     assert report.count(UPLOADED)[0] == 4
-    assert pulled_digest(registry, "lonely:v1", tmp_path) == digest
+    assert_whole(f"{registry.address}/lonely:v1", digest)
 
 
 def test_eight_images_that_share_their_wheels_upload_each_shared_blob_once(
@@ -145,12 +132,14 @@ def test_eight_images_that_share_their_wheels_upload_each_shared_blob_once(
     layout = SampleLayout(tmp_path / "image", seed=12)
     wheels = tuple(layout.layer(size * KIB) for size in (1_500, 400, 90, 20))
     shared = {descriptor["digest"] for descriptor, _ in wheels}
+    digests = []
     with FaultProxy(registry.address) as proxy:
         for number in range(8):
             image = layout.finish(layout.image(10 * KIB, shared=wheels))
             repository = f"--repository={proxy.address}/team/model{number}"
             done = run_tool("push", f"--image={image}", repository, "--tag=v1", CHASSIS_CACHE=str(tmp_path / "cache"))
             assert done.returncode == 0, done.stderr
+            digests.append(done.stdout.strip())
             mounted = 0 if not number else len(wheels)
             assert f"{6 - mounted} uploaded" in done.stderr
             assert f"{mounted} mounted" in done.stderr
@@ -158,7 +147,7 @@ def test_eight_images_that_share_their_wheels_upload_each_shared_blob_once(
     uploaded = [digest.replace("%3A", ":") for digest in completed]
     assert sorted(digest for digest in uploaded if digest in shared) == sorted(shared)
     for number in range(8):
-        pulled_digest(registry, f"team/model{number}:v1", tmp_path)
+        assert_whole(f"{registry.address}/team/model{number}:v1", digests[number])
 
 
 def test_an_immutable_tag_does_not_move(registry: RegistryServer, proxy: FaultProxy, tmp_path: Path) -> None:
@@ -170,7 +159,7 @@ def test_an_immutable_tag_does_not_move(registry: RegistryServer, proxy: FaultPr
     with pytest.raises(TagExistsError, match=f"fixed:v1 names {digest} already"):
         publish(second, f"{proxy.address}/fixed", "v1", immutable_tags=True)
     assert {request.method for request in proxy.requests} == {"GET", "HEAD"}
-    assert pulled_digest(registry, "fixed:v1", tmp_path) == digest
+    assert_whole(f"{registry.address}/fixed:v1", digest)
 
 
 def test_blobs_may_be_links_that_leave_the_layout(registry: RegistryServer, tmp_path: Path) -> None:
@@ -180,7 +169,7 @@ def test_blobs_may_be_links_that_leave_the_layout(registry: RegistryServer, tmp_
         blob.rename(moved)
         blob.symlink_to(os.path.relpath(moved, blob.parent))
     publish(layout, f"{registry.address}/linked", "v1")
-    assert pulled_digest(registry, "linked:v1", tmp_path) == digest
+    assert_whole(f"{registry.address}/linked:v1", digest)
 
 
 def test_a_registry_that_is_not_there_is_named(tmp_path: Path) -> None:

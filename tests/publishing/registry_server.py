@@ -1,4 +1,4 @@
-"""docker-registry, the real one, on a free port of loopback, for tests of publishing.
+"""Real registries, docker-registry and crane's, on free ports of loopback, for tests of publishing.
 
 `CHASSIS_TEST_REGISTRY`, `CHASSIS_NEWER_REGISTRY`, `CHASSIS_TEST_SKOPEO` and the like are the paths of the programs;
 Bazel's test rule sets them.
@@ -12,6 +12,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Self
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
@@ -38,42 +39,23 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-class RegistryServer:
-    """A registry that keeps its blobs in a directory; a context manager that ends it.
+class _Server:
+    """A program that listens on a free port of loopback; a context manager that ends it."""
 
-    `auth` and `tls` are those sections of its configuration, `variable` the one that names the program.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        auth: dict | None = None,
-        tls: dict | None = None,
-        variable: str = "CHASSIS_TEST_REGISTRY",
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
-        self._variable = variable
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        http = {"addr": self.address, "secret": "of a test"} | ({"tls": tls} if tls else {})
-        config = {
-            "version": "0.1",
-            "log": {"level": "info"},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
-            "http": http,
-        } | ({"auth": auth} if auth else {})
-        folder.mkdir(parents=True, exist_ok=True)
-        self._config = folder / "config.json"
-        self._config.write_text(json.dumps(config))  # JSON is YAML
         self._process: subprocess.Popen | None = None
 
-    def __enter__(self) -> RegistryServer:
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(self._variable), "serve", str(self._config)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                self._command(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
             )
         try:
             self._wait()
@@ -94,7 +76,7 @@ class RegistryServer:
             except subprocess.TimeoutExpired:
                 continue
             break
-        raise RuntimeError(f"docker-registry does not start:\n{self.log()}")
+        raise RuntimeError(f"{self._command()[0]} does not start:\n{self.log()}")
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
@@ -108,6 +90,44 @@ class RegistryServer:
     def log(self) -> str:
         """All that it wrote."""
         return (self.folder / "log").read_text(errors="replace")
+
+
+class RegistryServer(_Server):
+    """A docker-registry that keeps its blobs in a directory.
+
+    `auth` and `tls` are those sections of its configuration, `variable` the one that names the program.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        auth: dict | None = None,
+        tls: dict | None = None,
+        variable: str = "CHASSIS_TEST_REGISTRY",
+    ) -> None:
+        super().__init__(folder)
+        self._variable = variable
+        http = {"addr": self.address, "secret": "of a test"} | ({"tls": tls} if tls else {})
+        config = {
+            "version": "0.1",
+            "log": {"level": "info"},
+            "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
+            "http": http,
+        } | ({"auth": auth} if auth else {})
+        self._config = folder / "config.json"
+        self._config.write_text(json.dumps(config))  # JSON is YAML
+
+    def _command(self) -> list[str]:
+        return [program(self._variable), "serve", str(self._config)]
+
+
+class CraneRegistry(_Server):
+    """The registry that crane brings: another implementation of the specification."""
+
+    def _command(self) -> list[str]:
+        disk = self.folder / "data"
+        disk.mkdir(exist_ok=True)
+        return [program("CHASSIS_TEST_CRANE"), "registry", "serve", "--address", self.address, "--disk", str(disk)]
 
 
 def skopeo(folder: Path, *arguments: str) -> str:

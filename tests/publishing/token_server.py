@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import ssl
 import threading
 import time
 import urllib.parse
@@ -27,7 +28,14 @@ class TokenServer:
     Every request is in `requests`, as method, query or form, and the Authorization header.
     """
 
-    def __init__(self, authority: Authority, users: dict[str, str], identity_token: str = "") -> None:
+    def __init__(
+        self,
+        authority: Authority,
+        users: dict[str, str],
+        identity_token: str = "",
+        tls: tuple[Path, Path] | None = None,
+    ) -> None:
+        """`tls` is a certificate and its key, as PEM files; without it the server speaks plain HTTP."""
         self.authority = authority
         self.users = users
         self.identity_token = identity_token
@@ -35,6 +43,12 @@ class TokenServer:
         self.requests: list[tuple[str, dict[str, list[str]], str]] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.tokens = self
+        self._scheme = "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+            self._scheme = "https"
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -49,7 +63,7 @@ class TokenServer:
 
     def registry_auth(self, certificate: Path) -> dict:
         """The `auth` section of a registry that trusts this server."""
-        realm = f"http://{self.address}/token"
+        realm = f"{self._scheme}://{self.address}/token"
         bundle = str(certificate)
         return {"token": {"realm": realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": bundle}}
 
