@@ -1,12 +1,13 @@
 """Chassis: what a predict function may import, in the image as on the build machine, and the SDK.
 
-An image has `data_path` alone; `ChassisModel`, `ChassisClient` and `ModelMetadata` are where models are made.
+An image has `data_path` and `device` alone; with `ChassisModel`, `ChassisClient` and `ModelMetadata` models are made.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chassis.accelerator import device
 from chassis.data import data_path
 from chassis.errors import ChassisError
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from chassis.metadata import ModelMetadata
     from chassis.model import ChassisModel
 
-__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path"]
+__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
 
 _SDK = {
     "ChassisClient": "chassis.client",

@@ -47,6 +47,7 @@ def chassis_repositories():
         programs = {"python": "usr/bin/python3.11"},
         pythonhome = "usr",
     )
+    debian_root(name = "chassis_python_arm64", lock = Label("//base_images:bookworm_arm64.lock"))
     debian_root(
         name = "chassis_emulator",
         lock = Label("//platforms:emulator_amd64.lock"),

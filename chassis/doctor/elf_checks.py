@@ -96,8 +96,9 @@ def _missing_libraries(
     for name in names:
         elsewhere = image.libraries_named(name)
         usable = [other for other in elsewhere if other.elf.machine == image.machine and other.elf.bits == 64]
-        if usable and usable[0].layer in needed_layers.get(file.layer, ()):
-            imported_before.setdefault(usable[0].layer, []).append(name)
+        before = [other for other in usable if other.layer in needed_layers.get(file.layer, ())]
+        if before:
+            imported_before.setdefault(before[0].layer, []).append(name)
         elif usable:
             yield _finding(
                 image,

@@ -32,7 +32,7 @@ class LockPlan:
     """One lock to make: from the requirements files `inputs`, for `target`, into `output`.
 
     Paths are relative to the workspace. The versions of the lock `same_versions_as` are taken for what both
-    hold.
+    hold. Without `dependencies` the lock has the requirements alone, for wheels that only files are taken from.
     """
 
     output: str
@@ -40,6 +40,7 @@ class LockPlan:
     target: Target
     same_versions_as: str | None = None
     sdists: tuple[str, ...] = ()
+    dependencies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool =
             constraints = directory / "constraints.txt"
             constraints.write_text(_pins((workspace / plan.same_versions_as).read_text()))
             options += ["--constraint", str(constraints)]
+        if not plan.dependencies:
+            options.append("--no-deps")
         uv.compile(plan.inputs, plan.target, workspace, resolved, options)
         uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists])
         locked = narrow(resolved.read_text(), read_pylock(files), plan.target, plan.sdists)

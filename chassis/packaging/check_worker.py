@@ -21,7 +21,7 @@ from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import resolve_signature
 from chassis.packaging.worker import run_worker
 
-_IN_IMAGE = frozenset({"chassis", "chassis.data", "chassis.errors", "chassis.runtime"})
+_IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime"})
 
 
 class _Absent(MetaPathFinder):

@@ -25,7 +25,14 @@ _SHOWN_OUTPUT = 4000
 class Workplace:
     """A directory that is laid out as an image is: `data`, and the packages that every image has."""
 
-    def __init__(self, root: Path, data: dict[str, Path], import_paths: Sequence[Path], timeout: float) -> None:
+    def __init__(
+        self,
+        root: Path,
+        data: dict[str, Path],
+        import_paths: Sequence[Path],
+        timeout: float,
+        interpreter: Path | None = None,
+    ) -> None:
         """Lays out `root`, an empty directory.
 
         Args:
@@ -33,10 +40,12 @@ class Workplace:
           data: key to file or directory.
           import_paths: where the model's dependencies are imported from.
           timeout: seconds that a worker may take.
+          interpreter: the Python of the workers; the running one where it is None.
         """
         self._root = root
         self._import_paths = import_paths
         self._timeout = timeout
+        self._interpreter = str(interpreter.absolute()) if interpreter else sys.executable
         (root / "data").mkdir()
         (root / "home").mkdir()
         (root / "site").mkdir()
@@ -58,7 +67,7 @@ class Workplace:
         """
         # -S: no site-packages of the machine; -P: no directory of the script or the shell; -B: no bytecode left behind.
         # Not -I, which would ignore the hash seed.
-        command = [sys.executable, "-S", "-P", "-B", "-W", "ignore", "-c", _START, worker, str(pickle)]
+        command = [self._interpreter, "-S", "-P", "-B", "-W", "ignore", "-c", _START, worker, str(pickle)]
         try:
             done = subprocess.run(
                 command,

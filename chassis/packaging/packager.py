@@ -50,10 +50,11 @@ class PackagedModel:
     settings: bytes
 
 
-def package_model(model: Model, *, timeout: float = 300.0) -> PackagedModel:
+def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | None = None) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
-    Each of the two interpreters that run the model's code may take `timeout` seconds.
+    Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
+    `interpreter`, of the running one's minor version, or of the running one where that is None.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -76,7 +77,7 @@ def package_model(model: Model, *, timeout: float = 300.0) -> PackagedModel:
             batch_size=model.metadata.batch_size,
             private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
         )
-        workplace = Workplace(place, dict(model.data), import_paths, timeout)
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter)
         pickle = root / "model.pkl"
         if model.pickle is None:
             signature = workplace.run("chassis.packaging.dump_worker", request, pickle)

@@ -25,6 +25,7 @@ _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KE
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
 _SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "That of the metadata, which it must equal.", lower_bound=0)
+_INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
 _MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
 _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> None:
             signature=_SIGNATURE.value,
         ),
         timeout=_TIMEOUT.value,
+        interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
     )
     _write(
         {

@@ -40,6 +40,7 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
         LockPlan(f"{directory}/build.txt", (f"{directory}/build.in",), AMD64, amd64),
         LockPlan(f"{directory}/zig.txt", (f"{directory}/zig.in",), AMD64),
         *_cross_wheels(amd64),
+        *_image_classification(amd64),
         LockPlan(f"{directory}/fuzzing.txt", (f"{directory}/fuzzing.in",), AMD64, amd64),
         LockPlan(
             "tests/wheel_layers/wheels_arm64.txt",
@@ -65,6 +66,14 @@ def _cross_wheels(amd64: str) -> Iterator[LockPlan]:
         directory = "tests/cross_wheels"
         inputs = (f"{directory}/sdists.in",)
         yield LockPlan(f"{directory}/sdists_{name}.txt", inputs, target, amd64, ("annoy", "crcmod", "cytoolz"))
+
+
+def _image_classification(amd64: str) -> Iterator[LockPlan]:
+    """Those of examples/image_classification: PyTorch for arm64 with and without CUDA, and sample pictures."""
+    directory = "examples/image_classification"
+    yield LockPlan(f"{directory}/linux_arm64.txt", (f"{directory}/cpu.in",), ARM64, amd64)
+    yield LockPlan(f"{directory}/linux_arm64_gpu.txt", (f"{directory}/gpu.in",), ARM64, amd64)
+    yield LockPlan(f"{directory}/pictures.txt", (f"{directory}/pictures.in",), AMD64, dependencies=False)
 
 
 def main(argv: Sequence[str]) -> int:

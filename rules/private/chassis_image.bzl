@@ -36,6 +36,8 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
 # https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html
 _ACCELERATOR_ENV = {
     "cuda": {
+        # What `chassis.device()` goes by.
+        "CHASSIS_ACCELERATOR": "cuda",
         "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
         "NVIDIA_VISIBLE_DEVICES": "all",
     },

@@ -15,7 +15,8 @@ _ATTRS = FACTS_ATTRS | {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),
-    "pickle": attr.label(mandatory = True, providers = [PickleInfo], cfg = "exec"),
+    "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
+    "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
 }
@@ -35,7 +36,7 @@ def _imports(ctx, imports):
     return found.keys()
 
 def _impl(ctx):
-    pickle = ctx.attr.pickle[PickleInfo]
+    pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
     data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
@@ -74,6 +75,7 @@ def chassis_model(
         entry_point = None,
         srcs = [],
         pickle = None,
+        pickle_on = "exec",
         batch_size = 0,
         data = [],
         deps = [],
@@ -97,12 +99,13 @@ def chassis_model(
         num_cpus = 1,
         num_gpus = 0,
         tags = [],
+        target_compatible_with = [],
         testonly = False,
         visibility = None):
     """A Python predict function, with its data and dependencies, ready for `chassis_image`.
 
-    The entry module is imported on the build machine, with the build machine's wheels, and its function pickled by
-    value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
+    The entry module is imported on the build machine, with the build machine's wheels (but see `pickle_on`), and its
+    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
     `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
     bytes, to mappings from output name to bytes.
 
@@ -124,6 +127,8 @@ def chassis_model(
       entry_point: `module:attribute`; the module is relative to this package and one of `srcs`.
       srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
       pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
+      pickle_on: `exec`, with the build machine's Python and wheels; or `target`, with those of the target, under
+        emulation where its CPU is another: slower, and for a hub that has no lock for the build machine.
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error.
@@ -151,6 +156,7 @@ def chassis_model(
       num_cpus: for schedulers.
       num_gpus: for schedulers.
       tags: Bazel's.
+      target_compatible_with: Bazel's.
       testonly: Bazel's.
       visibility: Bazel's.
     """
@@ -162,6 +168,7 @@ def chassis_model(
         signature = signature,
         inputs = inputs,
         outputs = outputs,
+        pickle_on = pickle_on,
         max_sizes = max_sizes,
         tensors = tensors,
     )
@@ -207,12 +214,14 @@ def chassis_model(
         data_keys = keys,
         deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
+        interpreter = Label("//platforms:python") if pickle_on == "target" else None,
         metadata = json.encode_indent(metadata, indent = " ") + "\n",
         package_dir = native.package_name(),
         pickle = pickle,
         signature = signature,
         srcs = srcs,
         tags = tags + ["manual"],
+        target_compatible_with = target_compatible_with if pickle_on == "target" else [],
         testonly = testonly,
         visibility = ["//visibility:private"],
     )
@@ -221,8 +230,10 @@ def chassis_model(
         data = data,
         data_keys = keys,
         deps = deps,
-        pickle = name + ".pickle",
+        pickle = name + ".pickle" if pickle_on == "exec" else None,
+        pickle_on_target = name + ".pickle" if pickle_on == "target" else None,
         tags = tags,
+        target_compatible_with = target_compatible_with,
         testonly = testonly,
         version = version,
         visibility = visibility,

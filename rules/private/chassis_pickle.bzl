@@ -1,15 +1,20 @@
-"""chassis_pickle: the predict function, pickled on the build machine. `chassis_model` makes one; users do not."""
+"""chassis_pickle: the predict function, pickled in the build. `chassis_model` makes one; users do not."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
+load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
 load(":python_toolchain.bzl", "toolchain_python_version")
 load(":runfiles.bzl", "runfiles_path")
 
-_DOC = """Imports the entry module with the build machine's wheels and pickles the entry point by value.
+_DOC = """Imports the entry module and pickles the entry point by value.
 
 A rule of its own so that it can be configured for the build machine: the same `deps` that are the target's wheels in
-`chassis_model` are the build machine's here.
+`chassis_model` are the build machine's here. With an `interpreter` it is configured for the target, and the target's
+wheels are imported.
 """
+
+# An import of PyTorch takes a minute and more under emulation on a busy machine.
+_EMULATED_TIMEOUT_S = 1800
 
 _ATTRS = {
     "batch_size": attr.int(),
@@ -17,6 +22,12 @@ _ATTRS = {
     "data_keys": attr.string_list(),
     "deps": attr.label_list(providers = [PyInfo]),
     "entry_point": attr.string(),
+    "interpreter": attr.label(
+        cfg = "target",
+        executable = True,
+        providers = [TargetPythonInfo],
+        doc = "The target's Python, where that is to import and pickle; the build machine's where it is left out.",
+    ),
     "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/metadata.py)."),
     "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),
     "pickle": attr.label(allow_single_file = [".pkl"]),
@@ -62,6 +73,15 @@ def _impl(ctx):
     args.add_all(_import_paths(ctx, sources, roots), format_each = "--import_path=%s")
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
+    tools = []
+    python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])
+    if ctx.attr.interpreter:
+        python = ctx.attr.interpreter[TargetPythonInfo]
+        python_version = python.python_version
+        args.add(ctx.executable.interpreter, format = "--interpreter=%s")
+        if python.emulated:
+            args.add("--timeout=%d" % _EMULATED_TIMEOUT_S)
+        tools.append(ctx.attr.interpreter[DefaultInfo].files_to_run)
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")
     ctx.actions.run(
@@ -72,6 +92,7 @@ def _impl(ctx):
             transitive = [sources],
         ),
         outputs = outputs.values(),
+        tools = tools,
         mnemonic = "PickleModel",
         progress_message = "Pickling %{label}",
         toolchain = None,
@@ -80,7 +101,7 @@ def _impl(ctx):
         DefaultInfo(files = depset(outputs.values())),
         PickleInfo(
             pickle = outputs["model_pkl"],
-            python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN]),
+            python_version = python_version,
             settings = outputs["model_json"],
             status = outputs["status_pb"],
         ),
@@ -114,5 +135,6 @@ chassis_pickle = rule(
     attrs = _ATTRS,
     doc = _DOC,
     provides = [PickleInfo],
-    toolchains = [_TOOLCHAIN],
+    # None is needed where the target's Python pickles.
+    toolchains = [config_common.toolchain_type(_TOOLCHAIN, mandatory = False)],
 )

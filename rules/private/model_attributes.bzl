@@ -1,6 +1,7 @@
 """What can be known to be wrong with a chassis_model's attributes before anything runs."""
 
 _SIGNATURES = ["auto", "bytes", "mapping"]
+_PICKLE_ON = ["exec", "target"]
 
 _DATATYPES = ["BOOL", "FP16", "FP32", "FP64", "INT16", "INT32", "INT64", "INT8", "UINT16", "UINT32", "UINT64", "UINT8"]
 
@@ -23,7 +24,7 @@ def _tensor_problem(text):
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, max_sizes = {}, tensors = {}):
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}):
     """Checks the attributes against each other.
 
     Args:
@@ -34,6 +35,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, ma
       signature: one of auto, bytes, mapping.
       inputs: dict, input name to media type.
       outputs: dict, output name to media type.
+      pickle_on: one of exec, target.
       max_sizes: dict, input or output name to a size.
       tensors: dict, input or output name to datatype and shape.
 
@@ -55,6 +57,8 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, ma
         return "batch_size = %d: leave it out for a function of one input, or give 1 or more" % batch_size
     if signature not in _SIGNATURES:
         return "signature = %r: choose one of %s" % (signature, ", ".join(_SIGNATURES))
+    if pickle_on not in _PICKLE_ON:
+        return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
     for attribute, named in [("max_sizes", max_sizes), ("tensors", tensors)]:

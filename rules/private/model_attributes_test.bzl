@@ -9,6 +9,7 @@ _GOOD = {
     "inputs": {"input": "application/json"},
     "outputs": {"results.json": "application/json"},
     "pickle": None,
+    "pickle_on": "exec",
     "signature": "auto",
     "srcs": ["model.py"],
 }
@@ -27,6 +28,8 @@ _CASES = [
     ({"entry_point": "modle:run"}, "its module is modle.py, which is not in srcs"),
     ({"batch_size": -1}, "batch_size = -1"),
     ({"signature": "json"}, "choose one of auto, bytes, mapping"),
+    ({"pickle_on": "target"}, None),
+    ({"pickle_on": "host"}, "pickle_on = \"host\": choose one of exec, target"),
     ({"inputs": {}}, "inputs and outputs need a name each"),
     ({"max_sizes": {"input": "1M"}}, None),
     ({"max_sizes": {"imput": "1M"}}, "max_sizes: \"imput\" is none of the inputs and outputs input, results.json"),

@@ -236,7 +236,7 @@ alias(
     actual = select({
 %s    }, no_match_error = %r),
 )
-""" % (alias, "".join(arms), "@%s has no lock for this platform; it has: %s" % (rctx.attr.hub, ", ".join(sorted(rctx.attr.locks)))))
+""" % (alias, "".join(arms), "@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"" % (rctx.attr.hub, ", ".join(sorted(rctx.attr.locks)))))
     rctx.file("BUILD.bazel", "")
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
 

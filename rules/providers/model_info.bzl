@@ -1,7 +1,7 @@
 """ModelInfo: a packaged model. PickleInfo: its pickled predict function."""
 
 PickleInfo = provider(
-    doc = "A predict function, pickled on the build machine.",
+    doc = "A predict function, pickled.",
     fields = {
         "pickle": "File: model.pkl.",
         "python_version": "string: the minor version of the interpreter that pickled it, such as `3.11`; None if it says none.",
