@@ -1,18 +1,20 @@
-"""How fast wheels and Debian packages become layers, against what one would use instead, side by side in one
-run.
+"""How fast wheels and Debian packages become layers, against what one would use instead, side by side in one run.
 
-For each wheel: this project's tool as an action starts it; the same in one process without the start of
-Python; the floor (inflate with ISA-L, one SHA-256 over the content, read and write the compressed bytes, one
-thread); and each archiver that is found, from an unpacked tree, the unpacking counted. Times are medians of
-`--runs`; ratios are what to look at.
+For each wheel: this project's tool as an action starts it; the same in a process that has started; the floor (inflate
+with ISA-L, one SHA-256 over the content, read and write the compressed bytes, one thread); and Debian's archivers from
+an unpacked tree, the unpacking counted. Each is measured once a round, so that what else the machine does falls on all
+of them; times are medians of `--runs` rounds, and ratios are what to look at. The processor's time, of all threads and
+processes, is given beside, as it depends less on what else runs.
 
-    python benchmarks/layers.py --wheel A.whl --wheel B.whl --deb x.deb … [--tools DIR]
+    ./bazelw run //benchmarks:layers
+    ./bazelw run //benchmarks:layers -- --wheel numpy-….whl --runs 9
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -32,78 +34,112 @@ from chassis.oci.layer.zip_index import ZipIndex
 from chassis.tools.run import run_main
 from chassis.tools.unpack_wheel import unpack
 
-_WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure.")
-_DEBS = flags.DEFINE_multi_string("deb", [], "A Debian package of the base to measure.")
-_ARCHITECTURE = flags.DEFINE_string("architecture", "amd64", "Debian's name of the base's architecture.")
-_TOOLS = flags.DEFINE_string("tools", "", "A directory that is searched for archivers before PATH.")
-_RUNS = flags.DEFINE_integer("runs", 5, "Times that each is measured.", lower_bound=1)
+_WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure instead of those of tests/wheel_layers.")
+_DEBS = flags.DEFINE_bool("debs", True, "Measure the default base of amd64 too.")
+_RUNS = flags.DEFINE_integer("runs", 5, "Rounds, in each of which everything is measured once.", lower_bound=1)
 
-_LIMIT_S = 600
+_LIMIT_S = 1800
+_CHECKED = "CHECKED_WHEEL_"
 _ARCHIVERS = {
-    "bsdtar --gzip": ("bsdtar", "bsdtar --gzip -cf out.tgz -C tree ."),
-    "tar | pigz": ("pigz", "tar -cf - -C tree . | pigz -p2 > out.tgz"),
-    "tar | igzip -1": ("igzip", "tar -cf - -C tree . | igzip -1 -c > out.tgz"),
-    "tar | zstd -3": ("zstd", "tar -cf - -C tree . | zstd -3 -q -c > out.tgz"),
+    "bsdtar --gzip": '"$ARCHIVER_BSDTAR" --gzip -cf out.tgz -C tree .',
+    "tar | pigz": '"$ARCHIVER_TAR" -cf - -C tree . | "$ARCHIVER_PIGZ" -p2 > out.tgz',
+    "tar | igzip -1": '"$ARCHIVER_TAR" -cf - -C tree . | "$ARCHIVER_IGZIP" -1 -c > out.tgz',
+    "tar | zstd -3": '"$ARCHIVER_TAR" -cf - -C tree . | "$ARCHIVER_ZSTD" -3 -q -c > out.tgz',
 }
+_FLOOR, _TOOL, _STARTED = "floor", "wheel_layer", "wheel_layer, started"
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Median seconds of a way to make a layer, and the size of what it made in bytes."""
+class Cost:
+    """Seconds on the clock and of the processor."""
 
-    seconds: float
-    size: int
+    wall: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to make a layer, and the file that it makes; `clean` is called before and not timed."""
+
+    act: Callable[[], object]
+    made: Path
+    clean: Callable[[], object] = tuple
 
 
 def main(argv: Sequence[str]) -> None:
     """Measures and prints a table for each wheel, then the base."""
     del argv
-    path = os.pathsep.join(filter(None, (_TOOLS.value, os.environ.get("PATH", os.defpath))))
-    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, median of {_RUNS.value}")
+    print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, median of {_RUNS.value} rounds")
+    wheels = [Path(wheel).absolute() for wheel in _WHEELS.value] or [
+        Path(path) for name, path in sorted(os.environ.items()) if name.startswith(_CHECKED)
+    ]
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        for wheel in map(Path, _WHEELS.value):
-            _report_wheel(wheel.absolute(), place, path)
+        for wheel in wheels:
+            _report_wheel(wheel, place)
         if _DEBS.value:
-            _report_base([Path(deb).absolute() for deb in _DEBS.value], place)
+            _report_base(sorted(Path(os.environ["A_PACKAGE_OF_THE_BASE"]).parent.glob("*.deb")), place)
+    print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
 
-def _report_wheel(wheel: Path, place: Path, path: str) -> None:
+def _report_wheel(wheel: Path, place: Path) -> None:
     with ZipIndex(wheel) as index:
         size, count = sum(member.size for member in index.members), len(index.members)
     stored = wheel.stat().st_size
     print(f"\n{wheel.name}: {count} files, {size / 1e6:.1f} MB, wheel {stored / 1e6:.1f} MB")
-    floor = _median(lambda: _floor(wheel, place / "floor"), place / "floor")
-    ours = _median(lambda: _layer_in_process(wheel, place), place / "blob")
-    tool = _median(lambda: _start("wheel_layer", [f"--wheel={wheel}"], place), place / "blob")
-    rows = {"floor": floor, "wheel_layer, in one process": ours, "wheel_layer, as a tool": tool}
-    for name, (program, command) in _ARCHIVERS.items():
-        if shutil.which(program, path=path):
-            rows[name] = _median(lambda command=command: _archive(wheel, command, place, path), place / "out.tgz")
-        else:
-            print(f"  {name}: not measured, {program} is not found")
-    for name, row in rows.items():
-        print(
-            f"  {name:28}{row.seconds:8.3f} s{size / row.seconds / 1e6:9.0f} MB/s"
-            f"  {row.seconds / floor.seconds:6.2f} x floor  {row.seconds / tool.seconds:6.2f} x the tool"
-            f"  size {row.size / stored - 1:+.2%}"
+    ways = {
+        _FLOOR: Way(lambda: _floor(wheel, place / "floor"), place / "floor"),
+        _STARTED: Way(lambda: _layer_in_process(wheel, place / "in_process"), place / "in_process" / "blob"),
+        _TOOL: Way(lambda: _start("wheel_layer", [f"--wheel={wheel}"], place), place / "blob"),
+    } | {
+        name: Way(
+            act=lambda command=command: _archive(wheel, command, place),  # type: ignore[misc]
+            made=place / "out.tgz",
+            clean=lambda: shutil.rmtree(place / "tree", ignore_errors=True),
         )
-    print(f"  most memory of the tool: {_most_memory(wheel, place)} MB")
+        for name, command in _ARCHIVERS.items()
+    }
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
+    sizes: dict[str, int] = {}
+    for _ in range(_RUNS.value):
+        for name, way in ways.items():
+            way.clean()
+            costs[name].append(_cost(way.act))
+            sizes[name] = way.made.stat().st_size
+    medians = {name: _median(rounds) for name, rounds in costs.items()}
+    floor, tool, started = medians[_FLOOR], medians[_TOOL], medians[_STARTED]
+    print("  ".ljust(24) + "       s   cpu s   MB/s  /floor  /tool  cpu/floor  cpu/tool    size")
+    for name, cost in medians.items():
+        print(
+            f"  {name:22}{cost.wall:8.3f}{cost.cpu:8.3f}{size / cost.wall / 1e6:7.0f}{cost.wall / floor.wall:8.2f}"
+            f"{cost.wall / tool.wall:7.2f}{cost.cpu / floor.cpu:11.2f}{cost.cpu / tool.cpu:10.2f}"
+            f"{sizes[name] / stored - 1:+8.2%}"
+        )
+    bsdtar, memory = medians["bsdtar --gzip"].wall, _most_memory(wheel, place)
+    print(f"  bsdtar takes {bsdtar / tool.wall:.1f} times as long as the tool; most memory of the tool {memory} MB")
+    print(f"  once it has started: {bsdtar / started.wall:.1f} times, {started.wall / floor.wall:.2f} floors")
 
 
 def _report_base(debs: Sequence[Path], place: Path) -> None:
-    arguments = [f"--deb={deb}" for deb in debs] + [f"--architecture={_ARCHITECTURE.value}"]
-    measured = _median(lambda: _start("base_layer", arguments, place), place / "blob")
-    print(f"\nbase of {len(debs)} packages: {measured.seconds:.2f} s, {measured.size / 1e6:.1f} MB")
+    arguments = [*(f"--deb={deb}" for deb in debs), "--architecture=amd64"]
+    cost = _median([_cost(lambda: _start("base_layer", arguments, place)) for _ in range(_RUNS.value)])
+    size = (place / "blob").stat().st_size
+    print(f"\nbase of {len(debs)} packages: {cost.wall:.2f} s, {cost.cpu:.2f} s of the processor, {size / 1e6:.1f} MB")
 
 
-def _median(act: Callable[[], None], made: Path) -> Measured:
-    times = []
-    for _ in range(_RUNS.value):
-        start = time.perf_counter()
-        act()
-        times.append(time.perf_counter() - start)
-    return Measured(statistics.median(times), made.stat().st_size)
+def _median(costs: Sequence[Cost]) -> Cost:
+    return Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.cpu for cost in costs))
+
+
+def _cost(act: Callable[[], object]) -> Cost:
+    cpu, start = _processor_seconds(), time.perf_counter()
+    act()
+    return Cost(time.perf_counter() - start, _processor_seconds() - cpu)
+
+
+def _processor_seconds() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _floor(wheel: Path, out: Path) -> None:
@@ -127,9 +163,12 @@ def _layer_in_process(wheel: Path, place: Path) -> None:
 
 def _start(tool: str, arguments: Sequence[str], place: Path) -> None:
     outputs = [f"--blob={place}/blob", f"--descriptor={place}/descriptor", f"--files={place}/files"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-m", f"chassis.tools.{tool}", *arguments, *outputs]
-    subprocess.run(command, check=True, env=environment, timeout=_LIMIT_S)
+    subprocess.run(command, check=True, env=_environment(), timeout=_LIMIT_S)
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def _most_memory(wheel: Path, place: Path) -> int:
@@ -141,18 +180,14 @@ def _most_memory(wheel: Path, place: Path) -> int:
         "runpy.run_module('chassis.tools.wheel_layer', run_name='__main__', alter_sys=True)\n"
     )
     outputs = [f"--blob={place}/blob", f"--descriptor={place}/descriptor", f"--files={place}/files"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-c", code, f"--wheel={wheel}", *outputs]
-    ran = subprocess.run(command, check=True, env=environment, timeout=_LIMIT_S, stdout=subprocess.PIPE, text=True)
+    ran = subprocess.run(command, check=True, env=_environment(), timeout=_LIMIT_S, stdout=subprocess.PIPE, text=True)
     return int(ran.stdout) // 1024
 
 
-def _archive(wheel: Path, command: str, place: Path, path: str) -> None:
-    tree = place / "tree"
-    shutil.rmtree(tree, ignore_errors=True)
-    unpack(wheel, tree)
-    environment = os.environ | {"PATH": path}
-    subprocess.run(["sh", "-c", command], cwd=place, env=environment, check=True, timeout=_LIMIT_S)
+def _archive(wheel: Path, command: str, place: Path) -> None:
+    unpack(wheel, place / "tree")
+    subprocess.run(["sh", "-c", command], cwd=place, check=True, timeout=_LIMIT_S)
 
 
 if __name__ == "__main__":

@@ -117,10 +117,11 @@ def _check_tree(rows: list[Row], root: Path) -> None:
     expected: dict[str, str] = {}
     for path, kind, _, _, _, content in rows:
         name = os.path.normpath("/" + path).lstrip("/")
-        if kind == "special" or not name:
+        if not name:
             continue
-        for other in list(expected):  # a file gives way to a directory, and a directory to a file
-            if (kind == "file" and other.startswith(f"{name}/")) or name.startswith(f"{other}/"):
+        for other in list(expected):  # a file gives way to a directory, a directory to a file, and both to a device
+            below = other == name or other.startswith(f"{name}/")
+            if (kind != "dir" and below) or name.startswith(f"{other}/") or (kind == "dir" and other == name):
                 del expected[other]
         if kind == "file":
             expected[name] = content

@@ -64,7 +64,8 @@ class TocEntry:
         if self.state is not None:
             row["digest"] = f"sha256:{self.state.hexdigest()}"
         if self.chunks:
-            row["chunkDigest"] = f"sha256:{self.chunks[0].state.hexdigest()}"
+            state = self.chunks[0].state
+            row["chunkDigest"] = row["digest"] if state is self.state else f"sha256:{state.hexdigest()}"
         return [row] + [
             {
                 "name": self.name,
