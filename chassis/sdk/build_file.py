@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,11 @@ LOCKS = {
 }
 """A platform of `@chassis//platforms` to the name of its wheel lock."""
 
+BUILD_LOCK = "linux_amd64"
+"""That of the build machine, where the pickle is loaded once to be checked."""
+
 _VERSION = "0.1.0"
+_CUDA = re.compile(r"^nvidia-", re.MULTILINE)
 
 _TEXTS = (
     "author",
@@ -40,6 +45,7 @@ def build_file(
     hub: str = "pypi",
     platforms: Sequence[str] = (),
     index: bool = False,
+    pickle_on: str = "exec",
 ) -> str:
     """Returns the BUILD file of a model: the model, its image, a push, and an image of its own for each of `platforms`.
 
@@ -51,6 +57,7 @@ def build_file(
       hub: the wheel hub's name.
       platforms: names of `@chassis//platforms`.
       index: whether an index joins these.
+      pickle_on: as of `chassis_model`.
     """
     defaults = ModelMetadata(name=metadata.name)
     attributes: dict[str, object] = {"name": metadata.name}
@@ -71,6 +78,8 @@ def build_file(
         attributes["tensors"] = tensors
     attributes["model_name"] = metadata.model_name or metadata.name
     attributes["pickle"] = PICKLE
+    if pickle_on != "exec":
+        attributes["pickle_on"] = pickle_on
     if signature != "auto":
         attributes["signature"] = signature
     attributes["version"] = metadata.model_version or "0.0.1"
@@ -122,6 +131,20 @@ def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", 
     parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')
     parts[-1] += _rule("wheels.hub", hub_attributes) + f'use_repo(wheels, "{hub}")\n'
     return "\n".join(parts)
+
+
+def pickle_place(platforms: Sequence[str], build_lock: str) -> str:
+    """Where the pickle of a model is to be loaded, as `pickle_on` of `chassis_model` has it.
+
+    That is the build machine, unless its wheels bring CUDA, gigabytes of it, and no image is for its CPU: then the
+    target's Python does it, under emulation.
+
+    Args:
+      platforms: names of `@chassis//platforms`.
+      build_lock: the text of `BUILD_LOCK`.
+    """
+    foreign = all(not name.startswith("amd64") for name in platforms)
+    return "target" if foreign and _CUDA.search(build_lock) else "exec"
 
 
 def _docstring(metadata: ModelMetadata) -> str:

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 from chassis.metadata import ModelMetadata, Port
-from chassis.sdk.build_file import build_file, module_file
+from chassis.sdk.build_file import build_file, module_file, pickle_place
 
 
 def _calls(text: str) -> dict[str, dict[str, object]]:
@@ -96,3 +96,20 @@ def test_a_workspace_names_chassis_and_its_locks():
         "//requirements:linux_arm64.txt": "linux_arm64",
     }
     assert "local_path_override" not in module_file([], None)
+
+
+CUDA = "torch==2.9.1 --hash=sha256:0\n# a wheel\nnvidia-cublas-cu12==12.8.4.1 --hash=sha256:0\n"
+PICKLED = {
+    (("arm64",), CUDA): "target",
+    (("arm64", "arm64_gpu"), CUDA): "target",
+    (("amd64", "arm64"), CUDA): "exec",
+    (("amd64_gpu",), CUDA): "exec",
+    (("arm64",), "numpy==2.4.6\n    # via nvidia-cublas-cu12\n"): "exec",
+}
+
+
+def test_no_cuda_is_fetched_for_the_build_machine_that_no_image_has():
+    for (platforms, lock), place in PICKLED.items():
+        assert pickle_place(platforms, lock) == place, platforms
+        attributes = _calls(build_file(ModelMetadata("m"), [], [], pickle_on=place))["m"]
+        assert attributes.get("pickle_on", "exec") == place

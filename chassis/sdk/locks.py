@@ -10,9 +10,6 @@ from chassis.locking.target import AMD64, ARM64, Target
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
-BUILD_LOCK = "linux_amd64"
-"""That of the build machine, where the pickle is loaded once to be checked."""
-
 TARGETS: dict[str, Target] = {
     "linux_amd64": AMD64,
     "linux_amd64_gpu": AMD64,

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from chassis.errors import ChassisError
-from chassis.sdk.build_file import LOCKS, build_file, module_file
+from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
 from chassis.sdk.checkout import find_checkout
 from chassis.sdk.packed_model import PICKLE, PackedModel, check_key
 
@@ -32,16 +32,21 @@ def save_package(model: PackedModel, path: Path, *, gpu: bool, arm64: bool | Non
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as directory:
         staged = Path(directory) / "package"
         staged.mkdir()
-        write_package(model, staged, platforms=() if workspace else _platforms(gpu, arm64), hub=hub)
-        if not workspace:
-            _write_workspace(model, staged, _platforms(gpu, arm64), hub)
+        if workspace:
+            write_package(model, staged, platforms=(), hub=hub)
+        else:
+            platforms = _platforms(gpu, arm64)
+            place = _write_workspace(model, staged, platforms, hub)
+            write_package(model, staged, platforms=platforms, hub=hub, pickle_on=place)
         if path.exists():
             shutil.rmtree(path)
         staged.replace(path)
     return path
 
 
-def write_package(model: PackedModel, directory: Path, *, platforms: tuple[str, ...], hub: str) -> None:
+def write_package(
+    model: PackedModel, directory: Path, *, platforms: tuple[str, ...], hub: str, pickle_on: str = "exec"
+) -> None:
     """Writes pickle, files, requirements and BUILD.bazel of `model` into `directory`."""
     if isinstance(model.pickle, bytes):
         (directory / PICKLE).write_bytes(model.pickle)
@@ -53,19 +58,30 @@ def write_package(model: PackedModel, directory: Path, *, platforms: tuple[str, 
         shutil.copyfile(file, target)
     lines = [_MARK, *model.requirements]
     (directory / "requirements.in").write_text("".join(f"{line}\n" for line in lines))
-    text = build_file(model.metadata, model.requirements, tuple(model.files), model.signature, hub, platforms)
+    text = build_file(
+        model.metadata,
+        model.requirements,
+        tuple(model.files),
+        model.signature,
+        hub,
+        platforms,
+        pickle_on=pickle_on,
+    )
     (directory / "BUILD.bazel").write_text(f"{_MARK}\n\n{text}", encoding="utf-8")
 
 
-def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, ...], hub: str) -> None:
-    from chassis.sdk.locks import BUILD_LOCK, write_locks  # uv and packaging, which a package alone does not need
+def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, ...], hub: str) -> str:
+    """Writes what a workspace has beside the package; returns where the pickle is to be loaded."""
+    from chassis.sdk.locks import write_locks  # uv and packaging, which a package alone does not need
 
     locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
+    (directory / "requirements.in").write_text("".join(f"{line}\n" for line in model.requirements))
     write_locks(directory, model.requirements, locks)
     (directory / "MODULE.bazel").write_text(f"{_MARK}\n\n{module_file(locks, find_checkout(), hub)}")
     (directory / ".bazelrc").write_text(
         f"{_MARK}\nbuild --sandbox_default_allow_network=false\ncommon --lockfile_mode=off\n"
     )
+    return pickle_place(platforms, (directory / "requirements" / f"{BUILD_LOCK}.txt").read_text())
 
 
 def _platforms(gpu: bool, arm64: bool | None) -> tuple[str, ...]:

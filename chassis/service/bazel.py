@@ -93,7 +93,7 @@ class Bazel:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            preexec_fn=_end_with_parent(),
+            preexec_fn=end_with_parent(),
         )
         ended = threading.Event()
         watcher = threading.Thread(target=_interrupt_when_cancelled, args=(process, cancellation, ended), daemon=True)
@@ -121,7 +121,7 @@ def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _end_with_parent() -> Callable[[], None]:
+def end_with_parent() -> Callable[[], None]:
     """Has the kernel interrupt the child when the service dies, even by SIGKILL, so that no build is left behind."""
     libc = ctypes.CDLL(None, use_errno=True)
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.transport import Cancellation
-from chassis.sdk.build_file import LOCKS, build_file, module_file
-from chassis.sdk.locks import BUILD_LOCK, write_locks
+from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
+from chassis.sdk.locks import write_locks
 from chassis.sdk.packed_model import PICKLE, PackedModel
 from chassis.service.bazel import Bazel, BuildError
 from chassis.service.image_store import ImageStore
@@ -168,8 +168,16 @@ class ImageBuild:
         _link(model.pickle, staged / PICKLE)
         for key, file in model.files.items():
             _link(file, staged / key)
+        build_lock = (workspace / "requirements" / f"{BUILD_LOCK}.txt").read_text()
         text = build_file(
-            model.metadata, model.requirements, tuple(model.files), model.signature, _HUB, tuple(platforms), index=True
+            model.metadata,
+            model.requirements,
+            tuple(model.files),
+            model.signature,
+            _HUB,
+            tuple(platforms),
+            index=True,
+            pickle_on=pickle_place(platforms, build_lock),
         )
         _write(staged / "BUILD.bazel", text)
         staged.replace(package)
@@ -192,7 +200,7 @@ def _advice(error: str) -> str:
     if "no usable wheels" in error or "has no wheel" in error or "none runs on" in error or "no wheels with" in error:
         return (
             "  a distribution of which the index has only the sources can be built for the platform: name it in "
-            'cross_build, such as publish(…, cross_build=["annoy"])'
+            'cross_build, such as publish(…, cross_build=["crcmod"])'
         )
     return ""
 

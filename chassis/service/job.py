@@ -97,7 +97,7 @@ class JobRequest:
         if self.webhook:
             _check_webhook(self.webhook)
         if len(self.cross_build) > _MOST_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
-            raise JobRequestError("cross_build: expected names of distributions, such as annoy")
+            raise JobRequestError("cross_build: expected names of distributions, such as crcmod")
 
     def to_json(self) -> str:
         """The request as JSON."""

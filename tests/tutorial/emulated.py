@@ -1,0 +1,22 @@
+"""How an arm64 image is tried here: under emulation, as the CPU of a Jetson Nano."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from chassis.testing.case_file import read_cases
+from chassis.testing.image_check import Plan
+
+
+def plan(layout: Path, case: Path, seconds: float = 300.0) -> Plan:
+    """The plan of the cases in a file, with that time for the server's start, and for each case."""
+    return Plan(
+        layout=layout,
+        bwrap=Path(os.environ["BWRAP"]),
+        cases=read_cases(case),
+        emulator=Path(os.environ["QEMU"]),
+        emulator_cpu="cortex-a57",
+        startup_seconds=seconds,
+        case_seconds=seconds,
+    )
