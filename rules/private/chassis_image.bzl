@@ -10,13 +10,14 @@ load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
+load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -114,6 +115,16 @@ def _check_python(ctx, model, base_version):
             base_version,
             base_version,
             model.python_version,
+        ))
+    tools_version = tool_python_version(ctx.attr._wheel_layer)
+    if tools_version and base_version and tools_version != base_version:
+        fail("\n%s: layers are made by Python %s, the base %s has Python %s\nWheels are installed and modules compiled for one minor version: register a Python %s toolchain, or take a base with Python %s." % (
+            ctx.label,
+            tools_version,
+            ctx.attr.base.label,
+            base_version,
+            base_version,
+            tools_version,
         ))
 
 def _sources(base):
