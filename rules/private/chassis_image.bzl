@@ -192,7 +192,7 @@ def _impl(ctx):
     if not base:
         below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
         base_layout = below.layout if below else ctx.files.base[0]
-        base_files = [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
+        base_files = below.files.to_list() if below else [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
         "architecture": ctx.attr.architecture,
@@ -202,11 +202,12 @@ def _impl(ctx):
         "variant": variant,
     }, layers, base_documents)
     layout = image_layout(ctx, documents, layers, base_files)
-    doctor, output_groups = examine(ctx, config, variant, layers, base_layout)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_files)
+    files = depset([layout] + [layer.blob for layer in layers] + base_files)
     return [
         DefaultInfo(
             files = layout_files(ctx, documents, layout),
-            runfiles = ctx.runfiles([layout] + [layer.blob for layer in layers] + base_files),
+            runfiles = ctx.runfiles(transitive_files = files),
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
@@ -214,6 +215,7 @@ def _impl(ctx):
             base_files = base_files,
             cpu = ctx.attr.cpu,
             documents = documents,
+            files = files,
             layers = layers,
             layout = layout,
             sources = _sources(ctx.attr.base),
