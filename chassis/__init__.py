@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chassis.accelerator import device
 from chassis.data import data_path
 from chassis.errors import ChassisError
 
 if TYPE_CHECKING:
+    from chassis.accelerator import device
     from chassis.client import ChassisClient
     from chassis.metadata import ModelMetadata
     from chassis.model import ChassisModel
 
 __all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
 
-_SDK = {
+_LATER = {
+    "device": "chassis.accelerator",
     "ChassisClient": "chassis.client",
     "ChassisModel": "chassis.model",
     "ModelMetadata": "chassis.metadata",
@@ -26,15 +27,15 @@ _SDK = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports a part of the SDK when it is first asked for, since an image holds none of it."""
-    if name not in _SDK:
+    """Imports what is asked for when it is first asked for, since an image holds nothing of the SDK."""
+    if name not in _LATER:
         raise AttributeError(f"module 'chassis' has no attribute {name!r}")
     import importlib
 
     try:
-        module = importlib.import_module(_SDK[name])
+        module = importlib.import_module(_LATER[name])
     except ModuleNotFoundError as error:
-        if error.name != _SDK[name]:
+        if error.name != _LATER[name]:
             raise
         raise AttributeError(f"chassis.{name} is part of the SDK, and an image holds none of it") from None
     return getattr(module, name)

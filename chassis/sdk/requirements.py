@@ -126,9 +126,14 @@ def _pin(name: str) -> str:
 
 def _may_bring(name: str, module: str) -> bool:
     """Whether `module` comes from the distribution, and not from elsewhere under a name that both use (`tests`)."""
-    root = Path(str(importlib.metadata.distribution(name).locate_file(""))).resolve()
+    root = Path(str(importlib.metadata.distribution(name).locate_file("")))
     file = getattr(sys.modules.get(module), "__file__", None)
-    return (file is None or Path(file).resolve().is_relative_to(root)) and not _is_editable(name)
+    return (file is None or _is_below(Path(file), root)) and not _is_editable(name)
+
+
+def _is_below(file: Path, root: Path) -> bool:
+    """Whether `file` lies in `root`, as they are named or where links lead: both may be links, or be reached by one."""
+    return file.is_relative_to(root) or file.resolve().is_relative_to(root.resolve())
 
 
 def _is_editable(name: str) -> bool:

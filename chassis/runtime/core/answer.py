@@ -73,7 +73,10 @@ def describe_exception(error: BaseException) -> str:
     """`ValueError: message`, without a stack trace: what a caller may see."""
     if isinstance(error, RemoteError):
         return error.description
-    message = _plain(str(error))
+    try:
+        message = _plain(str(error))
+    except BaseException:  # its own code may raise whatever the model may
+        message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

@@ -297,7 +297,7 @@ class Batcher:
                 _LOG.error("the model broke its contract", extra={"items": len(batch), "error": str(error)})
                 answered += [(waiting, failed(str(error), ErrorKind.CONTRACT)) for waiting in batch]
                 return
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 _LOG.warning(
                     "a batch failed, trying its items one by one",
                     extra={"items": len(batch), "error": exception_kind(error)},
@@ -316,7 +316,7 @@ class Batcher:
             fields = {"items": 1, "error": str(error), **waiting.request.caller.log_fields()}
             _LOG.error("the model broke its contract", extra=fields)
             return failed(str(error), ErrorKind.CONTRACT)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             # A message may quote the input, which a log must not hold: it goes to the caller alone.
             fields = {"error": exception_kind(error), "at": frames(error), **waiting.request.caller.log_fields()}
             _LOG.warning("an item failed", extra=fields)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from chassis.runtime.core.answer import Answer, Item
+from chassis.runtime.core.answer import Answer, Item, describe_exception
 from chassis.runtime.core.batcher import Batcher, PredictLostError, QueueFullError
 
 LIMIT = 20.0
@@ -98,6 +98,37 @@ def test_only_the_guilty_item_of_a_batch_fails() -> None:
         assert outputs(await batcher.submit(items(b"1", b"bad", b"3"))) == [b"1", "ValueError: no good", b"3"]
 
     drive(model, scenario)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
+def test_an_item_fails_with_whatever_was_raised(error: BaseException) -> None:
+    def raises(given: Sequence[Item]) -> list[Answer]:
+        if any(item["input"] == b"bad" for item in given):
+            raise error
+        return [Answer({"out": item["input"]}) for item in given]
+
+    async def scenario(batcher: Batcher) -> None:
+        assert outputs(await batcher.submit(items(b"bad"))) == [describe_exception(error)]
+        assert outputs(await batcher.submit(items(b"1", b"bad", b"3"))) == [b"1", describe_exception(error), b"3"]
+
+    async def run() -> None:
+        batcher = Batcher(asyncio.get_running_loop(), batch_size=4)
+        thread = threading.Thread(target=batcher.run, args=(raises,), daemon=True)
+        thread.start()
+        await asyncio.wait_for(scenario(batcher), LIMIT)
+        batcher.close()
+        await asyncio.to_thread(thread.join, LIMIT)
+        assert not thread.is_alive()
+
+    asyncio.run(run())
+
+
+def test_an_error_that_cannot_be_shown_is_named() -> None:
+    class Unspeakable(Exception):
+        def __str__(self) -> str:
+            raise SystemExit
+
+    assert describe_exception(Unspeakable()) == "Unspeakable"
 
 
 def test_a_full_queue_refuses_at_once_and_takes_again_later() -> None:

@@ -24,7 +24,7 @@ def load_model(settings: Settings) -> PredictFunction:
 
     Raises:
       ModelLoadError: see `load_function`.
-      Exception: whatever the model's own modules raise when they are imported.
+      BaseException: whatever the model's own modules raise when they are imported.
     """
     function = load_function(settings.model_dir / "model.pkl", settings.python)
     # What loading left behind stays for good: no later collection has to look at it.
@@ -37,7 +37,7 @@ def load_function(path: Path, python: str) -> Callable[..., object]:
 
     Raises:
       ModelLoadError: another Python is running, the file is not there, or it holds no function.
-      Exception: whatever the model's own modules raise when they are imported.
+      BaseException: whatever the model's own modules raise when they are imported.
     """
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python and python != running:

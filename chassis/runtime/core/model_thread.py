@@ -49,7 +49,7 @@ class ModelThread:
         started = time.monotonic()
         try:
             predict = self._load()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             reason = f"the model could not be loaded: {describe_exception(error)}"
             _LOG.error("the model could not be loaded", exc_info=True)
             self._loop.call_soon_threadsafe(self._report, State.FAILED, reason)

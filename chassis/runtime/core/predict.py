@@ -40,7 +40,7 @@ class PredictFunction:
 
         Raises:
           ModelContractError: the function did not return one result for each item.
-          Exception: whatever the function raises.
+          BaseException: whatever the function raises.
         """
         convert = self._json_answer if self.signature == "bytes" else self._mapping_answer
         if self.signature == "bytes":

@@ -31,7 +31,7 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         try:
             predict = load_model(settings)
             gc.enable()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             _LOG.error("the model could not be loaded", exc_info=True)
             messages.send(connection, (FAILED, describe_exception(error)))
             end_process(1, CLOSING)
@@ -49,6 +49,6 @@ def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message
         return messages.answers_message(predict(items))
     except ModelContractError as error:
         return messages.contract_message(error)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         _LOG.debug("the error of the call", exc_info=True)
         return messages.raised_message(exception_kind(error), describe_exception(error), frames(error))
