@@ -192,7 +192,8 @@ def _impl(ctx):
     if not base:
         below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
         base_layout = below.layout if below else ctx.files.base[0]
-        base_files = below.files.to_list() if below else [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
+        needed = below.files if below else ctx.attr.base[DefaultInfo].default_runfiles.files
+        base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
         "architecture": ctx.attr.architecture,

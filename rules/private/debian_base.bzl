@@ -31,6 +31,7 @@ def _impl(ctx):
         ctx.files.packages,
         "base " + ctx.label.name,
         "BaseLayer",
+        many = True,
     )
     return [
         DefaultInfo(files = depset([layer.blob, layer.descriptor])),

@@ -15,7 +15,7 @@ def _outputs(ctx, name):
 def _compiling_resources(_os, _inputs):
     return {"cpu": COMPILING_JOBS}
 
-def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True):
+def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True, many = False):
     """Runs a layer tool.
 
     Args:
@@ -27,12 +27,13 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True
       origin: for people, see LayerInfo.
       mnemonic: the action's.
       modules: whether the layer holds Python modules, which then have their bytecode beside them.
+      many: whether they are so many that several are compiled at a time.
 
     Returns:
       A LayerInfo.
     """
     outputs = _outputs(ctx, name)
-    flags = layer_flags(ctx, modules)
+    flags = layer_flags(ctx, modules, many)
     args.add_all(flags.args)
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
@@ -45,7 +46,7 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True
         outputs = outputs.values(),
         mnemonic = mnemonic,
         progress_message = "Layer of " + origin,
-        resource_set = _compiling_resources if flags.compiles else None,
+        resource_set = _compiling_resources if flags.jobs > 1 else None,
     )
     facts = layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin)
     return LayerInfo(facts = facts, origin = origin, **outputs)

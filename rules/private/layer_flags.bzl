@@ -14,18 +14,22 @@ LAYER_ATTRS = FACTS_ATTRS | {
 # What the tool takes (chassis/oci/layer/writer.py).
 _MOST_CHUNK_BYTES = 1 << 26
 
-# Processes that compile for one layer. More would be idle for most layers, and the tool's own threads splice meanwhile.
-COMPILING_JOBS = 4
+# Processes that compile for a layer of many modules. On a small machine its action waits for all else to end, so few.
+COMPILING_JOBS = 2
 
-def layer_flags(ctx, modules):
+# The size from which on a wheel is thought to have many.
+MANY_MODULES_BYTES = 4 << 20
+
+def layer_flags(ctx, modules, many):
     """The arguments that every layer tool takes of the command line's flags.
 
     Args:
       ctx: context of a rule or an aspect with `LAYER_ATTRS`.
       modules: bool, whether the layer holds modules that are imported as they are.
+      many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; compiles: bool, whether the tool starts `COMPILING_JOBS` processes).
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
@@ -34,13 +38,15 @@ def layer_flags(ctx, modules):
     if chunk_size and compression != "estargz":
         fail("\n--@chassis//rules:chunk_size=%d: layers of --@chassis//rules:compression=%s have no chunks; leave one of the two out" %
              (chunk_size, compression))
-    compiles = modules and ctx.attr._bytecode[BuildSettingInfo].value
+    jobs = 0
+    if modules and ctx.attr._bytecode[BuildSettingInfo].value:
+        jobs = COMPILING_JOBS if many else 1
     args = ["--compression=" + compression]
     if chunk_size:
         args.append("--chunk_size=%d" % chunk_size)
-    if compiles:
-        args += ["--bytecode", "--jobs=%d" % COMPILING_JOBS]
-    return struct(args = args, compiles = compiles)
+    if jobs:
+        args += ["--bytecode", "--jobs=%d" % jobs]
+    return struct(args = args, jobs = jobs)
 
 def tool_python_version(tool):
     """The minor version of the Python that runs a tool, whose wheels' layers are for it; None where it is not known."""

@@ -4,7 +4,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo", "WheelLayerInfo")
 load(":layer.bzl", "layer_action")
-load(":layer_flags.bzl", "LAYER_ATTRS")
+load(":layer_flags.bzl", "LAYER_ATTRS", "MANY_MODULES_BYTES")
 
 def _wheel(target, ctx):
     """The wheel's layer: one action for every image that has it."""
@@ -19,6 +19,7 @@ def _wheel(target, ctx):
         [info.wheel],
         "wheel %s %s" % (info.distribution, info.version),
         "WheelLayer",
+        many = getattr(info, "size", 0) >= MANY_MODULES_BYTES,
     )
     return [CodeInfo(
         files = depset(),

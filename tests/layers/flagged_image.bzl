@@ -35,12 +35,13 @@ _flagged_image = rule(
     doc = "The files of an image's target, built with flags as `--@chassis//rules:NAME` gives them.",
 )
 
-def flagged_images(flags, image):
+def flagged_images(flags, image, **kwargs):
     """An image, several times.
 
     Args:
       flags: target's name to the flags that are not as they are by default.
       image: its label.
+      **kwargs: Bazel's common attributes.
     """
     for name, values in flags.items():
-        _flagged_image(name = name, image = image, **values)
+        _flagged_image(name = name, image = image, **(kwargs | values))
