@@ -31,7 +31,6 @@ def _impl(ctx):
         ctx.files.packages,
         "base " + ctx.label.name,
         "BaseLayer",
-        many = True,
     )
     return [
         DefaultInfo(files = depset([layer.blob, layer.descriptor])),

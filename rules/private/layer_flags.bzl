@@ -14,11 +14,12 @@ LAYER_ATTRS = FACTS_ATTRS | {
 # What the tool takes (chassis/oci/layer/writer.py).
 _MOST_CHUNK_BYTES = 1 << 26
 
-# Processes that compile for a layer of many modules. On a small machine its action waits for all else to end, so few.
+# Processes that compile for a layer of very many modules, whose action takes as many CPUs: it waits until so many are
+# free, and so most layers are made with one.
 COMPILING_JOBS = 2
 
-# The size from which on a wheel is thought to have many.
-MANY_MODULES_BYTES = 4 << 20
+# The size from which on a wheel is thought to have very many.
+MANY_MODULES_BYTES = 64 << 20
 
 def layer_flags(ctx, modules, many):
     """The arguments that every layer tool takes of the command line's flags.
