@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from chassis.runtime.core.answer import (
     Answer,
@@ -26,26 +25,27 @@ from chassis.runtime.core.predict import ModelContractError
 
 _LOG = logging.getLogger(__name__)
 
-Predict = Callable[[Sequence[Item]], list[Answer]]
-
 _QUIET_TURNS = 2
-"""Turns of the event loop without a further item after which a batch leaves for the model."""
+"""Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
+
+_CROWDED_TURNS = 10
+"""The same where they come at the same time: a turn is some microseconds, to wake the model's thread costs more."""
+
+_CROWDED = 0.1
+"""The part of the latest items that came while others were there, above which callers count as coming together."""
+
+_BUSY_TURN = 2e-5
+"""Seconds of a turn in which the loop had something else to do, such as to read the next request."""
+
+_LONGEST_GATHERING = 1e-3
+"""Seconds after which an item leaves, whatever else the loop does."""
+
+_PATIENCE = 0.1
+"""Part of a call's time for which its callers, who are likely to ask again, are waited for."""
 
 
 class QueueFullError(Exception):
     """Too many items wait already; the caller may try again later."""
-
-
-class PredictLostError(Exception):
-    """What `predict` raises when it can answer no more, such as a process that ended.
-
-    Attributes:
-      begun: whether it may have begun with the items.
-    """
-
-    def __init__(self, reason: str, *, begun: bool) -> None:
-        super().__init__(reason)
-        self.begun = begun
 
 
 @dataclass(slots=True, eq=False)
@@ -58,49 +58,67 @@ class _Request:
     missing: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call of the model: how many items, when it began and ended (`time.monotonic`)."""
-
-    items: int
-    began: float
-    ended: float
-
-
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """One item in the queue; not frozen, which would take three times as long to make."""
+    """One item; not frozen, which would take three times as long to make."""
 
     request: _Request
     index: int
     item: Item
     since: float
-    again: bool = False
-    """Whether it was put back, and counts as taken already."""
+    alone: bool = False
+    """Whether it is to be called alone: a batch raised, or was lost, with it."""
     suspect: bool = False
-    """Whether a `predict` was lost with it: it is called once more, alone."""
+    """Whether a lane was lost with it."""
 
 
 @dataclass(slots=True, eq=False)
-class _Run:
-    """One thread that answers items.
+class Batch:
+    """Items that are one call of the model.
 
     Attributes:
-      predict: what it calls.
-      current: the items of the call that lasts, and since when (`time.monotonic`).
-      calls: those that ended with the batch in hand.
+      began: when the call began, and
+      ended: when it ended (`time.monotonic`); 0.0 until then.
     """
 
-    predict: Predict
-    current: tuple[list[_Waiting], float] | None
-    calls: list[_Call]
+    waiting: list[_Waiting]
+    began: float = 0.0
+    ended: float = 0.0
+
+    def begin(self) -> list[Item]:
+        """Its items, without those whose callers are gone; whichever thread calls the model asks for them just before.
+
+        There may be none, and then nothing is to be called.
+        """
+        # A list that is replaced, not changed: the loop's thread may look at it meanwhile.
+        self.waiting = [waiting for waiting in self.waiting if not waiting.request.future.done()]
+        self.began = time.monotonic()
+        return [waiting.item for waiting in self.waiting]
+
+    def end(self) -> None:
+        """The call returned, or raised."""
+        self.ended = time.monotonic()
+
+
+Outcome = Sequence[Answer] | BaseException
+"""What came of a call: an answer to each item, or what it raised."""
+
+
+class Lane(Protocol):
+    """Something that calls the model, one batch after another: a thread, or a process."""
+
+    ahead: int
+    """Full batches that it may hold while it is at another, so that it need not wait for the loop between them."""
+
+    def call(self, batch: Batch) -> None:
+        """Has the model called with `batch.begin()`.
+
+        When it has ended `Batcher.finished` is called, or, where it never will, `Batcher.lost`, after this returned.
+        """
 
 
 class Batcher:
-    """Hands items from an event loop to threads that call the model, in batches, and their answers back.
-
-    `submit` and `overdue` belong to the loop's thread, `run` to any other, and to several at a time.
-    """
+    """Hands items to lanes in batches, and their answers back. All of it belongs to the event loop's thread."""
 
     def __init__(
         self,
@@ -124,18 +142,12 @@ class Batcher:
         self._batch_size = max(1, batch_size)
         self._max_wait = max_wait
         self._queue_size = queue_size
-        # What comes close together crosses to the model's thread at once, and what is done crosses back without waking
-        # a loop that is about to look: each crossing makes the threads fight for the interpreter's lock.
-        self._queue: queue.SimpleQueue[list[_Waiting] | None] = queue.SimpleQueue()
-        self._arrived: list[_Waiting] = []
-        self._submitted = 0
-        self._finished: deque[tuple[list[tuple[_Waiting, Answer]], list[_Call]]] = deque()
-        self._waking = False
-        # One thread at a time gathers a batch: two that are idle would each get half of one.
-        self._taking = threading.Lock()
-        self._backlog: deque[_Waiting] = deque()
-        self._taken = 0
-        self._runs: list[_Run] = []
+        self._pending: deque[_Waiting] = deque()
+        self._lanes: dict[Lane, deque[Batch]] = {}
+        self._gathering = False
+        self._crowd = 0.0
+        self._expected = 0
+        self._patient_until = 0.0
         self._metrics = metrics or Metrics()
 
     def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
@@ -150,206 +162,160 @@ class Batcher:
                 f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
             )
         request = _Request(caller, self._loop.create_future(), [None] * len(items), len(items))
-        now = time.monotonic()
         if not items:
             request.future.set_result([])
             return request.future
-        if not self._arrived:
-            self._loop.call_soon(self._gather, 0, 0)
-        self._arrived += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
-        self._submitted += len(items)
+        now = time.monotonic()
+        self._crowd += ((1.0 if self._pending or any(self._lanes.values()) else 0.0) - self._crowd) / 16
+        self._pending += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
+        self._consider()
         return request.future
 
     def waiting(self) -> int:
         """How many items wait."""
-        return self._submitted - self._taken
+        ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])
+        return len(self._pending) + ahead
 
-    def overdue(self, run_timeout: float) -> list[Predict]:
-        """Fails the items of calls that have lasted more than `run_timeout` seconds; returns what was called."""
+    def overdue(self, run_timeout: float) -> list[Lane]:
+        """Fails the items of calls that have lasted more than `run_timeout` seconds; returns who is at them."""
         found = []
-        for run in tuple(self._runs):
-            current = run.current
-            if current is None or time.monotonic() - current[1] <= run_timeout:
-                continue
-            reason = f"the model did not answer within its run timeout of {run_timeout:g} s"
-            answer = failed(reason, ErrorKind.TIMEOUT)
-            self._deliver([(waiting, answer) for waiting in current[0]])
-            found.append(run.predict)
+        answer = failed(f"the model did not answer within its run timeout of {run_timeout:g} s", ErrorKind.TIMEOUT)
+        for lane, batches in self._lanes.items():
+            batch = batches[0] if batches else None
+            if batch and batch.began and not batch.ended and time.monotonic() - batch.began > run_timeout:
+                self._deliver([(waiting, answer) for waiting in batch.waiting])
+                found.append(lane)
         return found
 
-    def close(self) -> None:
-        """Lets each `run` return when it has answered what came before."""
-        self._hand_over()
-        self._queue.put(None)
+    def add(self, lane: Lane) -> None:
+        """From now on `lane` is given batches."""
+        self._lanes[lane] = deque()
+        self._consider()
 
-    def run(self, predict: Predict) -> None:
-        """Answers items until `close`. What `predict` raises becomes an answer; one thing ends this loop.
-
-        Raises:
-          PredictLostError: `predict` raised it. What it had not begun waits again for another run; what it had is tried
-            once more, alone, and fails where another is lost with it.
-        """
-        run = _Run(predict, None, [])
-        self._runs.append(run)
-        try:
-            closed = False
-            while not closed:
-                batch, closed = self._take()
-                if batch:
-                    self._answer(run, batch)
-        finally:
-            self._runs.remove(run)
-
-    def _gather(self, seen: int, turns: int) -> None:
-        """Hands over once the loop has brought nothing new for some turns, or a batch is full."""
-        arrived = len(self._arrived)
-        if not arrived:
-            return
-        turns = turns + 1 if arrived == seen else 0
-        if arrived >= self._batch_size or turns >= _QUIET_TURNS:
-            self._hand_over()
+    def finished(self, lane: Lane, batch: Batch, outcome: Outcome) -> None:
+        """The call of `batch` ended. Where several items raised each is tried once more, alone."""
+        self._lanes[lane].remove(batch)
+        if isinstance(outcome, BaseException):
+            self._raised(batch, outcome)
         else:
-            self._loop.call_soon(self._gather, arrived, turns)
+            self._deliver(list(zip(batch.waiting, outcome, strict=True)))
+        self._count(batch)
+        # Who was answered is about to ask again, where he asks one thing after another.
+        self._expected = len(self._pending) + len(batch.waiting)
+        self._patient_until = batch.ended + _PATIENCE * (batch.ended - batch.began)
+        self._consider()
 
-    def _hand_over(self) -> None:
-        """Passes on what arrived, in the loop's thread."""
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            self._queue.put(arrived)
-
-    def _take(self) -> tuple[list[_Waiting], bool]:
-        """The next batch, without items whose callers are gone, and whether the queue is closed behind it."""
-        batch: list[_Waiting] = []
-        with self._taking:
-            while len(batch) < self._batch_size:
-                if not self._backlog:
-                    try:
-                        arrived = self._next(batch)
-                    except queue.Empty:
-                        break
-                    if arrived is None:
-                        self._queue.put(None)  # for the other threads
-                        return batch, True
-                    self._backlog.extend(arrived)
-                if batch and self._backlog[0].suspect:
-                    break
-                waiting = self._backlog.popleft()
-                self._taken += not waiting.again
-                if not waiting.request.future.done():
-                    batch.append(waiting)
-                    if waiting.suspect:
-                        break
-        return batch, False
-
-    def _next(self, batch: list[_Waiting]) -> list[_Waiting] | None:
-        """What arrived next, for as long as `batch` may wait for it; None where the queue is closed.
-
-        Raises:
-          queue.Empty: nothing did.
-        """
-        if not batch:
-            return self._queue.get()
-        left = batch[0].since + self._max_wait - time.monotonic() if self._max_wait else 0.0
-        return self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
-
-    def _answer(self, run: _Run, batch: list[_Waiting]) -> None:
-        """Answers a batch, or puts back what `run` is lost with."""
-        answered: list[tuple[_Waiting, Answer]] = []
-        try:
-            self._collect(run, batch, answered)
-        except PredictLostError as error:
-            begun = run.current[0] if run.current and error.begun else []
-            self._put_back(batch[len(answered) :], begun, str(error), answered)
-            raise
-        finally:
-            run.current = None
-            calls, run.calls = run.calls, []
-            self._finished.append((answered, calls))
-            if not self._waking:
-                self._waking = True
-                self._loop.call_soon_threadsafe(self._finish)
-
-    def _put_back(
-        self, batch: list[_Waiting], begun: list[_Waiting], reason: str, answered: list[tuple[_Waiting, Answer]]
-    ) -> None:
-        again, suspects = [], set(map(id, begun))
-        for waiting in batch:
-            if waiting.request.future.done() or waiting.request.answers[waiting.index] is not None:
+    def lost(self, lane: Lane, reason: str) -> None:
+        """No call of `lane` ends any more. What it may have begun is tried once more, alone, and fails where another
+        lane is lost with it; what it had not begun waits again."""
+        for number, batch in enumerate(self._lanes.pop(lane)):
+            left = [waiting for waiting in batch.waiting if waiting.request.answers[waiting.index] is None]
+            if number:
+                self._pending.extendleft(reversed(left))
                 continue
-            if id(waiting) not in suspects:
-                again.append(replace(waiting, again=True))
-            elif waiting.suspect:
-                answered.append((waiting, failed(f"{reason}; twice with this item", ErrorKind.LOST)))
-            else:
-                again.append(replace(waiting, again=True, suspect=True))
-        if again:
-            self._queue.put(again)
+            answer = failed(f"{reason}; twice with this item", ErrorKind.LOST)
+            self._deliver([(waiting, answer) for waiting in left if waiting.suspect])
+            for waiting in left:
+                if not waiting.suspect:
+                    waiting.alone = waiting.suspect = True
+                    self._pending.append(waiting)
+        self._consider()
 
-    def _collect(self, run: _Run, batch: list[_Waiting], answered: list[tuple[_Waiting, Answer]]) -> None:
-        """Calls the model with the whole batch, and with each item alone where that raised."""
-        if len(batch) > 1:
-            try:
-                answered += zip(batch, self._call(run, batch), strict=True)
+    def _consider(self) -> None:
+        """Gives full batches to whoever can take them, and waits a moment for others to fill."""
+        while self._pending and (len(self._pending) >= self._batch_size or self._pending[0].alone):
+            if not self._give(full=True):
                 return
-            except PredictLostError:
-                raise
-            except ModelContractError as error:
-                _LOG.error("the model broke its contract", extra={"items": len(batch), "error": str(error)})
-                answered += [(waiting, failed(str(error), ErrorKind.CONTRACT)) for waiting in batch]
-                return
-            except BaseException as error:
-                _LOG.warning(
-                    "a batch failed, trying its items one by one",
-                    extra={"items": len(batch), "error": exception_kind(error)},
-                )
-        for waiting in batch:
-            answered.append((waiting, self._answer_alone(run, waiting)))
+        if self._pending and not self._gathering and self._idle() is not None:
+            self._gathering = True
+            self._gather(0, 0, time.monotonic())
 
-    def _answer_alone(self, run: _Run, waiting: _Waiting) -> Answer:
-        if waiting.request.future.done():
-            return failed("the caller is gone", ErrorKind.TIMEOUT)
-        try:
-            return self._call(run, [waiting])[0]
-        except PredictLostError:
-            raise
-        except ModelContractError as error:
-            fields = {"items": 1, "error": str(error), **waiting.request.caller.log_fields()}
+    def _gather(self, seen: int, turns: int, before: float) -> None:
+        """Gives what waits when `max_wait` is over, or else when nothing more seems to be on its way."""
+        pending = len(self._pending)
+        if not pending or self._idle() is None:
+            self._gathering = False
+            return
+        now = time.monotonic()
+        since = self._pending[0].since
+        if since + self._max_wait > now:
+            self._loop.call_later(since + self._max_wait - now, self._gather, pending, 0, now)
+            return
+        turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
+        if self._max_wait or self._is_gathered(turns, now):
+            self._gathering = False
+            self._give(full=False)
+            self._consider()
+        else:
+            self._loop.call_soon(self._gather, pending, turns, now)
+
+    def _is_gathered(self, turns: int, now: float) -> bool:
+        """Whether the batch should leave after so many quiet turns."""
+        if len(self._pending) < self._expected and now < self._patient_until:
+            return False
+        wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
+        return turns >= wanted or now - self._pending[0].since > _LONGEST_GATHERING
+
+    def _idle(self) -> Lane | None:
+        """A lane that has nothing to do."""
+        return next((lane for lane, batches in self._lanes.items() if not batches), None)
+
+    def _give(self, *, full: bool) -> bool:
+        """Has a batch of what waits called; False where nobody can take it now."""
+        lane = self._idle()
+        if lane is None and full:
+            lane = next((lane for lane, batches in self._lanes.items() if len(batches) <= lane.ahead), None)
+        if lane is None:
+            return False
+        chosen: list[_Waiting] = []
+        while self._pending and len(chosen) < self._batch_size:
+            if chosen and self._pending[0].alone:
+                break
+            waiting = self._pending.popleft()
+            if not waiting.request.future.done():
+                chosen.append(waiting)
+                if waiting.alone:
+                    break
+        if chosen:
+            batch = Batch(chosen)
+            self._lanes[lane].append(batch)
+            lane.call(batch)
+        return True
+
+    def _raised(self, batch: Batch, error: BaseException) -> None:
+        """Answers what raised alone, and has the others tried so."""
+        items = len(batch.waiting)
+        if isinstance(error, ModelContractError):
+            fields = {"items": items, "error": str(error)}
+            if items == 1:
+                fields |= batch.waiting[0].request.caller.log_fields()
             _LOG.error("the model broke its contract", extra=fields)
-            return failed(str(error), ErrorKind.CONTRACT)
-        except BaseException as error:
+            self._deliver([(waiting, failed(str(error), ErrorKind.CONTRACT)) for waiting in batch.waiting])
+        elif items > 1:
+            fields = {"items": items, "error": exception_kind(error)}
+            _LOG.warning("a batch failed, trying its items one by one", extra=fields)
+            for waiting in batch.waiting:
+                waiting.alone = True
+            self._pending.extendleft(reversed(batch.waiting))
+        else:
+            (waiting,) = batch.waiting
             # A message may quote the input, which a log must not hold: it goes to the caller alone.
             fields = {"error": exception_kind(error), "at": frames(error), **waiting.request.caller.log_fields()}
             _LOG.warning("an item failed", extra=fields)
-            _LOG.debug("the error of the item", exc_info=True)
-            return failed(describe_exception(error))
+            _LOG.debug("the error of the item", exc_info=error)
+            self._deliver([(waiting, failed(describe_exception(error)))])
 
-    def _call(self, run: _Run, batch: list[_Waiting]) -> list[Answer]:
-        began = time.monotonic()
-        run.current = (batch, began)
-        try:
-            return run.predict([waiting.item for waiting in batch])
-        finally:
-            run.calls.append(_Call(len(batch), began, time.monotonic()))
-
-    def _finish(self) -> None:
-        """Delivers the batches that are done, in the loop's thread, and counts them."""
-        self._waking = False
-        while self._finished:
-            answered, calls = self._finished.popleft()
-            self._deliver(answered)
-            self._count(answered, calls)
-
-    def _count(self, answered: Sequence[tuple[_Waiting, Answer]], calls: Sequence[_Call]) -> None:
-        for call in calls:
-            self._metrics.batch_size.observe(call.items)
-            self._metrics.model_seconds.observe(call.ended - call.began)
-        if calls:
-            for waiting, _ in answered:
-                self._metrics.queue_seconds.observe(calls[0].began - waiting.since)
+    def _count(self, batch: Batch) -> None:
+        if batch.waiting:
+            self._metrics.batch_size.observe(len(batch.waiting))
+            self._metrics.model_seconds.observe(batch.ended - batch.began)
+        for waiting in batch.waiting:
+            if waiting.request.answers[waiting.index] is not None:
+                self._metrics.queue_seconds.observe(batch.began - waiting.since)
 
     @staticmethod
     def _deliver(answered: Sequence[tuple[_Waiting, Answer]]) -> None:
-        """Puts answers into their requests, in the loop's thread; a request is complete with its last answer."""
+        """Puts answers into their requests; a request is complete with its last answer."""
         for waiting, answer in answered:
             request = waiting.request
             if request.answers[waiting.index] is not None:
@@ -358,3 +324,21 @@ class Batcher:
             request.missing -= 1
             if not request.missing and not request.future.done():
                 request.future.set_result(request.answers)  # type: ignore[arg-type]
+
+
+class NotLoaded:
+    """A `Lane` without a model: it answers each item with why there is none."""
+
+    ahead = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, batcher: Batcher, reason: str) -> None:
+        """Takes the reason."""
+        self._loop = loop
+        self._batcher = batcher
+        self._answer = failed(reason, ErrorKind.NOT_LOADED)
+
+    def call(self, batch: Batch) -> None:
+        """Answers in the loop's next turn."""
+        answers = [self._answer] * len(batch.begin())
+        batch.end()
+        self._loop.call_soon(self._batcher.finished, self, batch, answers)

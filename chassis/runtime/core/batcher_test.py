@@ -1,4 +1,4 @@
-"""Tests of chassis.runtime.core.batcher with a real loop and a real thread."""
+"""Tests of chassis.runtime.core.batcher with a real loop, and a real thread that calls the model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from chassis.runtime.core import batcher
 from chassis.runtime.core.answer import Answer, Item, describe_exception
-from chassis.runtime.core.batcher import Batcher, PredictLostError, QueueFullError
+from chassis.runtime.core.batcher import Batch, Batcher, NotLoaded, QueueFullError
+from chassis.runtime.core.model_thread import ModelThread
 
 LIMIT = 20.0
 
@@ -42,20 +44,28 @@ def outputs(answers: Sequence[Answer]) -> list[bytes | str | None]:
     return [answer.output["out"] if answer.output else answer.error for answer in answers]
 
 
-def drive(model: Recorder, scenario: Callable[[Batcher], Awaitable[None]], **limits: float) -> None:
-    """Runs `scenario` in a loop with a batcher whose model thread runs `model`."""
+Scenario = Callable[[Batcher], Awaitable[None]]
+
+
+def drive(
+    model: Callable[[Sequence[Item]], list[Answer]],
+    scenario: Scenario,
+    gate: threading.Event | None = None,
+    **limits: float,
+) -> None:
+    """Runs `scenario` in a loop with a batcher whose model thread runs `model`, and opens `gate` in the end."""
 
     async def run() -> None:
-        batcher = Batcher(asyncio.get_running_loop(), **{"batch_size": 4, **limits})  # type: ignore[arg-type]
-        thread = threading.Thread(target=batcher.run, args=(model,), daemon=True)
-        thread.start()
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(loop, **{"batch_size": 4, **limits})  # type: ignore[arg-type]
+        thread = ModelThread(loop, batcher, lambda: model)
+        thread.start(lambda state, reason: None)
         try:
             await asyncio.wait_for(scenario(batcher), LIMIT)
         finally:
-            model.gate.set()
-            batcher.close()
-            await asyncio.to_thread(thread.join, LIMIT)
-        assert not thread.is_alive()
+            if gate is not None:
+                gate.set()
+            assert await asyncio.to_thread(thread.close, LIMIT)
 
     asyncio.run(run())
 
@@ -75,7 +85,7 @@ def test_what_waits_while_the_model_is_busy_becomes_one_batch() -> None:
         assert outputs(await first) == [b"1"]
         assert [outputs(await other) for other in others] == [[b"2"], [b"3"], [b"4"], [b"5"], [b"6"]]
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
     assert model.batches == [[b"1"], [b"2", b"3", b"4", b"5"], [b"6"]]
 
 
@@ -86,7 +96,7 @@ def test_a_large_request_is_split_and_put_together_in_order() -> None:
     async def scenario(batcher: Batcher) -> None:
         assert outputs(await batcher.submit(items(*contents))) == contents
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
     assert all(len(batch) <= 4 for batch in model.batches)
     assert [content for batch in model.batches for content in batch] == contents
 
@@ -97,7 +107,7 @@ def test_only_the_guilty_item_of_a_batch_fails() -> None:
     async def scenario(batcher: Batcher) -> None:
         assert outputs(await batcher.submit(items(b"1", b"bad", b"3"))) == [b"1", "ValueError: no good", b"3"]
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
 
 
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
@@ -111,16 +121,7 @@ def test_an_item_fails_with_whatever_was_raised(error: BaseException) -> None:
         assert outputs(await batcher.submit(items(b"bad"))) == [describe_exception(error)]
         assert outputs(await batcher.submit(items(b"1", b"bad", b"3"))) == [b"1", describe_exception(error), b"3"]
 
-    async def run() -> None:
-        batcher = Batcher(asyncio.get_running_loop(), batch_size=4)
-        thread = threading.Thread(target=batcher.run, args=(raises,), daemon=True)
-        thread.start()
-        await asyncio.wait_for(scenario(batcher), LIMIT)
-        batcher.close()
-        await asyncio.to_thread(thread.join, LIMIT)
-        assert not thread.is_alive()
-
-    asyncio.run(run())
+    drive(raises, scenario)
 
 
 def test_an_error_that_cannot_be_shown_is_named() -> None:
@@ -145,7 +146,7 @@ def test_a_full_queue_refuses_at_once_and_takes_again_later() -> None:
         assert [outputs(await future) for future in taken] == [[b"1"], [b"2", b"3"], [b"6"]]
         assert outputs(await batcher.submit(items(b"7"))) == [b"7"]
 
-    drive(model, scenario, queue_size=3)
+    drive(model, scenario, model.gate, queue_size=3)
 
 
 def test_an_empty_queue_takes_a_request_larger_than_itself() -> None:
@@ -154,7 +155,7 @@ def test_an_empty_queue_takes_a_request_larger_than_itself() -> None:
     async def scenario(batcher: Batcher) -> None:
         assert len(await batcher.submit(items(*[b"x"] * 10))) == 10
 
-    drive(model, scenario, queue_size=2)
+    drive(model, scenario, model.gate, queue_size=2)
 
 
 def test_a_cancelled_request_is_left_out() -> None:
@@ -169,7 +170,7 @@ def test_a_cancelled_request_is_left_out() -> None:
         assert outputs(await stays) == [b"3"]
         assert outputs(await first) == [b"1"]
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
     assert model.batches == [[b"1"], [b"3"]]
 
 
@@ -179,7 +180,7 @@ def test_without_max_wait_an_idle_model_starts_at_once() -> None:
     async def scenario(batcher: Batcher) -> None:
         await batcher.submit(items(b"1"))
 
-    drive(model, scenario, batch_size=100, max_wait=0)
+    drive(model, scenario, model.gate, batch_size=100, max_wait=0)
     assert model.batches == [[b"1"]]
 
 
@@ -194,7 +195,7 @@ def test_what_comes_in_turns_of_the_loop_that_follow_each_other_is_one_batch() -
 
         await asyncio.gather(*[request(number) for number in range(6)])
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
     assert model.batches == [[b"0", b"1", b"2", b"3"], [b"4", b"5"]]
 
 
@@ -205,7 +206,7 @@ def test_max_wait_ends_when_the_batch_is_full() -> None:
         futures = [batcher.submit(items(b"%d" % number)) for number in range(3)]
         await asyncio.gather(*futures)
 
-    drive(model, scenario, batch_size=3, max_wait=LIMIT * 2)
+    drive(model, scenario, model.gate, batch_size=3, max_wait=LIMIT * 2)
     assert model.batches == [[b"0", b"1", b"2"]]
 
 
@@ -215,7 +216,7 @@ def test_max_wait_is_bounded() -> None:
     async def scenario(batcher: Batcher) -> None:
         assert outputs(await batcher.submit(items(b"1"))) == [b"1"]
 
-    drive(model, scenario, batch_size=3, max_wait=0.05)
+    drive(model, scenario, model.gate, batch_size=3, max_wait=0.05)
 
 
 def test_a_call_past_its_limit_fails_its_items_and_later_ones_are_answered() -> None:
@@ -225,65 +226,61 @@ def test_a_call_past_its_limit_fails_its_items_and_later_ones_are_answered() -> 
         stuck = batcher.submit(items(b"1"))
         await until_called(model)
         assert batcher.overdue(LIMIT) == []
-        assert batcher.overdue(0) == [model]
+        assert len(batcher.overdue(0)) == 1
         assert outputs(await stuck) == ["the model did not answer within its run timeout of 0 s"]
         after = batcher.submit(items(b"2"))
         model.gate.set()
         assert outputs(await after) == [b"2"]
         assert batcher.overdue(0) == []
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
 
 
 class Mortal:
-    """A model that is lost with `die`, and with whatever it is given from then on."""
+    """A lane that echoes, and is lost with `die`; another takes its place."""
 
-    def __init__(self) -> None:
+    ahead = 0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, batcher: Batcher, everyone: list[Mortal]) -> None:
         self.batches: list[list[bytes]] = []
         self.dead = False
+        self._loop = loop
+        self._batcher = batcher
+        self._everyone = everyone
+        everyone.append(self)
+        batcher.add(self)
 
-    def __call__(self, items: Sequence[Item]) -> list[Answer]:
-        if self.dead:
-            raise PredictLostError("it was gone", begun=False)
-        self.batches.append([item["input"] for item in items])
-        if any(item["input"] == b"die" for item in items):
+    def call(self, batch: Batch) -> None:
+        given = batch.begin()
+        self.batches.append([item["input"] for item in given])
+        batch.end()
+        if any(item["input"] == b"die" for item in given):
             self.dead = True
-            raise PredictLostError("it was lost", begun=True)
-        return [Answer({"out": item["input"]}) for item in items]
+            self._loop.call_soon(self._die)
+        else:
+            answers = [Answer({"out": item["input"]}) for item in given]
+            self._loop.call_soon(self._batcher.finished, self, batch, answers)
+
+    def _die(self) -> None:
+        self._batcher.lost(self, "it was lost")
+        self._loop.call_soon(Mortal, self._loop, self._batcher, self._everyone)
 
 
-def revive(batcher: Batcher, models: list[Mortal]) -> None:
-    """Runs one model after another until the batcher is closed."""
-    while True:
-        models.append(Mortal())
-        try:
-            batcher.run(models[-1])
-            return
-        except PredictLostError:
-            pass
-
-
-def drive_mortals(scenario: Callable[[Batcher], Awaitable[None]], threads: int = 1, **limits: float) -> list[Mortal]:
-    """Runs `scenario` with models that are replaced when they are lost; returns them all."""
-    models: list[Mortal] = []
+def drive_mortals(scenario: Scenario, lanes: int = 1, **limits: float) -> list[Mortal]:
+    """Runs `scenario` with lanes that are replaced when they are lost; returns them all."""
+    everyone: list[Mortal] = []
 
     async def run() -> None:
-        batcher = Batcher(asyncio.get_running_loop(), **{"batch_size": 4, **limits})  # type: ignore[arg-type]
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(loop, **{"batch_size": 4, **limits})  # type: ignore[arg-type]
         running = asyncio.create_task(scenario(batcher))
-        await asyncio.sleep(0)  # The scenario submits its items before there is a model.
-        pool = [threading.Thread(target=revive, args=(batcher, models), daemon=True) for _ in range(threads)]
-        for thread in pool:
-            thread.start()
-        try:
-            await asyncio.wait_for(running, LIMIT)
-        finally:
-            batcher.close()
-            for thread in pool:
-                await asyncio.to_thread(thread.join, LIMIT)
-        assert not any(thread.is_alive() for thread in pool)
+        await asyncio.sleep(0)  # The scenario submits its items before there is a lane.
+        for _ in range(lanes):
+            Mortal(loop, batcher, everyone)
+        await asyncio.wait_for(running, LIMIT)
 
     asyncio.run(run())
-    return models
+    return everyone
 
 
 def test_items_of_a_lost_batch_are_tried_once_more_alone() -> None:
@@ -293,34 +290,47 @@ def test_items_of_a_lost_batch_are_tried_once_more_alone() -> None:
         assert outputs(await first) == [b"1", "it was lost; twice with this item", b"3"]
         assert outputs(await second) == [b"4", b"5", b"6"]
 
-    batches = [batch for model in drive_mortals(scenario) for batch in model.batches]
+    batches = [batch for lane in drive_mortals(scenario) for batch in lane.batches]
     assert batches[0] == [b"1", b"die", b"3", b"4"]
     assert batches.count([b"die"]) == 1
     assert [b"1"] in batches
     assert [b"5", b"6"] in batches
 
 
-def test_what_a_lost_model_had_not_begun_costs_no_attempt() -> None:
-    models: list[Mortal] = []
+def test_what_a_lost_lane_had_not_begun_costs_no_attempt() -> None:
+    class Holds:
+        ahead = 1
+
+        def call(self, batch: Batch) -> None:
+            pass
+
+    everyone: list[Mortal] = []
 
     async def run() -> None:
-        batcher = Batcher(asyncio.get_running_loop(), batch_size=4)
-        gone = Mortal()
-        gone.dead = True
-        future = batcher.submit(items(b"1", b"2"))
-        with pytest.raises(PredictLostError):
-            await asyncio.to_thread(batcher.run, gone)
-        thread = threading.Thread(target=revive, args=(batcher, models), daemon=True)
-        thread.start()
-        assert outputs(await asyncio.wait_for(future, LIMIT)) == [b"1", b"2"]
-        batcher.close()
-        await asyncio.to_thread(thread.join, LIMIT)
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(loop, batch_size=2)
+        lane = Holds()
+        batcher.add(lane)
+        future = batcher.submit(items(b"1", b"2", b"3", b"4", b"5"))
+        assert batcher.waiting() == 3
+        batcher.lost(lane, "it was lost")
+        Mortal(loop, batcher, everyone)
+        assert outputs(await asyncio.wait_for(future, LIMIT)) == [b"1", b"2", b"3", b"4", b"5"]
 
     asyncio.run(run())
-    assert models[0].batches == [[b"1", b"2"]]
+    assert sorted(everyone[0].batches) == [[b"1"], [b"2"], [b"3", b"4"], [b"5"]]
 
 
-def test_several_models_share_the_items_and_all_are_accounted_for() -> None:
+def test_two_idle_lanes_do_not_share_what_one_can_take() -> None:
+    async def scenario(batcher: Batcher) -> None:
+        await asyncio.sleep(0.01)  # Both lanes are there.
+        futures = [batcher.submit(items(b"%d" % number)) for number in range(3)]
+        assert [outputs(await future) for future in futures] == [[b"0"], [b"1"], [b"2"]]
+
+    assert [lane.batches for lane in drive_mortals(scenario, lanes=2)] == [[[b"0", b"1", b"2"]], []]
+
+
+def test_several_lanes_share_the_items_and_all_are_accounted_for() -> None:
     choices = random.Random(11)
 
     async def scenario(batcher: Batcher) -> None:
@@ -331,20 +341,52 @@ def test_several_models_share_the_items_and_all_are_accounted_for() -> None:
 
         await asyncio.gather(*[request(number) for number in range(200)])
 
-    models = drive_mortals(scenario, threads=3, queue_size=10_000)
-    assert sum(model.dead for model in models) > 3
+    everyone = drive_mortals(scenario, lanes=3, queue_size=10_000)
+    assert sum(lane.dead for lane in everyone) > 3
 
 
-def test_close_answers_what_came_before() -> None:
+def test_without_a_model_each_item_is_told_why() -> None:
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        batcher = Batcher(loop, batch_size=2)
+        future = batcher.submit(items(b"1", b"2", b"3"))
+        batcher.add(NotLoaded(loop, batcher, "there is none"))
+        assert outputs(await asyncio.wait_for(future, LIMIT)) == ["there is none"] * 3
+
+    asyncio.run(run())
+
+
+def test_callers_who_were_just_answered_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight callers who ask again as soon as they are answered are not two halves that take turns."""
+    monkeypatch.setattr(batcher, "_PATIENCE", 1e6)
+    model = Recorder()
+
+    async def scenario(batcher: Batcher) -> None:
+        async def caller(number: int) -> None:
+            for _ in range(20):
+                assert outputs(await batcher.submit(items(b"%d" % number))) == [b"%d" % number]
+                for _ in range(number % 5):
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(*[caller(number) for number in range(8)])
+
+    drive(model, scenario, model.gate, batch_size=16)
+    assert len(model.batches) == 20
+
+
+def test_a_full_batch_is_ready_before_the_thread_asks_for_it() -> None:
     model = Recorder(gated=True)
 
     async def scenario(batcher: Batcher) -> None:
-        futures = [batcher.submit(items(b"%d" % number)) for number in range(6)]
-        batcher.close()
+        futures = [batcher.submit(items(b"%d" % number)) for number in range(10)]
+        await until_called(model)
+        assert batcher.waiting() == 6
+        futures[5].cancel()
         model.gate.set()
-        assert [outputs(await future) for future in futures] == [[b"%d" % number] for number in range(6)]
+        assert outputs(await futures[9]) == [b"9"]
 
-    drive(model, scenario)
+    drive(model, scenario, model.gate)
+    assert model.batches == [[b"0", b"1", b"2", b"3"], [b"4", b"6", b"7"], [b"8", b"9"]]
 
 
 def test_random_requests_with_failures_and_cancellations_are_all_accounted_for() -> None:
@@ -363,4 +405,4 @@ def test_random_requests_with_failures_and_cancellations_are_all_accounted_for()
 
         await asyncio.gather(*[request(number) for number in range(300)])
 
-    drive(model, scenario, queue_size=10_000)
+    drive(model, scenario, model.gate, queue_size=10_000)

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from chassis.runtime.core.answer import ErrorKind, describe_exception, failed
-from chassis.runtime.core.batcher import Batcher, Predict
-from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.answer import Answer, Item, describe_exception
+from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
 from chassis.runtime.core.service import Report, State
 
 _LOG = logging.getLogger(__name__)
 
-Load = Callable[[], PredictFunction]
+Predict = Callable[[Sequence[Item]], list[Answer]]
+Load = Callable[[], Predict]
 
 
 class ModelThread:
-    """A `Backend` of one thread."""
+    """A `Backend`, and its `Lane`."""
+
+    ahead = 1
 
     def __init__(self, loop: asyncio.AbstractEventLoop, batcher: Batcher, load: Load) -> None:
         """Takes the loop to report to, whose items to answer, and what loads the model, in its thread."""
         self._loop = loop
         self._batcher = batcher
         self._load = load
+        self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         # A daemon, so that a call that never returns does not keep the process.
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._report: Report = lambda state, reason: None
@@ -35,13 +39,17 @@ class ModelThread:
         self._report = report
         self._thread.start()
 
-    def abandon(self, predict: Predict) -> bool:
+    def call(self, batch: Batch) -> None:
+        """Passes `batch` to the thread."""
+        self._queue.put(batch)
+
+    def abandon(self, lane: Lane) -> bool:
         """Nothing ends a call in a thread."""
         return False
 
     def close(self, timeout: float) -> bool:
         """Ends the thread after its last answer; False where it is still busy after `timeout` seconds."""
-        self._batcher.close()
+        self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
@@ -52,9 +60,28 @@ class ModelThread:
         except BaseException as error:
             reason = f"the model could not be loaded: {describe_exception(error)}"
             _LOG.error("the model could not be loaded", exc_info=True)
-            self._loop.call_soon_threadsafe(self._report, State.FAILED, reason)
-            self._batcher.run(lambda items: [failed(reason, ErrorKind.NOT_LOADED)] * len(items))
+            self._loop.call_soon_threadsafe(self._failed, reason)
             return
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
-        self._loop.call_soon_threadsafe(self._report, State.READY, "")
-        self._batcher.run(predict)
+        self._loop.call_soon_threadsafe(self._loaded)
+        while (batch := self._queue.get()) is not None:
+            outcome = _outcome(predict, batch)
+            self._loop.call_soon_threadsafe(self._batcher.finished, self, batch, outcome)
+
+    def _loaded(self) -> None:
+        self._batcher.add(self)
+        self._report(State.READY, "")
+
+    def _failed(self, reason: str) -> None:
+        self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
+        self._report(State.FAILED, reason)
+
+
+def _outcome(predict: Predict, batch: Batch) -> Outcome:
+    items = batch.begin()
+    try:
+        return predict(items) if items else []
+    except BaseException as error:
+        return error
+    finally:
+        batch.end()

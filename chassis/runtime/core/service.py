@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from chassis.runtime.core.answer import Answer, Item
-from chassis.runtime.core.batcher import Batcher, Predict
+from chassis.runtime.core.batcher import Batcher, Lane
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.metrics import Metrics
@@ -48,8 +48,8 @@ class Backend(Protocol):
     def start(self, report: Report) -> None:
         """Begins to load the model; reports READY or FAILED, and afterwards STUCK while nothing can be answered."""
 
-    def abandon(self, predict: Predict) -> bool:
-        """Ends a call of `predict` that lasts too long; False where that cannot be done."""
+    def abandon(self, lane: Lane) -> bool:
+        """Ends the call of `lane`, which lasts too long; False where that cannot be done."""
 
     def close(self, timeout: float) -> bool:
         """Ends after the last answer; False where a call still lasts after `timeout` seconds."""
@@ -128,7 +128,7 @@ class ModelService:
             if self.state not in (State.READY, State.STUCK):
                 continue
             overdue = self._batcher.overdue(self._run_timeout)
-            if not all([self._backend.abandon(predict) for predict in overdue]):
+            if not all([self._backend.abandon(lane) for lane in overdue]):
                 if not waits:
                     _LOG.error("a call of the model does not return", extra={"run_timeout": self._run_timeout})
                     self._report(State.STUCK, f"a call of the model has lasted longer than {self._run_timeout:g} s")

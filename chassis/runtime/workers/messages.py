@@ -8,7 +8,7 @@ from __future__ import annotations
 import marshal
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, RemoteError
 from chassis.runtime.core.predict import ModelContractError
@@ -33,13 +33,10 @@ def send(connection: socket.socket, message: Message) -> None:
       PeerGoneError: nobody reads it.
       ValueError: it holds something else than marshal's types; nothing was sent.
     """
-    content = marshal.dumps(message)
+    pieces = encoded(message)
     try:
-        if len(content) > _LARGE:
-            connection.sendall(_LENGTH.pack(len(content)))
-            connection.sendall(content)
-        else:
-            connection.sendall(_LENGTH.pack(len(content)) + content)
+        for piece in pieces:
+            connection.sendall(piece)
     except OSError as error:
         raise PeerGoneError(str(error)) from None
 
@@ -52,6 +49,40 @@ def receive(connection: socket.socket) -> Message:
     """
     (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
     return marshal.loads(_read(connection, length))
+
+
+class Received:
+    """What has come over a connection that is not waited for, put together into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._wanted = _LENGTH.size
+        self._length: int | None = None
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """The messages that are whole with `data`."""
+        self._buffer += data
+        while len(self._buffer) >= self._wanted:
+            if self._length is None:
+                (self._length,) = _LENGTH.unpack_from(self._buffer)
+                self._wanted = _LENGTH.size + self._length
+                continue
+            with memoryview(self._buffer) as view:
+                message = marshal.loads(view[_LENGTH.size : self._wanted])
+            del self._buffer[: self._wanted]
+            self._wanted, self._length = _LENGTH.size, None
+            yield message
+
+
+def encoded(message: Message) -> list[bytes]:
+    """`message` as it is sent, in one piece or two.
+
+    Raises:
+      ValueError: it holds something else than marshal's types.
+    """
+    content = marshal.dumps(message)
+    length = _LENGTH.pack(len(content))
+    return [length, content] if len(content) > _LARGE else [length + content]
 
 
 def _read(connection: socket.socket, size: int) -> bytearray:
@@ -99,16 +130,9 @@ def raised_message(kind: str, description: str, at: str) -> Message:
     return (_RAISED, kind, description, at)
 
 
-def read_answers(message: Message) -> list[Answer]:
-    """The answers in `message`.
-
-    Raises:
-      ModelContractError: the function broke its promise.
-      RemoteError: it raised.
-    """
+def read_outcome(message: Message) -> list[Answer] | Exception:
+    """The answers in `message`, or what the function raised."""
     kind, *fields = message
     if kind == _ANSWERS:
         return [Answer(output, error, kind and _KINDS[kind]) for output, error, kind in fields[0]]
-    if kind == _CONTRACT:
-        raise ModelContractError(*fields)
-    raise RemoteError(*fields)
+    return ModelContractError(*fields) if kind == _CONTRACT else RemoteError(*fields)

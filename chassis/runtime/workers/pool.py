@@ -7,17 +7,12 @@ import contextlib
 import itertools
 import logging
 import socket
-import sys
-import threading
-import time
-from collections.abc import Sequence
 
-from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
-from chassis.runtime.core.batcher import Batcher, Predict, PredictLostError
+from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import Report, State
 from chassis.runtime.workers import messages
-from chassis.runtime.workers.messages import FAILED, PeerGoneError
+from chassis.runtime.workers.messages import FAILED, Received
 from chassis.runtime.workers.nursery import Nursery
 
 _LOG = logging.getLogger(__name__)
@@ -26,80 +21,86 @@ _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 10.0
 """Seconds before a process that did not load is started again; doubled each time."""
 
-_SWITCH = 0.0005
-"""Seconds after which a thread of the server lets another go on; Python's own is ten times that."""
+_LAST_WORDS = 0.5
+"""Seconds in which a connection ends after its process: a process that this one forked may hold it open."""
 
 _ENDING = 4.0
 """Seconds for the processes to end, more than they are given."""
 
 
-class Worker:
-    """One process of the model; called in a thread, as a `Predict`."""
+class Worker(asyncio.Protocol):
+    """One process of the model, at the other end of a connection; a `Lane` once it has loaded the model.
 
-    def __init__(self, key: int, connection: socket.socket, ended: asyncio.Future[str]) -> None:
-        """Takes how the nursery calls it, its connection, and what will say how it ended."""
+    Attributes:
+      key: how the nursery calls it.
+      number: its place among the processes.
+      connection: to it.
+      loaded: becomes why the model could not be loaded, None where it was.
+      gone: is done when the connection has ended.
+      ended: becomes how the process ended.
+      abandoned: whether it is ended because its call lasts too long.
+    """
+
+    ahead = 0
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, batcher: Batcher, key: int, number: int, connection: socket.socket
+    ) -> None:
+        """Takes whose batches it will be given, and what it is called."""
         self.key = key
-        self.connection = connection
-        self.ended = ended
-        self.abandoned = False
-
-    def __call__(self, items: Sequence[Item]) -> list[Answer]:
-        """Answers `items`.
-
-        Raises:
-          PredictLostError: the process ended.
-          ModelContractError, RemoteError: what its predict function raised.
-        """
-        if self.ended.done():
-            self.connection.close()
-            raise PredictLostError("the model's process ended", begun=False)
-        try:
-            messages.send(self.connection, messages.items_message(items))
-            message = messages.receive(self.connection)
-        except PeerGoneError:
-            self.connection.close()
-            raise PredictLostError("the model's process ended while it ran the item", begun=True) from None
-        return messages.read_answers(message)
-
-
-class _Slot:
-    """A thread that calls one worker after another, as they end."""
-
-    def __init__(self, number: int, batcher: Batcher) -> None:
         self.number = number
+        self.connection = connection
+        self.loaded: asyncio.Future[str | None] = loop.create_future()
+        self.gone: asyncio.Future[None] = loop.create_future()
+        self.ended: asyncio.Future[str] = loop.create_future()
+        self.abandoned = False
         self._batcher = batcher
-        self._changed = threading.Condition()
-        self._predict: Predict | None = None
-        self._closed = False
-        self.thread = threading.Thread(target=self._work, name=f"worker-{number}", daemon=True)
-        self.thread.start()
+        self._transport: asyncio.Transport | None = None
+        self._received = Received()
+        self._serves = False
+        self._batch: Batch | None = None
 
-    def give(self, predict: Predict | None) -> None:
-        """What to call from now on; None: nothing until there is something again."""
-        with self._changed:
-            self._predict = predict
-            self._changed.notify()
+    def serve(self) -> None:
+        """Takes batches from now on."""
+        if not self.gone.done():
+            self._serves = True
+            self._batcher.add(self)
 
-    def close(self) -> None:
-        """Lets the thread end when it has nothing to call."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+    def call(self, batch: Batch) -> None:
+        """Sends the items of `batch`."""
+        assert self._transport is not None
+        self._batch = batch
+        self._transport.writelines(messages.encoded(messages.items_message(batch.begin())))
 
-    def _work(self) -> None:
-        lost: Predict | None = None
-        while (predict := self._take(lost)) is not None:
-            try:
-                self._batcher.run(predict)
-                return
-            except PredictLostError:
-                lost = predict
+    def is_busy(self) -> bool:
+        """Whether it has not answered."""
+        return self._batch is not None and not self.gone.done()
 
-    def _take(self, lost: Predict | None) -> Predict | None:
-        """What to call, other than `lost`; None where the slot is closed."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._predict not in (None, lost))
-            return None if self._closed else self._predict
+    def disconnect(self) -> None:
+        """Ends the connection, whoever else holds it open."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the transport calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._received.feed(data):
+            if not self.loaded.done():
+                kind, reason = message
+                self.loaded.set_result(reason if kind == FAILED else None)
+            elif self._batch is not None:
+                batch, self._batch = self._batch, None
+                batch.end()
+                self._batcher.finished(self, batch, messages.read_outcome(message))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self.gone.set_result(None)
+        if self._serves:
+            self._batcher.lost(self, "the model's process ended while it ran the item")
 
 
 class WorkerPool:
@@ -122,12 +123,11 @@ class WorkerPool:
         self._loop = loop
         self._batcher = batcher
         self._nursery = nursery
+        self._count = workers
         self._load_timeout = load_timeout
         self._metrics = metrics
         self._keys = itertools.count()
-        self._slots = [_Slot(number, batcher) for number in range(workers)]
         self._workers: dict[int, Worker] = {}
-        self._numbers: dict[int, int] = {}
         self._loaded = 0
         self._failed_first = 0
         self._any_loaded = asyncio.Event()
@@ -137,55 +137,47 @@ class WorkerPool:
     def start(self, report: Report) -> None:
         """Starts the processes."""
         self._report = report
-        # The threads that speak to the processes do next to nothing, and must not wait for the loop to be done.
-        sys.setswitchinterval(_SWITCH)
         self._nursery.watch(self._loop, self._on_started, self._on_ended, self._on_nursery_lost)
-        self._metrics.workers = {slot.number: 0 for slot in self._slots}
-        self._tasks = [self._loop.create_task(self._keep(slot, self._fork(slot))) for slot in self._slots]
+        self._metrics.workers = dict.fromkeys(range(self._count), 0)
+        self._tasks = [self._loop.create_task(self._keep(self._fork(number))) for number in range(self._count)]
 
-    def abandon(self, predict: Predict) -> bool:
+    def abandon(self, lane: Lane) -> bool:
         """Ends the process whose call lasts too long; it is started again."""
-        if not isinstance(predict, Worker):
+        if not isinstance(lane, Worker):
             return False
-        if not predict.abandoned:
-            predict.abandoned = True
+        if not lane.abandoned:
+            lane.abandoned = True
             _LOG.error("a call of the model does not return, its process is ended")
-            self._nursery.kill(predict.key)
+            self._nursery.kill(lane.key)
         return True
 
     def close(self, timeout: float) -> bool:
-        """Ends the processes after their last answers; False where one is still busy after `timeout` seconds."""
-        self._batcher.close()
-        for slot in self._slots:
-            slot.close()
-        end = time.monotonic() + timeout
-        for slot in self._slots:
-            slot.thread.join(max(0.0, end - time.monotonic()))
-        for worker in self._workers.values():
+        """Ends the processes; False where one was at a call, or did not end within some seconds."""
+        workers = list(self._workers.values())
+        for worker in workers:
             with contextlib.suppress(OSError):
                 worker.connection.shutdown(socket.SHUT_RDWR)
-        ended = self._nursery.close(_ENDING)
-        return ended and not any(slot.thread.is_alive() for slot in self._slots)
+        return self._nursery.close(max(timeout, _ENDING)) and not any(worker.is_busy() for worker in workers)
 
-    def _fork(self, slot: _Slot) -> Worker:
+    def _fork(self, number: int) -> Worker:
         key = next(self._keys)
-        self._numbers[key] = slot.number
-        worker = Worker(key, self._nursery.start(key, slot.number), self._loop.create_future())
+        worker = Worker(self._loop, self._batcher, key, number, self._nursery.start(key, number))
         self._workers[key] = worker
         return worker
 
-    async def _keep(self, slot: _Slot, worker: Worker) -> None:
-        """Keeps a process of the model in `slot`, `worker` being the first."""
+    async def _keep(self, worker: Worker) -> None:
+        """Keeps a process of the model where `worker` is the first."""
         delay, first = _FIRST_DELAY, True
         while True:
+            await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)
             failure = await self._load(worker)
             if failure is None:
                 delay = _FIRST_DELAY
-                self._on_loaded(slot, worker)
-                self._on_lost(slot, await worker.ended)
+                self._on_loaded(worker)
+                self._on_lost(worker, await self._end(worker))
             else:
-                worker.connection.close()
-                _LOG.error("a process of the model is not there", extra={"worker": slot.number, "reason": failure})
+                worker.disconnect()
+                _LOG.error("a process of the model is not there", extra={"worker": worker.number, "reason": failure})
                 if first:
                     self._on_first_failure(failure)
                     await self._any_loaded.wait()
@@ -193,61 +185,62 @@ class WorkerPool:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, _LONGEST_DELAY)
             first = False
-            del self._workers[worker.key], self._numbers[worker.key]
+            del self._workers[worker.key]
             try:
-                worker = self._fork(slot)
+                worker = self._fork(worker.number)
             except OSError:
                 return  # Without the nursery the server ends.
 
     async def _load(self, worker: Worker) -> str | None:
         """Waits until the model is loaded; why it could not be, or None."""
-        readable = asyncio.Event()
-        self._loop.add_reader(worker.connection, readable.set)
-        try:
-            await asyncio.wait_for(readable.wait(), self._load_timeout)
-        except TimeoutError:
-            self._nursery.kill(worker.key)
-            return f"it was not loaded within {self._load_timeout:g} s: its process {await worker.ended}"
-        finally:
-            self._loop.remove_reader(worker.connection)
-        # libuv leaves what it watched non-blocking.
-        worker.connection.setblocking(True)
-        try:
-            kind, reason = messages.receive(worker.connection)
-        except PeerGoneError:
-            return f"its process {await worker.ended}"
-        return reason if kind == FAILED else None
+        either = (worker.loaded, worker.gone)
+        await asyncio.wait(either, timeout=self._load_timeout, return_when=asyncio.FIRST_COMPLETED)
+        if worker.loaded.done():
+            return worker.loaded.result()
+        if worker.gone.done():
+            return f"its process {await self._end(worker)}"
+        self._nursery.kill(worker.key)
+        return f"it was not loaded within {self._load_timeout:g} s: its process {await worker.ended}"
 
-    def _on_loaded(self, slot: _Slot, worker: Worker) -> None:
+    async def _end(self, worker: Worker) -> str:
+        """How the process ended; one that closed its connection and has not ended is ended."""
+        await asyncio.wait((worker.gone, worker.ended), return_when=asyncio.FIRST_COMPLETED)
+        if worker.gone.done():
+            done, _ = await asyncio.wait((worker.ended,), timeout=_LAST_WORDS)
+            if not done:
+                self._nursery.kill(worker.key)
+        return await worker.ended
+
+    def _on_loaded(self, worker: Worker) -> None:
         self._loaded += 1
         self._any_loaded.set()
-        slot.give(worker)
+        worker.serve()
         self._report(State.READY, "")
 
-    def _on_lost(self, slot: _Slot, how: str) -> None:
+    def _on_lost(self, worker: Worker, how: str) -> None:
         self._loaded -= 1
         self._metrics.worker_restarts += 1
-        slot.give(None)
-        _LOG.error("a process of the model ended, it is started again", extra={"worker": slot.number, "how": how})
+        _LOG.error("a process of the model ended, it is started again", extra={"worker": worker.number, "how": how})
         if not self._loaded:
             self._report(State.STUCK, f"the model's process {how}; it is started again")
 
     def _on_first_failure(self, failure: str) -> None:
         self._failed_first += 1
-        if self._failed_first == len(self._slots):
+        if self._failed_first == self._count:
             reason = f"the model could not be loaded: {failure}"
-            self._slots[0].give(lambda items: [failed(reason, ErrorKind.NOT_LOADED)] * len(items))
+            self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
             self._report(State.FAILED, reason)
 
     def _on_started(self, key: int, pid: int) -> None:
-        if key in self._numbers:
-            self._metrics.workers[self._numbers[key]] = pid
+        if key in self._workers:
+            self._metrics.workers[self._workers[key].number] = pid
 
     def _on_ended(self, key: int, how: str) -> None:
         worker = self._workers.get(key)
         if worker is not None:
-            self._metrics.workers[self._numbers[key]] = 0
+            self._metrics.workers[worker.number] = 0
             worker.ended.set_result(how)
+            self._loop.call_later(_LAST_WORDS, worker.disconnect)
 
     def _on_nursery_lost(self) -> None:
         self._report(State.FAILED, "the process that starts the model's processes ended")
