@@ -1,8 +1,8 @@
 """debian_base: a base image put together from pinned Debian packages."""
 
 load("//rules/providers:image_info.bzl", "BaseInfo")
-load(":doctor.bzl", "FACTS_ATTRS")
 load(":layer.bzl", "layer_action")
+load(":layer_flags.bzl", "LAYER_ATTRS")
 
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
 
@@ -10,7 +10,7 @@ What the scripts would have made is made by the build: users (root, nobody, nonr
 bundle, `/tmp`, the links of a merged `/usr`, and an entry of each package in `/var/lib/dpkg/status.d` for scanners.
 """
 
-_ATTRS = FACTS_ATTRS | {
+_ATTRS = LAYER_ATTRS | {
     "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "What the packages are built for."),
     "env": attr.string_dict(doc = "Environment that the base sets."),
     "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),
@@ -21,6 +21,7 @@ _ATTRS = FACTS_ATTRS | {
 def _impl(ctx):
     args = ctx.actions.args()
     args.add("--architecture=" + ctx.attr.architecture)
+    args.add("--python_version=" + ctx.attr.python_version)
     args.add_all(ctx.files.packages, format_each = "--deb=%s")
     layer = layer_action(
         ctx,
