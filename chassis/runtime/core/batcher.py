@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _QUIET_TURNS = 2
 """Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
 
-_CROWDED_TURNS = 10
+_CROWDED_TURNS = 8
 """The same where they come at the same time: a turn is some microseconds, to wake the model's thread costs more."""
 
 _CROWDED = 0.1
@@ -37,7 +37,7 @@ _CROWDED = 0.1
 _BUSY_TURN = 2e-5
 """Seconds of a turn in which the loop had something else to do, such as to read the next request."""
 
-_LONGEST_GATHERING = 1e-3
+_LONGEST_GATHERING = 2e-3
 """Seconds after which an item leaves, whatever else the loop does."""
 
 _PATIENCE = 0.1

@@ -199,6 +199,31 @@ def test_what_comes_in_turns_of_the_loop_that_follow_each_other_is_one_batch() -
     assert model.batches == [[b"0", b"1", b"2", b"3"], [b"4", b"5"]]
 
 
+def test_a_lone_item_leaves_at_once_and_one_of_many_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_BUSY_TURN", "_LONGEST_GATHERING"):
+        monkeypatch.setattr(batcher, name, LIMIT)  # whatever this machine is busy with
+    monkeypatch.setattr(batcher, "_PATIENCE", 0.0)
+
+    async def scenario(queue: Batcher) -> None:
+        async def turns(content: bytes) -> int:
+            future = queue.submit(items(content))
+            passed = 0
+            while not future.done():
+                await asyncio.sleep(0)
+                passed += 1
+            return passed
+
+        await asyncio.sleep(0.01)  # The lane is there.
+        alone = [await turns(b"alone") for _ in range(3)]
+        await asyncio.gather(*[turns(b"together") for _ in range(8)])
+        assert max(alone) + 4 < await turns(b"after them")
+        for _ in range(40):
+            await turns(b"alone")
+        assert await turns(b"alone") == alone[-1]
+
+    drive_mortals(scenario, batch_size=4)
+
+
 def test_max_wait_ends_when_the_batch_is_full() -> None:
     model = Recorder()
 
