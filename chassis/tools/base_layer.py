@@ -1,4 +1,4 @@
-"""Makes an image's base layer of Debian packages."""
+"""Makes an image's base of Debian packages: one layer, or several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.errors import ChassisError
+from chassis.oci.layer.base import BaseOptions, add_base_layers
 from chassis.tools import layer_flags
 from chassis.tools.run import run_main
 
@@ -16,15 +17,30 @@ _ARCHITECTURE = flags.DEFINE_string(
     "architecture", None, "Debian's name of the architecture: amd64, arm64.", required=True
 )
 _NAME = flags.DEFINE_string("name", "debian", "What the base is called in the image's history.")
+_LAYER = flags.DEFINE_multi_string(
+    "layer",
+    [],
+    "NAME=PACKAGE,…: packages that get a layer of their own. There are two layers more than of these: below "
+    "them the other packages, above them what maintainer scripts would make.",
+)
 _KEEP_DOCS = flags.DEFINE_bool("keep_docs", False, "Keep manual pages, documentation and translations.")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the blob, its descriptor and its list of files."""
+    """Writes each layer's blob, its descriptor and its list of files."""
     del argv
     options = BaseOptions(_ARCHITECTURE.value, _NAME.value, _KEEP_DOCS.value)
     packages = [Path(path) for path in _DEB.value]
-    layer_flags.write(lambda writer, compiler: add_base(writer, packages, options, compiler))
+    groups = {}
+    for value in _LAYER.value:
+        name, equals, members = value.partition("=")
+        if not name or not equals or not members:
+            raise ChassisError(f"--layer={value}: expected a name, `=` and packages with commas between them")
+        groups[name] = members.split(",")
+    count = len(groups) + 2 if groups else 1
+    layer_flags.write_all(
+        count, lambda writers, compiler: add_base_layers(writers, packages, options, groups, compiler)
+    )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,49 @@ def _outputs(ctx, name):
 def _compiling_resources(_os, _inputs):
     return {"cpu": COMPILING_JOBS}
 
+def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = True, many = False):
+    """Runs a tool that makes several layers at once.
+
+    Args:
+      ctx: context of a rule or an aspect with `LAYER_ATTRS`.
+      names: list of string, see `layer_action`, for each layer.
+      origins: list of string, for people, for each layer.
+      tool: the executable, an attribute's `files_to_run`.
+      args: its arguments but for the outputs, an `Args`.
+      inputs: depset or list of File.
+      mnemonic: the action's.
+      modules: whether the layers hold Python modules, which then have their bytecode beside them.
+      many: whether they are so many that several are compiled at a time.
+
+    Returns:
+      A list of LayerInfo.
+    """
+    layers = [_outputs(ctx, name) for name in names]
+    flags = layer_flags(ctx, modules, many)
+    args.add_all(flags.args)
+    for outputs in layers:
+        for flag, file in outputs.items():
+            args.add(file, format = "--" + flag + "=%s")
+    args.use_param_file("--flagfile=%s")
+    args.set_param_file_format("multiline")
+    ctx.actions.run(
+        executable = tool,
+        arguments = [args],
+        inputs = inputs,
+        outputs = [file for outputs in layers for file in outputs.values()],
+        mnemonic = mnemonic,
+        progress_message = "Layer of " + origins[0],
+        resource_set = _compiling_resources if flags.jobs > 1 else None,
+    )
+    return [
+        LayerInfo(
+            facts = layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin),
+            origin = origin,
+            **outputs
+        )
+        for name, origin, outputs in zip(names, origins, layers)
+    ]
+
 def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True, many = False):
     """Runs a layer tool.
 
@@ -32,24 +75,7 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True
     Returns:
       A LayerInfo.
     """
-    outputs = _outputs(ctx, name)
-    flags = layer_flags(ctx, modules, many)
-    args.add_all(flags.args)
-    for flag, file in outputs.items():
-        args.add(file, format = "--" + flag + "=%s")
-    args.use_param_file("--flagfile=%s")
-    args.set_param_file_format("multiline")
-    ctx.actions.run(
-        executable = tool,
-        arguments = [args],
-        inputs = inputs,
-        outputs = outputs.values(),
-        mnemonic = mnemonic,
-        progress_message = "Layer of " + origin,
-        resource_set = _compiling_resources if flags.jobs > 1 else None,
-    )
-    facts = layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin)
-    return LayerInfo(facts = facts, origin = origin, **outputs)
+    return layers_action(ctx, [name], [origin], tool, args, inputs, mnemonic, modules, many)[0]
 
 def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_version = None):
     """A layer of files.
