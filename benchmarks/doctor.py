@@ -3,16 +3,16 @@
 As in a build: one process for each layer, two at a time, then one for the image. Beside it, to tell the machine, one
 process that only inflates every layer. Medians of `--runs`; CPU seconds tell what a busy machine hides.
 
-    python benchmarks/doctor.py --image LAYOUT [--accelerator cuda]
+    ./bazelw run //benchmarks:doctor [-- --image LAYOUT --accelerator cuda]
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from chassis.oci.descriptor import LayerDescriptor, Origin
 from chassis.oci.layout_reader import ImageConfig, LayoutReader, Manifest
 from chassis.tools.run import run_main
 
-_IMAGE = flags.DEFINE_string("image", None, "An OCI layout directory that this project built.", required=True)
+_IMAGE = flags.DEFINE_string("image", os.environ["IMAGE"], "An OCI layout directory that this project built.")
 _ACCELERATOR = flags.DEFINE_string("accelerator", "none", "What the image computes with: none or cuda.")
 _PROCESSES = flags.DEFINE_integer("processes", 2, "Layers that are looked at side by side.", lower_bound=1)
 _RUNS = flags.DEFINE_integer("runs", 5, "Times that each is measured.", lower_bound=1)
@@ -108,8 +108,9 @@ def _run_all(commands: list[list[str]]) -> None:
 
 
 def _run(command: list[str]) -> None:
-    module, *arguments = command
-    subprocess.run([sys.executable, "-m", f"chassis.tools.{module}", *arguments], check=True, timeout=_LIMIT_S)
+    """Runs a tool as the build's actions start it."""
+    tool, *arguments = command
+    subprocess.run([os.environ[tool.upper()], *arguments], check=True, timeout=_LIMIT_S)
 
 
 @dataclass(frozen=True, slots=True)

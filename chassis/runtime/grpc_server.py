@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import grpc
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.caller import Caller, identify
@@ -23,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 class AddressInUseError(ChassisError):
     """An address that cannot be listened on."""
 
+
+_REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
 _PAUSE = 0.03
 _ROUNDS = 10
@@ -45,7 +46,7 @@ class GrpcServer:
         self._arrivals = _Arrivals(self._server, metrics)
         self._health = _Health()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._arrivals)
-        self._names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
+        self._names = [health.SERVICE_NAME, _REFLECTION]
 
     def add(
         self, name: str, register: Callable[[object], None], *, protocol: str, model_methods: Iterable[str]
@@ -62,7 +63,7 @@ class GrpcServer:
         Raises:
           AddressInUseError: the address cannot be listened on.
         """
-        reflection.enable_server_reflection(self._names, self._server)
+        self._server.add_generic_rpc_handlers((_Reflection(tuple(self._names)),))
         try:
             bound = self._server.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
@@ -208,6 +209,33 @@ class _Arrivals(grpc.GenericRpcHandler):
                 )
 
         return grpc.unary_unary_rpc_method_handler(answer, read, handler.response_serializer)
+
+
+class _Reflection(grpc.GenericRpcHandler):
+    """Server reflection; it is imported when someone asks, which in production nobody does."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """Takes the full names of the services that the server has."""
+        self._names = names
+        self._handlers: list[grpc.GenericRpcHandler] = []
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """What generated code calls on a server."""
+        self._handlers.extend(handlers)
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+        """What generated code calls on a server beside the other."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if not handler_call_details.method.startswith(f"/{_REFLECTION}/"):
+            return None
+        if not self._handlers:
+            from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+
+            servicer = reflection.aio.ReflectionServicer(self._names)
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, self)
+        found = (handler.service(handler_call_details) for handler in self._handlers)
+        return next((handler for handler in found if handler is not None), None)
 
 
 class _Health(health.aio.HealthServicer):

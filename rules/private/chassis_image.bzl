@@ -10,13 +10,14 @@ load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
+load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
 load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYOUTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -115,6 +116,16 @@ def _check_python(ctx, model, base_version):
             base_version,
             model.python_version,
         ))
+    tools_version = tool_python_version(ctx.attr._wheel_layer)
+    if tools_version and base_version and tools_version != base_version:
+        fail("\n%s: layers are made by Python %s, the base %s has Python %s\nWheels are installed and modules compiled for one minor version: register a Python %s toolchain, or take a base with Python %s." % (
+            ctx.label,
+            tools_version,
+            ctx.attr.base.label,
+            base_version,
+            base_version,
+            tools_version,
+        ))
 
 def _sources(base):
     """The repositories that have layers of the base."""
@@ -181,7 +192,8 @@ def _impl(ctx):
     if not base:
         below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
         base_layout = below.layout if below else ctx.files.base[0]
-        base_files = [base_layout] + ctx.attr.base[DefaultInfo].default_runfiles.files.to_list()
+        needed = below.files if below else ctx.attr.base[DefaultInfo].default_runfiles.files
+        base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
         "architecture": ctx.attr.architecture,
@@ -191,11 +203,12 @@ def _impl(ctx):
         "variant": variant,
     }, layers, base_documents)
     layout = image_layout(ctx, documents, layers, base_files)
-    doctor, output_groups = examine(ctx, config, variant, layers, base_layout)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_files)
+    files = depset([layout] + [layer.blob for layer in layers] + base_files)
     return [
         DefaultInfo(
             files = layout_files(ctx, documents, layout),
-            runfiles = ctx.runfiles([layout] + [layer.blob for layer in layers] + base_files),
+            runfiles = ctx.runfiles(transitive_files = files),
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
@@ -203,6 +216,7 @@ def _impl(ctx):
             base_files = base_files,
             cpu = ctx.attr.cpu,
             documents = documents,
+            files = files,
             layers = layers,
             layout = layout,
             sources = _sources(ctx.attr.base),

@@ -4,14 +4,14 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
 load(":chassis_pickle.bzl", "chassis_pickle")
-load(":doctor.bzl", "FACTS_ATTRS")
 load(":layer.bzl", "files_layer")
+load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":model_attributes.bzl", "model_attributes")
 load(":packaging.bzl", "packaging")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
-_ATTRS = FACTS_ATTRS | {
+_ATTRS = LAYER_ATTRS | {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),

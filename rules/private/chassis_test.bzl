@@ -36,8 +36,7 @@ def _emulator(ctx, image):
     return {"amd64": ctx.file._emulator_amd64, "arm64": ctx.file._emulator_arm64}[image.architecture], cpu
 
 def _impl(ctx):
-    target = ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image
-    image = target[ImageInfo]
+    image = (ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image)[ImageInfo]
     emulator, cpu = _emulator(ctx, image)
 
     def located(file):
@@ -60,9 +59,8 @@ def _impl(ctx):
     )
     runfiles = ctx.runfiles(
         files = ctx.files.cases + ctx.files.data + [ctx.file._bwrap] + ([emulator] if emulator else []),
-        transitive_files = ctx.attr._emulator_files[DefaultInfo].files,
+        transitive_files = depset(transitive = [ctx.attr._emulator_files[DefaultInfo].files, image.files]),
     ).merge_all([
-        target[DefaultInfo].default_runfiles,
         ctx.attr._runner[DefaultInfo].default_runfiles,
         ctx.runfiles([ctx.executable._runner]),
     ])

@@ -124,10 +124,14 @@ def _prepare_python(rctx):
             rctx.extract("pip.zip", output = "pip")
     python = rctx.attr.programs.keys()[0]
     command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+
+    # The root is an input of every action that Python runs, so a cache that machines share wants the same bytes of each:
+    # no path of this one (the import puts the real one in), and sets in one order.
+    command += ["-s", str(rctx.path(".")), "-p", "/"]
     rctx.report_progress("compiling the standard library")
 
     # Files that do not compile are there on purpose (lib2to3's test data), so the status says nothing.
-    rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")])
+    rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")], environment = {"PYTHONHASHSEED": "0"})
 
 def _loader(rctx):
     for path in _LOADERS:

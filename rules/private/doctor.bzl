@@ -71,7 +71,7 @@ def doctor_labels(ctx):
     _check_allowed(ctx)
     return {DOCTOR_LABEL: json.encode(ctx.attr.doctor_allow)} if ctx.attr.doctor_allow else {}
 
-def examine(ctx, config, variant, layers, base_layout):
+def examine(ctx, config, variant, layers, base_files):
     """Examines an image.
 
     Args:
@@ -79,7 +79,7 @@ def examine(ctx, config, variant, layers, base_layout):
       config: the image's `config`, as `//chassis/tools:image_layout` takes it.
       variant: the platform's, "" for none.
       layers: list of LayerInfo, lowest first.
-      base_layout: the base as a File, an OCI layout directory, or None where its layers are among `layers`.
+      base_files: list of File, the first of them the base's OCI layout directory; none where its layers are among `layers`.
 
     Returns:
       (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails where there are findings.
@@ -87,12 +87,12 @@ def examine(ctx, config, variant, layers, base_layout):
     name = ctx.label.name
     facts = [_facts_of(ctx, layer, "%s.%d" % (name, number)) for number, layer in enumerate(layers)]
     base_facts = None
-    if base_layout:
+    if base_files:
         base_facts = _facts_action(
             ctx,
             ctx.actions.declare_file(name + ".base.facts.json"),
-            {"architecture": ctx.attr.architecture, "layout": base_layout},
-            depset([base_layout], transitive = [ctx.attr.base[DefaultInfo].default_runfiles.files]),
+            {"architecture": ctx.attr.architecture, "layout": base_files[0]},
+            base_files,
             str(ctx.attr.base.label),
         )
     spec = ctx.actions.declare_file(name + ".doctor.spec.json")

@@ -3,13 +3,13 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
-load(":doctor.bzl", "FACTS_ATTRS")
 load(":layer.bzl", "files_layer")
+load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":packaging.bzl", "packaging")
 
 _DOC = """A model server: its first-party code goes into the virtual environment of the image, its wheels beside."""
 
-_ATTRS = FACTS_ATTRS | {
+_ATTRS = LAYER_ATTRS | {
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging], doc = "The server's libraries and wheels."),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
     "python_version": attr.string(default = "3.11", doc = "Minor version of the base's Python."),
@@ -37,6 +37,7 @@ def _impl(ctx):
             "opt/venv/bin/python" + ctx.attr.python_version: "python",
             "opt/venv/bin/python3": "python",
         },
+        python_version = ctx.attr.python_version,
     )
     return [
         DefaultInfo(files = depset([layer.blob, layer.descriptor])),

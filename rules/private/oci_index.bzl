@@ -41,9 +41,8 @@ def _index(ctx, name, images, flags, inputs):
 
 def _impl(ctx):
     # In the order of `platforms`, whatever that of the split.
-    images = [ctx.split_attr.image[platform] for platform in ctx.attr.platforms]
-    infos = [image[ImageInfo] for image in images]
-    runfiles = ctx.runfiles().merge_all([image[DefaultInfo].default_runfiles for image in images])
+    infos = [ctx.split_attr.image[platform][ImageInfo] for platform in ctx.attr.platforms]
+    image_files = depset(transitive = [info.files for info in infos])
     documents = _index(
         ctx,
         ctx.label.name + ".documents",
@@ -56,11 +55,12 @@ def _impl(ctx):
         ctx.label.name,
         [struct(accelerator = info.accelerator, directory = info.layout) for info in infos],
         [],
-        runfiles.files,
+        image_files,
     )
+    files = depset([layout], transitive = [image_files])
     return [
-        DefaultInfo(files = layout_files(ctx, documents, layout), runfiles = runfiles.merge(ctx.runfiles([layout]))),
-        IndexInfo(documents = documents, images = infos, layout = layout),
+        DefaultInfo(files = layout_files(ctx, documents, layout), runfiles = ctx.runfiles(transitive_files = files)),
+        IndexInfo(documents = documents, files = files, images = infos, layout = layout),
     ]
 
 _oci_index = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [IndexInfo])

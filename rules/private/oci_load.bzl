@@ -16,22 +16,21 @@ _ATTRS = {
 }
 
 def _impl(ctx):
-    layout = ctx.attr.image[ImageInfo].layout
+    image = ctx.attr.image[ImageInfo]
     name = ctx.attr.image_name or "localhost/%s:latest" % ctx.label.package.replace("/", "-").lower()
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
         launcher,
         FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --image="$RUNFILES_DIR/"%s %s "$@"\n' % (
             shell_quote(runfiles_path(ctx, ctx.executable._load)),
-            shell_quote(runfiles_path(ctx, layout)),
+            shell_quote(runfiles_path(ctx, image.layout)),
             shell_quote("--name=" + name),
         ),
         is_executable = True,
     )
-    runfiles = ctx.runfiles([ctx.executable._load]).merge_all([
-        ctx.attr.image[DefaultInfo].default_runfiles,
+    runfiles = ctx.runfiles([ctx.executable._load], transitive_files = image.files).merge(
         ctx.attr._load[DefaultInfo].default_runfiles,
-    ])
+    )
     return [DefaultInfo(executable = launcher, runfiles = runfiles)]
 
 _oci_load = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True)

@@ -48,10 +48,10 @@ def _impl(ctx):
         ),
         is_executable = True,
     )
-    runfiles = ctx.runfiles([ctx.executable._push] + status_files + ctx.files.tag_files).merge_all([
-        ctx.attr.image[DefaultInfo].default_runfiles,
-        ctx.attr._push[DefaultInfo].default_runfiles,
-    ])
+    runfiles = ctx.runfiles(
+        [ctx.executable._push] + status_files + ctx.files.tag_files,
+        transitive_files = image.files,
+    ).merge(ctx.attr._push[DefaultInfo].default_runfiles)
     return [DefaultInfo(executable = launcher, runfiles = runfiles)]
 
 _oci_push = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True)

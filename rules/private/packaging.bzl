@@ -3,8 +3,8 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo", "WheelLayerInfo")
-load(":doctor.bzl", "FACTS_ATTRS")
 load(":layer.bzl", "layer_action")
+load(":layer_flags.bzl", "LAYER_ATTRS", "MANY_MODULES_BYTES")
 
 def _wheel(target, ctx):
     """The wheel's layer: one action for every image that has it."""
@@ -19,6 +19,7 @@ def _wheel(target, ctx):
         [info.wheel],
         "wheel %s %s" % (info.distribution, info.version),
         "WheelLayer",
+        many = getattr(info, "size", 0) >= MANY_MODULES_BYTES,
     )
     return [CodeInfo(
         files = depset(),
@@ -48,7 +49,7 @@ def _impl(target, ctx):
 packaging = aspect(
     implementation = _impl,
     attr_aspects = ["deps", "wheels"],
-    attrs = FACTS_ATTRS | {
+    attrs = LAYER_ATTRS | {
         "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
     },
     doc = "Collects first-party files and wheels; makes each wheel's layer where the wheel is, so that images share it.",

@@ -19,6 +19,7 @@ def _impl(ctx):
     # A name of its own: images of several platforms would have one path in a runfiles tree.
     layout = ctx.actions.declare_directory(ctx.label.name)
     ctx.actions.symlink(output = layout, target_file = info.layout)
+    files = depset([layout], transitive = [info.files])
     return [
         DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = ctx.runfiles([layout])),
         ImageInfo(
@@ -27,6 +28,7 @@ def _impl(ctx):
             base_files = info.base_files,
             cpu = info.cpu,
             documents = info.documents,
+            files = files,
             layers = info.layers,
             layout = layout,
             sources = info.sources,

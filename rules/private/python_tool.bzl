@@ -1,6 +1,8 @@
 """python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
+load(":python_toolchain.bzl", "toolchain_python_version")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
@@ -110,6 +112,7 @@ def _impl(ctx):
     return [
         DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),
         RunEnvironmentInfo(inherited_environment = ctx.attr.env_inherit),
+        ToolPythonInfo(python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])),
     ]
 
 python_tool = rule(

@@ -8,6 +8,7 @@ ImageInfo = provider(
         "base_files": "list of File: the OCI layout that the image stands on, whose blobs its own layout links to, and what those are links to; none where the base is made of layers of this build.",
         "cpu": "string: the least CPU by its name in `//platforms/cpu`, \"\" for the architecture's baseline.",
         "documents": "File: a directory with the layout's index, manifest and configuration, made from descriptors alone; its layers are not there.",
+        "files": "depset of File: what a reader of `layout` needs and nothing else: the directory itself, and the layers and the base that its blobs are links to.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
         "sources": "list of string: repositories that have layers of the base, such as `registry.example/python`, for a push to mount them from.",
@@ -18,6 +19,7 @@ IndexInfo = provider(
     doc = "An OCI index over images.",
     fields = {
         "documents": "File: a directory with the layout's indexes, manifests and configurations, without layers.",
+        "files": "depset of File: what a reader of `layout` needs and nothing else: the directory itself, and what its blobs are links to.",
         "images": "list of ImageInfo, in the order of the platforms.",
         "layout": "File: the OCI layout directory, whose only entry is the index.",
     },

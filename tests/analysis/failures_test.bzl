@@ -34,6 +34,16 @@ _mixed_platform_test = analysistest.make(
     expect_failure = True,
 )
 
+_chunks_in_zstd_test = analysistest.make(
+    _fails_impl,
+    attrs = {"says": attr.string_list(doc = "What the error holds.")},
+    config_settings = {
+        str(Label("//rules:chunk_size")): 4194304,
+        str(Label("//rules:compression")): "zstd",
+    },
+    expect_failure = True,
+)
+
 def _layer(ctx, name):
     files = [ctx.actions.declare_file("%s.%s.%s" % (ctx.label.name, name, kind)) for kind in ["blob", "descriptor", "files"]]
     for file in files:
@@ -79,12 +89,16 @@ def _fake_base_impl(ctx):
         architecture = ctx.attr.architecture,
         env = {},
         layers = [_layer(ctx, "base%d" % number) for number in range(ctx.attr.layers)],
-        python_version = "3.11",
+        python_version = ctx.attr.python_version,
     )]
 
 _fake_base = rule(
     implementation = _fake_base_impl,
-    attrs = {"architecture": attr.string(), "layers": attr.int(default = 1)},
+    attrs = {
+        "architecture": attr.string(),
+        "layers": attr.int(default = 1),
+        "python_version": attr.string(default = "3.11"),
+    },
     doc = "A base for an architecture.",
 )
 
@@ -113,8 +127,10 @@ def failure_tests(name):
     _fake_model(name = "fake_model")
     _fake_base(name = "base_amd64", architecture = "amd64")
     _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
+    _fake_base(name = "base_of_312", architecture = "arm64", python_version = "3.12")
     native.filegroup(name = "two_files", srcs = ["BUILD.bazel", "failures_test.bzl"])
     chassis_image(name = "many_layers", base = ":base_of_many_layers", model = ":fake_model", tags = manual)
+    chassis_image(name = "tools_mismatch", base = ":base_of_312", model = ":model_of_312", tags = manual)
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
@@ -145,12 +161,19 @@ def failure_tests(name):
         target_under_test = ":unknown_platform",
     )
 
+    _chunks_in_zstd_test(
+        name = "chunks_in_zstd_test",
+        says = ["rules:chunk_size=4194304", "compression=zstd have no chunks"],
+        target_under_test = "//base_images:python_arm64",
+    )
+
     says = {
         "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],
+        "tools_mismatch": ["layers are made by Python 3.11, the base", "has Python 3.12", "register a Python 3.12 toolchain"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
         "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
@@ -161,4 +184,4 @@ def failure_tests(name):
             says = texts,
             target_under_test = ":" + target,
         )
-    native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["unknown_platform"]])
+    native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["chunks_in_zstd", "mixed_platform", "unknown_platform"]])

@@ -2,9 +2,10 @@
 made.
 
 Made here instead of by scripts: the links of the merged /usr, the users (`base-passwd`), the CA bundle
-(`ca-certificates`), the time zone (`tzdata`), the directories and links of `base-files`, and where asked for the
-bytecode of Python's modules (`python3-minimal`'s `py3compile`). Each package's
-control paragraph lies in `var/lib/dpkg/status.d`, where scanners of images without a package manager look.
+(`ca-certificates`), the time zone (`tzdata`), the directories and links of `base-files`, alternatives, the loader's
+cache where libraries lie outside its own directories (`libc-bin`), and where asked for the bytecode of Python's modules
+(`python3-minimal`'s `py3compile`). Each package's control paragraph lies in `var/lib/dpkg/status.d`, where scanners of
+images without a package manager look.
 
 Files keep their permission bits less set-user-id, set-group-id and write for group and others; all belong to
 root, all times are 0, directories are 0755 but for those in `_DIRECTORY_MODES`. Devices are refused.
@@ -12,16 +13,19 @@ root, all times are 0, directories are 0755 but for those in `_DIRECTORY_MODES`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from chassis.oci.descriptor import Origin
+from chassis.oci.layer.alternatives import Alternative, links_of, read_alternatives
+from chassis.oci.layer.base_layers import BaseLayers
 from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deb import Control, DebError, Package, open_package
 from chassis.oci.layer.debian_paths import MERGED, PathFilter, merged, mode_of
+from chassis.oci.layer.library_cache import CACHE, CONFIGURATION, library_cache
 from chassis.oci.layer.paths import LayerPathError
 from chassis.oci.layer.tar_header import Owner
 from chassis.oci.layer.writer import LayerError, LayerWriter
@@ -34,6 +38,7 @@ _CERTIFICATES = "usr/share/ca-certificates/"
 _BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 _PASSWD = "usr/share/base-passwd/passwd.master"
 _GROUP = "usr/share/base-passwd/group.master"
+_GENERATED = "generated"
 _UTC = "usr/share/zoneinfo/Etc/UTC"
 _MODULES = "usr/lib/python3"
 _MAX_CAPTURED_BYTES = 1 << 20
@@ -63,21 +68,60 @@ def add_base(
       DebError: a package is damaged, of another architecture, there twice, or at odds with another; the
       message names it.
     """
+    (origin,) = add_base_layers([writer], packages, options, {}, bytecode)
+    return origin
+
+
+def add_base_layers(
+    writers: Sequence[LayerWriter],
+    packages: Iterable[Path],
+    options: BaseOptions,
+    groups: Mapping[str, Sequence[str]],
+    bytecode: BytecodeCompiler | None = None,
+) -> list[Origin]:
+    """Adds the packages as `add_base` does, those of each group to a layer of their own.
+
+    `groups` are names of layers to names of packages. Without any there is one layer; else the packages that no group
+    names are the first, each group the next, and what scripts would have made of them all is the last: there are
+    two `writers` more than groups. Returns their origins.
+
+    Raises:
+      DebError: as `add_base` does, or a group names a package that is not there, or that another group names.
+    """
     with ExitStack() as stack:
         opened = sorted(
             (stack.enter_context(open_package(path)) for path in packages),
             key=lambda package: package.control.name,
         )
         _check_set([package.control for package in opened], options.architecture)
-        base = _Base(writer, options, bytecode)
+        chosen = _group_of(groups, [package.control.name for package in opened])
+        layers = BaseLayers(writers)
+        base = _Base(layers, options, bytecode)
         base.add_skeleton()
-        writer.end_part("", "")
-        for package in opened:
-            base.add_package(package)
-            writer.end_part(package.control.name, package.control.version)
+        layers.end_part("", "")
+        for number, group in enumerate([None, *groups]):
+            layers.choose(number)
+            for package in opened:
+                if chosen.get(package.control.name) == group:
+                    base.add_package(package)
+                    layers.end_part(package.control.name, package.control.version)
+        layers.choose(len(writers) - 1)
         base.add_generated()
-    versions = {package.control.name: package.control.version for package in opened}
-    return Origin("base", options.name, versions.get("base-files", ""))
+    version = next((package.control.version for package in opened if package.control.name == "base-files"), "")
+    parts = [f"/{group}" for group in (*groups, _GENERATED)] if groups else []
+    return [Origin("base", options.name + part, version) for part in ("", *parts)]
+
+
+def _group_of(groups: Mapping[str, Sequence[str]], packages: Sequence[str]) -> dict[str, str]:
+    """The group of each package that has one."""
+    found: dict[str, str] = {}
+    for group, members in groups.items():
+        for name in members:
+            if name not in packages:
+                raise DebError(f"layer {group!r}: there is no package {name} in the base; it has {', '.join(packages)}")
+            if found.setdefault(name, group) != group:
+                raise DebError(f"layer {group!r}: package {name} is in the layer {found[name]!r} already")
+    return found
 
 
 def _check_set(controls: Sequence[Control], architecture: str) -> None:
@@ -96,13 +140,15 @@ def _check_set(controls: Sequence[Control], architecture: str) -> None:
 class _Base:
     """A base in the making."""
 
-    def __init__(self, writer: LayerWriter, options: BaseOptions, bytecode: BytecodeCompiler | None) -> None:
+    def __init__(self, writer: BaseLayers, options: BaseOptions, bytecode: BytecodeCompiler | None) -> None:
         self._writer = writer
+        self._architecture = options.architecture
         self._bytecode = bytecode
         self._filter = PathFilter(options.keep_docs)
         self._owners: dict[str, str] = {}
         self._symlinks: dict[str, str] = {}
         self._captured: dict[str, bytes] = {}
+        self._alternatives: list[Alternative] = []
 
     def add_skeleton(self) -> None:
         """Directories whose mode or being there matters, before a package names them."""
@@ -130,13 +176,14 @@ class _Base:
                 self._add_bytecode(self._bytecode.drain())
         except (BytecodeError, LayerError, LayerPathError) as error:
             raise DebError(f"{control.file}: {error}") from None
+        self._alternatives += read_alternatives(control.postinst)
         status = f"var/lib/dpkg/status.d/{control.name}"
         self._writer.add_bytes(status, control.paragraph.encode())
         sums = [line for line in control.md5sums.splitlines() if line[34:] not in dropped]
         self._writer.add_bytes(f"{status}.md5sums", "".join(f"{line}\n" for line in sums).encode())
 
     def add_generated(self) -> None:
-        """What maintainer scripts make: links, users, the CA bundle, the time zone."""
+        """What maintainer scripts make: links, users, the CA bundle, the time zone, the loader's cache."""
         writer = self._writer
         for top in MERGED:
             if writer.has(f"usr/{top}"):
@@ -151,6 +198,9 @@ class _Base:
             self._add_missing("etc/timezone", b"Etc/UTC\n")
         self._link_missing("var/run", "/run")
         self._link_missing("var/lock", "/run/lock")
+        for path, target in links_of(self._alternatives, writer.has).items():
+            writer.add_symlink(path, target)
+        self._add_library_cache()
 
     def _add(self, control: Control, place: str, entry: TarEntry, content: BinaryIO) -> None:
         writer = self._writer
@@ -177,7 +227,7 @@ class _Base:
 
     def _add_file(self, place: str, entry: TarEntry, content: BinaryIO) -> None:
         mode = mode_of(entry.mode)
-        wanted = place in (_PASSWD, _GROUP) or place.startswith(_CERTIFICATES)
+        wanted = place in (_PASSWD, _GROUP) or place.startswith(_CERTIFICATES) or CONFIGURATION.fullmatch(place)
         if wanted and entry.size <= _MAX_CAPTURED_BYTES:
             data = self._captured[place] = content.read(entry.size)
             self._writer.add_bytes(place, data, mode)
@@ -197,6 +247,11 @@ class _Base:
         groups = self._captured.get(_GROUP, _ROOT_GROUP)
         self._add_missing("etc/passwd", users + _NONROOT_USER)
         self._add_missing("etc/group", groups + _NONROOT_GROUP)
+
+    def _add_library_cache(self) -> None:
+        configurations = {path: data for path, data in self._captured.items() if CONFIGURATION.fullmatch(path)}
+        if (cache := library_cache(configurations, self._owners, self._architecture)) is not None:
+            self._add_missing(CACHE, cache)
 
     def _add_missing(self, path: str, data: bytes) -> None:
         if not self._writer.has(path):

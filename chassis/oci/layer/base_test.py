@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.base import BaseOptions, add_base, add_base_layers
 from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, running_version
 from chassis.oci.layer.deb import DebError, open_package
-from chassis.oci.layer.outputs import LayerOutputs, write_layer
+from chassis.oci.layer.outputs import LayerOutputs, write_layer, write_layers
 
 _CERTIFICATE = b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"
 _NOISE = random.Random(4).randbytes(700_000)
@@ -81,6 +81,7 @@ def _deb(
     entries: dict[str, bytes | tarfile.TarInfo],
     architecture: str = "amd64",
     form: str = "xz",
+    postinst: str = "",
     **members: bytes,
 ) -> Path:
     sums = "".join(
@@ -90,6 +91,8 @@ def _deb(
     )
     suffix = f".{form}" if form else ""
     control = {"./control": _control(name, architecture), "./md5sums": sums.encode()}
+    if postinst:
+        control["./postinst"] = postinst.encode()
     parts = {
         "debian-binary": b"2.0\n",
         f"control.tar{suffix}": _compressed(_tar(control), form),
@@ -212,6 +215,94 @@ def test_scripts_work_is_done(tmp_path):
     status = contents["var/lib/dpkg/status.d/demo"]
     assert status == _control("demo", "amd64")
     assert contents["etc/nsswitch.conf"].startswith(b"passwd: files")
+
+
+_INSTALLS = (
+    "#!/bin/sh\nset -e\nupdate-alternatives --install /usr/lib/x86_64-linux-gnu/libblas.so.3 libblas.so.3 %s %d\n"
+)
+
+
+def test_alternatives_are_linked_as_scripts_would_have_it(tmp_path):
+    places = {name: f"/usr/lib/x86_64-linux-gnu/{name}/libblas.so.3" for name in ("blas", "openblas", "atlas")}
+    packages = [
+        _deb(tmp_path, name, {f".{places[name]}": name.encode()}, postinst=_INSTALLS % (places[name], priority))
+        for name, priority in {"blas": 10, "openblas": 100}.items()
+    ]
+    packages.append(_deb(tmp_path, "none", {"./etc/none": b""}, postinst=_INSTALLS % (places["atlas"], 500)))
+    files, _ = _layer(tmp_path / "out", packages)
+    assert {path: file["link"] for path, file in files.items() if "libblas.so.3" in path and file.get("link")} == {
+        "etc/alternatives/libblas.so.3": places["openblas"],
+        "usr/lib/x86_64-linux-gnu/libblas.so.3": "/etc/alternatives/libblas.so.3",
+    }
+
+
+def test_the_loader_has_a_cache_where_libraries_lie_elsewhere(tmp_path):
+    odd = {"./etc/ld.so.conf.d/odd.conf": b"/opt/odd/lib\n", "./opt/odd/lib/libodd.so.1": b"\x7fELF"}
+    _, contents = _layer(tmp_path / "odd", [*_sample(tmp_path), _deb(tmp_path, "odd", odd)])
+    assert b"\0/opt/odd/lib/libodd.so.1\0" in contents["etc/ld.so.cache"]
+    assert b"\0/lib/x86_64-linux-gnu/libdemo.so.1\0" in contents["etc/ld.so.cache"]
+    _, contents = _layer(tmp_path / "plain", _sample(tmp_path))
+    assert "etc/ld.so.cache" not in contents
+
+
+def _layers(out: Path, packages: list[Path], groups: dict[str, list[str]]) -> list[tuple[str, dict[str, dict]]]:
+    """Name and files of each layer, lowest first."""
+    names = [str(number) for number in range(len(groups) + 2)]
+    outputs = [LayerOutputs(out / f"{name}.blob", out / f"{name}.descriptor", out / f"{name}.files") for name in names]
+    layers = write_layers(outputs, lambda writers: add_base_layers(writers, packages, BaseOptions("amd64"), groups))
+    return [
+        (layer.origin.name, {file["path"]: file for file in json.loads(each.files.read_bytes())})
+        for layer, each in zip(layers, outputs, strict=True)
+    ]
+
+
+def test_groups_of_packages_have_layers_of_their_own(tmp_path):
+    packages = [*_sample(tmp_path), _deb(tmp_path, "rooted", {"./root/.profile": b"", "./tmp/note": b"n"})]
+    found = _layers(tmp_path / "cut", packages, {"small": ["rooted"], "large": ["libdemo1"]})
+    assert [name for name, _ in found] == ["debian", "debian/small", "debian/large", "debian/generated"]
+    whole, _ = _layer(tmp_path / "whole", packages)
+    merged = {path: file for _, files in found for path, file in files.items()}
+    assert merged == whole
+    for _, files in found:
+        assert {path: files[path] for path in files if files[path]["type"] == "dir"} == {
+            path: whole[path] for path in files if files[path]["type"] == "dir"
+        }
+    small = found[1][1]
+    assert {path for path in small if small[path]["type"] == "file"} == {
+        "root/.profile",
+        "tmp/note",
+        "var/lib/dpkg/status.d/rooted",
+        "var/lib/dpkg/status.d/rooted.md5sums",
+    }
+    assert "etc/passwd" in found[3][1]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"a": ["nothing"]}, "layer 'a': there is no package nothing in the base; it has demo, libdemo1"),
+        ({"a": ["demo"], "b": ["demo"]}, "layer 'b': package demo is in the layer 'a' already"),
+    ],
+)
+def test_groups_that_do_not_fit_are_refused(tmp_path, groups, message):
+    with pytest.raises(DebError, match=message):
+        _layers(tmp_path / "out", _sample(tmp_path), groups)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+_ACROSS = {
+    "a file twice": ({"./etc/x": b"2"}, "installs /etc/x, which one installs too"),
+    "a file under a link": ({"./srv/x": b"2"}, "'srv/x' lies under 'srv', which is no directory but a symlink"),
+    "a directory over a file": ({"./etc/x/": _entry(tarfile.DIRTYPE, 0o755)}, "is there twice"),
+}
+
+
+@pytest.mark.parametrize("case", _ACROSS)
+def test_packages_of_different_layers_must_fit_together(tmp_path, case):
+    entries, message = _ACROSS[case]
+    one = _deb(tmp_path, "one", {"./etc/x": b"1", "./srv": _entry(tarfile.SYMTYPE, link="/opt")})
+    with pytest.raises(DebError, match=message):
+        _layers(tmp_path / "out", [one, _deb(tmp_path, "two", entries)], {"second": ["two"]})
 
 
 def test_the_order_of_packages_does_not_matter(tmp_path):

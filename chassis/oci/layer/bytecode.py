@@ -67,8 +67,8 @@ class BytecodeCompiler:
         if python_version != (running := running_version()):
             raise BytecodeError(
                 f"bytecode for Python {python_version} was asked of Python {running}\n"
-                "  each minor version has a bytecode of its own: register a toolchain of the image's, or set "
-                "`bytecode = False`"
+                "  each minor version has a bytecode of its own: register a toolchain of the image's, or build with "
+                "--@chassis//rules:bytecode=false"
             )
         self._pool = ThreadPoolExecutor(jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0))), "bytecode")
         self._waiting: deque[tuple[str, Future[bytes | None]]] = deque()
@@ -127,7 +127,7 @@ class _Processes:
             self._own.process = None
             raise BytecodeError(
                 f"{path}: Python's compiler ended with status {process.wait()} on it\n"
-                "  leave the package out, or set `bytecode = False`"
+                "  leave the package out, or build with --@chassis//rules:bytecode=false"
             )
         return data
 

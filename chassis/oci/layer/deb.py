@@ -33,8 +33,8 @@ class DebError(ChassisError):
 class Control:
     """What a package says of itself.
 
-    `paragraph` is the `control` file, `md5sums` the file of that name or empty; `file` the package's file
-    name for errors.
+    `paragraph` is the `control` file, `md5sums` and `postinst` the files of those names or empty; `file` the package's
+    file name for errors.
     """
 
     file: str
@@ -43,6 +43,7 @@ class Control:
     architecture: str
     paragraph: str
     md5sums: str
+    postinst: str = ""
 
 
 class PackageTar(TarReader):
@@ -144,10 +145,10 @@ def _read_control(stream: BinaryIO, file: str, member: ArMember) -> Control:
             tar = PackageTar(cast("BinaryIO", plain), f"{file}: {member.name}")
             for entry in tar:
                 name = entry.path.removeprefix("./")
-                if entry.type == FILE and name in ("control", "md5sums"):
+                if entry.type == FILE and name in ("control", "md5sums", "postinst"):
                     if entry.size > _MAX_CONTROL_BYTES:
                         raise DebError(f"{file}: its {name} has {entry.size} bytes; at most {_MAX_CONTROL_BYTES}")
-                    found[name] = tar.read().decode("utf-8", "strict")
+                    found[name] = tar.read().decode("utf-8", "replace" if name == "postinst" else "strict")
     except DecompressionError as error:
         raise DebError(f"{file}: {member.name} {error}") from None
     except TarError as error:
@@ -170,6 +171,7 @@ def _read_control(stream: BinaryIO, file: str, member: ArMember) -> Control:
         architecture=fields["Architecture"],
         paragraph=found["control"].strip("\n") + "\n",
         md5sums=found.get("md5sums", ""),
+        postinst=found.get("postinst", ""),
     )
 
 

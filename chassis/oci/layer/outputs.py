@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,23 +33,40 @@ def write_layer(
 
     Where anything fails, none of the three files is there afterwards, old ones included.
     """
-    names = (outputs.blob, outputs.descriptor, outputs.files)
+    (layer,) = write_layers([outputs], lambda writers: [fill(writers[0])], compression, chunk_size)
+    return layer
+
+
+def write_layers(
+    outputs: Sequence[LayerOutputs],
+    fill: Callable[[Sequence[LayerWriter]], Sequence[Origin]],
+    compression: Compression = "estargz",
+    chunk_size: int = 0,
+) -> list[LayerDescriptor]:
+    """Writes several layers that `fill` puts entries into, all of them or none; `fill` returns their origins."""
+    names = [name for each in outputs for name in (each.blob, each.descriptor, each.files)]
     for name in names:
         name.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with LayerWriter(outputs.blob, compression, chunk_size) as writer:
-            finished = writer.finish(fill(writer))
-            write_json(outputs.files, [file.to_json() for file in finished.files])
-            write_json(outputs.descriptor, finished.layer.to_json())
-            writer.commit()
+        with ExitStack() as stack:
+            writers = [stack.enter_context(LayerWriter(each.blob, compression, chunk_size)) for each in outputs]
+            layers = []
+            for each, writer, origin in zip(outputs, writers, fill(writers), strict=True):
+                finished = writer.finish(origin)
+                write_json(each.files, [file.to_json() for file in finished.files])
+                write_json(each.descriptor, finished.layer.to_json())
+                layers.append(finished.layer)
+            for writer in writers:
+                writer.commit()
     except BaseException as error:
         for name in names:
             name.unlink(missing_ok=True)
         if isinstance(error, OSError):
             place = f"{error.filename}: " if error.filename else ""
-            raise LayerError(f"layer {outputs.blob.name}: {place}{error.strerror or error}") from None
+            which = ", ".join(each.blob.name for each in outputs)
+            raise LayerError(f"layer {which}: {place}{error.strerror or error}") from None
         raise
-    return finished.layer
+    return layers
 
 
 def write_json(path: Path, document: Any) -> None:

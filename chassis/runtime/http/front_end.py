@@ -5,7 +5,7 @@ from __future__ import annotations
 from chassis.runtime.core import metrics
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State
-from chassis.runtime.http import kserve_v1, open_inference, openapi
+from chassis.runtime.http import kserve_v1, open_inference
 from chassis.runtime.http.message import Request, Response, Route, json_response
 from chassis.runtime.http.server import HttpServer
 from chassis.runtime.inference.exchange import Identity
@@ -28,6 +28,8 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
     def show_description(_: Request) -> Response:
+        from chassis.runtime.http import openapi  # here, since it is seldom asked for
+
         return json_response(200, openapi.describe(identity, VERSION, routes))
 
     def not_found(request: Request) -> Response:

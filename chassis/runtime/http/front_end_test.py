@@ -1,0 +1,244 @@
+"""Tests of a running server: what is answered over HTTP, by Python's own client."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chassis.testing.http_client import call
+from chassis.testing.inference_requests import INFER, PREDICT, TENSOR, infer, predict
+from chassis.testing.running_server import RunningServer, write_model
+
+
+def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
+    """Answers each input with its length and that of its batch; some inputs do something else."""
+    if b"pause" in inputs:
+        time.sleep(0.3)
+    if b"bad" in inputs:
+        raise ValueError("no good")
+    if b"short" in inputs:
+        return []
+    return [{"length": len(content), "batch": len(inputs)} for content in inputs]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    model = write_model(tmp_path_factory.mktemp("model"), lengths, batch_size=4, max_size=1000, version="0.0.1")
+    with RunningServer(model, {"CHASSIS_MAX_REQUEST_BYTES": "100000"}) as running:
+        running.wait_health("SERVING")
+        yield running
+
+
+def test_v2_answers_every_item_in_order(server: RunningServer) -> None:
+    answer = infer(server, "a", "bcd", "", id="seven")
+    assert answer.status == 200
+    document = answer.json()
+    assert (document["model_name"], document["model_version"], document["id"]) == ("tested", "0.0.1", "seven")
+    (output,) = document["outputs"]
+    assert (output["name"], output["datatype"], output["shape"]) == ("results.json", "BYTES", [3])
+    assert [json.loads(element)["length"] for element in output["data"]] == [1, 3, 0]
+
+
+def test_v1_takes_base64_text_and_json(server: RunningServer) -> None:
+    encoded = {"b64": base64.b64encode(b"\xff\x00").decode()}
+    answer = predict(server, encoded, "text", [1, 2], {"input": encoded}, {"other": 1})
+    assert [prediction["length"] for prediction in answer.json()["predictions"]] == [2, 4, 5, 2, 11]
+
+
+def test_health_metadata_and_names(server: RunningServer) -> None:
+    port = server.http_port
+    assert call(port, "GET", "/v2").json()["extensions"] == ["binary_tensor_data"]
+    for path in ("/v2/health/live", "/v2/health/ready", "/v2/models/tested/ready", "/v1/models/tested"):
+        assert call(port, "GET", path).status == 200
+    assert call(port, "HEAD", "/v2/health/ready").body == b""
+    metadata = call(port, "GET", "/v2/models/tested/versions/0.0.1").json()
+    assert metadata["inputs"] == [{"name": "input", "datatype": "BYTES", "shape": [-1]}]
+    assert call(port, "GET", "/v1/models").json() == {"models": ["tested"]}
+    other = call(port, "GET", "/v2/models/other")
+    assert (other.status, other.json()) == (404, {"error": "there is no model 'other', this server has 'tested'"})
+    assert "no version '2'" in call(port, "GET", "/v2/models/tested/versions/2").json()["error"]
+    assert call(port, "GET", "/").status == 404
+    refused = call(port, "GET", INFER)
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff", "not UTF-8"),
+        (b"[]", "not a JSON object"),
+        (b"[" * 50_000, "nested too deeply"),
+        (b'{"inputs": NaN}', "not JSON"),
+        ({}, "expected a list of tensors"),
+        ({"inputs": []}, "the request has no inputs"),
+        ({"inputs": [{}]}, "a tensor has a name"),
+        ({"inputs": [{**TENSOR, "datatype": "STRING"}]}, "datatype is one of BYTES, BOOL"),
+        ({"inputs": [{**TENSOR, "datatype": "FP32", "data": [1]}]}, "is of BYTES, not FP32"),
+        ({"inputs": [{**TENSOR, "shape": 1}]}, "a list of positive integers"),
+        ({"inputs": [{**TENSOR, "shape": [0], "data": []}]}, "a list of positive integers"),
+        ({"inputs": [{**TENSOR, "shape": [2]}]}, "1 elements, expected 2 for shape [2]"),
+        ({"inputs": [{**TENSOR, "shape": [1, 2], "data": ["a", "b"]}]}, "expected one: shape [n] or [n, 1]"),
+        ({"inputs": [{**TENSOR, "data": [1]}]}, "an element of BYTES is a string"),
+        ({"inputs": [{**TENSOR, "data": ["\ud800"]}]}, "not text that UTF-8 can express"),
+        ({"inputs": [{**TENSOR, "data": [["a"], "b"]}]}, "nested unevenly"),
+        ({"inputs": [{**TENSOR, "name": "image"}]}, "there is no input 'image', the model has 'input'"),
+        ({"inputs": [TENSOR, TENSOR]}, "given twice"),
+        ({"inputs": [TENSOR], "outputs": [{"name": "x"}]}, "there is no output 'x'"),
+        ({"inputs": [TENSOR], "id": 7}, "id: expected a string"),
+        ({"inputs": [{**TENSOR, "parameters": {"binary_data_size": 5}}]}, "binary_data_size 5, 0 bytes are left"),
+        ({"inputs": [{**TENSOR, "parameters": {"shared_memory_region": "x"}}]}, "does not support"),
+    ],
+)
+def test_a_malformed_v2_request_is_a_400_with_the_reason(server: RunningServer, body: object, reason: str) -> None:
+    answer = call(server.http_port, "POST", INFER, body)
+    assert answer.status == 400
+    assert reason in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({}, "instances: expected a list"),
+        ({"instances": []}, "instances: expected a list of at least one"),
+        ({"instances": [{"b64": "?"}]}, "instances, 0: neither"),
+        ({"instances": ["a", {"b64": 5}]}, "instances, 1: neither"),
+    ],
+)
+def test_a_malformed_v1_request_is_a_400_with_the_reason(server: RunningServer, body: object, reason: str) -> None:
+    answer = call(server.http_port, "POST", PREDICT, body)
+    assert answer.status == 400
+    assert reason in answer.json()["error"]
+
+
+def test_an_item_that_the_model_cannot_process_is_422_and_named(server: RunningServer) -> None:
+    for answer in (infer(server, "a", "bad"), predict(server, "a", "bad")):
+        assert (answer.status, answer.json()) == (422, {"error": "item 1: ValueError: no good"})
+
+
+def test_a_model_that_breaks_its_promise_is_500_without_a_trace(server: RunningServer) -> None:
+    answer = infer(server, "short")
+    assert answer.status == 500
+    assert answer.json()["error"] == "the batch function returned 0 results for 1 inputs, expected one for each"
+
+
+def test_max_size_is_413_with_the_name_and_both_sizes(server: RunningServer) -> None:
+    answer = infer(server, "x" * 1001)
+    assert answer.status == 413
+    assert answer.json()["error"] == "input 'input' has 1001 bytes, more than its max_size 1000 (1000 bytes)"
+
+
+def test_a_compressed_body_is_415(server: RunningServer) -> None:
+    assert call(server.http_port, "POST", INFER, b"x", {"content-encoding": "br"}).status == 415
+
+
+def test_waiting_items_of_every_front_end_share_a_batch(server: RunningServer) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        busy = pool.submit(infer, server, "pause")
+        until = time.monotonic() + 0.1
+        while time.monotonic() < until:
+            server.status()
+        over_v2, over_v1 = pool.submit(infer, server, "xx"), pool.submit(predict, server, "yyy")
+        over_grpc = pool.submit(server.run, b"zzzz")
+        busy.result()
+        batches = [
+            json.loads(over_v2.result().json()["outputs"][0]["data"][0])["batch"],
+            over_v1.result().json()["predictions"][0]["batch"],
+            json.loads(over_grpc.result().outputs[0].output["results.json"])["batch"],
+        ]
+    assert batches == [3, 3, 3]
+
+
+def test_only_chosen_front_ends_are_served(tmp_path: Path) -> None:
+    model = write_model(tmp_path, lengths, batch_size=2)
+    with RunningServer(model, {"CHASSIS_SERVERS": "v1-http", "MODEL_NAME": "renamed"}) as server:
+        assert server.port == 0
+        path = "/v1/models/renamed:predict"
+        answer = call(server.http_port, "POST", path, {"instances": ["a"]})
+        assert answer.json()["predictions"][0]["length"] == 1
+        assert call(server.http_port, "GET", "/v2/models/renamed").status == 404
+        assert call(server.http_port, "GET", "/v2/health/live").status == 200
+        assert set(call(server.http_port, "GET", "/openapi.json").json()["paths"]) == {
+            "/v1/models",
+            "/v1/models/renamed",
+            path,
+            "/v2/health/live",
+            "/v2/health/ready",
+            "/metrics",
+            "/openapi.json",
+        }
+    with RunningServer(model, {"CHASSIS_SERVERS": "omi"}) as server:
+        assert server.http_port == 0
+        assert server.run(b"a").outputs[0].success
+
+
+def test_what_is_not_served_is_not_imported(tmp_path: Path) -> None:
+    def loaded(content: bytes) -> list[str]:
+        import sys
+
+        return sorted({"grpc", "grpc_reflection.v1alpha", "httptools", "google.protobuf"} & set(sys.modules))
+
+    model = write_model(tmp_path, loaded)
+    with RunningServer(model, {"CHASSIS_SERVERS": "v2-http"}) as server:
+        assert json.loads(infer(server, "").json()["outputs"][0]["data"][0]) == ["httptools"]
+    with RunningServer(model, {"CHASSIS_SERVERS": "omi"}) as server:
+        assert json.loads(server.run(b"").outputs[0].output["results.json"]) == ["google.protobuf", "grpc"]
+
+
+def test_outputs_of_a_mapping_model(tmp_path: Path) -> None:
+    def both(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {"results.json": b'{"a":1}', "raw": item["input"]}
+
+    with RunningServer(write_model(tmp_path, both, signature="mapping")) as server:
+        server.wait_health("SERVING")
+        answer = predict(server, {"b64": base64.b64encode(b"\xff").decode()})
+        assert answer.json() == {"predictions": [{"results.json": {"a": 1}, "raw": {"b64": "/w=="}}]}
+        encoded = {**TENSOR, "data": ["/w=="], "parameters": {"content_type": "base64"}}
+        json_output, raw = call(server.http_port, "POST", INFER, {"inputs": [encoded]}).json()["outputs"]
+        assert json_output["data"] == ['{"a":1}']
+        assert (raw["data"], raw["parameters"]) == (["/w=="], {"content_type": "base64"})
+
+
+def test_declared_tensors_are_nested_lists_in_v1_and_checked(tmp_path: Path) -> None:
+    def double(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        values = struct.unpack("<4i", item["grid"])
+        length = struct.unpack("<q", item["length"])[0]
+        return {"grid": struct.pack("<4i", *[value * 2 for value in values]), "many": bytes(length)}
+
+    limit = {"media_type": "application/octet-stream", "max_size": "", "max_bytes": None}
+    grid = {"name": "grid", "datatype": "INT32", "shape": [2, 2], **limit}
+    length = {"name": "length", "datatype": "INT64", "shape": [], **limit}
+    many = {"name": "many", "datatype": "FP16", "shape": [-1], **limit}
+    model = write_model(tmp_path, double, signature="mapping", inputs=[grid, length], outputs=[grid, many])
+    with RunningServer(model) as server:
+        server.wait_health("SERVING")
+        encoded = {"b64": base64.b64encode(struct.pack("<4i", 5, 6, 7, 8)).decode()}
+        answer = predict(server, {"grid": [[1, 2], [3, 4]], "length": 4}, {"grid": encoded, "length": 0})
+        assert answer.json() == {
+            "predictions": [
+                {"grid": [[2, 4], [6, 8]], "many": [0.0, 0.0]},
+                {"grid": [[10, 12], [14, 16]], "many": []},
+            ]
+        }
+        for given, status, reason in (
+            (
+                {"grid": [[1, 2], [3]], "length": 0},
+                400,
+                "instances, 0: input 'grid': expected numbers in lists of shape",
+            ),
+            ({"grid": [1, 2, 3, 4], "length": 0}, 400, "lists of shape [2, 2]"),
+            ({"grid": [[1, 2], [3, 0.5]], "length": 0}, 400, "a value is not of INT32"),
+            ({"grid": {"b64": "AAAA"}, "length": 0}, 400, "input 'grid' has 3 bytes, which are no INT32[2,2]"),
+            ({"grid": encoded, "length": 3}, 500, "output 'many' has 3 bytes, which are no FP16[-1]"),
+        ):
+            refused = predict(server, given)
+            assert (refused.status, reason in refused.json()["error"]) == (status, True), refused
+        item = server.run({"grid": b"123", "length": bytes(8)}).outputs[0]
+        assert item.output["error"] == b"input 'grid' has 3 bytes, which are no INT32[2,2]"
