@@ -87,7 +87,6 @@ def test_several_platforms_are_one_tag_and_one_index(
         {"dev.chassis.accelerator": "cuda"},
     ]
     for architecture in ("amd64", "arm64"):
-        # Two answers are of two images: skopeo takes that of its own platform.
         config = _registry(tmp_path, registry, "sums:0.0.1", f"--override-arch={architecture}", "inspect", "--config")
         assert config["architecture"] == architecture
 
