@@ -38,10 +38,7 @@ _BUSY_TURN = 2e-5
 """Seconds of a turn in which the loop had something else to do, such as to read the next request."""
 
 _LONGEST_GATHERING = 2e-3
-"""Seconds after which an item leaves, whatever else the loop does."""
-
-_PATIENCE = 0.1
-"""Part of a call's time for which its callers, who are likely to ask again, are waited for."""
+"""Seconds after which an item leaves in any case, where the model is idle."""
 
 
 class QueueFullError(Exception):
@@ -146,8 +143,6 @@ class Batcher:
         self._lanes: dict[Lane, deque[Batch]] = {}
         self._gathering = False
         self._crowd = 0.0
-        self._expected = 0
-        self._patient_until = 0.0
         self._metrics = metrics or Metrics()
 
     def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
@@ -200,9 +195,6 @@ class Batcher:
         else:
             self._deliver(list(zip(batch.waiting, outcome, strict=True)))
         self._count(batch)
-        # Who was answered is about to ask again, where he asks one thing after another.
-        self._expected = len(self._pending) + len(batch.waiting)
-        self._patient_until = batch.ended + _PATIENCE * (batch.ended - batch.began)
         self._consider()
 
     def lost(self, lane: Lane, reason: str) -> None:
@@ -242,19 +234,13 @@ class Batcher:
             self._loop.call_later(since + self._max_wait - now, self._gather, pending, 0, now)
             return
         turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
-        if self._max_wait or self._is_gathered(turns, now):
+        wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
+        if self._max_wait or turns >= wanted or now - since > _LONGEST_GATHERING:
             self._gathering = False
             self._give(full=False)
             self._consider()
         else:
             self._loop.call_soon(self._gather, pending, turns, now)
-
-    def _is_gathered(self, turns: int, now: float) -> bool:
-        """Whether the batch should leave after so many quiet turns."""
-        if len(self._pending) < self._expected and now < self._patient_until:
-            return False
-        wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
-        return turns >= wanted or now - self._pending[0].since > _LONGEST_GATHERING
 
     def _idle(self) -> Lane | None:
         """A lane that has nothing to do."""

@@ -202,7 +202,6 @@ def test_what_comes_in_turns_of_the_loop_that_follow_each_other_is_one_batch() -
 def test_a_lone_item_leaves_at_once_and_one_of_many_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("_BUSY_TURN", "_LONGEST_GATHERING"):
         monkeypatch.setattr(batcher, name, LIMIT)  # whatever this machine is busy with
-    monkeypatch.setattr(batcher, "_PATIENCE", 0.0)
 
     async def scenario(queue: Batcher) -> None:
         async def turns(content: bytes) -> int:
@@ -379,24 +378,6 @@ def test_without_a_model_each_item_is_told_why() -> None:
         assert outputs(await asyncio.wait_for(future, LIMIT)) == ["there is none"] * 3
 
     asyncio.run(run())
-
-
-def test_callers_who_were_just_answered_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight callers who ask again as soon as they are answered are not two halves that take turns."""
-    monkeypatch.setattr(batcher, "_PATIENCE", 1e6)
-    model = Recorder()
-
-    async def scenario(batcher: Batcher) -> None:
-        async def caller(number: int) -> None:
-            for _ in range(20):
-                assert outputs(await batcher.submit(items(b"%d" % number))) == [b"%d" % number]
-                for _ in range(number % 5):
-                    await asyncio.sleep(0)
-
-        await asyncio.gather(*[caller(number) for number in range(8)])
-
-    drive(model, scenario, model.gate, batch_size=16)
-    assert len(model.batches) == 20
 
 
 def test_a_full_batch_is_ready_before_the_thread_asks_for_it() -> None:
