@@ -18,32 +18,13 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis.runtime import omi_pb2
+from chassis.testing.length_model import serving_lengths
 from chassis.testing.running_server import RunningServer, write_model
-
-
-def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
-    """Answers each input with its length and the size of the batch that it came in; some inputs do something else."""
-    if b"pause" in inputs:
-        time.sleep(0.3)
-    if b"bad" in inputs:
-        raise ValueError("no good")
-    if b"exit" in inputs:
-        raise SystemExit(3)
-    if b"short" in inputs:
-        return []
-    if b"none" in inputs:
-        return None  # type: ignore[return-value]
-    return [
-        {"length": len(content), "batch": len(inputs)} if content != b"object" else object()  # type: ignore[misc]
-        for content in inputs
-    ]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    model = write_model(tmp_path_factory.mktemp("model"), lengths, batch_size=4, max_size=1000)
-    with RunningServer(model) as running:
-        running.wait_health("SERVING")
+    with serving_lengths(tmp_path_factory.mktemp("model")) as running:
         yield running
 
 

@@ -1,8 +1,8 @@
 """Records what the image for arm64 with CUDA is made of, so that tests need not its 3 GB.
 
 `./bazelw run //examples/image_classification:record_gpu --//rules:bytecode=false` builds the whole image and writes
-arm64_gpu.json beside this file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's facts,
-of the files only those that the loader and Python look for. Bytecode is none of these, so the record is without.
+arm64_gpu.json beside this file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's
+facts, of the files only those that the loader and Python look for. Bytecode is none of these, so the record is without.
 """
 
 from __future__ import annotations

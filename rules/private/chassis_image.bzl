@@ -12,7 +12,7 @@ load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout
 load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
 load(":layer_plan.bzl", "layer_plan")
-load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 load(":target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
@@ -208,7 +208,7 @@ def _impl(ctx):
     return [
         DefaultInfo(
             files = layout_files(ctx, documents, layout),
-            runfiles = ctx.runfiles(transitive_files = files),
+            runfiles = layout_runfiles(ctx, files),
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,

@@ -29,3 +29,7 @@ LAYOUTS_ATTRS = {
 def layout_files(ctx, documents, layout):
     """The files of a target that is an image: a depset of its layout, or of its documents where the flag says so."""
     return depset([layout if ctx.attr._layouts[LayoutsFlagInfo].whole else documents])
+
+def layout_runfiles(ctx, files):
+    """The runfiles of such a target: a depset that its layout is in, or nothing. Bazel makes what is in there, too."""
+    return ctx.runfiles(transitive_files = files if ctx.attr._layouts[LayoutsFlagInfo].whole else depset())

@@ -1,7 +1,7 @@
 """oci_index: one image for several platforms, as one index."""
 
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
-load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 
 _DOC = """An index over an image built for several platforms at once. Its output is an OCI image layout directory."""
 
@@ -59,7 +59,7 @@ def _impl(ctx):
     )
     files = depset([layout], transitive = [image_files])
     return [
-        DefaultInfo(files = layout_files(ctx, documents, layout), runfiles = ctx.runfiles(transitive_files = files)),
+        DefaultInfo(files = layout_files(ctx, documents, layout), runfiles = layout_runfiles(ctx, files)),
         IndexInfo(documents = documents, files = files, images = infos, layout = layout),
     ]
 

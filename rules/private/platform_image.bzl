@@ -2,7 +2,7 @@
 
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load(":image_explain.bzl", "image_explain")
-load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files")
+load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 load(":platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 
 _DOC = """An image built for the platform of its own attribute."""
@@ -21,7 +21,7 @@ def _impl(ctx):
     ctx.actions.symlink(output = layout, target_file = info.layout)
     files = depset([layout], transitive = [info.files])
     return [
-        DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = ctx.runfiles([layout])),
+        DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = layout_runfiles(ctx, depset([layout]))),
         ImageInfo(
             accelerator = info.accelerator,
             architecture = info.architecture,

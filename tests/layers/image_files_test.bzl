@@ -1,4 +1,4 @@
-"""What ImageInfo and IndexInfo say that a reader of the layout needs."""
+"""What ImageInfo and IndexInfo say that a reader of the layout needs, and what `bazel build` makes of an image."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
@@ -17,8 +17,23 @@ _files_test = analysistest.make(
     attrs = {"names": attr.string_list(doc = "The files' names, one as often as there are files of it.")},
 )
 
+def _documents_impl(ctx):
+    env = analysistest.begin(ctx)
+    target = analysistest.target_under_test(env)
+    info = target[ImageInfo if ImageInfo in target else IndexInfo]
+    asserts.equals(env, [info.documents], target[DefaultInfo].files.to_list())
+
+    # Bazel makes a target's runfiles, too, and a layout among them would bring every layer.
+    asserts.equals(env, [], target[DefaultInfo].default_runfiles.files.to_list())
+    return analysistest.end(env)
+
+_documents_test = analysistest.make(
+    _documents_impl,
+    config_settings = {str(Label("//rules:layouts")): False},
+)
+
 def image_files_tests(name, files):
-    """Makes a test for each image and a suite of them.
+    """Makes tests for each image and a suite of them.
 
     Args:
       name: of the suite.
@@ -30,4 +45,12 @@ def image_files_tests(name, files):
             names = names,
             target_under_test = image,
         )
-    native.test_suite(name = name, tests = ["%s_%s_test" % (name, image.rpartition(":")[2]) for image in files])
+        _documents_test(
+            name = "%s_%s_documents_test" % (name, image.rpartition(":")[2]),
+            target_under_test = image,
+        )
+    native.test_suite(name = name, tests = [
+        "%s_%s%s_test" % (name, image.rpartition(":")[2], kind)
+        for image in files
+        for kind in ["", "_documents"]
+    ])

@@ -15,25 +15,13 @@ import pytest
 
 from chassis.testing.http_client import call, send_raw
 from chassis.testing.inference_requests import INFER, PREDICT, TENSOR, infer
+from chassis.testing.length_model import serving_lengths
 from chassis.testing.running_server import RunningServer, write_model
-
-
-def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
-    """Answers each input with its length and that of its batch; some inputs do something else."""
-    if b"pause" in inputs:
-        time.sleep(0.3)
-    if b"bad" in inputs:
-        raise ValueError("no good")
-    if b"short" in inputs:
-        return []
-    return [{"length": len(content), "batch": len(inputs)} for content in inputs]
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    model = write_model(tmp_path_factory.mktemp("model"), lengths, batch_size=4, max_size=1000, version="0.0.1")
-    with RunningServer(model, {"CHASSIS_MAX_REQUEST_BYTES": "100000"}) as running:
-        running.wait_health("SERVING")
+    with serving_lengths(tmp_path_factory.mktemp("model")) as running:
         yield running
 
 

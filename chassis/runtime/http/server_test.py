@@ -14,18 +14,8 @@ import pytest
 
 from chassis.testing.http_client import call
 from chassis.testing.inference_requests import PREDICT, infer, predict
+from chassis.testing.length_model import lengths
 from chassis.testing.running_server import RunningServer, ServerEndedError, write_model
-
-
-def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
-    """Answers each input with its length and that of its batch; some inputs do something else."""
-    if b"pause" in inputs:
-        time.sleep(0.3)
-    if b"bad" in inputs:
-        raise ValueError("no good")
-    if b"short" in inputs:
-        return []
-    return [{"length": len(content), "batch": len(inputs)} for content in inputs]
 
 
 def slow(content: bytes) -> str:
