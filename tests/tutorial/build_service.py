@@ -86,6 +86,15 @@ class BuildService:
             self._process.kill()
         self._wait()
 
+    def bazel(self, workspace: Path) -> Bazel:
+        """The service's Bazel with what it has built, in another workspace; for when the service is stopped."""
+        options = (f"--bazelrc={self.bazelrc}",) if self.bazelrc else ()
+        return Bazel(self.checkout / "bazelw", workspace, (f"--output_base={self._output_base}", *options))
+
+    @property
+    def _output_base(self) -> Path:
+        return self._state / "slots" / "0" / "output_base"
+
     def _wait(self) -> None:
         process, self._process = self._process, None
         if process is None:
@@ -101,10 +110,8 @@ class BuildService:
 
     def _remove(self) -> None:
         """Gigabytes, of which Bazel makes much read-only."""
-        slots = self._state / "slots"
-        for slot in slots.glob("*"):
-            startup = (f"--output_base={slot / 'output_base'}", "--max_idle_secs=900")
-            Bazel(self.checkout / "bazelw", slot / "workspace", startup).stop()
+        if self._output_base.is_dir():
+            self.bazel(self._output_base.parent / "workspace").stop()
         remove_tree(self.cache)
 
 

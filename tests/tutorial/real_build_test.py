@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import numpy as np
 import pytest
 
 from chassis.client import ChassisClient
+from chassis.model import ChassisModel
 from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.registry.transport import Cancellation
 from chassis.testing.image_check import check_image
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.tutorial.account import PASSWORD, USER
@@ -161,7 +164,7 @@ def test_wrong_credentials_fail_the_job_and_tag_nothing(
     assert not (registry.folder / f"data/docker/registry/v2/repositories/{USER}/refused").exists()
 
 
-# The last one: it takes the service's place.
+# The last two take the service's place.
 def test_a_client_without_a_url_builds_the_same_image_in_its_own_process(
     client: ChassisClient, service: BuildService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,3 +183,22 @@ def test_a_client_without_a_url_builds_the_same_image_in_its_own_process(
     assert job["result"]["digest"] == expected
     skopeo(tmp_path, "copy", f"oci-archive:{tmp_path}/image.tar", f"oci:{tmp_path}/layout:0.0.1")
     assert LayoutReader(tmp_path / "layout").entry().digest == expected
+
+
+def test_a_saved_model_is_a_workspace_that_builds_as_it_is(
+    service: BuildService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.stop()
+    monkeypatch.setenv("CHASSIS_WORKSPACE", str(service.checkout))
+    model = ChassisModel(process_fn=doubled)
+    model.describe(model_name="Saved", model_version="0.0.1")
+    # The test's own directory lies below a MODULE.bazel.
+    with tempfile.TemporaryDirectory(prefix="chassis-saved-", dir="/tmp") as folder:
+        saved = model.save(Path(folder) / "saved", arm64=True)
+        bazel = service.bazel(saved)
+        try:
+            bazel.build(["//:image_arm64"], print, Cancellation())
+            _, config = LayoutReader(saved / "bazel-bin" / "image_arm64").image()
+        finally:
+            bazel.stop()
+    assert config.architecture == "arm64"
