@@ -264,8 +264,6 @@ class LayerWriter:
         entry.chunks.append(toc.Chunk(offset, 0, entry.size, entry.state))
 
     def _begin_file(self, path: str, size: int, mode: int, owner: Owner) -> toc.TocEntry:
-        if path == toc.NAME:
-            raise LayerError(f"{path!r} is the name of eStargz's own table of contents; call the file otherwise")
         entry = self._begin(path, "reg", mode, owner)
         entry.size = size
         entry.state = hashlib.sha256()
@@ -274,6 +272,8 @@ class LayerWriter:
 
     def _begin(self, path: str, kind: str, mode: int, owner: Owner) -> toc.TocEntry:
         check_path(path)
+        if path == toc.NAME:
+            raise LayerError(f"{path!r} is the name of eStargz's own table of contents; call the file otherwise")
         if path in self._entries:
             raise LayerError(f"{path!r} is there twice")
         if not path.isascii():

@@ -246,6 +246,9 @@ def test_collisions_within_a_layer_are_refused(tmp_path):
             lambda: writer.add_symlink("dir", "x"),
             lambda: writer.add_hardlink("h", "missing"),
             lambda: writer.add_bytes("stargz.index.json", b""),
+            lambda: writer.add_symlink("stargz.index.json", "a"),
+            lambda: writer.add_hardlink("stargz.index.json", "a"),
+            lambda: writer.add_bytes("stargz.index.json/b", b""),
         ):
             with pytest.raises(LayerError):
                 act()
