@@ -95,6 +95,15 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "character device": ([tar_entry(b"./dev/x", kind=b"3")], "holds /dev/x, a device or a pipe"),
     "block device": ([tar_entry(b"./dev/x", kind=b"4")], "holds /dev/x, a device or a pipe"),
     "pipe": ([tar_entry(b"./x", kind=b"6")], "holds /x, a device or a pipe"),
+    "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is no directory"),
+    "root that is another file": (
+        [tar_entry(b"./a", b"x"), tar_entry(b"./", kind=b"1", link=b"./a")],
+        "'./', the root, is no directory",
+    ),
+    "table of contents that is a link": (
+        [tar_entry(b"./stargz.index.json", kind=b"2", link=b"a")],
+        "'stargz.index.json' is the name of eStargz's own table of contents",
+    ),
     "GNU sparse": ([tar_entry(b"./x", kind=b"S")], "unknown type b'S'"),
     "PAX sparse": ([pax_entry(b"./x", GNU__sparse__major=b"1")], "sparse file"),
     "old PAX sparse": ([pax_entry(b"./x", GNU__sparse__map=b"0,1")], "sparse file"),

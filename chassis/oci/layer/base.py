@@ -166,6 +166,8 @@ class _Base:
             for entry, content in package.entries():
                 path = entry.path.removeprefix("./").rstrip("/")
                 if path in ("", "."):
+                    if entry.type != DIRECTORY:
+                        raise DebError(f"{control.file}: {entry.path!r}, the root, is no directory")
                     continue
                 place = merged(path)
                 if self._filter.keeps(place, entry.type == SYMLINK):
