@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 from chassis.doctor.facts import LayerFacts
 from chassis.oci.descriptor import LayerFile
+from chassis.oci.layer.paths import OPAQUE, WHITEOUT
 
 _MAX_LINKS = 40  # as Linux
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +88,13 @@ class ImageTree:
         return self._walk(joined, links + 1)
 
     def _add(self, number: int, files: tuple[LayerFile, ...]) -> None:
-        hidden = [file.path for file in files if file.path.rpartition("/")[2].startswith(_WHITEOUT)]
+        hidden = [file.path for file in files if file.path.rpartition("/")[2].startswith(WHITEOUT)]
         for path in hidden:
             self._hide(path)
         digests = {file.path: file.digest for file in files}
         for file in files:
             name = file.path.rpartition("/")[2]
-            if name.startswith(_WHITEOUT):
+            if name.startswith(WHITEOUT):
                 continue
             placed = Placed(number, file)
             earlier = self._placed.get(file.path)
@@ -111,10 +110,10 @@ class ImageTree:
 
     def _hide(self, path: str) -> None:
         directory, _, name = path.rpartition("/")
-        if name == _OPAQUE:
+        if name == OPAQUE:
             prefix, own = f"{directory}/", ""
         else:
-            own = f"{directory}/{name.removeprefix(_WHITEOUT)}".lstrip("/")
+            own = f"{directory}/{name.removeprefix(WHITEOUT)}".lstrip("/")
             prefix = own + "/"
         for gone in [known for known in self._placed if known == own or known.startswith(prefix)]:
             del self._placed[gone]

@@ -17,10 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chassis.errors import ChassisError
+from chassis.oci.layer.paths import OPAQUE, WHITEOUT
 from chassis.oci.tar_reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 
-WHITEOUT = ".wh."
-OPAQUE = ".wh..wh..opq"
 _MAX_LINKS = 40  # as Linux
 _MAX_COMPONENTS = 256
 

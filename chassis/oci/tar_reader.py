@@ -226,9 +226,10 @@ class TarReader:
         size = self._extended_number(extensions, "size", self._number(header, 124, 12))
         if not 0 <= size <= _MAX_ENTRY_BYTES:
             raise TarError(f"{self._where}: {path!r} has the impossible size {size}")
-        if type_ == FILE and path.endswith("/"):  # how tar before POSIX wrote a directory
-            if size:
-                raise TarError(f"{self._where}: {path!r} is named as a directory and has content")
+        if type_ == FILE and path.endswith("/"):
+            # Before POSIX, tar wrote a directory so, of the type NUL; another type is a file to some and not to others.
+            if size or kind != b"\0":
+                raise TarError(f"{self._where}: {path!r} is named as a directory and is a file")
             type_ = DIRECTORY
         return TarEntry(
             path=path,

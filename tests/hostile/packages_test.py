@@ -95,6 +95,9 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "character device": ([tar_entry(b"./dev/x", kind=b"3")], "holds /dev/x, a device or a pipe"),
     "block device": ([tar_entry(b"./dev/x", kind=b"4")], "holds /dev/x, a device or a pipe"),
     "pipe": ([tar_entry(b"./x", kind=b"6")], "holds /x, a device or a pipe"),
+    "file named as a directory": ([tar_entry(b"./a/")], "'./a/' is named as a directory and is a file"),
+    "whiteout": ([tar_entry(b"./usr/bin/.wh.env")], "would delete files of the layers below"),
+    "whiteout of a directory": ([tar_entry(b"./.wh.etc/x")], "would delete files of the layers below"),
     "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is no directory"),
     "root that is another file": (
         [tar_entry(b"./a", b"x"), tar_entry(b"./", kind=b"1", link=b"./a")],
@@ -121,7 +124,7 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "PAX that is huge": ([tar_header(b"pax", b"x", size=1 << 29)], "extension header of 536870912 bytes"),
     "PAX without a file": ([tar_entry(b"pax", b"9 path=x\n", b"x")], "belongs to no file"),
     "long name without a file": ([tar_entry(b"././@LongLink", b"n" * 200, b"L")], "belongs to no file"),
-    "content of a directory": ([tar_entry(b"./a/", b"x")], "'./a/' is named as a directory and has content"),
+    "content of a directory": ([tar_entry(b"./a/", b"x")], "'./a/' is named as a directory and is a file"),
     "two names": (
         [
             tar_entry(b"pax", b"9 path=x\n", b"x"),

@@ -52,6 +52,8 @@ def _zip64(*numbers: int) -> bytes:
 _NAMES = {
     "absolute": ([b"/etc/passwd"], "'/etc/passwd' is absolute"),
     "climbs": ([b"demo_pkg/../../../etc/passwd"], "climbs out"),
+    "whiteout": ([b"demo_pkg/.wh.x"], "would delete files of the layers below"),
+    "whiteout among data": ([b"demo_pkg-1.2.data/data/.wh..wh..opq"], "would delete files of the layers below"),
     "climbs at once": ([b"../x"], "climbs out"),
     "current directory": ([b"./demo_pkg/x"], "empty or `.` component"),
     "empty component": ([b"demo_pkg//x"], "empty or `.` component"),

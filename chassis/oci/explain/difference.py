@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from chassis.oci.descriptor import LayerFile
 from chassis.oci.explain.image import ExplainedImage, ExplainedLayer
-
-_WHITEOUT = ".wh."
-_OPAQUE = ".wh..wh..opq"
+from chassis.oci.layer.paths import OPAQUE, WHITEOUT
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +118,16 @@ def installed(image: ExplainedImage) -> dict[str, LayerFile]:
     """Every path of the image once all layers are applied (OCI image specification, layer.md, "Whiteouts")."""
     found: dict[str, LayerFile] = {}
     for layer in image.layers:
-        hidden = [file.path for file in layer.files if file.path.rpartition("/")[2].startswith(_WHITEOUT)]
+        hidden = [file.path for file in layer.files if file.path.rpartition("/")[2].startswith(WHITEOUT)]
         for path in hidden:
             directory, slash, name = path.rpartition("/")
-            place = directory if name == _OPAQUE else directory + slash + name.removeprefix(_WHITEOUT)
+            place = directory if name == OPAQUE else directory + slash + name.removeprefix(WHITEOUT)
             below = [other for other in found if other.startswith(place + "/") or not place]
             for other in below:
                 del found[other]
-            if name != _OPAQUE:
+            if name != OPAQUE:
                 found.pop(place, None)
         for file in layer.files:
-            if not file.path.rpartition("/")[2].startswith(_WHITEOUT):
+            if not file.path.rpartition("/")[2].startswith(WHITEOUT):
                 found[file.path] = file
     return found

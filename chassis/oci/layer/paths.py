@@ -8,6 +8,10 @@ from chassis.errors import ChassisError
 
 MAX_PATH_BYTES = 4095
 MAX_NAME_BYTES = 255
+WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"
+"""How names begin that delete what layers below have, and the name that empties a directory (OCI image specification,
+layer.md, section "Whiteouts").
+"""
 _FORBIDDEN = dict.fromkeys([*range(0x20), 0x7F])
 
 
@@ -19,8 +23,8 @@ def check_path(path: str) -> str:
     """Returns `path` where it is relative to the root, in normal form, and names a file on Linux.
 
     Raises:
-      LayerPathError: it is empty or absolute, has an empty, `.` or `..` component, a control character, no
-        UTF-8 form, or is longer than Linux takes (4,095 bytes, 255 a component).
+      LayerPathError: it is empty or absolute, has an empty, `.` or `..` component, one that begins with `.wh.`, a
+        control character, no UTF-8 form, or is longer than Linux takes (4,095 bytes, 255 a component).
     """
     if not path:
         raise LayerPathError("a file has an empty name")
@@ -31,6 +35,8 @@ def check_path(path: str) -> str:
         raise LayerPathError(f"{path!r} climbs out of its directory with `..`")
     if "" in names or "." in names:
         raise LayerPathError(f"{path!r} has an empty or `.` component")
+    if WHITEOUT in path and any(name.startswith(WHITEOUT) for name in names):
+        raise LayerPathError(f"{path!r}: a name that begins with `.wh.` would delete files of the layers below")
     _check_text(path, "name")
     if not path.isascii() or len(path) > MAX_NAME_BYTES:
         try:
