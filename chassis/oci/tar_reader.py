@@ -215,6 +215,18 @@ class TarReader:
             raise TarError(f"{self._where}: a name holds a NUL byte: {value[:80]!r}")
         return os.fsdecode(value)
 
+    def _is_old_directory(self, header: bytes, kind: bytes, path: str, size: int) -> bool:
+        """Before POSIX, tar wrote a directory as a file of the type NUL whose name ends in a slash.
+
+        Of any other type, or where only one of header and extension has the slash, readers differ on what it is.
+        """
+        ends = path.endswith("/")
+        if kind == b"\0" and ends != header[:100].split(b"\0", 1)[0].endswith(b"/"):
+            raise TarError(f"{self._where}: {path!r} is a directory by one of its two names alone")
+        if ends and (size or kind != b"\0"):
+            raise TarError(f"{self._where}: {path!r} is named as a directory and is a file")
+        return ends
+
     def _entry(self, header: bytes, kind: bytes, extensions: dict[str, str]) -> TarEntry:
         name = header[:100].split(b"\0", 1)[0]
         if header[257:263] == b"ustar\0" and (prefix := header[345:500].split(b"\0", 1)[0]):
@@ -226,10 +238,7 @@ class TarReader:
         size = self._extended_number(extensions, "size", self._number(header, 124, 12))
         if not 0 <= size <= _MAX_ENTRY_BYTES:
             raise TarError(f"{self._where}: {path!r} has the impossible size {size}")
-        if type_ == FILE and path.endswith("/"):
-            # Before POSIX, tar wrote a directory so, of the type NUL; another type is a file to some and not to others.
-            if size or kind != b"\0":
-                raise TarError(f"{self._where}: {path!r} is named as a directory and is a file")
+        if type_ == FILE and self._is_old_directory(header, kind, path, size):
             type_ = DIRECTORY
         return TarEntry(
             path=path,

@@ -26,6 +26,7 @@ from tests.hostile.samples import (
     deb,
     deb_members,
     pax_entry,
+    pax_record,
     sample_deb,
     tar_archive,
     tar_entry,
@@ -96,6 +97,10 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "block device": ([tar_entry(b"./dev/x", kind=b"4")], "holds /dev/x, a device or a pipe"),
     "pipe": ([tar_entry(b"./x", kind=b"6")], "holds /x, a device or a pipe"),
     "file named as a directory": ([tar_entry(b"./a/")], "'./a/' is named as a directory and is a file"),
+    "directory by one name": (
+        [tar_entry(b"pax", pax_record(b"path", b"a/"), b"x"), tar_entry(b"./a", kind=b"\0")],
+        "'a/' is a directory by one of its two names alone",
+    ),
     "whiteout": ([tar_entry(b"./usr/bin/.wh.env")], "would delete files of the layers below"),
     "whiteout of a directory": ([tar_entry(b"./.wh.etc/x")], "would delete files of the layers below"),
     "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is no directory"),
