@@ -162,9 +162,9 @@ def _layer_in_process(wheel: Path, place: Path) -> None:
 
 
 def _start(tool: str, arguments: Sequence[str], place: Path) -> None:
+    """Runs a tool as the build's actions start it."""
     outputs = [f"--blob={place}/blob", f"--descriptor={place}/descriptor", f"--files={place}/files"]
-    command = [sys.executable, "-m", f"chassis.tools.{tool}", *arguments, *outputs]
-    subprocess.run(command, check=True, env=_environment(), timeout=_LIMIT_S)
+    subprocess.run([os.environ[tool.upper()], *arguments, *outputs], check=True, timeout=_LIMIT_S)
 
 
 def _environment() -> dict[str, str]:
