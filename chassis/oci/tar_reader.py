@@ -74,13 +74,16 @@ class TarReader:
         while (header := self._next_header()) is not None:
             kind = header[156:157]
             if kind in (b"x", b"g", b"L", b"K"):
-                data = self._extension(self._number(header, 124, 12))
+                data, padding = self._extension(self._number(header, 124, 12))
                 is_extended = kind != b"g"
                 if kind == b"x":
                     self._extend(extensions, self._pax(data))
                 elif kind == b"g":
                     self._extend_all(self._pax(data))
                 else:
+                    if b"\0" not in data and padding[:1] not in (b"", b"\0"):
+                        # Some readers take a long name to its NUL, whatever the size says.
+                        raise TarError(f"{self._where}: a long name goes on after its end: {data[:80]!r}")
                     key = "path" if kind == b"L" else "linkpath"
                     self._extend(extensions, {key: self._text(data.split(b"\0", 1)[0])})
                 continue
@@ -172,12 +175,12 @@ class TarReader:
         except ValueError:
             raise TarError(f"{self._where}: {field!r} in a header is no octal number") from None
 
-    def _extension(self, size: int) -> bytes:
+    def _extension(self, size: int) -> tuple[bytes, bytes]:
+        """The payload of an extension header, and what fills its last block."""
         if not 0 <= size <= _MAX_EXTENSION_BYTES:
             raise TarError(f"{self._where}: an extension header of {size} bytes; at most {_MAX_EXTENSION_BYTES}")
-        data = self._exactly(size) if size else b""
-        self._skip(-size % BLOCK)
-        return data
+        blocks = self._exactly(size + -size % BLOCK) if size else b""
+        return blocks[:size], blocks[size:]
 
     def _extend(self, extensions: dict[str, str], more: dict[str, str]) -> None:
         """Adds what one more header says of the next file; readers differ on which of two headers they believe."""

@@ -101,6 +101,10 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
         [tar_entry(b"pax", pax_record(b"path", b"a/"), b"x"), tar_entry(b"./a", kind=b"\0")],
         "'a/' is a directory by one of its two names alone",
     ),
+    "long name without an end": (
+        [tar_header(b"long", b"L", 1) + b"o" + b"pt".ljust(511, b"\0"), tar_entry(b"./a")],
+        "a long name goes on after its end: b'o'",
+    ),
     "whiteout": ([tar_entry(b"./usr/bin/.wh.env")], "would delete files of the layers below"),
     "whiteout of a directory": ([tar_entry(b"./.wh.etc/x")], "would delete files of the layers below"),
     "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is no directory"),
