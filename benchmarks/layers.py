@@ -104,6 +104,7 @@ def _report_wheel(wheel: Path, place: Path) -> None:
     for _ in range(_RUNS.value):
         for name, way in ways.items():
             way.clean()
+            os.sync()  # what the one before left to write is not this one's
             costs[name].append(_cost(way.act))
             sizes[name] = way.made.stat().st_size
     medians = {name: _median(rounds) for name, rounds in costs.items()}
