@@ -1,10 +1,11 @@
 """How fast wheels and Debian packages become layers, against what one would use instead, side by side in one run.
 
-For each wheel: this project's tool as an action starts it; the same in a process that has started; the floor (inflate
-with ISA-L, one SHA-256 over the content, read and write the compressed bytes, one thread); and Debian's archivers from
-an unpacked tree, the unpacking counted. Each is measured once a round, so that what else the machine does falls on all
-of them; times are medians of `--runs` rounds, and ratios are what to look at. The processor's time, of all threads and
-processes, is given beside, as it depends less on what else runs.
+For each wheel: this project's tool as the persistent worker that Bazel asks for every action; the same started for one
+wheel alone, as where Bazel has no workers; the floor (inflate with ISA-L, one SHA-256 over the content, read and write
+the compressed bytes, one thread); and Debian's archivers from an unpacked tree, the unpacking counted. Each is measured
+once a round, so that what else the machine does falls on all of them; times are medians of `--runs` rounds, and ratios
+are what to look at. The processor's time, of all threads and processes, is given beside, as it depends less on what
+else runs.
 
     ./bazelw run //benchmarks:layers
     ./bazelw run //benchmarks:layers -- --wheel numpy-….whl --runs 9
@@ -13,6 +14,7 @@ processes, is given beside, as it depends less on what else runs.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -24,13 +26,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from absl import flags
 from isal import isal_zlib
 
-from chassis.oci.layer.outputs import LayerOutputs, write_layer
-from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.zip_index import ZipIndex
+from chassis.tools import persistent_worker
 from chassis.tools.run import run_main
 from chassis.tools.unpack_wheel import unpack
 
@@ -46,7 +49,7 @@ _ARCHIVERS = {
     "tar | igzip -1": '"$ARCHIVER_TAR" -cf - -C tree . | "$ARCHIVER_IGZIP" -1 -c > out.tgz',
     "tar | zstd -3": '"$ARCHIVER_TAR" -cf - -C tree . | "$ARCHIVER_ZSTD" -3 -q -c > out.tgz',
 }
-_FLOOR, _TOOL, _STARTED = "floor", "wheel_layer", "wheel_layer, started"
+_FLOOR, _WORKER, _ALONE = "floor", "wheel_layer, a worker", "wheel_layer, started"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,36 @@ class Way:
     clean: Callable[[], object] = tuple
 
 
+class Worker:
+    """The tool as Bazel's worker; a context manager that ends it."""
+
+    def __init__(self) -> None:
+        command = [os.environ["WHEEL_LAYER"], persistent_worker.FLAG]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate(timeout=_LIMIT_S)
+
+    def ask(self, arguments: Sequence[str]) -> None:
+        """Has one action done."""
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.write(json.dumps({"arguments": arguments}))
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        if answer["exitCode"]:
+            raise RuntimeError(answer["output"])
+
+    def processor_seconds(self) -> float:
+        """What it has computed so far, to a hundredth of a second."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def main(argv: Sequence[str]) -> None:
     """Measures and prints a table for each wheel, then the base."""
     del argv
@@ -76,21 +109,22 @@ def main(argv: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
         for wheel in wheels:
-            _report_wheel(wheel, place)
+            with Worker() as worker:
+                _report_wheel(wheel, worker, place)
         if _DEBS.value:
             _report_base(sorted(Path(os.environ["A_PACKAGE_OF_THE_BASE"]).parent.glob("*.deb")), place)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
 
-def _report_wheel(wheel: Path, place: Path) -> None:
+def _report_wheel(wheel: Path, worker: Worker, place: Path) -> None:
     with ZipIndex(wheel) as index:
         size, count = sum(member.size for member in index.members), len(index.members)
     stored = wheel.stat().st_size
     print(f"\n{wheel.name}: {count} files, {size / 1e6:.1f} MB, wheel {stored / 1e6:.1f} MB")
     ways = {
         _FLOOR: Way(lambda: _floor(wheel, place / "floor"), place / "floor"),
-        _STARTED: Way(lambda: _layer_in_process(wheel, place / "in_process"), place / "in_process" / "blob"),
-        _TOOL: Way(lambda: _start("wheel_layer", [f"--wheel={wheel}"], place), place / "blob"),
+        _WORKER: Way(lambda: worker.ask([f"--wheel={wheel}", *_outputs(place)]), place / "blob"),
+        _ALONE: Way(lambda: _start("wheel_layer", [f"--wheel={wheel}"], place), place / "blob"),
     } | {
         name: Way(
             act=lambda command=command: _archive(wheel, command, place),  # type: ignore[misc]
@@ -99,16 +133,17 @@ def _report_wheel(wheel: Path, place: Path) -> None:
         )
         for name, command in _ARCHIVERS.items()
     }
+    worker.ask([f"--wheel={wheel}", *_outputs(place)])  # so that it has started
     costs: dict[str, list[Cost]] = {name: [] for name in ways}
     sizes: dict[str, int] = {}
     for _ in range(_RUNS.value):
         for name, way in ways.items():
             way.clean()
             os.sync()  # what the one before left to write is not this one's
-            costs[name].append(_cost(way.act))
+            costs[name].append(_cost(way.act, worker))
             sizes[name] = way.made.stat().st_size
     medians = {name: _median(rounds) for name, rounds in costs.items()}
-    floor, tool, started = medians[_FLOOR], medians[_TOOL], medians[_STARTED]
+    floor, tool, alone = medians[_FLOOR], medians[_WORKER], medians[_ALONE]
     print("  ".ljust(24) + "       s   cpu s   MB/s  /floor  /tool  cpu/floor  cpu/tool    size")
     for name, cost in medians.items():
         print(
@@ -117,13 +152,19 @@ def _report_wheel(wheel: Path, place: Path) -> None:
             f"{sizes[name] / stored - 1:+8.2%}"
         )
     bsdtar, memory = medians["bsdtar --gzip"].wall, _most_memory(wheel, place)
-    print(f"  bsdtar takes {bsdtar / tool.wall:.1f} times as long as the tool; most memory of the tool {memory} MB")
-    print(f"  once it has started: {bsdtar / started.wall:.1f} times, {started.wall / floor.wall:.2f} floors")
+    print(
+        f"  bsdtar takes {bsdtar / tool.wall:.1f} times as long as the worker, {bsdtar / alone.wall:.1f} times as the "
+        f"tool started for it; most memory of the tool {memory} MB"
+    )
 
 
 def _report_base(debs: Sequence[Path], place: Path) -> None:
     arguments = [*(f"--deb={deb}" for deb in debs), "--architecture=amd64"]
-    cost = _median([_cost(lambda: _start("base_layer", arguments, place)) for _ in range(_RUNS.value)])
+    costs = []
+    for _ in range(_RUNS.value):
+        os.sync()
+        costs.append(_cost(lambda: _start("base_layer", arguments, place)))
+    cost = _median(costs)
     size = (place / "blob").stat().st_size
     print(f"\nbase of {len(debs)} packages: {cost.wall:.2f} s, {cost.cpu:.2f} s of the processor, {size / 1e6:.1f} MB")
 
@@ -132,15 +173,16 @@ def _median(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(cost.wall for cost in costs), statistics.median(cost.cpu for cost in costs))
 
 
-def _cost(act: Callable[[], object]) -> Cost:
-    cpu, start = _processor_seconds(), time.perf_counter()
+def _cost(act: Callable[[], object], worker: Worker | None = None) -> Cost:
+    cpu, start = _processor_seconds(worker), time.perf_counter()
     act()
-    return Cost(time.perf_counter() - start, _processor_seconds() - cpu)
+    wall = time.perf_counter() - start
+    return Cost(wall, _processor_seconds(worker) - cpu)
 
 
-def _processor_seconds() -> float:
+def _processor_seconds(worker: Worker | None) -> float:
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages) + (worker.processor_seconds() if worker else 0)
 
 
 def _floor(wheel: Path, out: Path) -> None:
@@ -157,15 +199,13 @@ def _floor(wheel: Path, out: Path) -> None:
                 state.update(inflater.decompress(stored) if member.deflated else stored)
 
 
-def _layer_in_process(wheel: Path, place: Path) -> None:
-    outputs = LayerOutputs(place / "blob", place / "descriptor", place / "files")
-    write_layer(outputs, lambda writer: add_wheel(writer, wheel, "opt/venv", "3.11"))
-
-
 def _start(tool: str, arguments: Sequence[str], place: Path) -> None:
-    """Runs a tool as the build's actions start it."""
-    outputs = [f"--blob={place}/blob", f"--descriptor={place}/descriptor", f"--files={place}/files"]
-    subprocess.run([os.environ[tool.upper()], *arguments, *outputs], check=True, timeout=_LIMIT_S)
+    """Runs a tool as the build's actions start it where there are no workers."""
+    subprocess.run([os.environ[tool.upper()], *arguments, *_outputs(place)], check=True, timeout=_LIMIT_S)
+
+
+def _outputs(place: Path) -> list[str]:
+    return [f"--{output}={place / output}" for output in ("blob", "descriptor", "files")]
 
 
 def _environment() -> dict[str, str]:
@@ -180,8 +220,7 @@ def _most_memory(wheel: Path, place: Path) -> int:
         "atexit.register(lambda: print(*[line.split()[1] for line in lines() if line.startswith('VmHWM')]))\n"
         "runpy.run_module('chassis.tools.wheel_layer', run_name='__main__', alter_sys=True)\n"
     )
-    outputs = [f"--blob={place}/blob", f"--descriptor={place}/descriptor", f"--files={place}/files"]
-    command = [sys.executable, "-c", code, f"--wheel={wheel}", *outputs]
+    command = [sys.executable, "-c", code, f"--wheel={wheel}", *_outputs(place)]
     ran = subprocess.run(command, check=True, env=_environment(), timeout=_LIMIT_S, stdout=subprocess.PIPE, text=True)
     return int(ran.stdout) // 1024
 

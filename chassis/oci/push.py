@@ -20,6 +20,9 @@ from chassis.oci.registry.transport import Cancellation
 from chassis.oci.registry.upload import MOUNTED, SKIPPED, UPLOADED, Progress
 
 _T = TypeVar("_T")
+DEFAULT_JOBS = 6
+"""Blobs in flight. A registry hashes each on one processor: with some to spare, all are busy to the end."""
+
 _JOIN_SECONDS = 5.0
 
 
@@ -58,7 +61,7 @@ class PushOptions:
     image is an error before anything is sent; with `accelerator_tags` each tag of an index has a companion for each
     accelerator in it, such as `v1-cuda` beside `v1`."""
 
-    jobs: int = 4
+    jobs: int = DEFAULT_JOBS
     dry_run: bool = False
     immutable_tags: bool = False
     accelerator_tags: bool = True
@@ -231,6 +234,7 @@ def _parallel(
 
 
 __all__ = [
+    "DEFAULT_JOBS",
     "MOUNTED",
     "SKIPPED",
     "UPLOADED",

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, encode
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import LayerDescriptor, read_json
+from chassis.tools import persistent_worker
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Writes the facts, and returns the exit status; where that fails, nothing is left."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
     parser.add_argument("--blob", type=Path, help="the layer, as a layer tool of this build made it")
@@ -44,4 +46,7 @@ def _facts(flags: argparse.Namespace) -> Facts:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    if persistent_worker.FLAG in sys.argv:
+        persistent_worker.serve(main)
+    else:
+        sys.exit(main(sys.argv[1:]))

@@ -17,7 +17,7 @@ from absl import flags
 
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
-from chassis.oci.push import MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
+from chassis.oci.push import DEFAULT_JOBS, MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
@@ -48,7 +48,7 @@ flags.DEFINE_alias("immutable-tags", "immutable_tags")
 flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
 flags.DEFINE_alias("ca-file", "ca_file")
 flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted, where it is in the same registry.")
-flags.DEFINE_integer("jobs", 4, "Blobs in flight.", lower_bound=1, upper_bound=32)
+flags.DEFINE_integer("jobs", DEFAULT_JOBS, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
 
 

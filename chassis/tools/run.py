@@ -5,21 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app
+from absl import app, flags
 
 from chassis.errors import ChassisError
+from chassis.tools import persistent_worker
 
 
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
     """Parses flags, calls `main`, exits.
 
-    The status is 0 on success and after `--help`, 1 on a `ChassisError` (printed as `error: …`), 130 on Ctrl-C.
+    The status is 0 on success and after `--help`, 1 on a `ChassisError` (printed as `error: …`), 130 on Ctrl-C. One of
+    Bazel's persistent workers does so for every request.
     """
 
     def guarded(argv: Sequence[str]) -> int | None:
-        if len(argv) > 1:
-            raise app.UsageError(f"unexpected argument {argv[1]!r}")
         try:
+            if len(argv) > 1:
+                raise ChassisError(f"unexpected argument {argv[1]!r}; --help lists the flags")
             return main(argv)
         except ChassisError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -28,7 +30,15 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
             print("interrupted", file=sys.stderr)
             return 130
 
-    app.run(guarded, flags_parser=_parse)
+    if persistent_worker.FLAG not in sys.argv[1:]:
+        app.run(guarded, flags_parser=_parse)
+    own = [argument for argument in sys.argv if argument != persistent_worker.FLAG]
+
+    def act(arguments: Sequence[str]) -> int | None:
+        flags.FLAGS.unparse_flags()  # each request has flags of its own, and the defaults of those that it leaves out
+        return guarded(_parse([*own, *arguments]))
+
+    persistent_worker.serve(act)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load(":doctor_codes.bzl", "DOCTOR_CODES")
+load(":persistent_worker.bzl", "run_in_worker")
 
 # For rules whose layers go into images.
 FACTS_ATTRS = {
@@ -23,9 +24,11 @@ def _facts_action(ctx, output, flags, inputs, what):
     for flag, value in flags.items():
         args.add_all([value], format_each = "--" + flag + "=%s", expand_directories = False)
     args.add(output, format = "--output=%s")
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
+        flag_file = "@%s",
         executable = ctx.attr._layer_facts[DefaultInfo].files_to_run,
-        arguments = [args],
         inputs = inputs,
         outputs = [output],
         mnemonic = "LayerFacts",
@@ -121,9 +124,10 @@ def examine(ctx, config, variant, layers, base_files):
     args.add(info.findings, format = "--findings=%s")
     args.add(info.json, format = "--json=%s")
     args.add(info.report, format = "--report=%s")
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = ctx.executable._doctor,
-        arguments = [args],
         inputs = [spec] + facts + ([base_facts] if base_facts else []),
         outputs = [info.findings, info.json, info.report],
         mnemonic = "ImageDoctor",

@@ -1,5 +1,7 @@
 """The two actions behind an image: its documents, from descriptors alone, and its layout, which links to its layers."""
 
+load(":persistent_worker.bzl", "run_in_worker")
+
 IMAGE_LAYOUT_ATTRS = {
     "_image_documents": attr.label(default = "//chassis/tools:image_documents", cfg = "exec", executable = True),
     "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
@@ -26,9 +28,10 @@ def image_documents(ctx, spec, layers, base_documents):
     args = ctx.actions.args()
     args.add(file, format = "--spec=%s")
     args.add_all([documents], format_each = "--output=%s", expand_directories = False)
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = ctx.executable._image_documents,
-        arguments = [args],
         inputs = [file] + base_documents + [input for layer in layers for input in [layer.descriptor, layer.files]],
         outputs = [documents],
         mnemonic = "ImageDocuments",
@@ -56,9 +59,10 @@ def image_layout(ctx, documents, layers, base_files):
     args.add_all([layer.blob for layer in layers], format_each = "--layer=%s")
     args.add_all(base_files[:1], format_each = "--base_layout=%s", expand_directories = False)
     args.add_all([layout], format_each = "--output=%s", expand_directories = False)
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = ctx.executable._image_layout,
-        arguments = [args],
         inputs = [documents] + base_files + [layer.blob for layer in layers],
         outputs = [layout],
         mnemonic = "ImageLayout",

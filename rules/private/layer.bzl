@@ -3,6 +3,7 @@
 load("//rules/providers:layer_info.bzl", "LayerInfo")
 load(":doctor.bzl", "layer_facts")
 load(":layer_flags.bzl", "COMPILING_JOBS", "layer_flags")
+load(":persistent_worker.bzl", "run_in_worker")
 
 def _outputs(ctx, name):
     """The three files of a layer, declared; by the layer tools' flags."""
@@ -38,11 +39,10 @@ def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = T
     for outputs in layers:
         for flag, file in outputs.items():
             args.add(file, format = "--" + flag + "=%s")
-    args.use_param_file("--flagfile=%s")
-    args.set_param_file_format("multiline")
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = tool,
-        arguments = [args],
         inputs = inputs,
         outputs = [file for outputs in layers for file in outputs.values()],
         mnemonic = mnemonic,

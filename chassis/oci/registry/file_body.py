@@ -10,7 +10,7 @@ from pathlib import Path
 from chassis.oci.registry.errors import RegistryError
 
 # Between two looks at whether the push is given up; a call into the kernel for each.
-_BLOCK_BYTES = 512 << 10
+_BLOCK_BYTES = 1 << 20
 
 
 class FileBody:
