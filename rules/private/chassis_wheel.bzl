@@ -35,6 +35,7 @@ _ATTRS = UNPACK_ATTRS | {
     "_bwrap_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
+    "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
     "_python_files": attr.label(default = "@chassis_python//:files", cfg = "exec"),
 }
@@ -78,7 +79,9 @@ def _build(ctx):
     wheel = ctx.actions.declare_file(ctx.label.name + "/" + _wheel_name(ctx))
     compiler = attr.compiler[CompilerInfo]
     headers = ctx.files.headers[0]
-    site_packages = depset(transitive = [dep[OutputGroupInfo].site_packages for dep in attr.build_deps])
+
+    # With bytecode, which the backend would otherwise make of itself in each build anew.
+    site_packages = depset(transitive = [dep[OutputGroupInfo].build_site_packages for dep in attr.build_deps])
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")
@@ -99,6 +102,7 @@ def _build(ctx):
     args.add("--zig=" + compiler.root.path)
     args.add_all([compiler.runtime], format_each = "--runtime=%s", expand_directories = False)
     args.add("--drivers=" + ctx.file._cc.dirname)
+    args.add(ctx.file._hook, format = "--hook=%s")
     args.add(ctx.file._python, format = "--python=%s")
     args.add("--headers=" + headers.path)
     args.add(ctx.file._bwrap, format = "--bwrap=%s")
@@ -111,6 +115,7 @@ def _build(ctx):
                 compiler.root,
                 compiler.runtime,
                 ctx.file._bwrap,
+                ctx.file._hook,
                 ctx.file._python,
                 ctx.file.sdist,
                 headers,
