@@ -1,15 +1,16 @@
 """How long it takes to build wheels for arm64 with zig, against gcc for this machine and gcc in an emulated arm64 root.
 
 The same tool builds the same sdists with the same build backend three ways, side by side in one run; only the
-compiler, and for the emulated root the backend's interpreter too, is another one. Each sdist sees what its action in
-the build would give it and no more; for the emulated root Cython is the wheel for arm64. The first build has zig's
-runtime beside it, as every build after the first of a target has.
+compiler, and for the emulated root the interpreter too, is another one. Each sdist sees what its action in the build
+would give it and no more; for the emulated root Cython is the wheel for arm64. The first build has zig's runtime beside
+it, as every build after the first of a target has.
 
 All have bytecode of all that they import, the emulated root also of its standard library, as Debian's scripts and pip
-leave it. To the emulated root's advantage the tool itself, which calls the backend and checks the wheel, is not
-emulated, and installing the backend is not counted.
+leave it; installing the backend is not counted. Emulated is all that runs in such a root: the tool (which starts faster
+than pip), the backend, the compiler. With `--noemulated_tool` only what the tool calls is emulated.
 
-Times are medians of `--runs`, fewer where a build takes minutes; ratios are what to look at.
+Times are medians of `--runs`, fewer where a build takes minutes; ratios are what to look at. On a machine that others
+use too, `--processor_time` takes the processor's instead of the clock's.
 
     ./bazelw run //benchmarks:cross_wheels
 """
@@ -17,6 +18,7 @@ Times are medians of `--runs`, fewer where a build takes minutes; ratios are wha
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -34,6 +36,8 @@ from chassis.tools.run import run_main
 
 _RUNS = flags.DEFINE_integer("runs", 3, "Times that each is measured.", lower_bound=1)
 _EMULATED = flags.DEFINE_bool("emulated", True, "Measure the emulated root too, which takes minutes.")
+_EMULATED_TOOL = flags.DEFINE_bool("emulated_tool", True, "In the emulated root the tool itself is emulated too.")
+_PROCESSOR_TIME = flags.DEFINE_bool("processor_time", False, "Measure the processor's time, not the clock's.")
 
 _LIMIT_S = 1800
 # What takes longer than this altogether is not measured once more.
@@ -79,11 +83,12 @@ _SDISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to build: the OCI architecture of the result, the drivers' directory, the Python, its headers."""
+    """A way to build: the OCI architecture of the result, the drivers' directory, the Pythons of tool and build."""
 
     name: str
     architecture: str
     drivers: Path
+    tool_python: Path
     python: Path
     headers: str
 
@@ -99,7 +104,7 @@ def main(argv: Sequence[str]) -> None:
             f"{'':22}{'gcc, amd64':>12}{'zig, arm64':>12}{'ratio':>8}{'again':>8}{'emulated':>11}{'times faster':>14}"
         )
         for sdist in _SDISTS:
-            seconds = {way.name: _measure(way, sdist, Path(scratch)) for way in ways}
+            seconds = _measure(ways, sdist, Path(scratch))
             native = statistics.median(seconds["gcc"])
             first, cross = seconds["zig"][0], statistics.median(seconds["zig"])
             line = f"{f'{sdist.name} ({sdist.kind})':22}{native:>10.2f} s{first:>10.2f} s{first / native:>8.2f}"
@@ -110,14 +115,15 @@ def main(argv: Sequence[str]) -> None:
             print(line, flush=True)
 
 
-def _measure(way: Way, sdist: Sdist, scratch: Path) -> list[float]:
-    """Seconds of each build."""
-    if way.name == "emulated":
-        print(f"{sdist.name}: building in the emulated root, which may take minutes", file=sys.stderr)
-    times: list[float] = []
-    while len(times) < _RUNS.value and sum(times) < _ENOUGH_S:
-        times.append(_build(way, sdist, scratch))
-    return times
+def _measure(ways: Sequence[Way], sdist: Sdist, scratch: Path) -> dict[str, list[float]]:
+    """Seconds of each build by the way's name, one after the other in each round."""
+    seconds: dict[str, list[float]] = {way.name: [] for way in ways}
+    for number in range(_RUNS.value):
+        for way in ways:
+            if sum(seconds[way.name]) < _ENOUGH_S:
+                print(f"{sdist.name}, {way.name}, build {number + 1}", file=sys.stderr)
+                seconds[way.name].append(_build(way, sdist, scratch))
+    return seconds
 
 
 def _ways(scratch: Path) -> list[Way]:
@@ -125,8 +131,8 @@ def _ways(scratch: Path) -> list[Way]:
     _write_drivers(gcc, {name: _NATIVE.format(program=program) for name, program in _programs("").items()})
     python = Path(os.environ["BUILD_PYTHON"])
     ways = [
-        Way("gcc", "amd64", gcc, python, os.environ["PYTHON_HEADERS_AMD64"]),
-        Way("zig", "arm64", Path(os.environ["ZIG_CC"]).parent, python, os.environ["PYTHON_HEADERS_ARM64"]),
+        Way("gcc", "amd64", gcc, python, python, os.environ["PYTHON_HEADERS_AMD64"]),
+        Way("zig", "arm64", Path(os.environ["ZIG_CC"]).parent, python, python, os.environ["PYTHON_HEADERS_ARM64"]),
     ]
     return [*ways, _emulated_way(scratch)] if _EMULATED.value else ways
 
@@ -159,9 +165,11 @@ def _emulated_way(scratch: Path) -> Way:
     # Bytecode is the same for any machine; of lib2to3's test data not all compiles, so the status says nothing.
     compile_all = [sys.executable, "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
     subprocess.run([*compile_all, str(library)], timeout=_LIMIT_S)
-    (emulated / "python").write_text(_EMULATED_PYTHON.format(qemu=qemu))
-    (emulated / "python").chmod(0o755)
-    return Way("emulated", "arm64", emulated, emulated / "python", os.environ["PYTHON_HEADERS_ARM64"])
+    python = emulated / "python"
+    python.write_text(_EMULATED_PYTHON.format(qemu=qemu))
+    python.chmod(0o755)
+    tool_python = python if _EMULATED_TOOL.value else Path(os.environ["BUILD_PYTHON"])
+    return Way("emulated", "arm64", emulated, tool_python, python, os.environ["PYTHON_HEADERS_ARM64"])
 
 
 def _programs(prefix: str) -> dict[str, str]:
@@ -197,7 +205,7 @@ def _build(way: Way, sdist: Sdist, scratch: Path) -> float:
     """Seconds from start to the finished wheel."""
     name = sdist.name
     output = scratch / f"{name}-{way.name}.whl"
-    command = [sys.executable, "-P", "-s", "-m", "chassis.tools.build_wheel", f"--label={name}"]
+    command = [str(way.tool_python), "-P", "-s", "-m", "chassis.tools.build_wheel", f"--label={name}"]
     command += [f"--distribution={name}", f"--version={sdist.version}", f"--sdist={os.environ[sdist.variable]}"]
     command += [f"--architecture={way.architecture}", "--glibc=2.36", f"--hook={os.environ['BUILD_HOOK']}"]
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
@@ -206,12 +214,18 @@ def _build(way: Way, sdist: Sdist, scratch: Path) -> float:
     machine = {"amd64": "x86_64", "arm64": "aarch64"}[way.architecture]
     command += [f"--tag=cp311-cp311-manylinux_2_36_{machine}"]
     command += [f"--site_packages={_site_packages(way, required)}" for required in sdist.build_requires]
-    start = time.perf_counter()
+    start = _now()
     run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
-    seconds = time.perf_counter() - start
+    seconds = _now() - start
     if run.returncode:
         raise ChassisError(f"{name} with {way.name}: {run.stderr}")
     return seconds
+
+
+def _now() -> float:
+    """Seconds of the clock, or of the processor in the programs that have been waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime if _PROCESSOR_TIME.value else time.perf_counter()
 
 
 def _site_packages(way: Way, distribution: str) -> Path:
