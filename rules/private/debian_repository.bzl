@@ -117,17 +117,21 @@ def _keep_links_inside(rctx):
 
 # Programs look for these under absolute paths of the machine's, never in a root: time zones, authorities, character sets,
 # manuals, settings. They would be two files in three of what every action that Python runs has as its input.
-_NEVER_READ = ["usr/share", "usr/lib/x86_64-linux-gnu/gconv", "etc"]
+_NEVER_READ = ["usr/lib/x86_64-linux-gnu/gconv", "etc"]
+_WHEELS = "root/usr/share/python-wheels"
 
 def _reduce_python(rctx):
     """Leaves of a Python's packages what it can find, and pip as a directory."""
-    for wheel in rctx.path("root/usr/share/python-wheels").readdir():
+    for wheel in rctx.path(_WHEELS).readdir():
         if wheel.basename.startswith("pip-"):
             rctx.symlink(wheel, "pip.zip")
             rctx.extract("pip.zip", output = "pip")
     rctx.delete("pip.zip")
     for path in _NEVER_READ:
         rctx.delete("root/" + path)
+    for path in rctx.path("root/usr/share").readdir():
+        if path != rctx.path(_WHEELS):
+            rctx.delete(path)
 
 def _compile_python(rctx):
     """What Debian's scripts would do, or Python on its first run if it could write here: bytecode."""
