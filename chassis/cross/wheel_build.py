@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import shutil
@@ -19,17 +20,18 @@ from chassis.cross.isolation import View
 from chassis.cross.python_target import SYSCONFIG_MODULE, PythonTarget
 from chassis.cross.source import BuildSystem
 from chassis.cross.target import CrossTarget
-from chassis.cross.wheel_archive import defects, read_wheel, rewrite
 from chassis.errors import ChassisError
 
 _TIMEOUT_S = 3600
 # Of what a build prints; the rest would be the first lines of a runaway one.
 _KEPT_BYTES = 4 << 20
+# Imported while the backend works: what reads wheels and ELF files takes as long to import as a tenth of a small build.
+_CHECKS = "chassis.cross.wheel_archive"
 
 
 @dataclass(frozen=True, slots=True)
 class BuildTools:
-    """What a build runs with: zig's directory, the target's runtime, cc's directory, Python, its root, headers."""
+    """What a build runs with: zig, the target's runtime, the directory of cc, Python, its root, headers and hook.py."""
 
     zig: Path
     runtime: Path
@@ -37,6 +39,7 @@ class BuildTools:
     python: Path
     python_root: Path
     headers: Path
+    hook: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def build_wheel(
     write_build_files(work / "files", order.target, seen.work / "bin", seen.python, seen.headers, flags)
     for name in ("home", "tmp", "output"):
         (work / name).mkdir()
-    shutil.copyfile(Path(__file__).with_name("hook.py"), work / "hook.py")
+    shutil.copyfile(tools.hook, work / "hook.py")
     directory = seen.work / source.relative_to(work)
     said, status = _run(_command(system, order, seen), directory, _environment(order, seen, directory), view)
     answer = work / "answer.json"
@@ -239,20 +242,25 @@ def _command(system: BuildSystem, order: WheelOrder, seen: _Seen) -> list[str]:
 
 def _run(command: Sequence[str], directory: Path, environment: Mapping[str, str], view: View) -> tuple[str, int]:
     """What it printed on both streams, in order, and its exit status."""
-    try:
-        run = subprocess.run(
-            view.command(command, directory, environment),
-            cwd=None if view.bwrap else directory,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_TIMEOUT_S,
-            umask=0o022,
-        )
-    except subprocess.TimeoutExpired as error:
-        return (error.stdout or b"").decode("utf-8", "replace"), 124
-    return run.stdout[-_KEPT_BYTES:].decode("utf-8", "replace"), run.returncode
+    build = subprocess.Popen(
+        view.command(command, directory, environment),
+        cwd=None if view.bwrap else directory,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        umask=0o022,
+    )
+    with build:
+        try:
+            importlib.import_module(_CHECKS)
+            said, _ = build.communicate(timeout=_TIMEOUT_S)
+            status = build.returncode
+        except subprocess.TimeoutExpired as error:
+            said, status = error.stdout or b"", 124
+        finally:
+            build.kill()
+    return said[-_KEPT_BYTES:].decode("utf-8", "replace"), status
 
 
 def _failed(order: WheelOrder, system: BuildSystem, said: str, outcome: str) -> str:
@@ -264,6 +272,8 @@ def _failed(order: WheelOrder, system: BuildSystem, said: str, outcome: str) -> 
 
 
 def _checked(order: WheelOrder, output: Path, system: BuildSystem, said: str) -> Path:
+    from chassis.cross.wheel_archive import defects, read_wheel, rewrite  # See _CHECKS.
+
     wheels = sorted(output.glob("*.whl"))
     if len(wheels) != 1:
         raise ChassisError(_failed(order, system, said, f"left {len(wheels)} wheels, and one was expected"))

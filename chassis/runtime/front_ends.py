@@ -10,8 +10,8 @@ from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.settings import GRPC_SERVERS, HTTP_SERVERS, Settings
 
 if TYPE_CHECKING:
-    from chassis.runtime.grpc_server import GrpcServer, OpenCalls
     from chassis.runtime.http.server import HttpServer
+    from chassis.runtime.rpc.server import GrpcServer
 
 
 class FrontEnds:
@@ -25,7 +25,6 @@ class FrontEnds:
         self._model = model
         self._stop = stop
         self._grpc: GrpcServer | None = None
-        self._open_calls: OpenCalls | None = None
         self._http: HttpServer | None = None
 
     async def start(self) -> None:
@@ -44,43 +43,28 @@ class FrontEnds:
             await self._start_grpc()
 
     async def _start_grpc(self) -> None:
-        from chassis.runtime.grpc_server import GrpcServer, OpenCalls
+        from chassis.runtime.rpc.server import GrpcServer
 
         settings = self._settings
-        self._open_calls = OpenCalls()
         self._grpc = GrpcServer(settings.max_request_bytes, self._model.metrics)
         if "omi" in settings.servers:
-            from chassis.runtime import omi, omi_pb2_grpc
+            from chassis.runtime import omi
 
             description = omi.read_status(settings.model_dir / "status.pb")
-            servicer = omi.OmiServicer(self._model, description, self._stop, self._open_calls)
-            self._grpc.add(
-                omi.SERVICE,
-                lambda target: omi_pb2_grpc.add_ModzyModelServicer_to_server(servicer, target),
-                protocol=omi.PROTOCOL,
-                model_methods=("Run",),
-            )
+            self._grpc.add(omi.SERVICE, omi.OmiService(self._model, description, self._stop).methods())
         if "v2-grpc" in settings.servers:
-            from chassis.runtime import inference_pb2_grpc
             from chassis.runtime.inference import grpc_front_end
             from chassis.runtime.inference.exchange import Identity
 
-            inference = grpc_front_end.InferenceServicer(
-                self._model, Identity(settings.name, settings.version), self._open_calls
-            )
-            self._grpc.add(
-                grpc_front_end.SERVICE,
-                lambda target: inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(inference, target),
-                protocol=grpc_front_end.PROTOCOL,
-                model_methods=("ModelInfer",),
-            )
-        await self._grpc.report(self._model.state)
+            identity = Identity(settings.name, settings.version)
+            service = grpc_front_end.InferenceService(self._model, identity)
+            self._grpc.add(grpc_front_end.SERVICE, service.methods())
         self.ports["port"] = await self._grpc.start(settings.host, settings.port)
 
-    async def report(self, state: State) -> None:
+    def report(self, state: State) -> None:
         """Tells health services; those of HTTP look themselves."""
         if self._grpc is not None:
-            await self._grpc.report(state)
+            self._grpc.report(state)
         if self._http is not None and state is State.STOPPING:
             self._http.begin_to_close()
 
@@ -90,10 +74,6 @@ class FrontEnds:
 
     async def wait_answered(self, end: float) -> bool:
         """Waits until every answer has left; False where some have not at `end` on the loop's clock."""
-        loop = asyncio.get_running_loop()
-        waiters = (
-            self._open_calls.wait_none if self._open_calls is not None else None,
-            self._http.wait_answered if self._http is not None else None,
-        )
-        left = max(0.0, end - loop.time())
-        return all(await asyncio.gather(*(wait(left) for wait in waiters if wait is not None)))
+        left = max(0.0, end - asyncio.get_running_loop().time())
+        servers = [server for server in (self._grpc, self._http) if server is not None]
+        return all(await asyncio.gather(*(server.wait_answered(left) for server in servers)))

@@ -7,7 +7,6 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
@@ -106,17 +105,15 @@ class _Server:
             extra={"model": settings.name, "host": settings.host, **front_ends.ports, "pid": os.getpid()},
         )
 
-        changes: asyncio.Queue[State] = asyncio.Queue()
-        model.watch(changes.put_nowait)
+        model.watch(front_ends.report)
         model.watch(self._on_state)
-        reporting = loop.create_task(_report(changes, front_ends.report))
         watching = loop.create_task(model.watch_calls())
         deadline = loop.call_later(settings.load_timeout, self._on_load_timeout)
         await self._stopping.wait()
 
         deadline.cancel()
         watching.cancel()
-        await front_ends.report(State.STOPPING)
+        front_ends.report(State.STOPPING)
         # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
         # process ends. The gRPC server is not closed: that would cancel calls that it has not yet looked at, where a
         # connection that ends tells clients that they may try elsewhere. Nor are HTTP's ports, for the same reason.
@@ -126,7 +123,6 @@ class _Server:
         if not await front_ends.wait_answered(end):
             _LOG.warning("not all was answered in time", extra={"drain_timeout": settings.drain_timeout})
         await front_ends.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
-        reporting.cancel()
         _LOG.info("stopped", extra={"status": self._code})
         return self._code
 
@@ -161,9 +157,3 @@ class _Server:
 def _left(end: float) -> float:
     """Seconds until `end` on the loop's clock."""
     return max(0.0, end - asyncio.get_running_loop().time())
-
-
-async def _report(changes: asyncio.Queue[State], report: Callable) -> None:
-    """Passes the model's states on, in order, until cancelled."""
-    while True:
-        await report(await changes.get())

@@ -10,12 +10,13 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from chassis.errors import ChassisError
-from chassis.runtime import omi_pb2, omi_pb2_grpc
+from chassis.runtime import omi_pb2
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.service import ModelService, State, StoppingError
-from chassis.runtime.grpc_server import OpenCalls, traced
+from chassis.runtime.rpc.call import Call, CallError
+from chassis.runtime.rpc.server import Unary
 
 PROTOCOL = "omi"
 SERVICE = "ModzyModel"
@@ -48,24 +49,24 @@ def read_status(path: Path) -> omi_pb2.StatusResponse:
         raise StatusFileError(f"{path} is not a serialised OMI StatusResponse: {error}") from None
 
 
-class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
+class OmiService:
     """Answers OMI calls from a model service."""
 
-    def __init__(
-        self,
-        model: ModelService,
-        description: omi_pb2.StatusResponse,
-        stop: Callable[[str], None],
-        open_calls: OpenCalls,
-    ) -> None:
-        """Takes the model, its description, what to call, with a reason, when a caller asks the server to stop, and
-        where calls are counted while they last."""
+    def __init__(self, model: ModelService, description: omi_pb2.StatusResponse, stop: Callable[[str], None]) -> None:
+        """Takes the model, its description, and what to call, with a reason, when a caller asks the server to stop."""
         self._model = model
         self._description = description
-        self._open_calls = open_calls
         self._stop = stop
 
-    async def Status(self, request: omi_pb2.StatusRequest, context: grpc.aio.ServicerContext) -> omi_pb2.StatusResponse:
+    def methods(self) -> dict[str, Unary]:
+        """The service's methods, by name."""
+        return {
+            "Status": Unary(omi_pb2.StatusRequest.FromString, self.status),
+            "Run": Unary(omi_pb2.RunRequest.FromString, self.run, PROTOCOL),
+            "Shutdown": Unary(omi_pb2.ShutdownRequest.FromString, self.shutdown),
+        }
+
+    async def status(self, request: omi_pb2.StatusRequest, call: Call) -> omi_pb2.StatusResponse:
         """The description of the model, with 200 where it answers and the reason where it does not."""
         response = omi_pb2.StatusResponse()
         response.CopyFrom(self._description)
@@ -73,22 +74,25 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
         response.message = self._model.reason or "the model is ready"
         return response
 
-    async def Run(self, request: omi_pb2.RunRequest, context: grpc.aio.ServicerContext) -> omi_pb2.RunResponse:
-        """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered."""
-        self._open_calls.add(context)
+    async def run(self, request: omi_pb2.RunRequest, call: Call) -> omi_pb2.RunResponse:
+        """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered.
+
+        Raises:
+          CallError: the queue is full, or the server is stopping.
+        """
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        caller = traced(context)
+        caller = call.traced()
         try:
             response = await self._run(request, caller)
             code = grpc.StatusCode.OK
             return response
         except QueueFullError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
-            await context.abort(code, str(error))
+            raise CallError(code, str(error)) from None
         except StoppingError as error:
             code = grpc.StatusCode.UNAVAILABLE
-            await context.abort(code, str(error))
+            raise CallError(code, str(error)) from None
         except Exception:
             code = grpc.StatusCode.INTERNAL
             raise
@@ -109,9 +113,7 @@ class OmiServicer(omi_pb2_grpc.ModzyModelServicer):
             _add(response, answer)
         return response
 
-    async def Shutdown(
-        self, request: omi_pb2.ShutdownRequest, context: grpc.aio.ServicerContext
-    ) -> omi_pb2.ShutdownResponse:
+    async def shutdown(self, request: omi_pb2.ShutdownRequest, call: Call) -> omi_pb2.ShutdownResponse:
         """Says yes, then ends the server as SIGTERM does."""
         self._stop("OMI Shutdown")
         return omi_pb2.ShutdownResponse(

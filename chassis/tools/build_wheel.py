@@ -39,6 +39,7 @@ _RUNTIME = flags.DEFINE_string("runtime", None, "The directory of zig_runtime.",
 _DRIVERS = flags.DEFINE_string("drivers", None, "The directory of cc.", required=True)
 _PYTHON = flags.DEFINE_string("python", None, "The Python of the build.", required=True)
 _HEADERS = flags.DEFINE_string("headers", None, "The root of the target's Python headers.", required=True)
+_HOOK = flags.DEFINE_string("hook", None, "chassis/cross/hook.py, which calls the backend.", required=True)
 _BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it the build takes place at its real paths.")
 _OUTPUT = flags.DEFINE_string("output", None, "Output: the wheel.", required=True)
 
@@ -88,6 +89,7 @@ def _tools() -> BuildTools:
         python=python,
         python_root=python.parent / "root",
         headers=Path(_HEADERS.value),
+        hook=Path(_HOOK.value),
     )
 
 

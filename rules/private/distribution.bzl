@@ -20,7 +20,10 @@ def _impl(ctx):
             runfiles = ctx.runfiles(transitive_files = sources),
         ),
         DistributionInfo(wheels = depset(transitive = [wheel[DistributionInfo].wheels for wheel in ctx.attr.wheels])),
-        OutputGroupInfo(site_packages = sources),
+        OutputGroupInfo(
+            build_site_packages = depset(transitive = [wheel[OutputGroupInfo].build_site_packages for wheel in ctx.attr.wheels]),
+            site_packages = sources,
+        ),
         PyInfo(
             imports = depset(transitive = [wheel[PyInfo].imports for wheel in ctx.attr.wheels]),
             transitive_sources = sources,

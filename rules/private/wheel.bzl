@@ -23,9 +23,11 @@ _ATTRS = UNPACK_ATTRS | {
     "version": attr.string(mandatory = True, doc = "The version."),
 }
 
-def _site_packages(ctx, file, distribution, version):
-    directory = ctx.actions.declare_directory(distribution + ".site-packages")
+def _site_packages(ctx, file, distribution, version, bytecode = False):
+    directory = ctx.actions.declare_directory(distribution + (".bytecode" if bytecode else "") + ".site-packages")
     args = ctx.actions.args()
+    if bytecode:
+        args.add("--bytecode")
     args.add(file, format = "--wheel=%s")
     args.add_all([directory], format_each = "--output=%s", expand_directories = False)
     ctx.actions.run(
@@ -63,6 +65,7 @@ def wheel_providers(ctx, file, distribution, version, lock, size = 0):
     return [
         DefaultInfo(files = depset([file])),
         OutputGroupInfo(
+            build_site_packages = depset([_site_packages(ctx, file, distribution, version, bytecode = True)]),
             site_packages = depset([info.site_packages]),
         ),
         info,

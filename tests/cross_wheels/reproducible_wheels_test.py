@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 
 from tests.cross_wheels.builds import build
@@ -30,3 +31,13 @@ def test_the_wheel_is_tagged_for_the_target_and_holds_no_path_of_the_build() -> 
     assert [name for name in contents if name.endswith(".cpython-311-aarch64-linux-gnu.so")]
     for name, content in contents.items():
         assert b"/chassis/" not in content and b"sandbox" not in content, name
+
+
+def test_what_wheels_are_built_with_is_compiled_beforehand() -> None:
+    root = Path(os.environ["BUILD_SETUPTOOLS"])
+    modules = [module for module in root.rglob("*.py") if module.parent.name == "command"]
+    assert modules
+    for module in modules:
+        header = Path(cache_from_source(str(module))).read_bytes()[:8]
+        # PEP 552: by its hash, unchecked, so that a file's date in a sandbox does not count.
+        assert header == MAGIC_NUMBER + b"\1\0\0\0", module

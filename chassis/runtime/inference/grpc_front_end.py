@@ -8,14 +8,14 @@ from collections.abc import Sequence
 import grpc
 
 from chassis.runtime import inference_pb2 as messages
-from chassis.runtime import inference_pb2_grpc
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import ModelService, State
-from chassis.runtime.grpc_server import OpenCalls, traced
 from chassis.runtime.inference.exchange import EXTENSIONS, PLATFORM, Identity, infer, tensor_metadata
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_raw, pack
+from chassis.runtime.rpc.call import Call, CallError
+from chassis.runtime.rpc.server import Unary
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-grpc"
@@ -48,44 +48,48 @@ _CODES = {
 }
 
 
-class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
+class InferenceService:
     """Answers the protocol's calls from a model service."""
 
-    def __init__(self, model: ModelService, identity: Identity, open_calls: OpenCalls) -> None:
+    def __init__(self, model: ModelService, identity: Identity) -> None:
         self._model = model
         self._identity = identity
-        self._open_calls = open_calls
 
-    async def ServerLive(
-        self, request: messages.ServerLiveRequest, context: grpc.aio.ServicerContext
-    ) -> messages.ServerLiveResponse:
+    def methods(self) -> dict[str, Unary]:
+        """The service's methods, by name."""
+        return {
+            "ServerLive": Unary(messages.ServerLiveRequest.FromString, self.server_live),
+            "ServerReady": Unary(messages.ServerReadyRequest.FromString, self.server_ready),
+            "ModelReady": Unary(messages.ModelReadyRequest.FromString, self.model_ready),
+            "ServerMetadata": Unary(messages.ServerMetadataRequest.FromString, self.server_metadata),
+            "ModelMetadata": Unary(messages.ModelMetadataRequest.FromString, self.model_metadata),
+            "ModelInfer": Unary(messages.ModelInferRequest.FromString, self.model_infer, PROTOCOL),
+        }
+
+    async def server_live(self, request: messages.ServerLiveRequest, call: Call) -> messages.ServerLiveResponse:
         """Whoever answers lives."""
         return messages.ServerLiveResponse(live=True)
 
-    async def ServerReady(
-        self, request: messages.ServerReadyRequest, context: grpc.aio.ServicerContext
-    ) -> messages.ServerReadyResponse:
+    async def server_ready(self, request: messages.ServerReadyRequest, call: Call) -> messages.ServerReadyResponse:
         """Whether the model answers."""
         return messages.ServerReadyResponse(ready=self._model.state is State.READY)
 
-    async def ModelReady(
-        self, request: messages.ModelReadyRequest, context: grpc.aio.ServicerContext
-    ) -> messages.ModelReadyResponse:
+    async def model_ready(self, request: messages.ModelReadyRequest, call: Call) -> messages.ModelReadyResponse:
         """Whether the model answers."""
-        await self._check(request.name, request.version, context)
+        self._check(request.name, request.version)
         return messages.ModelReadyResponse(ready=self._model.state is State.READY)
 
-    async def ServerMetadata(
-        self, request: messages.ServerMetadataRequest, context: grpc.aio.ServicerContext
+    async def server_metadata(
+        self, request: messages.ServerMetadataRequest, call: Call
     ) -> messages.ServerMetadataResponse:
         """Name, version and extensions."""
         return messages.ServerMetadataResponse(name="chassis", version=VERSION, extensions=EXTENSIONS)
 
-    async def ModelMetadata(
-        self, request: messages.ModelMetadataRequest, context: grpc.aio.ServicerContext
+    async def model_metadata(
+        self, request: messages.ModelMetadataRequest, call: Call
     ) -> messages.ModelMetadataResponse:
         """The model's inputs and outputs."""
-        await self._check(request.name, request.version, context)
+        self._check(request.name, request.version)
         return messages.ModelMetadataResponse(
             name=self._identity.name,
             versions=[self._identity.version],
@@ -94,14 +98,15 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             outputs=_described(self._model.contract.outputs),
         )
 
-    async def ModelInfer(
-        self, request: messages.ModelInferRequest, context: grpc.aio.ServicerContext
-    ) -> messages.ModelInferResponse:
-        """Inference."""
-        self._open_calls.add(context)
+    async def model_infer(self, request: messages.ModelInferRequest, call: Call) -> messages.ModelInferResponse:
+        """Inference.
+
+        Raises:
+          CallError: the request, or the model, is at fault.
+        """
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
-        caller = traced(context, request.id)
+        caller = call.traced(request.id)
         try:
             self._identity.check(request.model_name, request.model_version)
             tensors = _inputs(request)
@@ -110,7 +115,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             code = grpc.StatusCode.OK
         except RequestError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
-            await context.abort(code, str(error))
+            raise CallError(code, str(error)) from None
         except Exception:
             code = grpc.StatusCode.INTERNAL
             raise
@@ -124,11 +129,11 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             _add(response, tensor, raw)
         return response
 
-    async def _check(self, name: str, version: str, context: grpc.aio.ServicerContext) -> None:
+    def _check(self, name: str, version: str) -> None:
         try:
             self._identity.check(name, version)
         except RequestError as error:
-            await context.abort(_CODES[error.status], str(error))
+            raise CallError(_CODES[error.status], str(error)) from None
 
 
 def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:

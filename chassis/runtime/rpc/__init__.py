@@ -1,0 +1,1 @@
+"""gRPC: the server, and the services that every model has."""

@@ -1,0 +1,139 @@
+"""One gRPC call, as services and as gRPC's core see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import grpc
+from grpc._cython import cygrpc
+
+from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller, identify
+
+_NO_FLAGS = 0
+
+
+class CallError(Exception):
+    """A call that ends with a status other than OK."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+
+
+class Owner(Protocol):
+    """What a call tells of itself."""
+
+    def post(self, function: Callable[..., None], *arguments: object) -> None:
+        """Has `function` called in the event loop's thread; may be called from any."""
+
+    def ended(self, call: Call) -> None:
+        """Its status has left, or its caller is gone, in which case it may be told so twice; in any thread."""
+
+
+class Call:
+    """A call that has arrived. All but the handlers of events belongs to the event loop's thread.
+
+    Attributes:
+      metadata: keys and values that came with it.
+      caller: who it is from, once `traced`.
+      task: what answers it, to be cancelled when its caller is gone.
+    """
+
+    __slots__ = ("_begun", "_core", "_over", "_owner", "_trailing", "_waiter", "caller", "metadata", "task")
+
+    def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str | bytes]]) -> None:
+        """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
+        self.metadata = metadata
+        self.caller = UNKNOWN_CALLER
+        self.task: asyncio.Task[None] | None = None
+        self._owner = owner
+        self._core = core
+        self._begun = False
+        self._over = False
+        self._trailing: tuple[tuple[str, str], ...] = ()
+        self._waiter: asyncio.Future[bytes | None] | None = None
+        core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+
+    def traced(self, request_id: str = "") -> Caller:
+        """Who its metadata says that it is from: `x-request-id`, else `request_id`, and `traceparent`.
+
+        Both go back with the answer, as trailing metadata.
+        """
+        traceparent = None
+        for key, value in self.metadata:
+            if key == "x-request-id":
+                request_id = value
+            elif key == "traceparent":
+                traceparent = value
+        self.caller = caller = identify(request_id, traceparent)
+        self._trailing = (("x-request-id", caller.request_id),)
+        if caller.traceparent:
+            self._trailing += (("traceparent", caller.traceparent),)
+        return caller
+
+    def read(self, received: Callable[[Call, bytes | None], None]) -> None:
+        """Has `received` called in the loop's thread with the caller's next message, or None where there is none.
+
+        May be called from any thread.
+        """
+
+        def on_message(event: cygrpc.BatchOperationEvent) -> None:
+            self._owner.post(received, self, event.batch_operations[0].message())
+
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
+
+    async def receive(self) -> bytes | None:
+        """The caller's next message; None where it sends no more."""
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        self.read(Call._settle)
+        return await waiter
+
+    async def send(self, content: bytes) -> None:
+        """Sends one message of several; returns when there is room for another."""
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        operations = [*self._beginning(), cygrpc.SendMessageOperation(content, _NO_FLAGS)]
+        self._core.start_server_batch(operations, lambda _: self._owner.post(Call._settle, self, None))
+        await waiter
+
+    def finish(
+        self, code: grpc.StatusCode = grpc.StatusCode.OK, details: str = "", content: bytes | None = None
+    ) -> None:
+        """Ends it with a status and, before that, a last message; once it is over this does nothing.
+
+        May be called from any thread.
+        """
+        if self._over:
+            return
+        self._over = True
+        operations = self._beginning()
+        if content is not None:
+            operations.append(cygrpc.SendMessageOperation(content, _NO_FLAGS))
+        status = (self._trailing, code.value[0], details.encode(errors="replace"), _NO_FLAGS)
+        operations.append(cygrpc.SendStatusFromServerOperation(*status))
+        self._core.start_server_batch(operations, self._on_sent)
+
+    def _beginning(self) -> list[cygrpc.Operation]:
+        if self._begun:
+            return []
+        self._begun = True
+        return [cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)]
+
+    def _settle(self, content: bytes | None) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(content)
+
+    def _on_close(self, event: cygrpc.BatchOperationEvent) -> None:
+        if event.batch_operations[0].cancelled():
+            self._owner.post(Call._cancel, self)
+
+    def _on_sent(self, _: cygrpc.BatchOperationEvent) -> None:
+        self._owner.ended(self)
+
+    def _cancel(self) -> None:
+        """The caller is gone, or its deadline is over."""
+        self._over = True
+        self._owner.ended(self)
+        if self.task is not None:
+            self.task.cancel()
