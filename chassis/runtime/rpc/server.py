@@ -150,6 +150,8 @@ class GrpcServer:
             call.finish(content=(await method.answer(request, call)).SerializeToString())
 
         def begin(call: Call, content: bytes | None) -> None:
+            if call.over:
+                return
             if content is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED, f"{path} takes one message")
                 return
