@@ -48,11 +48,11 @@ class Call:
         """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
+        self.over = False
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
         self._core = core
         self._begun = False
-        self.over = False
         self._trailing: tuple[tuple[str, str], ...] = ()
         self._waiter: asyncio.Future[bytes | None] | None = None
         core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)

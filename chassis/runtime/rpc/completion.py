@@ -100,7 +100,12 @@ class CompletionServer:
             event = None  # the call it belongs to would stay until the next one
 
     def _on_call(self, event: cygrpc.RequestCallEvent) -> None:
-        self._server.request_call(self._queue, self._queue, self._on_call)
+        try:
+            self._begin(event)
+        finally:
+            self._server.request_call(self._queue, self._queue, self._on_call)
+
+    def _begin(self, event: cygrpc.RequestCallEvent) -> None:
         call = Call(self, event.call, event.invocation_metadata)
         method = self._methods.get(event.call_details.method)
         if method is None:
