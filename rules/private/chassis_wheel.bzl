@@ -5,6 +5,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load(":distribution.bzl", closure = "distribution")
+load(":root_runfiles.bzl", "path_in_runfiles")
 load(":target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
 
@@ -26,18 +27,17 @@ _ATTRS = UNPACK_ATTRS | {
     "headers": attr.label(mandatory = True, allow_files = True, cfg = "exec", doc = "The target's Python headers."),
     "lock": attr.string(doc = "Where the sdist is pinned: lock and line."),
     "package": attr.string(doc = "The directory of the sources, which their paths are relative to."),
+    "runs_in": attr.label(mandatory = True, cfg = "exec", executable = True, doc = "A `root_runfiles` of what it runs in and with."),
     "sdist": attr.label(allow_single_file = [".tar.gz", ".zip", ".tgz"], doc = "The sdist."),
     "srcs": attr.label_list(allow_files = True, doc = "Sources in place of an sdist."),
     "tag": attr.string(doc = "The tag that the wheel must have."),
     "version": attr.string(mandatory = True, doc = "The version."),
     "_build_wheel": attr.label(default = "//chassis/tools:build_wheel", cfg = "exec", executable = True),
     "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
-    "_bwrap_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
-    "_python_files": attr.label(default = "@chassis_python//:files", cfg = "exec"),
 }
 
 _MACHINES = {
@@ -78,7 +78,7 @@ def _build(ctx):
     attr = ctx.attr
     wheel = ctx.actions.declare_file(ctx.label.name + "/" + _wheel_name(ctx))
     compiler = attr.compiler[CompilerInfo]
-    headers = ctx.files.headers[0]
+    roots = attr.runs_in[DefaultInfo].files_to_run
 
     # With bytecode, which the backend would otherwise make of itself in each build anew.
     site_packages = depset(transitive = [dep[OutputGroupInfo].build_site_packages for dep in attr.build_deps])
@@ -99,35 +99,26 @@ def _build(ctx):
     args.add_all(site_packages, format_each = "--site_packages=%s", expand_directories = False)
     args.add_all(["%s=%s" % item for item in attr.env.items()], format_each = "--env=%s")
     args.add_all(["%s=%s" % item for item in attr.config_settings.items()], format_each = "--config_setting=%s")
-    args.add("--zig=" + compiler.root.path)
+    args.add("--zig=" + path_in_runfiles(ctx, roots, compiler.root))
     args.add_all([compiler.runtime], format_each = "--runtime=%s", expand_directories = False)
     args.add("--drivers=" + ctx.file._cc.dirname)
     args.add(ctx.file._hook, format = "--hook=%s")
-    args.add(ctx.file._python, format = "--python=%s")
-    args.add("--headers=" + headers.path)
-    args.add(ctx.file._bwrap, format = "--bwrap=%s")
+    args.add("--python=" + path_in_runfiles(ctx, roots, ctx.file._python))
+    args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
+    args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
     args.add(wheel, format = "--output=%s")
     ctx.actions.run(
         executable = ctx.executable._build_wheel,
         arguments = [args],
         inputs = depset(
-            ctx.files.srcs + [file for file in [
-                compiler.root,
-                compiler.runtime,
-                ctx.file._bwrap,
-                ctx.file._hook,
-                ctx.file._python,
-                ctx.file.sdist,
-                headers,
-            ] if file],
+            ctx.files.srcs + [compiler.runtime, ctx.file._hook] + ([ctx.file.sdist] if ctx.file.sdist else []),
             transitive = _cc_inputs(ctx, args) + [
-                ctx.attr._bwrap_files[DefaultInfo].files,
                 ctx.attr._drivers[DefaultInfo].files,
-                ctx.attr._python_files[DefaultInfo].files,
                 site_packages,
             ],
         ),
         outputs = [wheel],
+        tools = [roots],
         mnemonic = "BuildWheel",
         progress_message = "Building wheel %s %s for %s" % (attr.distribution, attr.version, attr.architecture),
         # Whatever the workspace's own .bazelrc says.
@@ -164,6 +155,10 @@ def wheel_from_source(name, **kwargs):
         headers = select({
             Label("//platforms:is_linux_amd64_any"): Label("@chassis_python_headers_amd64//:files"),
             Label("//platforms:is_linux_arm64_any"): Label("@chassis_python_headers_arm64//:files"),
+        }),
+        runs_in = select({
+            Label("//platforms:is_linux_%s_any" % architecture): Label("//platforms/zig:wheel_build_" + architecture)
+            for architecture in ["amd64", "arm64"]
         }),
         **kwargs
     )

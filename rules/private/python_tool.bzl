@@ -1,4 +1,4 @@
-"""python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+"""python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
@@ -12,9 +12,6 @@ second would pay for two interpreters, and the build would lean on a program tha
 """
 
 _ATTRS = {
-    "compiled": attr.bool(
-        doc = "Compile what the program imports in the build: for one that a person waits for, half of whose start is compiling. Files beside a module of this build are not there then.",
-    ),
     "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
     "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
     "env": attr.string_dict(doc = "Environment."),
@@ -30,7 +27,13 @@ _ATTRS = {
         allow_files = [".whl"],
         doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
     ),
-    "_compile": attr.label(default = "//chassis/tools:compile_modules.py", allow_single_file = [".py"]),
+}
+
+_COMPILED_ATTRS = {
+    "compiled": attr.bool(
+        doc = "Compile what the program imports in the build: for one that a person waits for, half of whose start is compiling. Files beside a module of this build are not there then.",
+    ),
+    "_compile": attr.label(default = "//chassis/tools:compile_modules", cfg = "exec", executable = True),
 }
 
 _TOOLCHAIN = "@rules_python//python:toolchain_type"
@@ -40,7 +43,7 @@ def _located(ctx, target):
     file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
     return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
 
-def _compiled(ctx, runtime, sources):
+def _compiled(ctx, sources):
     """A directory with the bytecode of all that the program imports, as the runfiles have it."""
     directory = ctx.actions.declare_directory(ctx.label.name + ".compiled")
     args = ctx.actions.args()
@@ -50,22 +53,24 @@ def _compiled(ctx, runtime, sources):
     args.use_param_file("@%s")
     args.set_param_file_format("multiline")
     ctx.actions.run(
-        executable = runtime.interpreter or runtime.interpreter_path,
-        arguments = ["-I", ctx.file._compile.path, args],
-        inputs = sources + [ctx.file._compile],
+        executable = ctx.executable._compile,
+        arguments = [args],
+        inputs = sources,
         outputs = [directory],
-        tools = runtime.files or [],
         mnemonic = "CompileModules",
         progress_message = "Compiling the modules of %{label}",
     )
     return directory
 
-def _start(ctx, roots, runtime, transitive_sources):
+def _start(ctx, roots, python_version, transitive_sources):
     """What the interpreter runs, the roots to import from in order, and the files for both."""
     main = runfiles_path(ctx, ctx.file.main)
-    if not ctx.attr.compiled:
+
+    # Another minor version cannot read the bytecode.
+    compiles = getattr(ctx.attr, "compiled", False) and ctx.attr._compile[ToolPythonInfo].python_version == python_version
+    if not compiles:
         return '"$RUNFILES_DIR/%s"' % main, roots, [ctx.file.main]
-    directory = _compiled(ctx, runtime, transitive_sources.to_list() + [ctx.file.main])
+    directory = _compiled(ctx, transitive_sources.to_list() + [ctx.file.main])
     own_root = [root for root in roots if main.startswith(root + "/")][0]
     module = main.removeprefix(own_root + "/").removesuffix(".py").replace("/", ".")
 
@@ -86,7 +91,8 @@ def _impl(ctx):
     own_root = ctx.label.workspace_name or ctx.workspace_name
     roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
     transitive_sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
-    start, roots, start_files = _start(ctx, roots, runtime, transitive_sources)
+    python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])
+    start, roots, start_files = _start(ctx, roots, python_version, transitive_sources)
     script = FIND_RUNFILES
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, shell_quote(value))
@@ -112,20 +118,28 @@ def _impl(ctx):
     return [
         DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),
         RunEnvironmentInfo(inherited_environment = ctx.attr.env_inherit),
-        ToolPythonInfo(python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])),
+        ToolPythonInfo(python_version = python_version),
     ]
 
 python_tool = rule(
     implementation = _impl,
-    attrs = _ATTRS,
+    attrs = _ATTRS | _COMPILED_ATTRS,
     doc = _DOC,
+    executable = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+bare_python_tool = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = "A `python_tool` that others may be compiled with.",
     executable = True,
     toolchains = [_TOOLCHAIN],
 )
 
 python_test = rule(
     implementation = _impl,
-    attrs = _ATTRS,
+    attrs = _ATTRS | _COMPILED_ATTRS,
     doc = "A `python_tool` that is a test.",
     test = True,
     toolchains = [_TOOLCHAIN],

@@ -1,6 +1,7 @@
 """zig_runtime: what zig links into programs for one target, built from the sources that come with it."""
 
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
+load(":root_runfiles.bzl", "path_in_runfiles")
 
 _DOC = """A C and C++ compiler for one CPU and glibc.
 
@@ -13,21 +14,23 @@ _ATTRS = {
     "glibc": attr.string(mandatory = True, doc = "The oldest glibc to run on, such as `2.28`."),
     "_tool": attr.label(default = "//chassis/tools:zig_runtime", cfg = "exec", executable = True),
     "_zig": attr.label(default = "@chassis_zig//:files", allow_files = True, cfg = "exec"),
+    "_zig_runfiles": attr.label(default = "//platforms/zig:root", cfg = "exec", executable = True),
 }
 
 def _impl(ctx):
     runtime = ctx.actions.declare_directory(ctx.label.name)
     root = ctx.files._zig[0]
     args = ctx.actions.args()
-    args.add("--zig=" + root.path)
+    zig = ctx.attr._zig_runfiles[DefaultInfo].files_to_run
+    args.add("--zig=" + path_in_runfiles(ctx, zig, root))
     args.add("--architecture=" + ctx.attr.architecture)
     args.add("--glibc=" + ctx.attr.glibc)
     args.add_all([runtime], format_each = "--output=%s", expand_directories = False)
     ctx.actions.run(
         executable = ctx.executable._tool,
         arguments = [args],
-        inputs = [root],
         outputs = [runtime],
+        tools = [zig],
         mnemonic = "ZigRuntime",
         progress_message = "Compiling libc++ and compiler-rt for %s, glibc %s" % (ctx.attr.architecture, ctx.attr.glibc),
     )
