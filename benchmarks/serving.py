@@ -133,7 +133,7 @@ def _serve(place: Place, bodies: Bodies, targets: Targets, kind: str, title: str
         own = peers.own(place, kind)
         stack.enter_context(own.server)
         chassisml = stack.enter_context(peers.chassisml(place, kind))
-        echoes_grpc = [stack.enter_context(peers.echo(place, "grpc", loop)) for loop in ("asyncio", "uvloop")]
+        echoes_grpc = [stack.enter_context(peers.echo(place, "grpc", loop)) for loop in ("asyncio", "uvloop", "core")]
         rows = [_grpc_row(server, server.port, bodies) for server in echoes_grpc] if kind == "cheap" else []
         rows += [_grpc_row(own.server, own.grpc_port, bodies), _grpc_row(chassisml, chassisml.port, bodies)]
         grpc = _measure(f"gRPC (OMI), {title}", rows)

@@ -86,9 +86,9 @@ def own(place: Place, kind: str, **variables: str) -> Own:
 
 
 def echo(place: Place, kind: str, loop: str) -> Server:
-    """Starts the floor of `kind`, "grpc" or "http", on `loop`, "asyncio" or "uvloop"."""
+    """Starts the floor of `kind`, "grpc" or "http", on `loop`, "asyncio" or "uvloop"; of gRPC there is "core" too."""
     port = free_port()
-    arguments = ["-P", "-m", f"benchmarks.servers.echo_{kind}", str(port), *([loop] if loop == "uvloop" else [])]
+    arguments = ["-P", "-m", f"benchmarks.servers.echo_{kind}", str(port), *([] if loop == "asyncio" else [loop])]
     environment = python_environment([path for path in sys.path if path])
     name = f"echo, {loop}"
     return Server(name, arguments, environment, listening, port=port, log=place.log(f"echo {kind} {loop}"))

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import cloudpickle
@@ -14,66 +13,9 @@ import pytest
 
 from chassis.metadata import ModelMetadata, Port
 from chassis.packaging import errors
-from chassis.packaging.packager import Model, PackagedModel, package_model
+from chassis.packaging.packager import Model, package_model
+from chassis.packaging.sample_models import call, package, package_pickle, written
 from chassis.runtime import omi_pb2
-
-
-def package(
-    root: Path,
-    sources: Mapping[str, str],
-    *,
-    entry_point: str = "model:process",
-    batch_size: int = 0,
-    signature: str = "auto",
-    data: Mapping[str, bytes] | None = None,
-    deps: Mapping[str, str] | None = None,
-) -> PackagedModel:
-    """Packages sources of the workspace package `ml`, with data and the sources of dependencies."""
-    return package_model(
-        Model(
-            metadata=ModelMetadata(name="tested", batch_size=batch_size),
-            entry_point=entry_point,
-            pickle=None,
-            package_dir="ml",
-            sources={f"ml/{name}": _written(root / "sources" / name, text.encode()) for name, text in sources.items()},
-            data={key: _written(root / "data" / key, content) for key, content in (data or {}).items()},
-            import_paths=[_written(root / "deps" / name, text.encode()).parent for name, text in (deps or {}).items()][
-                :1
-            ],
-            signature=signature,
-        ),
-        timeout=60,
-    )
-
-
-def package_pickle(path: Path, **metadata: int) -> PackagedModel:
-    """Packages a ready pickle."""
-    described = ModelMetadata(name="tested", **metadata)
-    return package_model(Model(described, None, path, "", {}, {}, []), timeout=60)
-
-
-def call(packaged: PackagedModel, root: Path, argument: str, *paths: Path) -> str:
-    """Loads the pickle in a new interpreter, as an image would, and returns the repr of its result."""
-    (root / "called.pkl").write_bytes(packaged.pickle)
-    code = f"import cloudpickle; print(repr(cloudpickle.load(open('called.pkl', 'rb'))({argument})))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=root,
-        env={"PYTHONPATH": os.pathsep.join([*map(str, paths), *sys.path]), "CHASSIS_DATA": str(root / "data")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
-def _written(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    return path
-
 
 RICH = '''
 """A module with what makes pickles differ between runs."""
@@ -258,7 +200,7 @@ def test_status_and_settings_say_what_the_metadata_says() -> None:
 
 
 def test_a_declared_tensor_is_in_the_settings_of_a_mapping_function(tmp_path: Path) -> None:
-    sources = {"ml/model.py": _written(tmp_path / "model.py", b"def process(item: dict[str, bytes]): return item")}
+    sources = {"ml/model.py": written(tmp_path / "model.py", b"def process(item: dict[str, bytes]): return item")}
     metadata = ModelMetadata(name="tested", inputs={"row": Port(tensor="FP32[3,-1]"), "note": Port()})
     packaged = package_model(Model(metadata, "model:process", None, "ml", sources, {}, []), timeout=60)
     row, note = json.loads(packaged.settings)["inputs"]
@@ -276,145 +218,22 @@ def test_a_ready_pickle_is_taken_as_it_is(tmp_path: Path) -> None:
         return len(content) + offset
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    path = _written(tmp_path / "ready.pkl", cloudpickle.dumps(process))
+    path = written(tmp_path / "ready.pkl", cloudpickle.dumps(process))
     packaged = package_pickle(path)
     assert packaged.pickle == path.read_bytes()
     assert json.loads(packaged.settings)["signature"] == "bytes"
 
 
 def test_a_ready_pickle_that_wants_a_module_names_it(tmp_path: Path) -> None:
-    path = _written(tmp_path / "ready.pkl", b"\x80\x04\x8c\x0csome_library\x8c\x04func\x93.")
+    path = written(tmp_path / "ready.pkl", b"\x80\x04\x8c\x0csome_library\x8c\x04func\x93.")
     with pytest.raises(errors.MissingDependencyError, match="imports 'some_library'"):
         package_pickle(path)
 
 
 def test_a_ready_pickle_of_no_function_says_what_it_is(tmp_path: Path) -> None:
-    path = _written(tmp_path / "ready.pkl", cloudpickle.dumps({"a": 1}))
+    path = written(tmp_path / "ready.pkl", cloudpickle.dumps({"a": 1}))
     with pytest.raises(errors.EntryPointError, match="the pickled function is a dict, expected a function"):
         package_pickle(path)
-
-
-DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
-    "missing attribute": (
-        errors.EntryPointError,
-        "def proces(content): pass",
-        r"has no 'process'\n  there are: proces",
-        {},
-    ),
-    "missing module": (
-        errors.EntryPointError,
-        "x = 1",
-        "no source is the module 'modle'",
-        {"entry_point": "modle:process"},
-    ),
-    "no colon": (errors.EntryPointError, "x = 1", "not of the form module:attribute", {"entry_point": "model"}),
-    "not callable": (errors.EntryPointError, "process = {}", "is a dict, expected a function", {}),
-    "syntax": (errors.EntryPointError, "def process(:\n", "ml/model.py, line 1: invalid syntax", {}),
-    "raises": (errors.EntryPointError, "\n1 / 0", "ml/model.py, line 2: importing it failed: ZeroDivisionError", {}),
-    "exits": (errors.EntryPointError, "raise SystemExit(3)", "importing it failed: SystemExit: 3", {}),
-    "class": (errors.EntryPointError, "class process:\n  def __init__(self, a): pass", "is a class", {}),
-    "async": (errors.EntryPointError, "async def process(a): pass", "coroutine", {}),
-    "generator": (errors.EntryPointError, "def process(a): yield a", "generator", {}),
-    "two arguments": (errors.EntryPointError, "def process(a, b): pass", "exactly one argument.*wants: a, b", {}),
-    "no argument": (errors.EntryPointError, "def process(): pass", "exactly one argument", {}),
-    "batch_size without batch function": (
-        errors.EntryPointError,
-        "def process(inputs: bytes): pass",
-        r"takes one input \(inputs: bytes\), but batch_size is 4",
-        {"batch_size": 4},
-    ),
-    "batch function without batch_size": (
-        errors.EntryPointError,
-        "def process(inputs: list[bytes]): pass",
-        r"takes a list \(inputs: list\[bytes\]\), but the model has no batch_size",
-        {},
-    ),
-    "signature": (
-        errors.EntryPointError,
-        "def process(item: dict[str, bytes]): pass",
-        "takes mapping .* but signature is 'bytes'",
-        {"signature": "bytes"},
-    ),
-    "import at the top": (
-        errors.MissingDependencyError,
-        "\nimport absl.flags\ndef process(a): pass",
-        r"ml/model.py, line 2: no module named 'absl' among the model's dependencies\n  add what brings it to `deps`",
-        {},
-    ),
-    "import in the function": (
-        errors.MissingDependencyError,
-        "def process(a):\n  import google.protobuf.message",
-        "ml/model.py, line 2: no module named 'google.protobuf.message'",
-        {},
-    ),
-    "source imported in a function": (
-        errors.EntryPointError,
-        "def process(a):\n  from ml import extra",
-        "ml/model.py, line 2: ml.extra is imported inside a function",
-        {"more": {"extra.py": ""}},
-    ),
-    "source imported relatively in a function": (
-        errors.EntryPointError,
-        "def process(a):\n  from . import extra",
-        "ml/model.py, line 2: ml.extra is imported inside a function",
-        {"more": {"extra.py": ""}},
-    ),
-    "source imported by its short name in a function": (
-        errors.EntryPointError,
-        "def process(a):\n  import extra",
-        "ml/model.py, line 2: extra is imported inside a function",
-        {"more": {"extra.py": ""}},
-    ),
-    "import of the builder": (
-        errors.MissingDependencyError,
-        "from chassis.packaging.signature import resolve_signature\ndef process(a): resolve_signature(a)",
-        "imports 'chassis.packaging",
-        {},
-    ),
-    "missing data": (
-        errors.EntryPointError,
-        "import chassis\nW = chassis.data_path('w.npz')\ndef process(a): pass",
-        "ml/model.py, line 2: .*has no data 'w.npz'",
-        {},
-    ),
-    "path of the machine": (
-        errors.UnreproducibleError,
-        "import chassis\nW = str(chassis.data_path('w'))\ndef process(a): return W",
-        r"holds a path of the build machine, '/.*/w'",
-        {"data": {"w": b""}},
-    ),
-    "lock": (
-        errors.UnpicklableError,
-        "import threading\nGUARD = threading.Lock()\ndef helper():\n  with GUARD: pass\ndef process(a): helper()",
-        r"global 'GUARD' \(a _thread.lock\) cannot be pickled: TypeError(.|\n)*"
-        "held by: process -> helper -> global 'GUARD'",
-        {},
-    ),
-    "open file": (
-        errors.UnpicklableError,
-        "import os\nclass Net:\n  def __init__(self): self.log = open(os.devnull, 'rb')\n"
-        "NET = Net()\ndef process(a): return NET",
-        "attribute 'log' .* cannot be pickled",
-        {},
-    ),
-    "closure": (
-        errors.UnpicklableError,
-        "import threading\ndef make():\n  seen = [threading.Lock()]\n  return lambda a: seen\nprocess = make()",
-        "element 0 .*cannot be pickled(.|\n)*variable 'seen' -> element 0",
-        {},
-    ),
-    "crash": (errors.PackagingError, "import os\nprint('so long')\nos._exit(9)", r"ended with status 9\n.*", {}),
-}
-
-
-@pytest.mark.parametrize("defect", DEFECTS)
-def test_a_defect_is_named(tmp_path: Path, defect: str) -> None:
-    kind, source, message, arguments = DEFECTS[defect]
-    arguments = dict(arguments)
-    with pytest.raises(kind, match=message) as caught:
-        package(tmp_path, {"model.py": source + "\n", **arguments.pop("more", {})}, **arguments)
-    assert type(caught.value) is kind
-    assert str(tmp_path) not in str(caught.value)
 
 
 def test_an_import_that_is_guarded_is_not_required(tmp_path: Path) -> None:
@@ -436,7 +255,7 @@ def process(content):
 
 
 def test_work_at_the_top_of_a_module_is_bounded(tmp_path: Path) -> None:
-    source = _written(tmp_path / "model.py", b"import time\ntime.sleep(60)\ndef process(a): pass\n")
+    source = written(tmp_path / "model.py", b"import time\ntime.sleep(60)\ndef process(a): pass\n")
     with pytest.raises(errors.PackagingError, match=r"took more than 0.5 s"):
         package_model(
             Model(ModelMetadata(name="m"), "model:process", None, "", {"model.py": source}, {}, []), timeout=0.5

@@ -115,13 +115,27 @@ def _keep_links_inside(rctx):
     if done.return_code:
         fail("%s: the links of the unpacked packages of %s: %s" % (rctx.name, rctx.attr.lock, done.stderr))
 
-def _prepare_python(rctx):
-    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode; and pip as a directory."""
-    home = "root/" + rctx.attr.pythonhome
-    for wheel in rctx.path("root/usr/share/python-wheels").readdir():
+# Programs look for these under absolute paths of the machine's, never in a root: time zones, authorities, character sets,
+# manuals, settings. They would be two files in three of what every action that Python runs has as its input.
+_NEVER_READ = ["usr/lib/x86_64-linux-gnu/gconv", "etc"]
+_WHEELS = "root/usr/share/python-wheels"
+
+def _reduce_python(rctx):
+    """Leaves of a Python's packages what it can find, and pip as a directory."""
+    for wheel in rctx.path(_WHEELS).readdir():
         if wheel.basename.startswith("pip-"):
             rctx.symlink(wheel, "pip.zip")
             rctx.extract("pip.zip", output = "pip")
+    rctx.delete("pip.zip")
+    for path in _NEVER_READ:
+        rctx.delete("root/" + path)
+    for path in rctx.path("root/usr/share").readdir():
+        if path != rctx.path(_WHEELS):
+            rctx.delete(path)
+
+def _compile_python(rctx):
+    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode."""
+    home = "root/" + rctx.attr.pythonhome
     python = rctx.attr.programs.keys()[0]
     command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
 
@@ -168,6 +182,8 @@ def _root_impl(rctx):
         rctx.delete("unpacked/" + package.name)
     rctx.delete("unpacked")
     rctx.delete("packages")
+    if rctx.attr.pythonhome:
+        _reduce_python(rctx)
     _keep_links_inside(rctx)
     environment = ""
     if rctx.attr.pythonhome:
@@ -180,7 +196,7 @@ def _root_impl(rctx):
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
         rctx.file(name, _LAUNCHER.format(program = program, environment = environment, loader = _loader(rctx)), executable = True)
     if rctx.attr.pythonhome:
-        _prepare_python(rctx)
+        _compile_python(rctx)
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))

@@ -25,10 +25,11 @@ from chassis.oci.layer.base_layers import BaseLayers
 from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deb import Control, DebError, Package, open_package
 from chassis.oci.layer.debian_paths import MERGED, PathFilter, merged, mode_of
+from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.library_cache import CACHE, CONFIGURATION, library_cache
 from chassis.oci.layer.paths import LayerPathError
 from chassis.oci.layer.tar_header import Owner
-from chassis.oci.layer.writer import LayerError, LayerWriter
+from chassis.oci.layer.writer import LayerWriter
 from chassis.oci.tar_reader import DIRECTORY, FILE, HARDLINK, SYMLINK, TarEntry
 
 NONROOT = Owner(65532, 65532)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.paths import check_path
 from chassis.oci.layer.tar_header import ROOT, Owner
-from chassis.oci.layer.writer import LayerError, LayerWriter
+from chassis.oci.layer.writer import LayerWriter
 
 _DIRECTORY_MODE = 0o755
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from chassis.oci import digest
 from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, is_module
-from chassis.oci.layer.writer import LayerError, LayerWriter
+from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.writer import LayerWriter
 
 _EXECUTABLE_STARTS = (b"#!", b"\x7fELF")
 _LEAST_LINKED_BYTES = 4096

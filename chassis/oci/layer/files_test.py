@@ -13,9 +13,9 @@ import pytest
 
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, running_version
+from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.files import Entry, Link, add_files
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
-from chassis.oci.layer.writer import LayerError
 
 
 def _layer(out: Path, entries: list[Entry], links: tuple[Link, ...] = ()) -> tuple[dict[str, dict], bytes]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from chassis.oci.descriptor import LayerDescriptor, Origin
-from chassis.oci.layer.writer import Compression, LayerError, LayerWriter
+from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.writer import Compression, LayerWriter
 
 
 @dataclass(frozen=True, slots=True)

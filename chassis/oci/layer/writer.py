@@ -18,11 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, Self
 
-from chassis.errors import ChassisError
 from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.oci.digest import PREFIX
 from chassis.oci.layer import tar_header, toc
-from chassis.oci.layer.deflate_source import PIECE_BYTES, DeflateSource, unended
+from chassis.oci.layer.contents import pieces_from, pieces_of, regroup, samples_from, samples_of
+from chassis.oci.layer.deflate_source import DeflateSource, unended
+from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.hashing import HashThread
 from chassis.oci.layer.members import (
     STORED_END,
@@ -42,16 +43,10 @@ COMPRESSIONS: tuple[Compression, ...] = ("estargz", "gzip", "zstd", "none")
 
 _DIRECTORY_MODE = 0o755
 _LEAST_SAVING = 0.10
-_SAMPLE_BYTES = 1 << 16
-_SAMPLED_FROM = 1 << 20
 _INLINE_HASH_BYTES = 1 << 16
 _UNENDED_BYTES = 1 << 14
 _TAR_BATCH_BYTES = 1 << 18
 _MAX_CHUNK = 1 << 26
-
-
-class LayerError(ChassisError):
-    """A layer cannot be written as asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +133,14 @@ class LayerWriter:
 
     def add_bytes(self, path: str, data: bytes, mode: int = 0o644, owner: Owner = ROOT) -> None:
         """Adds a file from memory."""
-        pieces = (data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES))
-        self._add_plain(path, pieces, len(data), mode, owner, _samples_of(data))
+        self._add_plain(path, pieces_of(data), len(data), mode, owner, samples_of(data))
 
     def add_stream(self, path: str, stream: BinaryIO, size: int, mode: int = 0o644, owner: Owner = ROOT) -> None:
         """Adds a file of `size` bytes; a seekable stream's samples decide whether compressing it is worth
         it.
         """
-        samples = _samples_from(stream, size) if size >= _SAMPLED_FROM and stream.seekable() else []
-        self._add_plain(path, _pieces(path, stream, size), size, mode, owner, samples)
+        samples = samples_from(stream, size)
+        self._add_plain(path, pieces_from(path, stream, size), size, mode, owner, samples)
 
     def add_deflated(self, path: str, source: DeflateSource, mode: int = 0o644) -> None:
         """Adds a file whose deflate stream is copied as it is; it is inflated for its digests and checks all
@@ -235,7 +229,7 @@ class LayerWriter:
             self._one_chunk(entry, offset)
             return
         start = 0
-        for part in _regroup(self._hashed(entry, pieces), self._chunk_size):
+        for part in regroup(self._hashed(entry, pieces), self._chunk_size):
             offset = self._encoder.begin()
             self._encoder.plain([part], store)
             entry.chunks.append(toc.Chunk(offset, start, len(part), hashlib.sha256(part)))
@@ -356,54 +350,3 @@ _ENCODERS: dict[Compression, Callable[[BlobFile], Encoder]] = {
     "zstd": ZstdTar,
     "none": PlainTar,
 }
-
-
-def _pieces(path: str, stream: BinaryIO, size: int) -> Iterator[bytes]:
-    left = size
-    while left:
-        # A stream may return less than asked for; pieces of a fixed size keep the compressor's output the
-        # same.
-        piece = _read_exactly(stream, min(left, PIECE_BYTES))
-        if not piece:
-            raise LayerError(f"{path!r}: its content ends {left} bytes early; did the file change while it was read?")
-        left -= len(piece)
-        yield piece
-    if stream.read(1):
-        raise LayerError(f"{path!r}: its content is longer than {size} bytes; did the file change while it was read?")
-
-
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
-    data = stream.read(size)
-    while len(data) < size and (more := stream.read(size - len(data))):
-        data += more
-    return data
-
-
-def _samples_of(data: bytes) -> list[bytes]:
-    if len(data) < _SAMPLED_FROM:
-        return []
-    return [data[start : start + _SAMPLE_BYTES] for start in _sample_starts(len(data))]
-
-
-def _samples_from(stream: BinaryIO, size: int) -> list[bytes]:
-    first, samples = stream.tell(), []
-    for start in _sample_starts(size):
-        stream.seek(first + start)
-        samples.append(_read_exactly(stream, _SAMPLE_BYTES))
-    stream.seek(first)
-    return samples
-
-
-def _sample_starts(size: int) -> tuple[int, ...]:
-    return tuple((size - _SAMPLE_BYTES) * part // 4 for part in range(5))
-
-
-def _regroup(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    waiting = bytearray()
-    for piece in pieces:
-        waiting += piece
-        while len(waiting) >= size:
-            yield bytes(waiting[:size])
-            del waiting[:size]
-    if waiting:
-        yield bytes(waiting)

@@ -20,8 +20,9 @@ from chassis.errors import ChassisError
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer import toc
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
+from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
-from chassis.oci.layer.writer import COMPRESSIONS, LayerError, LayerWriter
+from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
 
 _ORIGIN = Origin("code", "test")
 _LONG = "a/" + "long-directory-name/" * 9 + "file-with-a-name.py"

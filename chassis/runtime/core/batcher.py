@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 _QUIET_TURNS = 2
 """Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
 
-_CROWDED_TURNS = 8
+_CROWDED_TURNS = 4
 """The same where they come at the same time: a turn is some microseconds, to wake the model's thread costs more."""
 
 _CROWDED = 0.1

@@ -38,20 +38,21 @@ class Call:
     Attributes:
       metadata: keys and values that came with it.
       caller: who it is from, once `traced`.
+      over: whether it has been ended, or its caller is gone.
       task: what answers it, to be cancelled when its caller is gone.
     """
 
-    __slots__ = ("_begun", "_core", "_over", "_owner", "_trailing", "_waiter", "caller", "metadata", "task")
+    __slots__ = ("_begun", "_core", "_owner", "_trailing", "_waiter", "caller", "metadata", "over", "task")
 
     def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str | bytes]]) -> None:
         """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
+        self.over = False
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
         self._core = core
         self._begun = False
-        self._over = False
         self._trailing: tuple[tuple[str, str], ...] = ()
         self._waiter: asyncio.Future[bytes | None] | None = None
         core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
@@ -104,9 +105,9 @@ class Call:
 
         May be called from any thread.
         """
-        if self._over:
+        if self.over:
             return
-        self._over = True
+        self.over = True
         operations = self._beginning()
         if content is not None:
             operations.append(cygrpc.SendMessageOperation(content, _NO_FLAGS))
@@ -133,7 +134,7 @@ class Call:
 
     def _cancel(self) -> None:
         """The caller is gone, or its deadline is over."""
-        self._over = True
+        self.over = True
         self._owner.ended(self)
         if self.task is not None:
             self.task.cancel()

@@ -2,8 +2,7 @@
 
 grpcio has two servers of its own on the same queue. One gives each call a thread, which waits for its message, so that
 callers who send none keep everybody else out; the other wakes asyncio for each of four events and makes two tasks of
-each call, which costs twice what gRPC itself does.
-Here a call without a message is an object in memory and nothing else.
+each call, which costs twice what gRPC itself does. Here a call without a message is an object in memory, no more.
 
 This module and `call` alone know `grpc._cython.cygrpc`, which is not among what grpcio promises to keep: the image's
 lock pins grpcio, and the tests beside go through each operation.
@@ -101,7 +100,12 @@ class CompletionServer:
             event = None  # the call it belongs to would stay until the next one
 
     def _on_call(self, event: cygrpc.RequestCallEvent) -> None:
-        self._server.request_call(self._queue, self._queue, self._on_call)
+        try:
+            self._begin(event)
+        finally:
+            self._server.request_call(self._queue, self._queue, self._on_call)
+
+    def _begin(self, event: cygrpc.RequestCallEvent) -> None:
         call = Call(self, event.call, event.invocation_metadata)
         method = self._methods.get(event.call_details.method)
         if method is None:

@@ -20,6 +20,9 @@ from chassis.runtime.rpc.completion import CompletionServer, Method
 
 _LOG = logging.getLogger(__name__)
 
+_MORE_CALLS = 1000
+"""Calls of one connection beside as many as the queue holds, idle ones and health checks among them."""
+
 _PAUSE = 0.03
 _ROUNDS = 10
 """Seconds, and turns of the event loop, without a call that tell that none is on its way."""
@@ -61,9 +64,18 @@ class Streaming:
 class GrpcServer:
     """A server with grpc.health.v1 and reflection for the services that are added to it."""
 
-    def __init__(self, max_request_bytes: int, metrics: Metrics) -> None:
-        """Makes a server that reads messages of up to `max_request_bytes`, and counts those that it cannot read."""
-        self._max_request_bytes = max_request_bytes
+    def __init__(self, max_request_bytes: int, queue_size: int, metrics: Metrics) -> None:
+        """Makes a server that reads messages of up to `max_request_bytes`, and counts those that it cannot read.
+
+        A caller learns at once when the model's queue of `queue_size` is full: its connection has room for more calls.
+        """
+        self._options = (
+            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_concurrent_streams", queue_size + _MORE_CALLS),
+            # Without this a second server on the port would start, and get half of the calls.
+            ("grpc.so_reuseport", 0),
+        )
         self._metrics = metrics
         self._methods: dict[str, Method] = {}
         self._health = health.Health()
@@ -91,13 +103,7 @@ class GrpcServer:
           AddressInUseError: the address cannot be listened on.
         """
         self._add(reflection.SERVICE, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
-        options = (
-            ("grpc.max_receive_message_length", self._max_request_bytes),
-            ("grpc.max_send_message_length", -1),
-            # Without this a second server on the port would start, and get half of the calls.
-            ("grpc.so_reuseport", 0),
-        )
-        self._server = CompletionServer(asyncio.get_running_loop(), options, self._open.discard)
+        self._server = CompletionServer(asyncio.get_running_loop(), self._options, self._open.discard)
         bound = self._server.bind(f"{host}:{port}")
         if not bound:
             raise AddressInUseError(
@@ -150,6 +156,8 @@ class GrpcServer:
             call.finish(content=(await method.answer(request, call)).SerializeToString())
 
         def begin(call: Call, content: bytes | None) -> None:
+            if call.over:
+                return
             if content is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED, f"{path} takes one message")
                 return

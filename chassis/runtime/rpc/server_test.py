@@ -38,7 +38,7 @@ async def fail(request, call):
 
 
 async def ask():
-    server = GrpcServer(1000, Metrics())
+    server = GrpcServer(1000, 10, Metrics())
     server.add("Tested", {"Fail": Unary(bytes, fail, "tested")})
     port = await server.start("127.0.0.1", 0)
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
@@ -98,6 +98,15 @@ class RawCaller:
         self._received = self._socket.makefile("rb")
         self._stream = -1
 
+    def setting(self, number: int) -> int | None:
+        """A setting that the server begins with (RFC 9113, 6.5.2); to be asked first."""
+        head = self._received.read(9)
+        assert head[3] == _SETTINGS
+        settings = self._received.read(int.from_bytes(head[:3], "big"))
+        found = {settings[at : at + 2]: settings[at + 2 : at + 6] for at in range(0, len(settings), 6)}
+        value = found.get(number.to_bytes(2, "big"))
+        return None if value is None else int.from_bytes(value, "big")
+
     def begin(self, message: bytes | None = None) -> int:
         """Begins a call, with its only `message`, or none so far; returns its stream."""
         self._stream += 2
@@ -126,6 +135,7 @@ class RawCaller:
 
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _GOAWAY = 0, 1, 3, 4, 7
 _END_STREAM, _END_HEADERS = 1, 4
+_MAX_CONCURRENT_STREAMS = 3
 # RFC 7541: indexed fields and literals without Huffman's code.
 _RUN_HEADERS = b"\x83\x86" + b"".join(
     name + bytes([len(value)]) + value
@@ -179,6 +189,12 @@ def test_callers_that_send_nothing_leave_no_memory_behind(server: RunningServer)
         with _idle_callers(server):
             most.append(_memory(server))
     assert most[-1] < most[0] + 100_000_000, most  # they took 40 MB each time
+
+
+def test_a_connection_has_room_for_more_calls_than_the_queue_and_not_for_any_number(server: RunningServer) -> None:
+    caller = RawCaller(server)
+    assert caller.setting(_MAX_CONCURRENT_STREAMS) == 2024
+    caller.close()
 
 
 def test_a_call_without_a_message_is_refused(server: RunningServer) -> None:
