@@ -1,13 +1,13 @@
 """How long it takes to build wheels for arm64 with zig, against gcc for this machine and gcc in an emulated arm64 root.
 
-The same tool builds the same sdists with the same build backend three ways, side by side in one run; only the
-compiler, and for the emulated root the interpreter too, is another one. Each sdist sees what its action in the build
-would give it and no more; for the emulated root Cython is the wheel for arm64. The first build has zig's runtime beside
-it, as every build after the first of a target has.
+The same sdists are built with the same build backend, side by side in one run: by the tool of `chassis_wheel` with zig
+and with gcc, and in the emulated root as one would there, by pip (`pip wheel --no-build-isolation`) with gcc. Each
+sdist sees what its action in the build would give it and no more; for the emulated root Cython is the wheel for arm64.
+The first build has zig's runtime beside it, as every build after the first of a target has.
 
 All have bytecode of all that they import, the emulated root also of its standard library, as Debian's scripts and pip
-leave it; installing the backend is not counted. Emulated is all that runs in such a root: the tool (which starts faster
-than pip), the backend, the compiler. With `--noemulated_tool` only what the tool calls is emulated.
+leave it; installing the backend is not counted. Emulated is all that runs in such a root: pip, the backend, the
+compiler. With `--noemulated_pip` this project's tool is emulated in pip's place, which starts faster.
 
 Times are medians of `--runs`, fewer where a build takes minutes; ratios are what to look at. On a machine that others
 use too, `--processor_time` takes the processor's instead of the clock's.
@@ -36,7 +36,7 @@ from chassis.tools.run import run_main
 
 _RUNS = flags.DEFINE_integer("runs", 3, "Times that each is measured.", lower_bound=1)
 _EMULATED = flags.DEFINE_bool("emulated", True, "Measure the emulated root too, which takes minutes.")
-_EMULATED_TOOL = flags.DEFINE_bool("emulated_tool", True, "In the emulated root the tool itself is emulated too.")
+_EMULATED_PIP = flags.DEFINE_bool("emulated_pip", True, "In the emulated root pip builds, not this project's tool.")
 _PROCESSOR_TIME = flags.DEFINE_bool("processor_time", False, "Measure the processor's time, not the clock's.")
 
 _LIMIT_S = 1800
@@ -46,7 +46,8 @@ _ENOUGH_S = 60
 _NATIVE = '#!/bin/sh\nPATH=/usr/bin:/bin exec {program} "$@"\n'
 _EMULATED_PYTHON = (
     '#!/bin/sh\nroot="${{0%/*}}/root"\nexport PYTHONHOME="${{0%/*}}/home"\n'
-    'exec "{qemu}" -cpu cortex-a57 -L "$root" "$root/usr/bin/python3.11" "$@"\n'
+    # Python thinks that it is this script, so that what it starts as itself is emulated too.
+    'exec "{qemu}" -cpu cortex-a57 -L "$root" -0 "$0" "$root/usr/bin/python3.11" "$@"\n'
 )
 _EMULATED_PROGRAM = (
     '#!/bin/sh\nunset PYTHONHOME\nexec "{qemu}" -cpu cortex-a57 -L "{root}" "{root}/usr/{program}" {flags} "$@"\n'
@@ -83,12 +84,11 @@ _SDISTS = (
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to build: the OCI architecture of the result, the drivers' directory, the Pythons of tool and build."""
+    """A way to build: the OCI architecture of the result, the drivers' directory, the Python."""
 
     name: str
     architecture: str
     drivers: Path
-    tool_python: Path
     python: Path
     headers: str
 
@@ -131,8 +131,8 @@ def _ways(scratch: Path) -> list[Way]:
     _write_drivers(gcc, {name: _NATIVE.format(program=program) for name, program in _programs("").items()})
     python = Path(os.environ["BUILD_PYTHON"])
     ways = [
-        Way("gcc", "amd64", gcc, python, python, os.environ["PYTHON_HEADERS_AMD64"]),
-        Way("zig", "arm64", Path(os.environ["ZIG_CC"]).parent, python, python, os.environ["PYTHON_HEADERS_ARM64"]),
+        Way("gcc", "amd64", gcc, python, os.environ["PYTHON_HEADERS_AMD64"]),
+        Way("zig", "arm64", Path(os.environ["ZIG_CC"]).parent, python, os.environ["PYTHON_HEADERS_ARM64"]),
     ]
     return [*ways, _emulated_way(scratch)] if _EMULATED.value else ways
 
@@ -168,8 +168,7 @@ def _emulated_way(scratch: Path) -> Way:
     python = emulated / "python"
     python.write_text(_EMULATED_PYTHON.format(qemu=qemu))
     python.chmod(0o755)
-    tool_python = python if _EMULATED_TOOL.value else Path(os.environ["BUILD_PYTHON"])
-    return Way("emulated", "arm64", emulated, tool_python, python, os.environ["PYTHON_HEADERS_ARM64"])
+    return Way("emulated", "arm64", emulated, python, os.environ["PYTHON_HEADERS_ARM64"])
 
 
 def _programs(prefix: str) -> dict[str, str]:
@@ -203,9 +202,11 @@ exec "{cxx}" "$@"
 
 def _build(way: Way, sdist: Sdist, scratch: Path) -> float:
     """Seconds from start to the finished wheel."""
+    if way.name == "emulated" and _EMULATED_PIP.value:
+        return _build_by_pip(way, sdist, scratch / "by-pip")
     name = sdist.name
     output = scratch / f"{name}-{way.name}.whl"
-    command = [str(way.tool_python), "-P", "-s", "-m", "chassis.tools.build_wheel", f"--label={name}"]
+    command = [str(way.python), "-P", "-s", "-m", "chassis.tools.build_wheel", f"--label={name}"]
     command += [f"--distribution={name}", f"--version={sdist.version}", f"--sdist={os.environ[sdist.variable]}"]
     command += [f"--architecture={way.architecture}", "--glibc=2.36", f"--hook={os.environ['BUILD_HOOK']}"]
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
@@ -219,6 +220,35 @@ def _build(way: Way, sdist: Sdist, scratch: Path) -> float:
     seconds = _now() - start
     if run.returncode:
         raise ChassisError(f"{name} with {way.name}: {run.stderr}")
+    return seconds
+
+
+def _build_by_pip(way: Way, sdist: Sdist, place: Path) -> float:
+    """The same by pip, in the environment that an installed gcc and Python of the root would be found by."""
+    shutil.rmtree(place, ignore_errors=True)
+    command = [str(way.python), "-P", "-s", "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index"]
+    command += ["--no-cache-dir", "--disable-pip-version-check", f"--wheel-dir={place}", os.environ[sdist.variable]]
+    paths = [Path(os.environ["PIP"]), *(_site_packages(way, required) for required in sdist.build_requires)]
+    compiler, headers = way.drivers / "cc", f"{way.headers}/usr/include"
+    # In the place of Python's own flags, and like those of the tool.
+    compile_flags = f"-O2 -DNDEBUG -g0 -fPIC -fwrapv -Wall -I{headers}/python3.11 -idirafter {headers}"
+    environment = {
+        "AR": str(way.drivers / "ar"),
+        "CC": str(compiler),
+        "CFLAGS": compile_flags,
+        "CXX": str(compiler),
+        "CXXFLAGS": compile_flags,
+        "HOME": str(place),
+        "LDSHARED": f"{compiler} -shared",
+        "PATH": f"{way.drivers}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+    }
+    start = _now()
+    run = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S, env=environment)
+    seconds = _now() - start
+    wheels = [wheel.name for wheel in place.glob("*.whl")]
+    if run.returncode or len(wheels) != 1 or not wheels[0].endswith("linux_aarch64.whl"):
+        raise ChassisError(f"{sdist.name} by pip: {run.stdout}{run.stderr}{wheels}")
     return seconds
 
 
