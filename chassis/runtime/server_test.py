@@ -19,6 +19,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 from chassis.runtime import omi_pb2
 from chassis.testing.length_model import serving_lengths
+from chassis.testing.marking_model import write_marking_model
 from chassis.testing.running_server import RunningServer, write_model
 
 
@@ -201,15 +202,8 @@ def test_concurrent_callers_get_their_own_answers(server: RunningServer) -> None
 
 
 def test_a_cancelled_call_is_not_computed(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-
-    def mark(content: bytes) -> int:
-        (marks / content.decode()).touch()
-        time.sleep(0.5)
-        return 1
-
-    with RunningServer(write_model(tmp_path / "model", mark)) as running:
+    model, marks = write_marking_model(tmp_path)
+    with RunningServer(model) as running:
         running.wait_health("SERVING")
         first = running.omi.Run.future(_request(b"first"), timeout=20)
         until = time.monotonic() + 20

@@ -16,6 +16,7 @@ import pytest
 from chassis.testing.http_client import call, send_raw
 from chassis.testing.inference_requests import INFER, PREDICT, TENSOR, infer
 from chassis.testing.length_model import serving_lengths
+from chassis.testing.marking_model import write_marking_model
 from chassis.testing.running_server import RunningServer, write_model
 
 
@@ -86,15 +87,8 @@ def test_malformed_requests_leave_it_serving(server: RunningServer) -> None:
 
 
 def test_a_caller_who_goes_away_is_not_computed(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-
-    def mark(content: bytes) -> int:
-        (marks / content.decode()).touch()
-        time.sleep(0.5)
-        return 1
-
-    with RunningServer(write_model(tmp_path / "model", mark)) as server:
+    model, marks = write_marking_model(tmp_path)
+    with RunningServer(model) as server:
         server.wait_health("SERVING")
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(infer, server, "first")

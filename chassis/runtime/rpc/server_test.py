@@ -16,6 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from chassis.runtime import omi_pb2
+from chassis.testing.marking_model import write_marking_model
 from chassis.testing.running_server import RunningServer, write_model
 
 _RUN = "/ModzyModel/Run"
@@ -210,15 +211,8 @@ def test_of_several_messages_the_first_is_answered(server: RunningServer) -> Non
 
 
 def test_what_a_caller_takes_back_is_not_computed(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-
-    def mark(content: bytes) -> int:
-        (marks / content.decode()).touch()
-        time.sleep(0.5)
-        return 1
-
-    with RunningServer(write_model(tmp_path / "model", mark)) as server:
+    model, marks = write_marking_model(tmp_path)
+    with RunningServer(model) as server:
         server.wait_health("SERVING")
         first = server.omi.Run.future(omi_pb2.RunRequest.FromString(_request(b"first")), timeout=_LIMIT)
         _wait((marks / "first").exists)

@@ -17,6 +17,7 @@ import pytest
 
 from chassis.runtime import omi_pb2
 from chassis.testing.http_client import call
+from chassis.testing.marking_model import write_marking_model
 from chassis.testing.running_server import RunningServer, write_model
 
 TWO = {"CHASSIS_WORKERS": "2"}
@@ -336,15 +337,8 @@ def test_what_the_model_registers_for_the_end_is_done(tmp_path: Path) -> None:
 
 
 def test_a_cancelled_call_is_not_computed(tmp_path: Path) -> None:
-    marks = tmp_path / "marks"
-    marks.mkdir()
-
-    def mark(content: bytes) -> int:
-        (marks / content.decode()).touch()
-        time.sleep(0.5)
-        return 1
-
-    with RunningServer(write_model(tmp_path / "model", mark), TWO) as server:
+    model, marks = write_marking_model(tmp_path)
+    with RunningServer(model, TWO) as server:
         server.wait_event("model loaded", lambda event: event["worker"] == 0)
         server.wait_event("model loaded", lambda event: event["worker"] == 1)
         server.wait_health("SERVING")
