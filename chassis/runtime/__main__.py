@@ -27,7 +27,7 @@ def main() -> int:
     try:
         told = settings.read_settings(os.environ)
         nursery = None
-        if told.workers > 1:
+        if told.workers:
             from chassis.runtime.workers.nursery import start_nursery
 
             nursery = start_nursery(told)

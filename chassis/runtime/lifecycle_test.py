@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,14 @@ import pytest
 
 from chassis.runtime import omi_pb2
 from chassis.testing.running_server import RunningServer, ServerEndedError, write_model
+
+
+@pytest.fixture(autouse=True, scope="module", params=["0", "1"], ids=["thread", "process"])
+def workers(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The model in a thread of the server, and in a process of its own: all is the same to callers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHASSIS_WORKERS", request.param)
+        yield request.param
 
 
 class SlowToLoad:
@@ -97,9 +106,9 @@ def test_run_while_the_model_loads_waits_for_it(tmp_path: Path) -> None:
         assert server.run(b"abc").outputs[0].output["results.json"] == b"3"
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_garbage_is_collected_once_all_is_loaded(tmp_path: Path, workers: str) -> None:
-    with RunningServer(write_model(tmp_path, collects), {"CHASSIS_WORKERS": workers}) as server:
+@pytest.mark.parametrize("count", ["0", "1", "2"])
+def test_garbage_is_collected_once_all_is_loaded(tmp_path: Path, count: str) -> None:
+    with RunningServer(write_model(tmp_path, collects), {"CHASSIS_WORKERS": count}) as server:
         assert server.run(b"").outputs[0].output["results.json"] == b"true"
 
 

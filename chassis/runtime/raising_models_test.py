@@ -52,7 +52,7 @@ def results(response: omi_pb2.RunResponse) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
 @pytest.mark.parametrize(("function", "batch_size"), [(one, 0), (batch, 3)])
 def test_whatever_the_model_raises_fails_its_item_alone(
     tmp_path: Path, function: object, batch_size: int, workers: str
@@ -66,7 +66,7 @@ def test_whatever_the_model_raises_fails_its_item_alone(
         assert server.process.poll() is None
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["0", "1", "2"])
 @pytest.mark.parametrize("name", RAISED)
 def test_whatever_is_raised_while_the_model_loads_is_why_it_is_not_served(
     tmp_path: Path, name: str, workers: str

@@ -23,8 +23,16 @@ from chassis.testing.marking_model import write_marking_model
 from chassis.testing.running_server import RunningServer, write_model
 
 
+@pytest.fixture(autouse=True, scope="module", params=["0", "1"], ids=["thread", "process"])
+def workers(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The model in a thread of the server, and in a process of its own: all is the same to callers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHASSIS_WORKERS", request.param)
+        yield request.param
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+def server(workers: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     with serving_lengths(tmp_path_factory.mktemp("model")) as running:
         yield running
 
@@ -248,7 +256,8 @@ def test_a_call_that_outlasts_run_timeout_fails_and_the_model_is_not_serving_mea
         time.sleep(float(content))
         return 1
 
-    with RunningServer(write_model(tmp_path, sleepy, run_timeout=0.3)) as running:
+    # In a thread, where nothing can end it; workers/pool_test has the process that is ended.
+    with RunningServer(write_model(tmp_path, sleepy, run_timeout=0.3), {"CHASSIS_WORKERS": "0"}) as running:
         running.wait_health("SERVING")
         call = running.omi.Run.future(_request(b"1.5"), timeout=20)
         assert "run timeout of 0.3 s" in results(call.result())[0]  # type: ignore[operator]

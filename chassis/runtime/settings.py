@@ -47,7 +47,7 @@ class Settings:
       host: address to listen on (`CHASSIS_HOST`); `[::]` is every IPv6 and IPv4 address.
       port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
       http_port: HTTP's port (`HTTP_PORT`); likewise.
-      workers: processes of the model; 1 is a thread of the server's own (`CHASSIS_WORKERS`).
+      workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
       max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       max_request_bytes: the largest message that is read (`CHASSIS_MAX_REQUEST_BYTES`).
@@ -118,7 +118,7 @@ def _settings(model_dir: Path, document: dict[str, object], environment: _Enviro
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
         http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
-        workers=environment.integer("CHASSIS_WORKERS", document.get("workers", 1), 1, MOST_WORKERS),
+        workers=environment.integer("CHASSIS_WORKERS", document.get("workers", 1), 0, MOST_WORKERS),
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", document.get("max_wait_ms", 0)) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", document.get("queue_size", 1024), 1, 10**9),
         max_request_bytes=environment.integer("CHASSIS_MAX_REQUEST_BYTES", 256 << 20, 1, (1 << 31) - 1),

@@ -60,7 +60,7 @@ def test_the_environment_is_over_the_image(model: Path) -> None:
         ("PSC_MODEL_PORT", "65536"),
         ("PSC_MODEL_PORT", "-1"),
         ("CHASSIS_QUEUE_SIZE", "0"),
-        ("CHASSIS_WORKERS", "0"),
+        ("CHASSIS_WORKERS", "-1"),
         ("CHASSIS_WORKERS", "257"),
         ("CHASSIS_RUN_TIMEOUT", "0"),
         ("CHASSIS_LOAD_TIMEOUT", "nan"),

@@ -275,12 +275,13 @@ def chassis_image(
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
         others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
-      workers: processes of the model, for one that holds Python's lock while it computes; each has the model in memory. 1
-        is a thread of the server's own process. `CHASSIS_WORKERS` in the container's environment chooses anew.
+      workers: processes of the model. More than 1 is for a model that holds Python's lock while it computes; each has the
+        model in memory. 0 is a thread of the server's own process. `CHASSIS_WORKERS` in the container's environment chooses
+        anew.
       **kwargs: Bazel's common attributes.
     """
-    if workers < 1 or workers > _MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 1 to %d processes of the model" % (name, workers, _MOST_WORKERS))
+    if workers < 0 or workers > _MOST_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, _MOST_WORKERS))
     for name_of_server in servers:
         if name_of_server not in _SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(_SERVER_PORTS)))
@@ -292,7 +293,7 @@ def chassis_image(
         number, slash, protocol = port.partition("/")
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
-    if workers > 1:
+    if workers != 1:
         env = {"CHASSIS_WORKERS": str(workers)} | env
     chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
     if wheel_layers < 1:

@@ -42,7 +42,8 @@ def test_a_call_that_outlasts_run_timeout_is_504_and_it_is_not_ready_meanwhile(t
         time.sleep(float(content))
         return 1
 
-    with RunningServer(write_model(tmp_path, sleepy, run_timeout=0.3)) as server:
+    # In a thread, where nothing can end it.
+    with RunningServer(write_model(tmp_path, sleepy, run_timeout=0.3), {"CHASSIS_WORKERS": "0"}) as server:
         server.wait_health("SERVING")
         assert infer(server, "1.5").status == 504
         ready = call(server.http_port, "GET", "/v2/health/ready")
@@ -81,7 +82,7 @@ def test_sigterm_answers_what_was_accepted_and_ends_with_0(tmp_path: Path) -> No
 
 def test_a_model_that_cannot_be_loaded_is_not_ready_and_says_why(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, b"garbage")) as server:
-        server.wait_event("the model could not be loaded")
+        server.wait_event("a process of the model is not there")
         ready = call(server.http_port, "GET", "/v2/health/ready")
         assert ready.status == 400
         assert "UnpicklingError" in ready.json()["error"]

@@ -41,14 +41,40 @@ def send(connection: socket.socket, message: Message) -> None:
         raise PeerGoneError(str(error)) from None
 
 
-def receive(connection: socket.socket) -> Message:
-    """Waits for a message.
+class Receiver:
+    """The messages of a connection that is waited for: each with one call of the kernel, where it is not large."""
 
-    Raises:
-      PeerGoneError: there is none, and none will come.
-    """
-    (length,) = _LENGTH.unpack(_read(connection, _LENGTH.size))
-    return marshal.loads(_read(connection, length))
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._view = memoryview(bytearray(_LARGE))
+
+    def receive(self) -> Message:
+        """Waits for a message; the other side sends none before it has heard of this one.
+
+        Raises:
+          PeerGoneError: there is none, and none will come.
+        """
+        done = self._fill(self._view, 0, _LENGTH.size)
+        (length,) = _LENGTH.unpack_from(self._view)
+        end = _LENGTH.size + length
+        view = self._view
+        if end > len(view):
+            view = memoryview(bytearray(end))
+            view[:done] = self._view[:done]
+        self._fill(view[:end], done, end)
+        return marshal.loads(view[_LENGTH.size : end])
+
+    def _fill(self, view: memoryview, done: int, wanted: int) -> int:
+        """Reads into `view` behind `done` bytes until there are `wanted` or more; returns how many there are."""
+        while done < wanted:
+            try:
+                count = self._connection.recv_into(view[done:])
+            except OSError as error:
+                raise PeerGoneError(str(error)) from None
+            if not count:
+                raise PeerGoneError("the other process ended")
+            done += count
+        return done
 
 
 class Received:
@@ -83,21 +109,6 @@ def encoded(message: Message) -> list[bytes]:
     content = marshal.dumps(message)
     length = _LENGTH.pack(len(content))
     return [length, content] if len(content) > _LARGE else [length + content]
-
-
-def _read(connection: socket.socket, size: int) -> bytearray:
-    buffer = bytearray(size)
-    view = memoryview(buffer)
-    done = 0
-    while done < size:
-        try:
-            count = connection.recv_into(view[done:])
-        except OSError as error:
-            raise PeerGoneError(str(error)) from None
-        if not count:
-            raise PeerGoneError("the other process ended")
-        done += count
-    return buffer
 
 
 # From the worker, once: the model is loaded, or why it is not.

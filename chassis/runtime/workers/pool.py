@@ -70,7 +70,13 @@ class Worker(asyncio.Protocol):
         """Sends the items of `batch`."""
         assert self._transport is not None
         self._batch = batch
-        self._transport.writelines(messages.encoded(messages.items_message(batch.begin())))
+        first, *rest = messages.encoded(messages.items_message(batch.begin()))
+        # At once, where the transport would do it at the end of the loop's turn. Nothing waits in it: a process has one
+        # batch at a time.
+        with contextlib.suppress(OSError):
+            first = first[self.connection.send(first) :]
+        if first or rest:
+            self._transport.writelines([first, *rest])
 
     def is_busy(self) -> bool:
         """Whether it has not answered."""

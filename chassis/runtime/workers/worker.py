@@ -37,8 +37,9 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
             end_process(1, CLOSING)
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
         messages.send(connection, (LOADED, ""))
+        receiver = messages.Receiver(connection)
         while True:
-            _, items = messages.receive(connection)
+            _, items = receiver.receive()
             messages.send(connection, _answers(predict, items))
     except PeerGoneError:
         end_process(0, CLOSING)
