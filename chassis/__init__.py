@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chassis.data import data_path
 from chassis.errors import ChassisError
 
 if TYPE_CHECKING:
     from chassis.accelerator import device
     from chassis.client import ChassisClient
+    from chassis.data import data_path
     from chassis.metadata import ModelMetadata
     from chassis.model import ChassisModel
 
 __all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
 
 _LATER = {
+    "data_path": "chassis.data",
     "device": "chassis.accelerator",
     "ChassisClient": "chassis.client",
     "ChassisModel": "chassis.model",
@@ -27,7 +28,7 @@ _LATER = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports what is asked for when it is first asked for, since an image holds nothing of the SDK."""
+    """Imports what is first asked for: an image holds nothing of the SDK, and its server starts with this module."""
     if name not in _LATER:
         raise AttributeError(f"module 'chassis' has no attribute {name!r}")
     import importlib

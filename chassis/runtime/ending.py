@@ -8,6 +8,9 @@ import sys
 import threading
 from typing import NoReturn
 
+CLOSING = 2.0
+"""Seconds that the model's libraries have to end."""
+
 
 def end_process(code: int, timeout: float) -> NoReturn:
     """Ends with what the model's libraries registered to do at the end, if they do it within `timeout` seconds.

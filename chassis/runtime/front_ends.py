@@ -50,7 +50,7 @@ class FrontEnds:
         if "omi" in settings.servers:
             from chassis.runtime import omi
 
-            description = omi.read_status(settings.model_dir / "status.pb")
+            description = omi.read_status(f"{settings.model_dir}/status.pb")
             self._grpc.add(omi.SERVICE, omi.OmiService(self._model, description, self._stop).methods())
         if "v2-grpc" in settings.servers:
             from chassis.runtime.inference import grpc_front_end

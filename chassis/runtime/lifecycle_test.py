@@ -112,6 +112,17 @@ def test_garbage_is_collected_once_all_is_loaded(tmp_path: Path, count: str) -> 
         assert server.run(b"").outputs[0].output["results.json"] == b"true"
 
 
+def test_threads_of_openblas_sleep_soon_unless_the_image_says_otherwise(tmp_path: Path) -> None:
+    def wait(content: bytes) -> str | None:
+        return os.environ.get("OPENBLAS_THREAD_TIMEOUT")
+
+    model = write_model(tmp_path, wait)
+    with RunningServer(model) as server:
+        assert server.run(b"").outputs[0].output["results.json"] == b'"20"'
+    with RunningServer(model, {"OPENBLAS_THREAD_TIMEOUT": "26"}) as server:
+        assert server.run(b"").outputs[0].output["results.json"] == b'"26"'
+
+
 def test_a_model_that_fails_to_load_says_why_and_ends_after_the_load_timeout(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, FailsToLoad(), load_timeout=2)) as server:
         server.wait_event("the model could not be loaded")

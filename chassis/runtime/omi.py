@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -35,14 +34,15 @@ class StatusFileError(ChassisError):
     """A status.pb that is missing or not a StatusResponse."""
 
 
-def read_status(path: Path) -> omi_pb2.StatusResponse:
+def read_status(path: str) -> omi_pb2.StatusResponse:
     """Reads the description of the model that the build wrote.
 
     Raises:
       StatusFileError: it is missing or malformed.
     """
     try:
-        return omi_pb2.StatusResponse.FromString(path.read_bytes())
+        with open(path, "rb") as file:
+            return omi_pb2.StatusResponse.FromString(file.read())
     except FileNotFoundError:
         raise StatusFileError(f"{path} is not there") from None
     except DecodeError as error:

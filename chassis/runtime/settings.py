@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract, Part
@@ -31,8 +30,7 @@ class SettingsError(ChassisError):
     """A setting that cannot be understood; the message names where it comes from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of one server.
 
     Attributes:
@@ -58,7 +56,7 @@ class Settings:
       log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
     """
 
-    model_dir: Path
+    model_dir: str
     name: str
     signature: str
     batch_size: int
@@ -86,10 +84,11 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     Raises:
       SettingsError: a file or variable that is missing, malformed or out of bounds.
     """
-    model_dir = Path(environment.get("CHASSIS_MODEL_DIR") or IMAGE_MODEL)
-    path = model_dir / "model.json"
+    model_dir = environment.get("CHASSIS_MODEL_DIR") or IMAGE_MODEL
+    path = f"{model_dir}/model.json"
     try:
-        document = json.loads(path.read_bytes())
+        with open(path, "rb") as file:
+            document = json.load(file)
     except FileNotFoundError:
         raise SettingsError(f"{path} is not there: set CHASSIS_MODEL_DIR to the directory of the model") from None
     except ValueError as error:
@@ -102,7 +101,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise SettingsError(f"{path}: {type(error).__name__}: {error}") from None
 
 
-def _settings(model_dir: Path, document: dict[str, object], environment: _Environment) -> Settings:
+def _settings(model_dir: str, document: dict[str, object], environment: _Environment) -> Settings:
     signature = document["signature"]
     if signature not in SIGNATURES:
         raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Item = Mapping[str, bytes]
 """One input of a model: input name to content."""
@@ -33,8 +32,7 @@ class ErrorKind(enum.Enum):
     """The model's process ended while it ran the item, twice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The outputs of one item, or why there are none: either `output`, or `error` and `kind` are set."""
 
     output: Mapping[str, bytes] | None
@@ -87,6 +85,8 @@ def frames(error: BaseException) -> str:
     """
     if isinstance(error, RemoteError):
         return error.at
+    import traceback  # here, since most models never raise
+
     own = __name__.rpartition(".")[0].replace(".", "/")
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in frame.filename]
     return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MOST_FRAMES:])

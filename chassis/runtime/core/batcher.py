@@ -7,7 +7,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from chassis.runtime.core.answer import (
@@ -45,31 +44,37 @@ class QueueFullError(Exception):
     """Too many items wait already; the caller may try again later."""
 
 
-@dataclass(slots=True, eq=False)
 class _Request:
     """Items that came together and are answered together, in their order."""
 
-    caller: Caller
-    future: asyncio.Future[list[Answer]]
-    answers: list[Answer | None]
-    missing: int
+    __slots__ = ("answers", "caller", "future", "missing")
+
+    def __init__(self, caller: Caller, future: asyncio.Future[list[Answer]], items: int) -> None:
+        self.caller = caller
+        self.future = future
+        self.answers: list[Answer | None] = [None] * items
+        self.missing = items
 
 
-@dataclass(slots=True, eq=False)
 class _Waiting:
-    """One item; not frozen, which would take three times as long to make."""
+    """One item.
 
-    request: _Request
-    index: int
-    item: Item
-    since: float
-    alone: bool = False
-    """Whether it is to be called alone: a batch raised, or was lost, with it."""
-    suspect: bool = False
-    """Whether a lane was lost with it."""
+    Attributes:
+      alone: whether it is to be called alone: a batch raised, or was lost, with it.
+      suspect: whether a lane was lost with it.
+    """
+
+    __slots__ = ("alone", "index", "item", "request", "since", "suspect")
+
+    def __init__(self, request: _Request, index: int, item: Item, since: float) -> None:
+        self.request = request
+        self.index = index
+        self.item = item
+        self.since = since
+        self.alone = False
+        self.suspect = False
 
 
-@dataclass(slots=True, eq=False)
 class Batch:
     """Items that are one call of the model.
 
@@ -78,9 +83,12 @@ class Batch:
       ended: when it ended (`time.monotonic`); 0.0 until then.
     """
 
-    waiting: list[_Waiting]
-    began: float = 0.0
-    ended: float = 0.0
+    __slots__ = ("began", "ended", "waiting")
+
+    def __init__(self, waiting: list[_Waiting]) -> None:
+        self.waiting = waiting
+        self.began = 0.0
+        self.ended = 0.0
 
     def begin(self) -> list[Item]:
         """Its items, without those whose callers are gone; whichever thread calls the model asks for them just before.
@@ -156,7 +164,7 @@ class Batcher:
             raise QueueFullError(
                 f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
             )
-        request = _Request(caller, self._loop.create_future(), [None] * len(items), len(items))
+        request = _Request(caller, self._loop.create_future(), len(items))
         if not items:
             request.future.set_result([])
             return request.future

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # W3C Trace Context, 3.2.2: version, trace-id, parent-id, trace-flags; all-zero ids are invalid.
@@ -12,8 +12,7 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 _LONGEST_TRACEPARENT = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """One request's names.
 
     Attributes:

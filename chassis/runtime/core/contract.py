@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 from chassis.runtime.core.datatype import BYTES, item_shape, shown
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A named input or output.
 
     Attributes:
@@ -37,8 +36,7 @@ class Part:
         return f"{kind} {self.name!r} has {len(content)} bytes, which are no {shown(self.datatype, self.shape)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """The declared inputs and outputs.
 
     Attributes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from chassis.runtime.core.answer import Answer, ErrorKind
 
@@ -161,6 +160,7 @@ def _sample(name: str, labels: Labels, value: float) -> str:
 
 def _resident_bytes(process: str) -> int:
     try:
-        return int(Path("/proc", process, "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        with open(f"/proc/{process}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return 0

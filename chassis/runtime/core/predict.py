@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 from chassis.runtime.core.contract import Contract
@@ -17,8 +17,7 @@ class ModelContractError(Exception):
     """A predict function that returned something else than its kind promises; no retry mends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PredictFunction:
+class PredictFunction(NamedTuple):
     """A predict function with what it declares.
 
     Attributes:

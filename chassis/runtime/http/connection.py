@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from urllib.parse import unquote
 
 import httptools
@@ -44,8 +43,7 @@ class Owner(Protocol):
         """Whether connections are to end after what they have."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(NamedTuple):
     """A request that was read, or the error that its reading ended with."""
 
     request: Request | None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
+from types import MappingProxyType
+from typing import NamedTuple
 
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.request_error import RETRY_AFTER
@@ -13,8 +14,7 @@ from chassis.runtime.core.request_error import RETRY_AFTER
 JSON = "application/json"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A whole request.
 
     Attributes:
@@ -32,14 +32,13 @@ class Request:
     caller: Caller
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A whole response; `Content-Length` is added when it is sent."""
 
     status: int
     body: bytes = b""
     content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def head(self, caller: Caller | None, *, keep_alive: bool) -> bytes:
         """Status line and headers, the empty line included."""
@@ -63,8 +62,7 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 """Answers a request, at once or later; raises RequestError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What answers `method` at `path`; `operation` names it in the OpenAPI description."""
 
     path: str

@@ -9,7 +9,7 @@ import base64
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State
@@ -33,8 +33,7 @@ _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
+class _Wanted(NamedTuple):
     """The outputs that a request asks for: name to whether it is to come in binary; `otherwise` is for unnamed ones."""
 
     binary: dict[str, bool]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
@@ -18,8 +18,7 @@ EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "chassis_python"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What the protocol calls the model: its name in URLs and its version."""
 
     name: str

@@ -11,7 +11,7 @@ import itertools
 import math
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chassis.runtime.core.datatype import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
@@ -19,8 +19,7 @@ from chassis.runtime.core.request_error import RequestError
 _MOST_DIMENSIONS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A tensor whose elements are in memory.
 
     Attributes:

@@ -15,7 +15,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import grpc
 from grpc._cython import cygrpc
@@ -25,8 +25,7 @@ from chassis.runtime.rpc.call import Call
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(NamedTuple):
     """How calls of a method begin.
 
     Attributes:

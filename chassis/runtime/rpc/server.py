@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -39,8 +38,7 @@ class Message(Protocol):
         """Its wire format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(NamedTuple):
     """A method of one message and one answer.
 
     Attributes:
@@ -54,8 +52,7 @@ class Unary:
     protocol: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Streaming:
+class Streaming(NamedTuple):
     """A method that receives and sends messages itself, as often as it likes, and ends with OK when it returns."""
 
     answer: Callable[[Call], Awaitable[None]]

@@ -2,12 +2,11 @@
 
 A fork of the server itself would copy gRPC's locks and threads' half-done work; a new interpreter would have to be
 executed, which an emulator of another CPU cannot do. It holds nothing but the server's settings, reaps what it forked,
-and tells how each ended.
+and tells how each ended. The first process of the model has all of this module's imports to wait for: they are few.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import marshal
 import os
@@ -15,13 +14,15 @@ import select
 import signal
 import socket
 import time
-import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from chassis.runtime.ending import flush
-from chassis.runtime.settings import Settings
-from chassis.runtime.workers.worker import CLOSING, work
+from chassis.runtime.ending import CLOSING, flush
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from chassis.runtime.settings import Settings
 
 _LONGEST = 4096
 _START = "start"
@@ -36,6 +37,11 @@ class Nursery:
     def __init__(self, control: socket.socket, pid: int) -> None:
         self._control = control
         self._pid = pid
+        self._begun: dict[int, socket.socket] = {}
+
+    def begin(self, count: int) -> None:
+        """Starts the first `count` processes, whose keys and numbers count from 0: they load while the server does."""
+        self._begun = {number: self.start(number, number) for number in range(count)}
 
     def watch(
         self,
@@ -60,9 +66,14 @@ class Nursery:
     def start(self, key: int, number: int) -> socket.socket:
         """Has a process forked that serves as worker `number`; `key` is what reports call it. Returns its connection.
 
+        One that has begun already is not forked again.
+
         Raises:
           OSError: the nursery ended.
         """
+        begun = self._begun.pop(key, None)
+        if begun is not None:
+            return begun
         own, other = socket.socketpair()
         with other:
             socket.send_fds(self._control, [marshal.dumps((_START, key, number))], [other.fileno()])
@@ -166,7 +177,7 @@ class _Nursery:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for inherited in (self._control, *self._inherited):
                 inherited.close()
-            _run(lambda: work(connection, self._settings, number))
+            _run(lambda: _work(connection, self._settings, number))
         connection.close()
         self._children[pid] = key
         self._tell(_STARTED, key, pid)
@@ -190,11 +201,19 @@ class _Nursery:
             self._control.send(marshal.dumps((what, key, value)))
 
 
+def _work(connection: socket.socket, settings: Settings, number: int) -> NoReturn:
+    from chassis.runtime.workers.worker import work  # here: beside the server's own imports, not before them
+
+    work(connection, settings, number)
+
+
 def _run(main: Callable[[], NoReturn]) -> NoReturn:
     """Runs a forked process: it never returns into what was forked."""
     try:
         main()
     except BaseException:
+        import traceback
+
         traceback.print_exc()
     finally:
         flush()

@@ -12,15 +12,12 @@ from chassis.runtime import logs
 from chassis.runtime.core.answer import describe_exception, exception_kind, frames
 from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.predict import ModelContractError, PredictFunction
-from chassis.runtime.ending import end_process
+from chassis.runtime.ending import CLOSING, end_process
 from chassis.runtime.settings import Settings
 from chassis.runtime.workers import messages
 from chassis.runtime.workers.messages import FAILED, LOADED, Message, PeerGoneError
 
 _LOG = logging.getLogger(__name__)
-
-CLOSING = 2.0
-"""Seconds that the model's libraries have to end."""
 
 
 def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn:
