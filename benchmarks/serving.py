@@ -172,16 +172,22 @@ def _serve(place: Place, bodies: Bodies, targets: Targets, kind: str, title: str
 
 
 def _workers(place: Place, bodies: Bodies, targets: Targets) -> None:
-    """A model that holds the interpreter's lock, with one worker and with two."""
+    """Models that hold the interpreter's lock, in the server's own thread, in one process and in two."""
+    a_call = _workers_table(place, bodies, "held", "a call, whatever the batch", 0)
+    targets.ratio("5 ms a call: rate, two workers over a thread", a_call, "workers = 2", "workers = 0", at_least=1.7)
+    an_item = _workers_table(place, bodies, "held each", "an item", 1)
+    targets.ratio("5 ms an item: rate, two workers over one", an_item, "workers = 2", "workers = 1", at_least=1.7)
+
+
+def _workers_table(place: Place, bodies: Bodies, kind: str, per: str, least: int) -> Table:
     with contextlib.ExitStack() as stack:
         rows = []
-        for workers in (1, 2):
-            own = peers.own(place, "held", CHASSIS_WORKERS=str(workers))
+        for workers in range(least, 3):
+            own = peers.own(place, kind, CHASSIS_WORKERS=str(workers))
             stack.enter_context(own.server)
             row = _grpc_row(own.server, own.grpc_port, bodies)
             rows.append(Row(f"workers = {workers}", row.ask))
-        table = _measure("gRPC (OMI), a model that holds the interpreter's lock for 5 ms a call", rows)
-    targets.ratio("rate, two workers over one", table, "workers = 2", "workers = 1", at_least=1.7)
+        return _measure(f"gRPC (OMI), a model that holds the interpreter's lock for 5 ms {per}", rows)
 
 
 def _start(place: Place, targets: Targets) -> None:

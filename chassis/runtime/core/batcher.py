@@ -28,7 +28,7 @@ _QUIET_TURNS = 2
 """Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
 
 _CROWDED_TURNS = 4
-"""The same where they come at the same time: a turn is some microseconds, to wake the model's thread costs more."""
+"""The same where they come at the same time: a turn is some microseconds, to wake the model costs more."""
 
 _CROWDED = 0.1
 """The part of the latest items that came while others were there, above which callers count as coming together."""
