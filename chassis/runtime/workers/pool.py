@@ -74,7 +74,7 @@ class Worker(asyncio.Protocol):
         # At once, where the transport would do it at the end of the loop's turn. Nothing waits in it: a process has one
         # batch at a time.
         with contextlib.suppress(OSError):
-            first = first[self.connection.send(first) :]
+            first = first[self.connection.send(first, socket.MSG_DONTWAIT) :]
         if first or rest:
             self._transport.writelines([first, *rest])
 

@@ -1,4 +1,4 @@
-"""Tests of a running server whose model is in processes of its own."""
+"""Tests of a running server whose model is in two processes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,81 @@
+"""Tests of a running server as it is by default: the model in one process beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from chassis.testing.http_client import call
+from chassis.testing.running_server import RunningServer, write_model
+
+PREDICT = "/v1/models/tested:predict"
+
+
+def result(server: RunningServer, content: bytes) -> object:
+    """The JSON of an item, or its error as text."""
+    (output,) = server.run(content).outputs
+    return json.loads(output.output["results.json"]) if output.success else output.output["error"].decode()
+
+
+def test_a_model_that_crashes_fails_its_item_and_is_started_again(tmp_path: Path) -> None:
+    def crashes(content: bytes) -> int:
+        if content == b"crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return os.getpid()
+
+    with RunningServer(write_model(tmp_path, crashes)) as server:
+        before = result(server, b"")
+        assert before != server.process.pid
+        assert result(server, b"crash") == "the model's process ended while it ran the item; twice with this item"
+        assert call(server.http_port, "GET", "/v2/health/live").status == 200
+        after = result(server, b"")
+        assert isinstance(after, int)
+        assert after != before
+        server.wait_event("a process of the model ended, it is started again", lambda event: "SIGSEGV" in event["how"])
+
+
+def test_a_call_that_outlasts_run_timeout_is_ended_and_the_next_is_answered(tmp_path: Path) -> None:
+    def sleeps(content: bytes) -> int:
+        time.sleep(float(content))
+        return os.getpid()
+
+    with RunningServer(write_model(tmp_path, sleeps, run_timeout=0.5)) as server:
+        before = result(server, b"0")
+        answer = call(server.http_port, "POST", PREDICT, {"instances": ["600"]})
+        assert (answer.status, "run timeout of 0.5 s" in answer.json()["error"]) == (504, True)
+        after = result(server, b"0")
+        assert isinstance(after, int)
+        assert after != before
+
+
+def test_a_model_that_holds_the_lock_keeps_nobody_from_being_heard(tmp_path: Path) -> None:
+    def holds(content: bytes) -> int:
+        return sum(itertools.repeat(1, int(content)))  # in C, which lets no other thread have the lock
+
+    with RunningServer(write_model(tmp_path, holds)) as server, ThreadPoolExecutor(1) as pool:
+        server.wait_health("SERVING")
+        computing = pool.submit(result, server, b"100000000")
+        heard = 0
+        while not computing.done():
+            heard += call(server.http_port, "GET", "/v2/health/ready").status == 200
+        assert heard > 10
+        assert computing.result() == 100_000_000
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_400, 65_536, 65_600, 5_000_000])
+def test_contents_of_any_size_come_whole(tmp_path: Path, size: int) -> None:
+    def digest(content: bytes) -> str:
+        return hashlib.sha256(content).hexdigest()
+
+    content = os.urandom(size)
+    with RunningServer(write_model(tmp_path, digest)) as server:
+        assert result(server, content) == hashlib.sha256(content).hexdigest()
+        assert result(server, b"after it") == hashlib.sha256(b"after it").hexdigest()
