@@ -31,7 +31,6 @@ def main() -> int:
             from chassis.runtime.workers.nursery import start_nursery
 
             nursery = start_nursery(told)
-            nursery.begin(told.workers)
             from chassis.runtime import late_imports
 
             late_imports.allow()

@@ -1,8 +1,7 @@
 """Modules that libraries import for what the server does not do: they are loaded when something first uses them.
 
-grpcio imports its server for asyncio, and protobuf its messages in pure Python: more than a tenth of
-the time from start to ready. `importlib.util.LazyLoader` stands in for them, so that nothing is missing where they are
-needed after all.
+grpcio imports its server for asyncio, and protobuf its messages in pure Python: more than a tenth of the time from start
+to ready. `importlib.util.LazyLoader` stands in for them, so that nothing is missing where they are needed after all.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from types import ModuleType
 
 _LATE = {
     "google.protobuf.internal.python_message",
-    "google.protobuf.text_format",
     "grpc.aio",
 }
 
@@ -35,5 +33,8 @@ class _Finder:
 
 
 def allow() -> None:
-    """From now on they are late in this process. A model's process, where anything may be used, should not do this."""
+    """From now on they are late in this process, where one thread alone may use them, which is what the loader is for.
+
+    A model's process, where anything may be used, should not do this.
+    """
     sys.meta_path.insert(0, _Finder)

@@ -62,7 +62,7 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
     )
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):
-        _LOG.warning("the model is still busy, it is left behind")
+        _LOG.warning("the model was still busy in the end")
     end_process(code, _CLOSING)
 
 

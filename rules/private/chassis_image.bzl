@@ -275,9 +275,9 @@ def chassis_image(
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
         others share some, see docs/layers.md. A base of many layers may ask for fewer: runtimes stop at 127 in all.
-      workers: processes of the model. More than 1 is for a model that holds Python's lock while it computes; each has the
-        model in memory. 0 is a thread of the server's own process. `CHASSIS_WORKERS` in the container's environment chooses
-        anew.
+      workers: processes of the model beside the server's. More than one is for a model that holds Python's lock while it
+        computes; each has the model in memory. 0 is a thread of the server's own process. `CHASSIS_WORKERS` in the
+        container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
     if workers < 0 or workers > _MOST_WORKERS:

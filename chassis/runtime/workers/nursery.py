@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
+from chassis.errors import ChassisError
 from chassis.runtime.ending import CLOSING, flush
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ _START = "start"
 _KILL = "kill"
 _STARTED = "started"
 _ENDED = "ended"
+
+
+class NoProcessError(ChassisError):
+    """A process of the model that the system refuses to start."""
 
 
 class Nursery:
@@ -101,7 +106,22 @@ class Nursery:
 
 
 def start_nursery(settings: Settings) -> Nursery:
-    """Forks the nursery; to be called before any thread is started."""
+    """Forks the nursery, which begins with the model's processes; to be called before any thread is started.
+
+    Raises:
+      NoProcessError: the system allows no more processes, or files.
+    """
+    try:
+        nursery = _fork_nursery(settings)
+        nursery.begin(settings.workers)
+    except OSError as error:
+        raise NoProcessError(
+            f"cannot start a process for the model: {error.strerror}; CHASSIS_WORKERS=0 has it in the server's own"
+        ) from None
+    return nursery
+
+
+def _fork_nursery(settings: Settings) -> Nursery:
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     flush()
     pid = os.fork()
@@ -145,7 +165,7 @@ class _Nursery:
             select.select([woken], [], [], max(0.0, end - time.monotonic()))
             self._reap()
         for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
+            _kill_group(pid)
             os.waitpid(pid, 0)
         os._exit(0)
 
@@ -162,7 +182,7 @@ class _Nursery:
             self._fork(key, number, socket.socket(fileno=descriptors[0]))
         for pid, other in self._children.items():
             if what == _KILL and other == key:
-                os.kill(pid, signal.SIGKILL)
+                _kill_group(pid)
         return True
 
     def _fork(self, key: int, number: int, connection: socket.socket) -> None:
@@ -173,12 +193,15 @@ class _Nursery:
             self._tell(_ENDED, key, f"could not be started: {error.strerror}")
             return
         if not pid:
+            os.setpgid(0, 0)
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for inherited in (self._control, *self._inherited):
                 inherited.close()
             _run(lambda: _work(connection, self._settings, number))
         connection.close()
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)  # here too, so that it is done whichever of both comes first
         self._children[pid] = key
         self._tell(_STARTED, key, pid)
 
@@ -187,10 +210,14 @@ class _Nursery:
             while self._inherited[0].recv(_LONGEST):
                 pass
         while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if not pid:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
                 return
+            pid = ended.si_pid
             key = self._children.pop(pid, None)
+            if key is not None:
+                _kill_group(pid)  # what it started, while nothing else can have its number
+            _, status = os.waitpid(pid, 0)
             if key is not None:
                 code = os.waitstatus_to_exitcode(status)
                 how = f"ended with status {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
@@ -199,6 +226,12 @@ class _Nursery:
     def _tell(self, what: str, key: int, value: object) -> None:
         with contextlib.suppress(OSError):
             self._control.send(marshal.dumps((what, key, value)))
+
+
+def _kill_group(pid: int) -> None:
+    """Ends a process of the model and those that it started."""
+    with contextlib.suppress(OSError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _work(connection: socket.socket, settings: Settings, number: int) -> NoReturn:

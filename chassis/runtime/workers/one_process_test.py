@@ -13,8 +13,26 @@ from pathlib import Path
 
 import pytest
 
+from chassis.runtime import omi_pb2
 from chassis.testing.http_client import call
 from chassis.testing.running_server import RunningServer, write_model
+
+
+class LoadsOnce:
+    """Can be unpickled once."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __setstate__(self, state: dict) -> None:
+        state["mark"].touch(exist_ok=False)
+        self.__dict__.update(state)
+
+    def __call__(self, content: bytes) -> int:
+        if content == b"crash":
+            os._exit(1)
+        return len(content)
+
 
 PREDICT = "/v1/models/tested:predict"
 
@@ -54,6 +72,51 @@ def test_a_call_that_outlasts_run_timeout_is_ended_and_the_next_is_answered(tmp_
         after = result(server, b"0")
         assert isinstance(after, int)
         assert after != before
+
+
+def test_a_model_that_does_not_load_again_ends_the_server(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path / "model", LoadsOnce(tmp_path / "mark"), load_timeout=2)) as server:
+        assert result(server, b"ab") == 2
+        item = omi_pb2.InputItem(input={"input": b"crash"})
+        unanswered = server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=60)
+        server.wait_health("NOT_SERVING")
+        assert call(server.http_port, "GET", "/v2/health/ready").status == 400
+        assert server.wait_event("the model is lost")["reason"].startswith(
+            "the model's process ended with status 1, and none"
+        )
+        assert server.wait_end() == 1
+        assert unanswered.done() or unanswered.exception() is not None
+
+
+def test_what_a_model_starts_ends_with_its_process(tmp_path: Path) -> None:
+    def starts(content: bytes) -> int:
+        import subprocess
+
+        (tmp_path / "pid").write_text(str(subprocess.Popen(["sleep", "600"]).pid))
+        time.sleep(600)
+        return 0
+
+    with RunningServer(write_model(tmp_path / "model", starts, run_timeout=0.5)) as server:
+        assert "run timeout of 0.5 s" in str(result(server, b""))
+        stat = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+        until = time.monotonic() + 20
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_what_a_model_forks_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    def forks(content: bytes) -> int | None:
+        import multiprocessing
+
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        child.start()
+        child.terminate()
+        child.join(20)
+        return child.exitcode
+
+    with RunningServer(write_model(tmp_path, forks)) as server:
+        assert result(server, b"") == -signal.SIGTERM
 
 
 def test_a_model_that_holds_the_lock_keeps_nobody_from_being_heard(tmp_path: Path) -> None:

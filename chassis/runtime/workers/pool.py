@@ -1,4 +1,4 @@
-"""The model in several processes that share one batcher; one that ends is started again."""
+"""The model in one process or several that share one batcher; one that ends is started again."""
 
 from __future__ import annotations
 
@@ -70,13 +70,7 @@ class Worker(asyncio.Protocol):
         """Sends the items of `batch`."""
         assert self._transport is not None
         self._batch = batch
-        first, *rest = messages.encoded(messages.items_message(batch.begin()))
-        # At once, where the transport would do it at the end of the loop's turn. Nothing waits in it: a process has one
-        # batch at a time.
-        with contextlib.suppress(OSError):
-            first = first[self.connection.send(first, socket.MSG_DONTWAIT) :]
-        if first or rest:
-            self._transport.writelines([first, *rest])
+        self._transport.writelines(messages.encoded(messages.items_message(batch.begin())))
 
     def is_busy(self) -> bool:
         """Whether it has not answered."""
@@ -125,6 +119,7 @@ class WorkerPool:
         """Takes the loop to report to, whose items to answer, what starts processes and how many.
 
         A process that is started again and has not loaded after `load_timeout` seconds is ended and started once more.
+        Where none has loaded for as long, the model is lost.
         """
         self._loop = loop
         self._batcher = batcher
@@ -137,6 +132,7 @@ class WorkerPool:
         self._loaded = 0
         self._failed_first = 0
         self._any_loaded = asyncio.Event()
+        self._lost: asyncio.TimerHandle | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._report: Report = lambda state, reason: None
 
@@ -220,6 +216,9 @@ class WorkerPool:
     def _on_loaded(self, worker: Worker) -> None:
         self._loaded += 1
         self._any_loaded.set()
+        if self._lost is not None:
+            self._lost.cancel()
+            self._lost = None
         worker.serve()
         self._report(State.READY, "")
 
@@ -229,6 +228,11 @@ class WorkerPool:
         _LOG.error("a process of the model ended, it is started again", extra={"worker": worker.number, "how": how})
         if not self._loaded:
             self._report(State.STUCK, f"the model's process {how}; it is started again")
+            self._lost = self._loop.call_later(self._load_timeout, self._on_none_left, how)
+
+    def _on_none_left(self, how: str) -> None:
+        reason = f"the model's process {how}, and none has loaded the model again within {self._load_timeout:g} s"
+        self._report(State.FAILED, reason)
 
     def _on_first_failure(self, failure: str) -> None:
         self._failed_first += 1
@@ -249,4 +253,6 @@ class WorkerPool:
             self._loop.call_later(_LAST_WORDS, worker.disconnect)
 
     def _on_nursery_lost(self) -> None:
+        for task in self._tasks:
+            task.cancel()  # so that nothing that is loaded later, and could not be started again, counts
         self._report(State.FAILED, "the process that starts the model's processes ended")

@@ -14,7 +14,7 @@ from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.predict import ModelContractError, PredictFunction
 from chassis.runtime.ending import CLOSING, end_process
 from chassis.runtime.settings import Settings
-from chassis.runtime.workers import messages
+from chassis.runtime.workers import forks, messages
 from chassis.runtime.workers.messages import FAILED, LOADED, Message, PeerGoneError
 
 _LOG = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn:
     """Serves as the worker `number`; ends the process."""
+    forks.keep_signals()
     logs.configure(settings.log_format, settings.log_level, {"worker": number})
     started = time.monotonic()
     try:

@@ -1,0 +1,38 @@
+"""What a model forks is ended by signals, which the model's process itself leaves to the server.
+
+`multiprocessing`, for one, ends its processes with SIGTERM and waits for them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+_ORDINARY = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
+
+_before = threading.local()
+
+
+def keep_signals() -> None:
+    """From now on processes that this one forks treat signals as any program in Python does."""
+    os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_take)
+
+
+def _hold() -> None:
+    """A signal that comes while the handlers are the wrong ones waits."""
+    _before.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ORDINARY)
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _before.mask)
+
+
+def _take() -> None:
+    for number, handler in _ORDINARY.items():
+        signal.signal(number, handler)
+    _release()
