@@ -256,7 +256,7 @@ def test_a_call_that_outlasts_run_timeout_fails_and_the_model_is_not_serving_mea
         time.sleep(float(content))
         return 1
 
-    # In a thread, where nothing can end it; workers/pool_test has the process that is ended.
+    # In a thread, where nothing can end it; workers/one_process_test has the process that is ended.
     with RunningServer(write_model(tmp_path, sleepy, run_timeout=0.3), {"CHASSIS_WORKERS": "0"}) as running:
         running.wait_health("SERVING")
         call = running.omi.Run.future(_request(b"1.5"), timeout=20)

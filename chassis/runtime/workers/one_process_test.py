@@ -78,14 +78,13 @@ def test_a_model_that_does_not_load_again_ends_the_server(tmp_path: Path) -> Non
     with RunningServer(write_model(tmp_path / "model", LoadsOnce(tmp_path / "mark"), load_timeout=2)) as server:
         assert result(server, b"ab") == 2
         item = omi_pb2.InputItem(input={"input": b"crash"})
-        unanswered = server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=60)
+        waiting = server.omi.Run.future(omi_pb2.RunRequest(inputs=[item]), timeout=60)
         server.wait_health("NOT_SERVING")
         assert call(server.http_port, "GET", "/v2/health/ready").status == 400
-        assert server.wait_event("the model is lost")["reason"].startswith(
-            "the model's process ended with status 1, and none"
-        )
+        reason = "the model's process ended with status 1, and none has loaded the model again within 2 s"
+        assert server.wait_event("the model is lost")["reason"] == reason
+        assert waiting.result().outputs[0].output["error"].decode() == reason
         assert server.wait_end() == 1
-        assert unanswered.done() or unanswered.exception() is not None
 
 
 def test_what_a_model_starts_ends_with_its_process(tmp_path: Path) -> None:

@@ -231,15 +231,18 @@ class WorkerPool:
             self._lost = self._loop.call_later(self._load_timeout, self._on_none_left, how)
 
     def _on_none_left(self, how: str) -> None:
-        reason = f"the model's process {how}, and none has loaded the model again within {self._load_timeout:g} s"
+        self._fail(f"the model's process {how}, and none has loaded the model again within {self._load_timeout:g} s")
+
+    def _fail(self, reason: str) -> None:
+        """There will be no process any more; who waits for one is told."""
+        if not self._loaded:
+            self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
         self._report(State.FAILED, reason)
 
     def _on_first_failure(self, failure: str) -> None:
         self._failed_first += 1
         if self._failed_first == self._count:
-            reason = f"the model could not be loaded: {failure}"
-            self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
-            self._report(State.FAILED, reason)
+            self._fail(f"the model could not be loaded: {failure}")
 
     def _on_started(self, key: int, pid: int) -> None:
         if key in self._workers:
@@ -255,4 +258,4 @@ class WorkerPool:
     def _on_nursery_lost(self) -> None:
         for task in self._tasks:
             task.cancel()  # so that nothing that is loaded later, and could not be started again, counts
-        self._report(State.FAILED, "the process that starts the model's processes ended")
+        self._fail("the process that starts the model's processes ended")
