@@ -60,6 +60,8 @@ def _packages_impl(rctx):
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 
+exports_files(glob(["packages/*.deb"]))
+
 # In the lock's order.
 filegroup(
     name = "packages",
