@@ -206,7 +206,11 @@ def _root_impl(rctx):
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
-        rctx.symlink("root/" + program, name)
+
+        # Not `rctx.symlink`, which would write this machine's path into the link.
+        linked = run_bare(rctx, ["ln", "-s", "root/" + program, name])
+        if linked.return_code:
+            fail("%s: %s: %s" % (rctx.name, name, linked.stderr))
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 

@@ -19,7 +19,7 @@ _AS_ROOT = ("unshare", "--user", "--map-root-user", "--uts", "sh", "-c")
 _NAME_HOST = 'hostname "$1" && shift && exec "$@"'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Machine:
     """How builds are started.
 

@@ -1,4 +1,4 @@
-"""Workspaces that depend on this one and have the same model: as the root of a build, and as a dependency of the root."""
+"""Workspaces that depend on this one and have the same model, at the root of a build and in a dependency of it."""
 
 from __future__ import annotations
 
