@@ -18,7 +18,7 @@ from chassis.cross.build_files import write_build_files
 from chassis.cross.failure import explain, last_lines
 from chassis.cross.isolation import View
 from chassis.cross.python_target import SYSCONFIG_MODULE, PythonTarget
-from chassis.cross.source import BuildSystem
+from chassis.cross.source import SOURCE_EPOCH_S, BuildSystem
 from chassis.cross.target import CrossTarget
 from chassis.errors import ChassisError
 
@@ -214,7 +214,7 @@ def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, s
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": ":".join(path),
-        "SOURCE_DATE_EPOCH": "315532800",
+        "SOURCE_DATE_EPOCH": str(SOURCE_EPOCH_S),
         "TMPDIR": f"{work}/tmp",
         "TZ": "UTC",
         # Packages are written for gcc, which keeps an infinity that the source asks for under -ffast-math; clang takes

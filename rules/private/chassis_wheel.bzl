@@ -5,6 +5,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load(":distribution.bzl", closure = "distribution")
+load(":names.bzl", "names")
 load(":root_runfiles.bzl", "path_in_runfiles")
 load(":target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
@@ -52,7 +53,7 @@ def _wheel_name(ctx):
 
 def _relative(ctx, file):
     """A source's path from the directory of the sources."""
-    path = file.short_path
+    path = names.path_in_repository(file)
     prefix = ctx.attr.package + "/" if ctx.attr.package else ""
     if not path.startswith(prefix):
         fail("%s: %s is not below %s, where the sources of this wheel are" % (ctx.label, path, ctx.attr.package))
@@ -85,7 +86,7 @@ def _build(ctx):
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")
-    args.add("--label=" + (attr.lock and "%s==%s (%s)" % (attr.distribution, attr.version, attr.lock) or str(ctx.label)))
+    args.add("--label=" + (attr.lock and "%s==%s (%s)" % (attr.distribution, attr.version, attr.lock) or names.label_for_people(ctx.label)))
     args.add("--distribution=" + attr.distribution)
     args.add("--version=" + attr.version)
     args.add("--architecture=" + attr.architecture)
@@ -129,7 +130,7 @@ def _build(ctx):
 def _impl(ctx):
     if bool(ctx.file.sdist) == bool(ctx.files.srcs):
         fail("%s: give either `sdist` or `srcs`" % ctx.label)
-    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, ctx.attr.lock or str(ctx.label))
+    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, ctx.attr.lock or names.label_for_people(ctx.label))
 
 _wheel_from_source = rule(
     implementation = _impl,
