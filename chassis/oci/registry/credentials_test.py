@@ -102,7 +102,9 @@ def test_of_netrc_only_the_machine_itself_counts(tmp_path: Path, repository: str
 
 
 def test_of_an_auth_file_only_the_registry_with_its_port_counts(tmp_path: Path) -> None:
-    write(tmp_path / ".docker/config.json", {"auths": {"corp.example": auth("host"), "https://p.example:1/": auth("p")}})
+    write(
+        tmp_path / ".docker/config.json", {"auths": {"corp.example": auth("host"), "https://p.example:1/": auth("p")}}
+    )
     assert find(tmp_path, "corp.example:8443/x").credential is None
     assert find(tmp_path, "corp.example.evil.example/x").credential is None
     assert find(tmp_path, "p.example/x").credential is None

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import urllib3
 
-from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Connections
+from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Addresses, Connections
 from chassis.oci.registry.errors import (
     AnswerError,
     BrokenConnectionError,
@@ -131,14 +131,16 @@ class Transport:
         backoff: Backoff | None = None,
         ca_file: Path | None = None,
         cancellation: Cancellation | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         """`connections` is how many are kept open to one host.
 
         `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
+        With `addresses`, nothing else is connected to, neither for a redirect nor for a token server.
         """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
-        self._connections = Connections(connections, ca_file)
+        self._connections = Connections(connections, ca_file, addresses)
 
     def request(
         self,
