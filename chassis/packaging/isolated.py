@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.confinement.confined_process import Ended, run_confined
+from chassis.confinement.left_files import read_regular
 from chassis.confinement.walls import Walls, action_inputs
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import parse_answer, read_regular
+from chassis.packaging.worker import parse_answer
 
 _OWN = ("chassis", "cloudpickle")
 """What an image always has, taken from where this process has it."""

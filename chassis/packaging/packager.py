@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.confinement.left_files import read_regular
 from chassis.metadata import ModelMetadata
 from chassis.packaging.bytecode import check_version
 from chassis.packaging.description import server_settings, status_response
@@ -14,7 +15,6 @@ from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import Workplace
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import read_regular
 
 _SIGNATURES = ("bytes", "mapping")
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
@@ -44,19 +42,3 @@ def parse_answer(content: bytes) -> tuple[str, PackagingError | None]:
         if isinstance(document["result"], str):
             return document["result"], None
     return "", PackagingError("the interpreter that runs the model's code left no answer that can be read")
-
-
-def read_regular(path: Path, most: int | None = None) -> bytes | None:
-    """The file's content, of at most `most` bytes; None if it is a link, a pipe, too large, or not there.
-
-    A model's code could put a link to a file of the machine in its place, and have that read in its stead.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or (most is not None and status.st_size > most):
-            return None
-        return file.read()
