@@ -48,6 +48,12 @@ def plans(directory: str, workspace: Path) -> list[LockPlan]:
             ARM64,
             f"{directory}/linux_arm64.txt",
         ),
+        LockPlan(
+            "tests/compression/compressors_arm64.txt",
+            ("tests/compression/compressors.in",),
+            ARM64,
+            f"{directory}/tools.txt",
+        ),
         LockPlan("benchmarks/emulated_arm64.txt", ("benchmarks/emulated.in",), ARM64, f"{directory}/build.txt"),
         *(LockPlan(f"{_SERVERS}/{name}.txt", (f"{_SERVERS}/{name}.in",), AMD64) for name in _SERVER_NAMES),
     ]
