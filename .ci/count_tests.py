@@ -2,8 +2,8 @@
 
     count_tests.py EVENTS.json... STEP=passed|failed...
 
-Each test target of each file counts once, and each step. A target that was to be tested and was not counts as failed, as
-does a file without any; exit status 1 if any failed or none ran.
+Each test target of each file counts once, and each step. A target that was to be tested and was not counts as failed,
+as does a file without any; exit status 1 if any failed or none ran.
 """
 
 import json

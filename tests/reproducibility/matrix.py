@@ -115,22 +115,28 @@ class Matrix:
         self._bazel(row, "build", *options, f"--execution_log_json_file={log}", row.label)
         actions = comparison.read_actions(log)
         log.unlink()
-        target = self._bazel(row, "cquery", *options, "--output=files", row.label).splitlines()[-1]
-        return comparison.read_image(Path(self._info(row, "execution_root")) / target), actions
+        return comparison.read_image(self._layout(row)), actions
 
-    def _bazel(self, row: Row, *arguments: str) -> str:
+    def _bazel(self, row: Row, *arguments: str) -> None:
         command = [str(row.machine.checkout(self.scratch) / "bazelw"), *arguments]
         done = row.machine.run(self.scratch, command, self._folder(row))
         if done.returncode:
             raise BuildFailed(f"bazelw {' '.join(arguments)}\n{done.stdout[-6000:]}")
-        return done.stdout
 
-    def _info(self, row: Row, key: str) -> str:
-        options = [option for option in row.options if option.startswith("--config")]
-        return self._bazel(row, "info", *options, key).splitlines()[-1]
+    def _bin(self, row: Row) -> Path:
+        """`OUTPUT_BASE/execroot/NAME/bazel-out/CONFIGURATION/bin`."""
+        return (self._folder(row) / "bazel-bin").readlink()
+
+    def _layout(self, row: Row) -> Path:
+        repository, _, target = row.label.partition("//")
+        path = target.replace(":", "/")
+        if not repository:
+            return self._bin(row) / path
+        (found,) = self._bin(row).glob(f"external/{repository.removeprefix('@')}*/{path}")
+        return found
 
     def _external(self, row: Row) -> Path:
-        return Path(self._info(row, "output_base")) / "external"
+        return self._bin(row).parents[4] / "external"
 
     def _wrong_cache(self, row: Row, actions: comparison.Actions) -> list[str]:
         ran = ", ".join(f"{count} {name}" for name, count in sorted(actions.executed.items())[:8])
