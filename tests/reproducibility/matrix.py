@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the default model's image again and again, each time with something else that must make no difference.
+"""Builds two models' images again and again, each time with something else that must make no difference.
 
     tests/reproducibility/matrix.py              every row, some twenty minutes on two processors
     tests/reproducibility/matrix.py --short      those of the test command, some five minutes
@@ -8,9 +8,9 @@
     tests/reproducibility/matrix.py --leak       lets differences into the image; passes if every row notices its own
 
 Machines are stood for by user namespaces: each has a user, a home directory, a host name, a checkout and output bases
-of its own, below ~/.cache/chassis, and is removed afterwards. Each row's image has to have the first row's digest, and
-the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes and
-contents.
+of its own, below ~/.cache/chassis, and is removed afterwards. Each row's images have to have the first row's digests,
+and the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes
+and contents.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import leaks
 import machine
 import workspaces
 from machine import Machine
-from rows import OUTER, ROWS, Row
+from rows import IMAGES, OUTER, ROWS, Row
 
 _PLATFORM = "arm64"
 _DIGESTS = Path(__file__).with_name("digests.json")
@@ -48,7 +48,7 @@ class Matrix:
     scratch: Path
     leak: bool
     repository_cache: str
-    first: comparison.Image | None = None
+    first: Mapping[str, comparison.Image] = field(default_factory=dict)
     trees: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prepared: set[Machine] = field(default_factory=set)
     used: dict[tuple[str, str], tuple[Machine, Path]] = field(default_factory=dict)
@@ -57,27 +57,28 @@ class Matrix:
         """Builds a row; returns what is wrong with it."""
         self._prepare(row)
         started = time.monotonic()
-        image, actions = self._build(row)
-        print(f"{row.name:22}{image.digest}  {actions}, {time.monotonic() - started:.0f} s", flush=True)
+        images, actions = self._build(row)
+        digests = " ".join(image.digest.removeprefix("sha256:")[:16] for image in images.values())
+        print(f"{row.name:22}{digests}  {actions}, {time.monotonic() - started:.0f} s", flush=True)
         wrong = self._wrong_cache(row, actions)
         if row.workspace != OUTER and row.machine is not ROWS[0].machine:
             wrong += self._wrong_trees(row)
-        if self.first is None:
-            self.first = image
+        if not self.first:
+            self.first = images
             self.trees = comparison.repository_trees(self._external(row))
             if not self.leak:
-                wrong += _wrong_record(image)
-        elif image.digest != self.first.digest:
-            wrong.append("another image: " + "; ".join(self.first.differences(image)))
+                wrong += _wrong_record(images[IMAGES[0]])
+        for name, image in images.items():
+            if image.digest != self.first[name].digest:
+                wrong.append(f"{name} is another image: {'; '.join(self.first[name].differences(image))}")
         if not self.leak:
             return wrong
         if row.leak:
-            return self._unnoticed(row, wrong, image)
+            return self._unnoticed(row, wrong, images[IMAGES[0]])
         return []
 
     def _unnoticed(self, row: Row, wrong: Sequence[str], image: comparison.Image) -> list[str]:
-        assert self.first is not None
-        before, after = self.first.evidence(), image.evidence()
+        before, after = self.first[IMAGES[0]].evidence(), image.evidence()
         print(f"{'':22}{row.leak}: {before.get(row.leak)!r} and {after.get(row.leak)!r}")
         if row.cache == "hits":
             return [] if wrong else ["every action was a hit, though the time zone is in their keys"]
@@ -89,6 +90,7 @@ class Matrix:
         checkout = row.machine.checkout(self.scratch)
         if row.machine not in self.prepared:
             machine.copy_checkout(checkout)
+            workspaces.add_code_model(checkout)
             if self.leak:
                 leaks.add_leaks(checkout)
             self.prepared.add(row.machine)
@@ -103,7 +105,7 @@ class Matrix:
         here = row.machine.directory(self.scratch) / OUTER
         return here if row.workspace == OUTER else row.machine.checkout(self.scratch)
 
-    def _build(self, row: Row) -> tuple[comparison.Image, comparison.Actions]:
+    def _build(self, row: Row) -> tuple[dict[str, comparison.Image], comparison.Actions]:
         log = self.scratch / "actions.json"
         platforms = "//platforms:" if row.workspace != OUTER else "@chassis//platforms:"
         options = [*row.options, f"--platforms={platforms}{_PLATFORM}", f"--repository_cache={self.repository_cache}"]
@@ -112,10 +114,11 @@ class Matrix:
         elif (row.machine.name, row.workspace) in self.used:
             self._bazel(row, "clean")
         self.used[row.machine.name, row.workspace] = (row.machine, self._folder(row))
-        self._bazel(row, "build", *options, f"--execution_log_json_file={log}", row.label)
+        labels = [row.repository + name for name in IMAGES]
+        self._bazel(row, "build", *options, f"--execution_log_json_file={log}", *labels)
         actions = comparison.read_actions(log)
         log.unlink()
-        return comparison.read_image(self._layout(row)), actions
+        return {name: comparison.read_image(self._layout(row, name)) for name in IMAGES}, actions
 
     def _bazel(self, row: Row, *arguments: str) -> None:
         command = [str(row.machine.checkout(self.scratch) / "bazelw"), *arguments]
@@ -127,12 +130,11 @@ class Matrix:
         """`OUTPUT_BASE/execroot/NAME/bazel-out/CONFIGURATION/bin`."""
         return (self._folder(row) / "bazel-bin").readlink()
 
-    def _layout(self, row: Row) -> Path:
-        repository, _, target = row.label.partition("//")
-        path = target.replace(":", "/")
-        if not repository:
+    def _layout(self, row: Row, name: str) -> Path:
+        path = name.removeprefix("//").replace(":", "/")
+        if not row.repository:
             return self._bin(row) / path
-        (found,) = self._bin(row).glob(f"external/{repository.removeprefix('@')}*/{path}")
+        (found,) = self._bin(row).glob(f"external/{row.repository.removeprefix('@')}*/{path}")
         return found
 
     def _external(self, row: Row) -> Path:
@@ -200,7 +202,8 @@ def main() -> int:
     flags = parser.parse_args()
     if flags.list:
         for row in ROWS:
-            print(f"{row.name:22}{row.machine.name:12}{row.cache:6}{row.label} {' '.join(row.options)}")
+            what = " ".join([f"{row.workspace:9}", *filter(None, [row.repository]), *row.options])
+            print(f"{row.name:22}{row.machine.name:12}{row.cache:6}{what}".rstrip())
         return 0
     chosen = _chosen(flags.rows, flags.short)
     if reason := machine.cannot_start():
@@ -220,7 +223,7 @@ def main() -> int:
                 print(f"FAILED {row.name}: {sentence}", flush=True)
             if wrong:
                 failed.append(row.name)
-            if matrix.first is None:
+            if not matrix.first:
                 break
     finally:
         matrix.close()
