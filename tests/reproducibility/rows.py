@@ -56,6 +56,7 @@ class Row:
       cache: `cold` runs every action; `fill` may take what other rows left in the cache that the machines share, and
         leaves what it makes; `hits` takes every action from it, and fails if one is missing.
       short: whether the short form has it.
+      more: images beside the two, which rows that have them must agree about.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Row:
     options: Sequence[str] = ()
     cache: str = _FILL
     short: bool = True
+    more: Sequence[str] = ()
 
 
 def _alone(name: str, leak: str, **different: object) -> Row:
@@ -80,9 +82,16 @@ ROWS = (
     Row("no-worker", ADA, "worker", options=("--spawn_strategy=sandboxed",), cache=_COLD, short=False),
     Row("no-sandbox", ADA, "directory", options=("--spawn_strategy=local",), cache=_COLD, short=False),
     Row("plain-worker", ADA, "directory", options=("--noworker_sandboxing",), cache=_COLD, short=False),
-    Row("depends", ADA, "repository", OUTER),
+    Row("depends", ADA, "repository", OUTER, more=("//borrowed:image",)),
     Row("dependency", ADA, "repository", OUTER, "@team"),
-    Row("depends-workspace", ADA, "repository", OUTER, options=("--config=workspace",)),
+    Row(
+        "depends-workspace",
+        ADA,
+        "repository",
+        OUTER,
+        options=("--config=workspace",),
+        more=("//borrowed:image",),
+    ),
     Row("dependency-workspace", ADA, "repository", OUTER, "@team", ("--config=workspace",)),
     Row("cached", BOB, "zone", cache=_HITS),
     Row("cold", BOB, "user", options=("--spawn_strategy=local",), cache=_COLD),

@@ -69,6 +69,23 @@ load("@{name}_locks//:wheels.bzl", {name} = "wheel_hub")
 {name}()
 """
 
+# A model whose code is another repository's.
+_BORROWED = """\
+load("@chassis//rules:defs.bzl", "chassis_image", "chassis_model")
+
+chassis_model(
+    name = "sums",
+    srcs = ["model.py"],
+    entry_point = "model:process",
+    deps = ["@team//ml/features:preprocess"],
+)
+
+chassis_image(
+    name = "image",
+    model = ":sums",
+)
+"""
+
 _HUBS = ("chassis_pypi", "chassis_tools", "chassis_build", "chassis_compilers", "pypi")
 
 
@@ -80,6 +97,9 @@ def write_workspaces(checkout: Path, team: Path, outer: Path) -> None:
       team: directory of the one.
       outer: directory of the other.
     """
+    (outer / "borrowed").mkdir()
+    (outer / "borrowed/BUILD.bazel").write_text(_BORROWED)
+    shutil.copyfile(outer / "sums/model.py", outer / "borrowed/model.py")
     names = {"chassis": checkout, "team": team}
     locks = ", ".join(f'"@chassis//requirements:linux_{platform}.txt": "linux_{platform}"' for platform in PLATFORMS)
     values = {"locks": locks, **{name: str(path) for name, path in names.items()}}
