@@ -5,22 +5,17 @@ Binary distribution format: https://packaging.python.org/en/latest/specification
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
-import stat
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from chassis.compression.wheel_writer import write_wheel
 from chassis.cross.elf_check import check_objects, is_elf
 from chassis.cross.target import CrossTarget
 from chassis.errors import ChassisError
-from chassis.file_mode import mode_of
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +75,12 @@ def defects(wheel: BuiltWheel, target: CrossTarget, distribution: str, version: 
 def rewrite(wheel: BuiltWheel, target: CrossTarget, output: Path) -> None:
     """Writes the wheel with files in order, one date, modes by content, and the target's tag in place of `linux_…`."""
     platforms = ".".join(target.platform_tag if name.startswith("linux_") else name for name in wheel.platforms)
-    files = dict(wheel.files)
-    dist_info = next((name.split("/")[0] for name in files if name.endswith(".dist-info/WHEEL")), None)
+    dist_info = next((name.split("/")[0] for name in wheel.files if name.endswith(".dist-info/WHEEL")), None)
     if dist_info is None:
         raise ChassisError(f"the backend left {wheel.filename}, which has no WHEEL file")
-    metadata = files[f"{dist_info}/WHEEL"].decode()
-    files[f"{dist_info}/WHEEL"] = _retag(metadata, f"{wheel.pythons_and_abis}-{platforms}").encode()
-    record = f"{dist_info}/RECORD"
-    files.pop(record, None)
-    names = sorted(files, key=lambda name: (name.startswith(dist_info + "/"), name))
-    rows = [f"{_quoted(name)},sha256={_digest(files[name])},{len(files[name])}\n" for name in names]
-    files[record] = "".join([*rows, f"{record},,\n"]).encode()
-    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in [*names, record]:
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system = 3
-            info.external_attr = (stat.S_IFREG | mode_of(files[name])) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, files[name])
+    metadata = wheel.files[f"{dist_info}/WHEEL"].decode()
+    retagged = _retag(metadata, f"{wheel.pythons_and_abis}-{platforms}").encode()
+    write_wheel(output, {**wheel.files, f"{dist_info}/WHEEL": retagged}, dist_info)
 
 
 def _retag(metadata: str, tag: str) -> str:
@@ -105,11 +88,3 @@ def _retag(metadata: str, tag: str) -> str:
     pythons, abis, platforms = (part.split(".") for part in tag.split("-"))
     tags = [f"Tag: {python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms]
     return "\n".join([*lines, *tags]) + "\n"
-
-
-def _digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name

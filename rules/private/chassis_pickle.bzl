@@ -1,5 +1,6 @@
 """chassis_pickle: the predict function, pickled in the build. `chassis_model` makes one; users do not."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
@@ -34,6 +35,7 @@ _ATTRS = {
     "pickle": attr.label(allow_single_file = [".pkl"]),
     "signature": attr.string(),
     "srcs": attr.label_list(allow_files = [".py"]),
+    "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_pickle_model": attr.label(default = "//chassis/tools:pickle_model", cfg = "exec", executable = True),
 }
 
@@ -69,6 +71,8 @@ def _impl(ctx):
     for path in imports.to_list():
         roots[path] = None
     args.add_all(_import_paths(ctx, sources, roots), format_each = "--import_path=%s")
+    if ctx.attr._confine[BuildSettingInfo].value:
+        args.add("--confine")
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     tools = []

@@ -1,5 +1,6 @@
 """chassis_wheel: a wheel for the target platform, built from source on the build machine."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
@@ -36,6 +37,7 @@ _ATTRS = UNPACK_ATTRS | {
     "_build_wheel": attr.label(default = "//chassis/tools:build_wheel", cfg = "exec", executable = True),
     "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
+    "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
@@ -107,6 +109,8 @@ def _build(ctx):
     args.add("--python=" + path_in_runfiles(ctx, roots, ctx.file._python))
     args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
     args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
+    if attr._confine[BuildSettingInfo].value:
+        args.add("--confine")
     args.add(wheel, format = "--output=%s")
     ctx.actions.run(
         executable = ctx.executable._build_wheel,
