@@ -23,6 +23,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,8 +240,8 @@ def main() -> int:
         for name, step in steps:
             try:
                 wrong = step()
-            except BuildFailed as error:
-                wrong = [str(error)]
+            except Exception as error:
+                wrong = [str(error) if isinstance(error, BuildFailed) else traceback.format_exc()]
             for sentence in wrong:
                 print(f"FAILED {name}: {sentence}", flush=True)
             if wrong:

@@ -97,15 +97,15 @@ def write_workspaces(checkout: Path, team: Path, outer: Path) -> None:
       team: directory of the one.
       outer: directory of the other.
     """
-    (outer / "borrowed").mkdir()
-    (outer / "borrowed/BUILD.bazel").write_text(_BORROWED)
-    shutil.copyfile(outer / "sums/model.py", outer / "borrowed/model.py")
     names = {"chassis": checkout, "team": team}
     locks = ", ".join(f'"@chassis//requirements:linux_{platform}.txt": "linux_{platform}"' for platform in PLATFORMS)
     values = {"locks": locks, **{name: str(path) for name, path in names.items()}}
     for workspace in (team, outer):
         _write_model(checkout / "model", workspace)
         add_code_model(workspace)
+    (outer / "borrowed").mkdir()
+    (outer / "borrowed/BUILD.bazel").write_text(_BORROWED)
+    shutil.copyfile(outer / "sums/model.py", outer / "borrowed/model.py")
     _write(team / "MODULE.bazel", _MODULE, values | {"name": "team"})
     _write(outer / "MODULE.bazel", _MODULE + _TEAM, values | {"name": "outer"})
     hubs = "".join(_HUB.format(name=name) for name in _HUBS)
