@@ -43,6 +43,6 @@ def raise_walls(build: ImageBuild) -> None:
             flush=True,
         )
         return
-    print("chassis build service: trying whether builds confine what a model attacks", file=sys.stderr, flush=True)
+    print("chassis build service: trying whether builds confine a model that attacks", file=sys.stderr, flush=True)
     strategy = build.confine()
     print(f"chassis build service: models are confined, in Bazel's {strategy}", file=sys.stderr, flush=True)
