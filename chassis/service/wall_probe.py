@@ -40,7 +40,8 @@ for directory in given["directories"]:
 attempt("connects to this machine's ports", lambda: socket.create_connection(("127.0.0.1", given["port"]), 5))
 attempt("sends datagrams", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 attempt("sees other processes", lambda: open("/proc/" + str(given["pid"]) + "/environ").read())
-subprocess.Popen(["/bin/sh", "-c", "sleep 60; : " + given["name"]], start_new_session=True)
+quiet = {{name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}}
+subprocess.Popen(["/bin/sh", "-c", "sleep 60; : " + given["name"]], start_new_session=True, **quiet)
 raise Exception("CHASSIS-PROBE " + json.dumps({{"got": got}}) + " END")
 """
 

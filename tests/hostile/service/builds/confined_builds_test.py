@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import pickle
 import re
+import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from chassis.confinement.seccomp import set_filter
 from chassis.metadata import ModelMetadata
 from chassis.sdk.packed_model import PackedModel
 from chassis.sdk.remote import RemoteService, ServiceError
@@ -26,7 +32,7 @@ from tests.hostile.service.builds.evil_index import EvilIndex, targets
 from tests.tutorial.build_service import BuildService
 
 _SECRET = "open-sesame-42"
-_POLL_SECONDS = 0.3
+_STOP_SECONDS = 60.0
 
 _ATTACK = """
 import glob, hashlib, json, os, socket, subprocess, sys
@@ -56,7 +62,8 @@ attempt("unix socket", lambda: socket.socket(socket.AF_UNIX))
 attempt("datagram", lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 attempt("shared memory", lambda: open("/dev/shm/made-by-a-model", "w").close())
 attempt("kill", lambda: os.kill(given["pid"], 0))
-subprocess.Popen(["/bin/sh", "-c", "sleep 300; : made-by-a-model"], start_new_session=True)
+quiet = {{name: subprocess.DEVNULL for name in ("stdin", "stdout", "stderr")}}
+subprocess.Popen(["/bin/sh", "-c", "sleep 300; : made-by-a-model"], start_new_session=True, **quiet)
 raise Exception("GOT " + json.dumps(got) + " END")
 """
 
@@ -148,6 +155,52 @@ def test_a_strategy_that_bazel_does_not_have_confines_nothing(place: Place) -> N
         place.build().confine(("sandbox-of-nowhere",))
 
 
+def _without_landlock() -> None:
+    """Has the kernel answer as one without Landlock does, to this process and all that it starts."""
+    number, answer, allow, refuse = 0x20, 0x06, 0x7FFF0000, 0x00050000
+    steps = [(number, 0, 0, 0), (0x15, 0, 1, 444), (answer, 0, 0, refuse | errno.ENOSYS), (answer, 0, 0, allow)]
+    libc = ctypes.CDLL(None)
+    libc.prctl(38, 1, 0, 0, 0)
+    set_filter(b"".join(struct.pack("HBBI", *step) for step in steps))
+
+
+@contextlib.contextmanager
+def _started(place: Place, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The service on a machine without Landlock."""
+    command = [sys.executable, "-m", "chassis.service", "--port=0", f"--state={place.state}", *options]
+    bazelrc = place.checkout / "user.bazelrc"
+    process = subprocess.Popen(
+        [*command, *([f"--bazelrc={bazelrc}"] if bazelrc.is_file() else [])],
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"CHASSIS_WORKSPACE": str(place.checkout)},
+        preexec_fn=_without_landlock,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+        assert process.stderr is not None
+        process.stderr.close()
+
+
+def test_a_service_that_cannot_confine_models_does_not_start_unless_that_is_accepted(place: Place) -> None:
+    place.build().stop(1)  # Bazel's server would be of a machine with Landlock
+    with _started(place) as process:
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert process.wait(_STOP_SECONDS) == 1
+    assert "this service takes none from clients" in said
+    assert "this kernel has no Landlock" in said
+    assert "http://" not in said
+    with _started(place, "--accept_unconfined_builds") as process:
+        assert process.stderr is not None
+        assert "whoever may publish reads and changes what this account can" in process.stderr.readline()
+        assert "http://127.0.0.1" in process.stderr.readline()
+
+
 @pytest.fixture(scope="session")
 def service(place: Place) -> Iterator[BuildService]:
     options = (f"--token_file={place.root / 'token'}", "--buildable=evilpkg")
@@ -164,7 +217,7 @@ def client(service: BuildService) -> Iterator[RemoteService]:
 
 def _submitted(client: RemoteService, source: str, requirements: tuple[str, ...] = (), **request: object) -> str:
     """The id of a job for a model that runs `source` when it is loaded."""
-    model = PackedModel(ModelMetadata("evil"), pickle.dumps(Run(source), 5), requirements)
+    model = PackedModel(ModelMetadata("evil", model_version="1"), pickle.dumps(Run(source), 5), requirements)
     return str(client.submit({"upload_id": client.upload(model), "platforms": ["amd64"], **request})["job_id"])
 
 
@@ -185,7 +238,7 @@ def test_a_model_neither_reads_nor_writes_nor_reaches_what_is_the_services(
 ) -> None:
     docker = place.root / "docker.json"
     docker.write_text(_SECRET)
-    client.upload(PackedModel(ModelMetadata("other"), pickle.dumps(_SECRET, 5), ()))
+    client.upload(PackedModel(ModelMetadata("other", model_version="1"), pickle.dumps(_SECRET, 5), ()))
     uploads = [path for path in (place.state / "uploads").rglob("*") if path.is_file()]
     assert uploads
     content = b"an entry of the cache"
