@@ -357,6 +357,7 @@ class Engine:
                 log.line("the service was started again")
                 if job.with_credentials:
                     log.line("the job waits for its credentials, which were in memory only")
+        self._keeper.recover()
         self._uploads.drop_others(
             {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
         )

@@ -166,12 +166,20 @@ class UploadStore:
 
     def remove(self, upload_id: str) -> None:
         """Removes an upload's files."""
-        shutil.rmtree(self.path(upload_id), ignore_errors=True)
+        remove_entry(self.path(upload_id))
 
     def _used(self, client: str) -> tuple[int, int]:
         sizes = [upload.size for upload in self._waiting.values() if upload.client == client]
         sizes += [size for name, size in self._arriving.values() if name == client]
         return len(sizes), sum(sizes)
+
+
+def remove_entry(path: Path) -> None:
+    """Removes a file, a link, or a directory with all below it; what is gone already is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:

@@ -154,9 +154,7 @@ def test_a_dripping_answer_ends_with_the_deadline(tmp_path: Path, drip: bytes) -
 
     with (
         receiver(slowly) as found,
-        ServiceProcess(
-            tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0
-        ) as service,
+        ServiceProcess(tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0) as service,
     ):
         job(service, webhook=f"http://{found.address}/")
         assert over.wait(15)
@@ -213,7 +211,7 @@ def test_a_webhook_of_before_is_not_called_after_its_day(tmp_path: Path) -> None
     """A service that is started again calls what it did not reach; not everything that it ever failed to reach."""
     with ServiceProcess(tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[]) as service:
         with socket.create_server(("127.0.0.1", 0)) as closed:
-            address = "127.0.0.1:%d" % closed.getsockname()[1]
+            address = f"127.0.0.1:{closed.getsockname()[1]}"
         old, new = (job(service, webhook=f"http://{address}/{age}") for age in ("old", "new"))
         ended(service, old)
         ended(service, new)
