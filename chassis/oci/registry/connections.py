@@ -8,17 +8,21 @@ import ssl
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from chassis.oci.registry.deadline import Deadline, DeadlineWatch
 from chassis.oci.registry.errors import RegistryError
 from chassis.oci.registry.file_body import FileBlock
 
 IO_SECONDS = 60.0  # without a single byte moving
 BLOCK_BYTES = 256 << 10
+# The deadline of the request that a thread is at: urllib3 has no way to hand it down to the connection.
+_current = threading.local()
 
 
 # The addresses of a host, as numbers, that a connection to its port may be made to; raises what is to be said else.
@@ -36,6 +40,18 @@ class Connections:
         self._ca_file = ca_file
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self._watch = DeadlineWatch()
+
+    @contextmanager
+    def timed(self, deadline: Deadline) -> Iterator[None]:
+        """Holds the request of this thread to a deadline, which runs from where the server has to answer."""
+        _current.deadline = deadline
+        self._watch.add(deadline)
+        try:
+            yield
+        finally:
+            self._watch.remove(deadline)
+            _current.deadline = None
 
     def manager(self, url: str) -> urllib3.PoolManager:
         """The pools to ask for a URL.
@@ -58,9 +74,7 @@ class Connections:
             "ssl_context": self._tls if encrypted else None,
             "blocksize": BLOCK_BYTES,
         }
-        if proxy:
-            return urllib3.ProxyManager(proxy, **options)
-        manager = urllib3.PoolManager(**options)
+        manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
         if self._addresses and not proxy:
             manager.pool_classes_by_scheme = _pools_of(self._addresses)
@@ -78,8 +92,9 @@ class Connections:
         return context
 
 
-class _IoTimeout:
-    """Gives sending the time that `IO_SECONDS` says, where urllib3 would go on with the time to connect."""
+class _Timed:
+    """Gives sending the time that `IO_SECONDS` says, where urllib3 would go on with the time to connect, and answering
+    what the thread's deadline says."""
 
     sock: socket.socket
 
@@ -87,17 +102,23 @@ class _IoTimeout:
         super().connect()  # type: ignore[misc]
         self.sock.settimeout(IO_SECONDS)
 
+    def getresponse(self) -> object:
+        deadline: Deadline | None = getattr(_current, "deadline", None)
+        if deadline is not None:
+            deadline.start(self.sock)
+        return super().getresponse()  # type: ignore[misc]
 
-class _HttpConnection(_IoTimeout, HTTPConnection):
+
+class _HttpConnection(_Timed, HTTPConnection):
     def send(self, data: object) -> None:
         """Leaves the bytes of files to the kernel: they need not come into this process."""
-        if isinstance(data, FileBlock):
+        if isinstance(data, FileBlock) and not isinstance(self.sock, ssl.SSLSocket):
             data.send(self.sock)
         else:
             super().send(data)
 
 
-class _HttpsConnection(_IoTimeout, HTTPSConnection):
+class _HttpsConnection(_Timed, HTTPSConnection):
     pass
 
 
