@@ -78,6 +78,10 @@ class Bazel:
         if status:
             raise BuildError(f"the build failed (status {status}): {_reasons(output)}")
 
+    def expunge(self) -> None:
+        """Removes all that was unpacked and built in the workspace, and ends the server."""
+        self._run(["clean", "--expunge"], lambda text: None, Cancellation())
+
     def stop(self) -> None:
         """Ends the Bazel server of the workspace, if one runs."""
         if self.workspace.is_dir():

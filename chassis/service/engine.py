@@ -20,7 +20,7 @@ from chassis.service.job import Job, JobRequest, RegistryCredentials, State
 from chassis.service.job_log import JobLog
 from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
-from chassis.service.retention import Figure, Keeper, Retention
+from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
 from chassis.service.upload import Limits, UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
@@ -42,6 +42,9 @@ class Runner(Protocol):
 
     def run(self, run: JobRun) -> dict[str, object]:
         """Runs it to its end; returns the result."""
+
+    def tidy(self, slot: int) -> None:
+        """Removes what a worker keeps between jobs; it runs none now."""
 
     def stop(self, slots: int) -> None:
         """Lets go of what is kept between jobs."""
@@ -266,6 +269,14 @@ class Engine:
                 cancellation = self._running[job.id] = Cancellation()
                 credentials = self._credentials.get(job.id)
             self._run(job, slot, credentials, cancellation)
+            self._tidy(slot)
+
+    def _tidy(self, slot: int) -> None:
+        """Has what a worker's Bazel keeps removed, when all workers' together is more than may be."""
+        built = self._figures.get(OUTPUTS)
+        if built and built.bytes > built.limit and not self._ends.is_set():
+            self._runner.tidy(slot)
+            self._figures = self._keeper.figures()
 
     def _may_run(self, client: str, running: int) -> bool:
         quota = self.clients.named(client).quota
@@ -297,12 +308,12 @@ class Engine:
                 message = log.hide(_message(error, job))
             except Exception as error:  # a defect of the service must end the job, not the worker
                 message = log.hide(f"{type(error).__name__}: {error}")
-                log.line(traceback.format_exc())
+                log.output(traceback.format_exc())
             finally:
                 timer.cancel()
             message = printable(message)[:_LONGEST_MESSAGE]
             interrupted = state is State.CANCELLED and self._stopping
-            log.line("the service stops; the job goes on when it is started again" if interrupted else message)
+            log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:
             del self._running[job.id]
             self._store.ran(job.client, time.monotonic() - begin)

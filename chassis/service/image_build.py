@@ -110,6 +110,11 @@ class ImageBuild:
             result |= {"reference": f"{repository}@{digest}", "tags": [f"{repository}:{tag}" for tag in tags]}
         return result
 
+    def tidy(self, slot: int) -> None:
+        """Removes what Bazel has unpacked and built for a worker; the cache of actions has what is used again."""
+        if (self._slot(slot) / "workspace").is_dir():
+            self._bazel(slot).expunge()
+
     def stop(self, slots: int) -> None:
         """Ends the Bazel servers of the workers."""
         for slot in range(slots):

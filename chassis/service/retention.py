@@ -15,6 +15,8 @@ from chassis.service.upload_store import UploadStore, remove_entry
 
 _DAY = 24 * 3600.0
 _LOG = ".log"
+OUTPUTS = "Bazel's outputs"
+"""What Bazel has unpacked and built for all workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class Keeper:
             "images": Figure(tree_bytes(self._root / "images"), kept.image_bytes),
             "locks": Figure(tree_bytes(self._root / "locks"), kept.lock_bytes),
             "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
-            "Bazel's outputs": Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            OUTPUTS: Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
         }
 
     def _of_jobs(

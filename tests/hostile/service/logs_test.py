@@ -34,6 +34,7 @@ def test_a_build_cannot_write_the_services_lines(tmp_path: Path) -> None:
     assert lines[2] == "| pushed in 0.1 s"
     # The reason, which the service writes, quotes the build: the first of its lines says so.
     assert lines[3].startswith("the build failed (status 1): error: ")
+    assert lines[4:] == ["| pushed in 0.1 s", ""]
 
 
 def test_every_kind_of_line_end_and_control_character_is_shown(tmp_path: Path) -> None:
