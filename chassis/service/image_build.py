@@ -132,7 +132,8 @@ class ImageBuild:
             workspace / ".bazelrc",
             "build --sandbox_default_allow_network=false --incompatible_strict_action_env\n"
             f"build --disk_cache={self._root / 'disk_cache'}\n"
-            # Bazel tidies its cache itself, when its server has had nothing to do for five minutes.
+            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
+            "build --experimental_disk_cache_gc_idle_delay=30s\n"
             f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
             f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
