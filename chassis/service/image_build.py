@@ -148,6 +148,11 @@ class ImageBuild:
             result |= {"reference": f"{repository}@{digest}", "tags": [f"{repository}:{tag}" for tag in tags]}
         return result
 
+    def tidy(self, slot: int) -> None:
+        """Removes what Bazel has unpacked and built for a worker; the cache of actions has what is used again."""
+        if (self._slot(slot) / "workspace").is_dir():
+            self._bazel(slot).expunge()
+
     def stop(self, slots: int) -> None:
         """Ends the Bazel servers of the workers."""
         for slot in range(slots):
@@ -166,7 +171,8 @@ class ImageBuild:
             workspace / ".bazelrc",
             "build --sandbox_default_allow_network=false --incompatible_strict_action_env --worker_sandboxing\n"
             f"build --disk_cache={self._root / 'disk_cache'}\n"
-            # Bazel tidies its cache itself, when its server has had nothing to do for five minutes.
+            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
+            "build --experimental_disk_cache_gc_idle_delay=30s\n"
             f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
             f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
