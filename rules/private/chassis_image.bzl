@@ -212,11 +212,13 @@ def _impl(ctx):
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
+            all_layers = (ctx.attr.base[ImageInfo].all_layers if ImageInfo in ctx.attr.base else []) + layers,
             architecture = ctx.attr.architecture,
             base_files = base_files,
             cpu = ctx.attr.cpu,
             documents = documents,
             files = files,
+            held = ctx.attr.base[ImageInfo].held if ImageInfo in ctx.attr.base else depset(base_files),
             layers = layers,
             layout = layout,
             sources = _sources(ctx.attr.base),

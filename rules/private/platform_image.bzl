@@ -24,11 +24,13 @@ def _impl(ctx):
         DefaultInfo(files = layout_files(ctx, info.documents, layout), runfiles = layout_runfiles(ctx, depset([layout]))),
         ImageInfo(
             accelerator = info.accelerator,
+            all_layers = info.all_layers,
             architecture = info.architecture,
             base_files = info.base_files,
             cpu = info.cpu,
             documents = info.documents,
             files = files,
+            held = info.held,
             layers = info.layers,
             layout = layout,
             sources = info.sources,

@@ -4,11 +4,13 @@ ImageInfo = provider(
     doc = "An OCI image for one platform.",
     fields = {
         "accelerator": "string: `none` or `cuda`.",
+        "all_layers": "list of LayerInfo: `layers`, after those of the images of this build that the image stands on.",
         "architecture": "string: as OCI names it, `amd64` or `arm64`.",
         "base_files": "list of File: the OCI layout that the image stands on, whose blobs its own layout links to, and what those are links to; none where the base is made of layers of this build.",
         "cpu": "string: the least CPU by its name in `//platforms/cpu`, \"\" for the architecture's baseline.",
         "documents": "File: a directory with the layout's index, manifest and configuration, made from descriptors alone; its layers are not there.",
         "files": "depset of File: what a reader of `layout` needs and nothing else: the directory itself, and the layers and the base that its blobs are links to.",
+        "held": "depset of File: the blobs of a base that is a layout of its own, and what they are links to: no action of this build can make them anew.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
         "sources": "list of string: repositories that have layers of the base, such as `registry.example/python`, for a push to mount them from.",
