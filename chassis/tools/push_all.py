@@ -40,7 +40,7 @@ from chassis.tools.registry_flags import deadline, remedies, transport_of_flags
 from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_multi_string("plan", [], "What an oci_push target says.", required=True)
+flags.DEFINE_multi_string("plan", None, "What an oci_push target says.", required=True)
 flags.DEFINE_multi_string("tag", [], "Tag of every image, beside those of its target.", short_name="t")
 flags.DEFINE_string(
     "registry", None, "Registry, and prefix of the repositories, to push to instead: host[:port][/prefix]."

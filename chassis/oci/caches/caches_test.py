@@ -137,15 +137,25 @@ def test_a_grpc_cache_gets_remote_headers(tmp_path: Path) -> None:
         assert read(stores_of(flags, tmp_path, {})[0].find([_BLOB])[_BLOB.digest]) == _DATA
 
 
-def test_a_stream_that_breaks_off_is_an_error_that_an_upload_goes_on_after(tmp_path: Path) -> None:
+def test_a_stream_that_breaks_off_is_opened_again_where_it_was(tmp_path: Path) -> None:
     with CasServer() as server:
         server.add(_DATA)
-        server.breaks, server.break_after = 1, 100_000
+        server.breaks, server.break_after = 3, 100_000
         [store] = stores_of(settings(remote_cache=f"grpc://127.0.0.1:{server.port}"), tmp_path, {})
         source = store.find([_BLOB])[_BLOB.digest]
-        with pytest.raises(SourceError, match="UNAVAILABLE: breaks off"):
-            read(source)
         assert read(source) == _DATA
+        assert [offset for _, offset in server.reads] == sorted({offset for _, offset in server.reads})
+        assert server.sent == len(_DATA), "no byte went twice"
+
+
+def test_a_stream_that_always_breaks_off_is_an_error(tmp_path: Path) -> None:
+    with CasServer() as server:
+        server.add(_DATA)
+        server.breaks = 1000
+        [store] = stores_of(settings(remote_cache=f"grpc://127.0.0.1:{server.port}"), tmp_path, {})
+        with pytest.raises(SourceError, match="UNAVAILABLE: breaks off"):
+            read(store.find([_BLOB])[_BLOB.digest])
+        assert len(server.reads) == 4
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "http://", "grpc://", "grpcs:///x"])
@@ -178,7 +188,8 @@ try-import %workspace%/nowhere.bazelrc
 query --disk_cache=/query
 build:ci --remote_cache=grpcs://ci.example
 """,
-        more='run --remote_header="B=x y" \\\n  --remote_instance_name main\nbuild --config=fast\nbuild:fast --tls_certificate=ca.pem\n',
+        more='run --remote_header="B=x y" \\\n  --remote_instance_name main\nbuild --config=fast\n'
+        "build:fast --tls_certificate=ca.pem\n",
         home="build --disk_cache=~/cache\n",
     )
     found = read_settings(workspace, environment)

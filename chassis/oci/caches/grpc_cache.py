@@ -89,20 +89,32 @@ class _GrpcBlob:
         self._name = f"{cache.instance}/{name}" if cache.instance else name
 
     def body(self, start: int, end: int, moved: Moved, check: Check) -> Body:
-        request = messages.ReadRequest(resource_name=self._name, read_offset=start, read_limit=end - start)
-        call = self._cache.read(request, metadata=self._cache.metadata, timeout=_READ_SECONDS)
-        return StreamedBody(self.where, self._pieces(call), end - start, moved, check, call.cancel)
+        return StreamedBody(self.where, lambda offset: self._open(offset, end), start, end, moved, check)
 
     def defect(self, descriptor: Descriptor) -> str:
         return ""
 
-    def _pieces(self, call: Any) -> Iterator[bytes]:
+    def _open(self, start: int, end: int) -> _GrpcStream:
+        request = messages.ReadRequest(resource_name=self._name, read_offset=start, read_limit=end - start)
+        call = self._cache.read(request, metadata=self._cache.metadata, timeout=_READ_SECONDS)
+        return _GrpcStream(self.where, call)
+
+
+class _GrpcStream:
+    def __init__(self, where: str, call: Any) -> None:
+        self._where = where
+        self._call = call
+
+    def pieces(self) -> Iterator[bytes]:
         try:
-            for answer in call:
+            for answer in self._call:
                 if answer.data:
                     yield answer.data
         except grpc.RpcError as error:
-            raise SourceError(f"{self.where}: {_words(error)}") from None
+            raise SourceError(f"{self._where}: {_words(error)}") from None
+
+    def close(self) -> None:
+        self._call.cancel()
 
 
 def _words(error: grpc.RpcError) -> str:

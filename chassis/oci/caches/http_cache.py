@@ -75,24 +75,40 @@ class _HttpBlob:
         self.where = f"remote cache {origin(cache.url)}"
 
     def body(self, start: int, end: int, moved: Moved, check: Check) -> Body:
-        response = self._cache.ask("GET", self._blob.digest, start)
-        if response.status not in (200, 206):
-            response.close()
-            raise SourceError(f"{self.where}: answers {response.status} for {self._blob.digest}")
-        skipped = start if response.status == 200 else 0  # a cache without ranges
-        pieces = self._pieces(response, skipped, end - start)
-        return StreamedBody(self.where, pieces, end - start, moved, check, response.close)
+        return StreamedBody(self.where, lambda offset: self._open(offset, end), start, end, moved, check)
 
     def defect(self, descriptor: Descriptor) -> str:
         return ""
 
-    def _pieces(self, response: urllib3.BaseHTTPResponse, skipped: int, wanted: int) -> Iterator[bytes]:
+    def _open(self, start: int, end: int) -> _HttpStream:
+        response = self._cache.ask("GET", self._blob.digest, start)
+        if response.status not in (200, 206):
+            response.close()
+            raise SourceError(f"{self.where}: answers {response.status} for {self._blob.digest}")
+        return _HttpStream(self.where, response, start if response.status == 200 else 0, end - start)
+
+
+class _HttpStream:
+    """The part of an answer's body that is wanted: a cache without ranges gives all of it."""
+
+    def __init__(self, where: str, response: urllib3.BaseHTTPResponse, skipped: int, wanted: int) -> None:
+        self._where = where
+        self._response = response
+        self._skipped = skipped
+        self._wanted = wanted
+
+    def pieces(self) -> Iterator[bytes]:
+        skipped, wanted = self._skipped, self._wanted
         try:
-            while wanted and (piece := response.read1(BLOCK_BYTES)):
-                dropped, skipped = min(skipped, len(piece)), max(0, skipped - len(piece))
+            while wanted and (piece := self._response.read1(BLOCK_BYTES)):
+                dropped = min(skipped, len(piece))
+                skipped -= dropped
                 piece = piece[dropped : dropped + wanted]
                 wanted -= len(piece)
                 if piece:
                     yield piece
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise SourceError(f"{self.where}: {str(error)[:300]}") from None
+            raise SourceError(f"{self._where}: {str(error)[:300]}") from None
+
+    def close(self) -> None:
+        self._response.close()

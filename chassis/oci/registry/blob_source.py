@@ -14,6 +14,8 @@ from chassis.oci.registry.request import Body
 
 Moved = Callable[[int], None]
 Check = Callable[[], None]
+_MOST_FAILURES = 4
+_ADVANCE_BYTES = 256 << 10  # a connection that brought less has failed
 
 
 class SourceError(BrokenConnectionError):
@@ -55,32 +57,61 @@ class FileSource:
         )
 
 
+class Stream(Protocol):
+    """Bytes on their way from elsewhere."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """The bytes as they come; `SourceError` if they break off."""
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+
+
 class StreamedBody:
-    """A body that comes in pieces from elsewhere; another number of bytes than was promised is an error."""
+    """A body that comes from elsewhere, opened again where it broke off, so that a registry sees one stream; another
+    number of bytes than was promised is an error."""
 
     def __init__(
-        self, where: str, pieces: Iterator[bytes], size: int, moved: Moved, check: Check, close: Callable[[], object]
+        self, where: str, open_at: Callable[[int], Stream], start: int, end: int, moved: Moved, check: Check
     ) -> None:
+        """`open_at` gives the bytes from an offset to `end`; it may raise `SourceError`."""
         self._where = where
-        self._pieces = pieces
-        self._size = size
+        self._open_at = open_at
+        self._offset = start
+        self._end = end
         self._moved = moved
         self._check = check
-        self._close = close
+        self._stream: Stream | None = None
 
     def blocks(self) -> Iterator[bytes]:
         """The pieces as they come."""
-        left = self._size
-        for piece in self._pieces:
-            self._check()
-            left -= len(piece)
-            if left < 0:
-                raise RegistryError(f"{self._where}: gives more bytes than the blob has")
-            yield piece
-            self._moved(len(piece))
-        if left:
-            raise SourceError(f"{self._where}: broke off, {left} bytes before the end")
+        failures = 0
+        while self._offset < self._end:
+            begin = self._offset
+            try:
+                self._stream = self._open_at(self._offset)
+                yield from self._pass_on(self._stream)
+                cause = SourceError(f"{self._where}: broke off, {self._end - self._offset} bytes before the end")
+            except SourceError as error:
+                cause = error
+            if self._offset >= self._end:
+                return
+            self.close()
+            failures = 1 if self._offset - begin >= _ADVANCE_BYTES else failures + 1
+            if failures >= _MOST_FAILURES:
+                raise cause
 
     def close(self) -> None:
         """Lets go of the source."""
-        self._close()
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _pass_on(self, stream: Stream) -> Iterator[bytes]:
+        for piece in stream.pieces():
+            self._check()
+            if self._offset + len(piece) > self._end:
+                raise RegistryError(f"{self._where}: gives more bytes than the blob has")
+            yield piece
+            self._offset += len(piece)
+            self._moved(len(piece))
