@@ -215,6 +215,7 @@ def _impl(ctx):
             all_layers = (ctx.attr.base[ImageInfo].all_layers if ImageInfo in ctx.attr.base else []) + layers,
             architecture = ctx.attr.architecture,
             base_files = base_files,
+            base_layout = ctx.attr.base[ImageInfo].base_layout if ImageInfo in ctx.attr.base else base_layout,
             cpu = ctx.attr.cpu,
             documents = documents,
             files = files,

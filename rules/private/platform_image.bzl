@@ -27,6 +27,7 @@ def _impl(ctx):
             all_layers = info.all_layers,
             architecture = info.architecture,
             base_files = info.base_files,
+            base_layout = info.base_layout,
             cpu = info.cpu,
             documents = info.documents,
             files = files,

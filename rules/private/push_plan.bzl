@@ -25,7 +25,7 @@ def push_plan(ctx, image, what):
         "layers": [{"descriptor": runfiles_path(ctx, layers[blob]), "file": blob.path} for blob in layers],
         "layouts": [
             runfiles_path(ctx, layout)
-            for layout in {entry.base_files[0]: None for entry in images if entry.base_files}
+            for layout in {entry.base_layout: None for entry in images if entry.base_layout}
         ],
         "mount_from": {source: None for entry in images for source in entry.sources}.keys(),
         "repository": what.repository,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +24,7 @@ from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.errors import RegistryError
 from chassis.oci.registry.mount_sources import MountSources
 from chassis.oci.registry.reference import parse_repository
-from chassis.oci.registry.transport import Backoff, Cancellation, Transport
+from chassis.oci.registry.transport import Backoff, Cancellation, Patience, Transport
 from tests.publishing.fault_proxy import FaultProxy, Harm
 from tests.publishing.push_tool import run_tool
 from tests.publishing.registry_server import RegistryServer
@@ -58,14 +62,17 @@ def documents_of(layout: Path) -> tuple[Path, dict[str, Path]]:
 
 
 def publish(
-    layout: Path, repository: str, *stores: BlobStore, mount_from: str = "", dry_run: bool = False
+    layout: Path,
+    repository: str,
+    *stores: BlobStore,
+    mount_from: str = "",
+    patience: Patience | None = None,
 ) -> PushReport:
     cancellation = Cancellation()
-    transport = Transport(backoff=Backoff(first=0.01), cancellation=cancellation)
+    transport = Transport(backoff=Backoff(first=0.01), cancellation=cancellation, patience=patience)
     client = RegistryClient(parse_repository(repository), transport, CredentialStore({"HOME": "/nonexistent"}))
     sources = MountSources(client.repository, None, [mount_from] if mount_from else [])
-    options = PushOptions(dry_run=dry_run)
-    return push(LayoutReader(layout), client, ["v1"], options, cancellation, sources=sources, stores=stores)
+    return push(LayoutReader(layout), client, ["v1"], PushOptions(), cancellation, sources=sources, stores=stores)
 
 
 def remote(server: CasServer, folder: Path) -> BlobStore:
@@ -128,6 +135,51 @@ def test_a_registry_that_breaks_off_is_sent_the_rest_from_the_remote_cache(
             server.add(file.read_bytes())
         publish(documents, f"{proxy.address}/cut", remote(server, tmp_path))
     assert_whole(f"{registry.address}/cut:v1", digest)
+
+
+def test_a_cache_that_is_read_for_longer_than_an_answer_may_take_is_waited_for(
+    registry: RegistryServer, tmp_path: Path
+) -> None:
+    """The time that the registry's answer has does not run while the cache brings the body."""
+    layout, digest = sample_image(tmp_path / "image", 3_000 * KIB, seed=109)
+    documents, files = documents_of(layout)
+    folder = tmp_path / "cache" / "cas"
+    folder.mkdir(parents=True)
+    for name, file in files.items():
+        shutil.copy(file, folder / name.removeprefix("sha256:"))
+    with SlowFiles(folder.parent, seconds=1.5) as cache:
+        [store] = stores_of(BazelSettings({"remote_cache": cache}), tmp_path, {})
+        publish(documents, f"{registry.address}/slow", store, patience=Patience(seconds=0.7))
+    assert_whole(f"{registry.address}/slow:v1", digest)
+
+
+class SlowFiles:
+    """Files over HTTP, each of which takes some seconds; a context manager that gives the URL."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        pieces = 10
+        pause = threading.Event()
+
+        class Handler(SimpleHTTPRequestHandler):
+            def copyfile(self, source: Any, outputfile: Any) -> None:
+                data = source.read()
+                for start in range(0, len(data), len(data) // pieces):
+                    pause.wait(seconds / pieces)
+                    outputfile.write(data[start : start + len(data) // pieces])
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> str:
+        self._thread.start()
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 def test_nothing_is_read_if_the_registry_has_all(registry: RegistryServer, tmp_path: Path) -> None:

@@ -14,10 +14,13 @@ from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.blob_source import BlobSource, Check, Moved, SourceError, StreamedBody
 from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Connections
+from chassis.oci.registry.deadline import Deadline
 from chassis.oci.registry.errors import RegistryError
 from chassis.oci.registry.origin import origin
 from chassis.oci.registry.request import Body
 from chassis.oci.registry.transport import CONNECT_SECONDS
+
+_HEAD_SECONDS = 120.0  # for an answer to begin
 
 
 class HttpCache:
@@ -54,16 +57,17 @@ class HttpCache:
         url = f"{self.url}/cas/{digests.hex_of(digest)}"
         headers = self.headers | ({"Range": f"bytes={start}-"} if start else {})
         try:
-            return self._connections.manager(url).request(
-                method,
-                url,
-                headers=headers,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
-            )
+            with self._connections.timed(Deadline(_HEAD_SECONDS)):
+                return self._connections.manager(url).request(
+                    method,
+                    url,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                    timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
+                )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise SourceError(f"remote cache {origin(self.url)}: {str(error)[:300]}") from None
 
