@@ -107,7 +107,7 @@ def read_plan(path: Path, runfiles: Path) -> PushPlan:
 def execution_root(documents: Path) -> Path | None:
     """Bazel's execution root, seen from an output that a runfiles tree links to; None if it is elsewhere."""
     real = os.path.realpath(documents)
-    root, marker, _ = real.partition("/bazel-out/")
+    root, marker, _ = real.rpartition("/bazel-out/")
     return Path(root) if marker else None
 
 
