@@ -111,7 +111,7 @@ def test_basic_credentials_are_found_where_people_keep_them(basic: RegistryServe
         write_auth(tmp_path / "run/containers/auth.json", auths=entry)
         environment["XDG_RUNTIME_DIR"] = str(tmp_path / "run")
     elif place == "netrc":
-        (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
+        (tmp_path / ".netrc").write_text(f"machine {basic.address} login {USER} password {PASSWORD}\n")
         (tmp_path / ".netrc").chmod(0o600)
     else:
         answer = json.dumps({"ServerURL": "x", "Username": USER, "Secret": PASSWORD})
@@ -301,9 +301,9 @@ def test_a_token_that_expires_in_mid_push_is_renewed(
     tokens.seconds, tokens.claimed = 4 if claimed == 2 else 2, claimed
     layout, digest = sample_image(tmp_path / "image", 1_500 * KIB, 100 * KIB, seed=claimed)
     write_auth(tmp_path / ".docker/config.json", auths={"127.0.0.1": {}, "x": {}})
-    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
-    (tmp_path / ".netrc").chmod(0o600)
     with FaultProxy(bearer.address) as proxy:
+        (tmp_path / ".netrc").write_text(f"machine {proxy.address} login {USER} password {PASSWORD}\n")
+        (tmp_path / ".netrc").chmod(0o600)
         proxy.rule = lambda r: Harm(slow=10_000, slow_seconds=4.0) if r.method == "PATCH" else None
         report = publish(layout, f"{proxy.address}/expiry{claimed}", {"HOME": str(tmp_path)})
     refused = [r.path for r, status in proxy.answers if status == 401 and "authorization" in r.headers]

@@ -8,7 +8,7 @@ import ssl
 import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,12 +25,17 @@ BLOCK_BYTES = 256 << 10
 _current = threading.local()
 
 
+# The addresses of a host, as numbers, that a connection to its port may be made to; raises what is to be said else.
+Addresses = Callable[[str, int], Sequence[str]]
+
+
 class Connections:
     """Makes what a request needs to get through; safe to use from several threads."""
 
-    def __init__(self, kept: int, ca_file: Path | None) -> None:
+    def __init__(self, kept: int, ca_file: Path | None, addresses: Addresses | None = None) -> None:
         """`kept` is how many connections to one host stay open; `ca_file` holds PEM certificates trusted beside the
-        system's and those of `SSL_CERT_FILE`."""
+        system's and those of `SSL_CERT_FILE`. With `addresses`, connections without a proxy are made to those only."""
+        self._addresses = addresses
         self._kept = kept
         self._ca_file = ca_file
         self._managers: dict[tuple[str, str], urllib3.PoolManager] = {}
@@ -72,6 +77,8 @@ class Connections:
         }
         manager = urllib3.ProxyManager(proxy, **options) if proxy else urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        if self._addresses and not proxy:
+            manager.pool_classes_by_scheme = _pools_of(self._addresses)
         return manager
 
     @functools.cached_property
@@ -122,6 +129,44 @@ class _HttpPool(urllib3.HTTPConnectionPool):
 
 class _HttpsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _HttpsConnection
+
+
+def _pools_of(addresses: Addresses) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """Pools whose connections are made to what `addresses` gives, and to nothing that is asked for after it."""
+
+    class _Checked:
+        host: str
+        port: int
+        _dns_host: str
+
+        def _new_conn(self) -> socket.socket:
+            named = self._dns_host
+            found = addresses(named, self.port)
+            try:
+                for number, address in enumerate(found, 1):
+                    self._dns_host = address
+                    try:
+                        return super()._new_conn()  # type: ignore[misc]
+                    except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
+                        if number == len(found):
+                            raise
+            finally:
+                self._dns_host = named
+            raise AssertionError("no address")
+
+    class _CheckedHttp(_Checked, _HttpConnection):
+        pass
+
+    class _CheckedHttps(_Checked, _HttpsConnection):
+        pass
+
+    class _CheckedHttpPool(_HttpPool):
+        ConnectionCls = _CheckedHttp
+
+    class _CheckedHttpsPool(_HttpsPool):
+        ConnectionCls = _CheckedHttps
+
+    return {"http": _CheckedHttpPool, "https": _CheckedHttpsPool}
 
 
 def _proxy(url: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import urllib3
 
-from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Connections
+from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Addresses, Connections
 from chassis.oci.registry.deadline import Deadline
 from chassis.oci.registry.errors import (
     AnswerError,
@@ -95,15 +95,17 @@ class Transport:
         ca_file: Path | None = None,
         cancellation: Cancellation | None = None,
         patience: Patience | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         """`connections` is how many are kept open to one host.
 
         `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
+        With `addresses`, nothing else is connected to, neither for a redirect nor for a token server.
         """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
         self._patience = patience or Patience()
-        self._connections = Connections(connections, ca_file)
+        self._connections = Connections(connections, ca_file, addresses)
 
     def send(self, request: Request, attempts: int | None = None, sink: Sink | None = None) -> Answer:
         """Sends a request, again after transient faults where that is safe to decide here.
