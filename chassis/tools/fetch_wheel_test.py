@@ -40,7 +40,18 @@ def wheel(
 
 def fetch(index: Path, output: Path, digest: str, machine: str = "aarch64", requirement: str = "tiny-thing==1.0"):
     output.mkdir()
-    flags = ["--requirement", requirement, "--hash", digest, "--machine", machine, "--glibc", "2.36"]
+    flags = [
+        "--requirement",
+        requirement,
+        "--hash",
+        digest,
+        "--machine",
+        machine,
+        "--glibc",
+        "2.36",
+        "--python",
+        "3.11.2",
+    ]
     return subprocess.run(
         [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, "--output", str(output)],
         env={
