@@ -10,6 +10,7 @@ load("//rules/private:oci_load.bzl", _oci_load = "oci_load")
 load("//rules/private:oci_push.bzl", _oci_push = "oci_push")
 load("//rules/private:platform_image.bzl", _platform_image = "platform_image")
 load("//rules/private:wheel_file.bzl", _wheel_file = "wheel_file")
+load("//rules/private:wheel_locks.bzl", _wheel_locks = "wheel_locks")
 load("//rules/providers:image_info.bzl", _BaseInfo = "BaseInfo", _ImageInfo = "ImageInfo")
 load("//rules/providers:layer_info.bzl", _LayerInfo = "LayerInfo")
 load("//rules/providers:model_info.bzl", _ModelInfo = "ModelInfo")
@@ -24,6 +25,7 @@ oci_load = _oci_load
 oci_push = _oci_push
 platform_image = _platform_image
 wheel_file = _wheel_file
+wheel_locks = _wheel_locks
 
 BaseInfo = _BaseInfo
 ImageInfo = _ImageInfo
