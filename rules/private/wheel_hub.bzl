@@ -94,6 +94,8 @@ def _hub_impl(rctx):
             everywhere.setdefault(name, {})[platform] = attr.places["%s %s" % (platform, name)]
     for name in attr.listed:
         everywhere.setdefault(name, {})
+    if not everywhere and attr.unreadable:
+        fail("@%s has no packages: %s" % (attr.hub, "\n".join(attr.unreadable)))
     written = {}
     for name, found_in in everywhere.items():
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
@@ -122,6 +124,7 @@ wheel_hub_repository = repository_rule(
         "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
         "problems": attr.string_dict(doc = "`platform name` to why the lock's pin of it cannot be used."),
         "renew": attr.string_dict(mandatory = True, doc = "Platform to the command that renews its lock."),
+        "unreadable": attr.string_list(doc = "What is wrong with locks that cannot be read at all, for a hub that has no package to say it."),
     },
     doc = "The hub: `@hub//name` selects the wheel of the target platform.",
 )
@@ -185,19 +188,18 @@ def wheel_repositories(name, sources, options):
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
     indexes = {normalize_name(distribution): url for distribution, url in options.index_urls.items()}
     distributions, names, places, problems, renewals = {}, {}, {}, {}, {}
-    listed, universal = {}, {}
+    listed, universal, unreadable = {}, {}, []
     for source, platforms in sources:
         read = wheel_lock.read(source)
         for note in read.notes:
             # buildifier: disable=print
             print("hub %s: %s" % (name, note))
-        if read.broken:
-            # buildifier: disable=print
-            print("hub %s: %s. Make it with: %s" % (name, read.broken, options.renew or read.renew or _DEFAULT_RENEW))
         listed.update({distribution: None for distribution in read.names})
         if read.kind != "requirements" or len(platforms) > 1 or read.broken:
             universal.update({distribution: None for distribution in read.names})
         renew = options.renew or read.renew or _DEFAULT_RENEW
+        if read.broken:
+            unreadable.append("%s\n  renew the lock: %s" % (read.broken, renew))
         for platform in platforms:
             selected = wheel_lock.select(
                 read,
@@ -262,4 +264,5 @@ def wheel_repositories(name, sources, options):
         places = places,
         problems = problems,
         renew = renewals,
+        unreadable = unreadable,
     )
