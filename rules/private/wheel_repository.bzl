@@ -1,5 +1,6 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
+load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load("//rules/private/locks:lock_target.bzl", "DEFAULT_GLIBC", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
 
@@ -52,7 +53,7 @@ def _fetch(rctx, tool, more):
         arguments += ["--index-url", attr.index_url]
     pip = rctx.path(attr._python).dirname.get_child("pip")
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
-    return rctx.execute(arguments, environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(pip)})
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
 
 def _reasons(rctx):
     """What the exit status of a tool means."""
@@ -94,6 +95,7 @@ def _file_impl(rctx):
         size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
         version = json.encode(attr.version),
     ))
+    make_modes_plain(rctx)
 
 _BUILD = """\
 load("@chassis//rules/private:wheel.bzl", "wheel")
