@@ -86,7 +86,8 @@ def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict
             values = value if isinstance(value, dict) else {key: value}
             for inner, text in values.items():
                 start, _, name = inner.rpartition(".")
-                if start == section and name.replace("_", "-") in _SETTINGS:
+                # An empty value is none at all, as for pip.
+                if text and start == section and name.replace("_", "-") in _SETTINGS:
                     found[name.replace("_", "-")] = " ".join(str(text).split())
     if index_url:
         found.pop("extra-index-url", None)

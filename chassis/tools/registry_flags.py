@@ -1,6 +1,6 @@
 """The flags of every tool that talks to a registry, and what they can mend.
 
-    client = RegistryClient(repository, transport_of_flags(), store, FLAGS.insecure)   # inside `with remedies():`
+client = RegistryClient(repository, transport_of_flags(), store, FLAGS.insecure)   # inside `with remedies():`
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from chassis.locking.target import AMD64, ARM64
+from chassis.sdk.import_names import IMPORT_NAMES
 from tests.locks.starlark_module import load
 
 _READERS = Path(os.environ["LOCK_READERS"]).parent
@@ -162,7 +163,7 @@ _MARKER = st.recursive(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(_MARKER, st.sampled_from(("", "fast", "big-extra")), st.sampled_from(sorted(_LOCK_TARGET.LOCK_PLATFORMS)))
 def test_markers_hold_as_packaging_says(text: str, extra: str, platform: str) -> None:
     environment = _LOCK_TARGET.lock_target(platform).environment([extra] if extra else [])
@@ -177,7 +178,7 @@ def test_markers_hold_as_packaging_says(text: str, extra: str, platform: str) ->
         assert found is expected, text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sets(st.sampled_from(_EXTRAS)), st.sets(st.sampled_from(_EXTRAS)), st.sampled_from(_EXTRAS))
 def test_markers_of_lock_files_hold_as_packaging_says(extras: set[str], groups: set[str], name: str) -> None:
     environment = _LOCK_TARGET.lock_target("linux_arm64").environment(sorted(extras), sorted(groups))
@@ -186,10 +187,14 @@ def test_markers_of_lock_files_hold_as_packaging_says(extras: set[str], groups: 
         assert _MARKERS.evaluate(text, environment) is Marker(text).evaluate(asked, context="lock_file"), text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.text(alphabet="aB1-_.", min_size=1))
 def test_names_are_normalised_as_packaging_does(name: str) -> None:
     assert _NAME.normalize_name(name) == canonicalize_name(name)
+
+
+def test_hubs_know_the_same_import_names_as_the_sdk() -> None:
+    assert load(_READERS / "import_names.bzl").import_names == IMPORT_NAMES
 
 
 @pytest.mark.parametrize(("platform", "target"), [("linux_amd64", AMD64), ("linux_arm64", ARM64)])
@@ -273,7 +278,7 @@ def test_what_is_not_toml_is_an_error_with_its_line(text: str) -> None:
     assert isinstance(found, str) and found.startswith("line "), found
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(alphabet="ab\"\\'\n\t# é", max_size=12)), max_size=4))
 def test_every_text_comes_back_from_a_basic_string(pairs: list[tuple[str, str]]) -> None:
     escapes = {ord('"'): '\\"', ord("\\"): "\\\\", **{code: f"\\u{code:04x}" for code in (*range(32), 127)}}
@@ -296,7 +301,7 @@ _FILES = [
 ]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.sampled_from(_FILES), unique=True, min_size=1), st.sampled_from(["linux_amd64", "linux_arm64"]))
 def test_the_wheel_is_the_one_that_our_own_locks_name(files: list[str], platform: str) -> None:
     target = {"linux_amd64": AMD64, "linux_arm64": ARM64}[platform]

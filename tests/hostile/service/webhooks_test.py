@@ -154,9 +154,7 @@ def test_a_dripping_answer_ends_with_the_deadline(tmp_path: Path, drip: bytes) -
 
     with (
         receiver(slowly) as found,
-        ServiceProcess(
-            tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0
-        ) as service,
+        ServiceProcess(tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0) as service,
     ):
         job(service, webhook=f"http://{found.address}/")
         assert over.wait(15)
