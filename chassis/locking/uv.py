@@ -36,7 +36,9 @@ class Uv:
 
     def __init__(self, program: Path, environment: Mapping[str, str]) -> None:
         self._program = program
-        self.environment = {**uv_environment(environment), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        # A build that uv starts runs in another Python than this one, which must not find this one's modules.
+        own = {name: value for name, value in uv_environment(environment).items() if not name.startswith("PYTHON")}
+        self.environment = {**own, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
     def compile(
         self,
@@ -59,7 +61,7 @@ class Uv:
         command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]
         command += ["--only-binary", ":all:", "--output-file", str(output), *options]
         if not output.name.endswith(".toml"):
-            command += ["--generate-hashes", "--annotation-style", "split"]
+            command += ["--generate-hashes", "--annotation-style", "split", "--no-strip-extras"]
         try:
             result = subprocess.run(
                 command,
