@@ -28,7 +28,7 @@ wheels.hub(
     name = "{name}_wheels",
     locks = {{{locks}}},
 )
-use_repo(wheels, pypi = "{name}_wheels")
+use_repo(wheels, "chassis_tools", pypi = "{name}_wheels")
 """
 
 _TEAM = """
