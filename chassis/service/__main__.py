@@ -30,6 +30,7 @@ from chassis.service.server import make_app
 from chassis.service.serving import serve
 from chassis.service.state import state_directory
 from chassis.service.upload import Limits
+from chassis.service.wall_flags import policy_of_flags, raise_walls
 from chassis.service.webhook import Webhooks
 from chassis.tools.run import run_main
 
@@ -78,15 +79,18 @@ def main(argv: Sequence[str]) -> int:
     )
     limits = Limits(archive_bytes=_UPLOAD_BYTES.value, unpacked_bytes=_UPLOAD_BYTES.value)
     retention = retention_of_flags()
+    policy = policy_of_flags()
+    build = ImageBuild(root, checkout, images, publisher, bazelrc, limits, retention, policy)
     engine = Engine(
         root,
-        ImageBuild(root, checkout, images, publisher, bazelrc, limits, retention),
+        build,
         workers=_BUILDS.value,
         queue_size=_QUEUE.value,
         limits=limits,
         webhooks=webhooks,
         clients=clients,
         retention=retention,
+        policy=policy,
         job_seconds=_JOB_MINUTES.value * 60.0,
     )
     connections = ConnectionLimits(_CONNECTIONS.value)
@@ -94,9 +98,10 @@ def main(argv: Sequence[str]) -> int:
     with _listen(_HOST.value, _PORT.value) as listening:
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        engine.start()
-        print(f"chassis build service: http://{shown}:{port}  state: {root}", file=sys.stderr, flush=True)
         try:
+            raise_walls(build)
+            engine.start()
+            print(f"chassis build service: http://{shown}:{port}  state: {root}", file=sys.stderr, flush=True)
             serve(make_app(engine, images, options), listening, connections)
         finally:
             engine.close()

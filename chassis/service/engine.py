@@ -14,6 +14,7 @@ from typing import BinaryIO, Protocol
 from chassis.errors import ChassisError
 from chassis.oci.registry.errors import AuthenticationError, CancelledError
 from chassis.oci.registry.transport import Cancellation
+from chassis.service.build_policy import BuildPolicy
 from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
 from chassis.service.image_build import JobRun
 from chassis.service.job import Job, JobRequest, RegistryCredentials, State
@@ -64,6 +65,7 @@ class Engine:
         webhooks: Webhooks | None = None,
         clients: Clients | None = None,
         retention: Retention | None = None,
+        policy: BuildPolicy | None = None,
         job_seconds: float = 7200.0,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
@@ -78,6 +80,7 @@ class Engine:
         self.limits = limits or Limits()
         self.clients = clients or Clients()
         self._retention = retention or Retention()
+        self._policy = policy or BuildPolicy()
         self._job_seconds = job_seconds
         self._sweep_seconds = sweep_seconds
         self._root = root
@@ -140,7 +143,9 @@ class Engine:
           QueueFullError: as many jobs wait as may.
           QuotaError: as many of the client's, or it has no minutes left.
           AddressError: the webhook is where none is sent to.
+          SourcesRefusedError: it would have built from sources what this service does not.
         """
+        self._policy.check_sources(request.cross_build)
         try:
             upload = self._uploads.find(upload_id, client.name)
         except UnknownUploadError:

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from chassis.errors import ChassisError
 from chassis.service.addresses import AddressError
+from chassis.service.build_policy import SourcesRefusedError
 from chassis.service.clients import Client
 from chassis.service.engine import Engine
 from chassis.service.guard import Guard, RequestError, ServerOptions, error_reply
@@ -313,6 +314,7 @@ _STATUSES: list[tuple[type[ChassisError], int]] = [
     (UploadError, 400),
     (JobRequestError, 400),
     (AddressError, 400),
+    (SourcesRefusedError, 403),
 ]
 
 
