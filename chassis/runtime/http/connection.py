@@ -106,6 +106,7 @@ class Connection(asyncio.Protocol):
         self._reader.close()
         if self._task is not None:
             self._task.cancel()
+            self._task = None
         for _ in range(len(self._pending) + self._busy):
             self._owner.call_ended()
         self._drop_pending()
@@ -169,7 +170,7 @@ class Connection(asyncio.Protocol):
         return seconds > limits.transfer_grace and done < (seconds - limits.transfer_grace) * limits.least_rate
 
     def _refuse_slow(self, what: str, how: str) -> None:
-        self._reader.close()
+        self._reader.stop()
         self._take(None, error_response(408, f"the request's {what} did not come {how}"), False, False)
 
     def _proceed(self) -> None:

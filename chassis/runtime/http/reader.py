@@ -85,7 +85,12 @@ class Reader:
             self._refuse(400, f"{_CLOSED}: {error}")
 
     def close(self) -> None:
-        """Lets go of what is half there."""
+        """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
+        self.stop()
+        del self._parser, self._take, self._proceed
+
+    def stop(self) -> None:
+        """Reads no more."""
         self.refused = True
         self._drop()
 
