@@ -23,13 +23,17 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from chassis.errors import ChassisError
+from chassis.locking.sdist_metadata import SdistMetadata, fetch_metadata, metadata_settings
 from chassis.locking.target import Target
-from chassis.locking.uv import Uv, WheelFile, read_pylock
+from chassis.locking.uv import Uv, WheelFile, read_pylock, read_sdists
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;\\]+)")
 
 # What the header says before the digest of the requirements that the lock was made from.
 MADE_FROM = "# Requirements: "
+
+# Each learns what a release requires, which may ask for another release.
+_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,21 @@ def renew(
             options += ["--constraint", str(constraints)]
         if not plan.dependencies:
             options.append("--no-deps")
-        uv.compile(plan.inputs, plan.target, workspace, resolved, options)
-        uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists])
+        known: dict[str, SdistMetadata] = {}
+        for _ in range(_ROUNDS):
+            (directory / "uv.toml").write_text(metadata_settings(known, plan.sdists))
+            settings = directory if plan.sdists else None
+            uv.compile(plan.inputs, plan.target, workspace, resolved, options, settings)
+            uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists], settings)
+            new = {f"{sdist.name}=={sdist.version}": sdist for sdist in read_sdists(files) if sdist.name in plan.sdists}
+            new = {release: sdist for release, sdist in new.items() if release not in known}
+            if not new:
+                break
+            known |= {release: fetch_metadata(sdist, uv.environment) for release, sdist in new.items()}
+        else:
+            raise ChassisError(
+                f"what {', '.join(plan.sdists)} require leads to other releases of them, {_ROUNDS} times over: pin them"
+            )
         locked = narrow(resolved.read_text(), read_pylock(files), plan.target, plan.sdists)
         staged = directory / "lock"
         staged.write_text(format_lock(locked, plan, command, made_from))
