@@ -1,4 +1,4 @@
-"""Locks that the real uv made, read as a hub reads them, against uv's export and packaging; the index is on loopback."""
+"""Locks that the real uv made, read as a hub reads them: against uv's export and packaging. The index is local."""
 
 from __future__ import annotations
 
