@@ -12,11 +12,11 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.compression.compressor import deflated
 from chassis.errors import ChassisError
+from chassis.file_mode import mode_of
 
 _VERSION = 20
 _UNIX = 3
@@ -34,31 +34,25 @@ class WheelTooLargeError(ChassisError):
     """A wheel of more files or bytes than a zip archive without extensions has."""
 
 
-@dataclass(frozen=True, slots=True)
-class WheelFile:
-    """A file of a wheel."""
-
-    content: bytes
-    executable: bool = False
-
-
-def write_wheel(output: Path, files: Mapping[str, WheelFile], dist_info: str) -> None:
+def write_wheel(output: Path, files: Mapping[str, bytes], dist_info: str) -> None:
     """Writes `files` in the order of their names, those of the directory `dist_info` last, and a RECORD of them all.
+
+    A file that starts as an executable does has the mode 0755, every other 0644 (`chassis.file_mode`).
 
     Raises:
       WheelTooLargeError: there are over 65,534 files, or 2 GiB of them.
     """
     record = f"{dist_info}/RECORD"
     names = sorted(files.keys() - {record}, key=lambda name: (name.startswith(f"{dist_info}/"), name))
-    rows = [f"{_quoted(name)},sha256={_digest(files[name].content)},{len(files[name].content)}\n" for name in names]
-    last = WheelFile("".join([*rows, f"{record},,\n"]).encode())
-    if len(names) >= _MOST_FILES or sum(len(file.content) for file in files.values()) > _MOST_BYTES // 2:
+    rows = [f"{_quoted(name)},sha256={_digest(files[name])},{len(files[name])}\n" for name in names]
+    last = "".join([*rows, f"{record},,\n"]).encode()
+    if len(names) >= _MOST_FILES or sum(map(len, files.values())) > _MOST_BYTES // 2:
         raise WheelTooLargeError(f"{output.name}: {len(names)} files, or more than 2 GiB of them, do not fit a wheel")
     directory = bytearray()
     with output.open("wb") as stream:
         offset = 0
-        for name, file in [*((name, files[name]) for name in names), (record, last)]:
-            local, central = _headers(name, file, offset)
+        for name, content in [*((name, files[name]) for name in names), (record, last)]:
+            local, central = _headers(name, content, offset)
             directory += central
             offset += stream.write(local)
         stream.write(directory)
@@ -66,15 +60,15 @@ def write_wheel(output: Path, files: Mapping[str, WheelFile], dist_info: str) ->
         stream.write(_END.pack(b"PK\5\6", 0, 0, count, count, len(directory), offset, 0))
 
 
-def _headers(name: str, file: WheelFile, offset: int) -> tuple[bytes, bytes]:
+def _headers(name: str, content: bytes, offset: int) -> tuple[bytes, bytes]:
     """The file with its local header, and its entry in the directory."""
     encoded = name.encode()
     flags = 0 if name.isascii() else _UTF8_NAME
-    data, method = bytes(deflated(file.content)), _DEFLATED
-    if len(data) >= len(file.content):
-        data, method = file.content, _STORED
-    mode = _REGULAR | (0o755 if file.executable else 0o644)
-    sizes = zlib.crc32(file.content), len(data), len(file.content), len(encoded)
+    data, method = bytes(deflated(content)), _DEFLATED
+    if len(data) >= len(content):
+        data, method = content, _STORED
+    mode = _REGULAR | mode_of(content)
+    sizes = zlib.crc32(content), len(data), len(content), len(encoded)
     local = _LOCAL.pack(b"PK\3\4", _VERSION, flags, method, 0, _FIRST_DATE, *sizes, 0)
     central = _CENTRAL.pack(
         b"PK\1\2", _VERSION, _UNIX, _VERSION, flags, method, 0, _FIRST_DATE, *sizes, 0, 0, 0, 0, mode << 16, offset

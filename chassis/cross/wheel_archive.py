@@ -12,7 +12,7 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from chassis.compression.wheel_writer import WheelFile, write_wheel
+from chassis.compression.wheel_writer import write_wheel
 from chassis.cross.elf_check import check_objects, is_elf
 from chassis.cross.target import CrossTarget
 from chassis.errors import ChassisError
@@ -20,14 +20,14 @@ from chassis.errors import ChassisError
 
 @dataclass(frozen=True, slots=True)
 class BuiltWheel:
-    """A wheel in memory: its file name's parts, and each file with whether it is executable."""
+    """A wheel in memory: its file name's parts, and each file's content."""
 
     filename: str
     distribution: str
     version: str
     pythons_and_abis: str
     platforms: tuple[str, ...]
-    files: dict[str, tuple[bytes, bool]]
+    files: dict[str, bytes]
 
 
 def read_wheel(path: Path) -> BuiltWheel:
@@ -39,11 +39,7 @@ def read_wheel(path: Path) -> BuiltWheel:
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            files = {
-                info.filename: (archive.read(info), bool(info.external_attr >> 16 & 0o100))
-                for info in archive.infolist()
-                if not info.is_dir()
-            }
+            files = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     except (InvalidWheelFilename, zipfile.BadZipFile, OSError) as error:
         raise ChassisError(f"the backend left {path.name}, which is no wheel: {error}") from error
     python, abi, platform = path.name.removesuffix(".whl").split("-")[-3:]
@@ -65,8 +61,7 @@ def defects(wheel: BuiltWheel, target: CrossTarget, distribution: str, version: 
             found.append(f"its tag says {platform}, and the target is {target.platform_tag}: it was not cross-compiled")
         elif match[1] and int(match[1]) > target.glibc_minor:
             found.append(f"its tag says {platform}, newer than the target's glibc 2.{target.glibc_minor}")
-    contents = {name: content for name, (content, _) in wheel.files.items()}
-    compiled = any(map(is_elf, contents.values()))
+    compiled = any(map(is_elf, wheel.files.values()))
     if "any" in wheel.platforms and compiled:
         found.append("its tag says that it is for any machine, and it holds compiled files")
     if "any" not in wheel.platforms and not compiled:
@@ -74,19 +69,18 @@ def defects(wheel: BuiltWheel, target: CrossTarget, distribution: str, version: 
             "its tag names a platform, and it holds no compiled file: an extension that its setup holds for optional "
             "failed to build"
         )
-    return found + list(check_objects(contents, target))
+    return found + list(check_objects(wheel.files, target))
 
 
 def rewrite(wheel: BuiltWheel, target: CrossTarget, output: Path) -> None:
-    """Writes the wheel with files in order, one date, plain modes, and the target's tag in place of `linux_…`."""
+    """Writes the wheel with files in order, one date, modes by content, and the target's tag in place of `linux_…`."""
     platforms = ".".join(target.platform_tag if name.startswith("linux_") else name for name in wheel.platforms)
     dist_info = next((name.split("/")[0] for name in wheel.files if name.endswith(".dist-info/WHEEL")), None)
     if dist_info is None:
         raise ChassisError(f"the backend left {wheel.filename}, which has no WHEEL file")
-    files = {name: WheelFile(content, executable) for name, (content, executable) in wheel.files.items()}
-    metadata = files[f"{dist_info}/WHEEL"].content.decode()
-    files[f"{dist_info}/WHEEL"] = WheelFile(_retag(metadata, f"{wheel.pythons_and_abis}-{platforms}").encode())
-    write_wheel(output, files, dist_info)
+    metadata = wheel.files[f"{dist_info}/WHEEL"].decode()
+    retagged = _retag(metadata, f"{wheel.pythons_and_abis}-{platforms}").encode()
+    write_wheel(output, {**wheel.files, f"{dist_info}/WHEEL": retagged}, dist_info)
 
 
 def _retag(metadata: str, tag: str) -> str:

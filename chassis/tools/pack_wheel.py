@@ -8,7 +8,7 @@ from pathlib import Path
 
 from absl import flags
 
-from chassis.compression.wheel_writer import WheelFile, write_wheel
+from chassis.compression.wheel_writer import write_wheel
 from chassis.errors import ChassisError
 from chassis.tools.run import run_main
 
@@ -31,8 +31,8 @@ def main(argv: Sequence[str]) -> None:
     tops = sorted({name.partition(".")[0] for name in chosen})
     dist_info = f"{_DISTRIBUTION.value}-{_VERSION.value}.dist-info"
     documents = {"METADATA": _metadata(), "WHEEL": _WHEEL, "top_level.txt": "".join(f"{top}\n" for top in tops)}
-    files = {path: WheelFile(file.read_bytes()) for path, file in (modules[name] for name in chosen)}
-    files |= {f"{dist_info}/{name}": WheelFile(text.encode()) for name, text in documents.items()}
+    files = {path: file.read_bytes() for path, file in (modules[name] for name in chosen)}
+    files |= {f"{dist_info}/{name}": text.encode() for name, text in documents.items()}
     write_wheel(Path(_OUTPUT.value), files, dist_info)
 
 
