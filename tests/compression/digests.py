@@ -20,7 +20,7 @@ from pathlib import Path
 from deflate import deflate_compress
 
 from chassis.compression.compressor import deflated
-from chassis.compression.wheel_writer import WheelFile, write_wheel
+from chassis.compression.wheel_writer import write_wheel
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.deflate_source import DeflateSource
 from chassis.oci.layer.writer import Compression, LayerWriter
@@ -41,7 +41,7 @@ def digests() -> dict[str, str]:
         for compression in _COMPRESSIONS:
             found[f"layer: {compression}"] = _layer(Path(directory, compression), some, compression)
         wheel = Path(directory, "wheel")
-        write_wheel(wheel, {f"small/{name}": WheelFile(data) for name, data in contents.items()}, "small-1.0.dist-info")
+        write_wheel(wheel, {f"small/{name}": data for name, data in contents.items()}, "small-1.0.dist-info")
         found["wheel"] = _sha256(wheel.read_bytes())
     return found
 
