@@ -36,6 +36,7 @@ from machine import Machine
 from rows import IMAGES, OUTER, ROWS, Row
 
 _PLATFORM = "arm64"
+_MOST_TREES = 3
 _DIGESTS = Path(__file__).with_name("digests.json")
 
 
@@ -183,7 +184,11 @@ class Matrix:
                     f"repository {name} has {len(different)} other files, such as {path}: "
                     f"{one.get(path)} and {other.get(path)}"
                 )
-        return wrong
+        return (
+            [*wrong[:_MOST_TREES], f"and {len(wrong) - _MOST_TREES} repositories more"]
+            if wrong[_MOST_TREES:]
+            else wrong
+        )
 
     def close(self) -> None:
         """Ends the servers and removes all that was made."""
