@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.metadata import ModelMetadata
 from chassis.sdk.packed_model import PackedModel, write_archive
 from chassis.service.engine import Engine, EngineError, UnknownUploadError
 from chassis.service.job import JobRequest, RegistryCredentials, State

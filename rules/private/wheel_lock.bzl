@@ -3,15 +3,12 @@
 https://pip.pypa.io/en/stable/reference/requirements-file-format/
 """
 
+load(":declared.bzl", "LOCK_MACHINES")
+
 _HEX = "0123456789abcdef"
 
 # A lock's platform to the machine that its wheels are for, by the name in wheel tags.
-PLATFORMS = {
-    "linux_amd64": "x86_64",
-    "linux_amd64_gpu": "x86_64",
-    "linux_arm64": "aarch64",
-    "linux_arm64_gpu": "aarch64",
-}
+PLATFORMS = LOCK_MACHINES
 
 def _normalize(name):
     """A distribution's name as indexes spell it: lower case, runs of `-_.` as one `-` (PEP 503)."""

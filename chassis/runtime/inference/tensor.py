@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from chassis.runtime.core.datatype import BYTES, FLOATS, NUMERIC
+from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
 _MOST_DIMENSIONS = 32
