@@ -10,8 +10,8 @@ from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, PYTHONS
 from chassis.declaration.tensor import NUMERIC
 
-_HEAD = '''"""What rules need of chassis/declaration. Written by `bazel run //docs:update`, do not edit."""
-'''
+STARLARK_WRITTEN = "Written by `bazel run //docs:update`, do not edit."
+_HEAD = f'"""What rules need of chassis/declaration. {STARLARK_WRITTEN}"""\n'
 
 TENSORS = ("FP32[3,-1]", "INT64[ 2, 2 ]", "INT64[]", "BOOL[]", "UINT8", "BYTES", "FP16[-1]", "FP64[999999999]")
 """Tensors as models declare them, which Python and Starlark both take."""

@@ -38,7 +38,7 @@ class Settings(NamedTuple):
       port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
       http_port: HTTP's port (`HTTP_PORT`); likewise.
       workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
-      max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
+      max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       max_request_bytes: the largest message that is read (`CHASSIS_MAX_REQUEST_BYTES`).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
