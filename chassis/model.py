@@ -9,7 +9,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
@@ -253,7 +253,7 @@ class ChassisModel:
         model_version: str,
         registry_user: str | None = None,
         registry_pass: str | None = None,
-        **options: object,
+        **options: Any,
     ) -> Mapping[str, object]:
         """Has the client build and push images of the model; see `ChassisClient.publish`.
 

@@ -36,7 +36,7 @@ class Field(NamedTuple):
 
 
 def field(
-    kind: Kind, default: Any = REQUIRED, *, doc: str, attribute: str = "", served: str = "", status: str = ""
+    kind: Kind, *, default: Any = REQUIRED, doc: str, attribute: str = "", served: str = "", status: str = ""
 ) -> Any:
     """Declares a field; see `Field`. What a field has no default for comes first."""
     return Field("", kind, default, doc, attribute, served, status)

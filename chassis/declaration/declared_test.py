@@ -14,7 +14,7 @@ class Point(Declared):
     """A point for this test."""
 
     x: int = field(Count(), doc="how far right.")
-    label: str = field(Kind(), "", doc="for people.")
+    label: str = field(Kind(), default="", doc="for people.")
 
 
 def test_fields_are_given_in_order_or_by_name() -> None:

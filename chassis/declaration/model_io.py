@@ -13,18 +13,21 @@ from chassis.declaration.tensor import Tensor, parse_tensor, shown
 
 class _Part(Declared):
     name: str = field(Name(), doc="the key in an item, such as `input` or `results.json`.")
-    media_type: str = field(Kind(), "application/octet-stream", doc="such as `application/json`.")
+    media_type: str = field(Kind(), default="application/octet-stream", doc="such as `application/json`.")
     max_size: str = field(
-        Size(), "", doc='the most bytes, such as `"10M"`; empty for no limit.', attribute="chassis_model.max_sizes"
+        Size(),
+        default="",
+        doc='the most bytes, such as `"10M"`; empty for no limit.',
+        attribute="chassis_model.max_sizes",
     )
     tensor: str = field(
         Tensor(),
-        "",
+        default="",
         doc="of a mapping function, what its bytes are in the Open Inference Protocol: datatype and shape of one item, "
         'such as `"FP32[3,-1]"`; empty for bytes as they are.',
         attribute="chassis_model.tensors",
     )
-    description: str = field(Kind(), "", doc="for people.", attribute="chassis_model.descriptions")
+    description: str = field(Kind(), default="", doc="for people.", attribute="chassis_model.descriptions")
 
     @cached_property
     def max_bytes(self) -> int | None:

@@ -43,7 +43,7 @@ def _signature(name: str, function: object) -> str:
             parts.append("*")
         if one.name != "self":
             default = "" if one.default is one.empty else f" = {one.default!r}"
-            stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+            stars = "*" * ((one.kind is one.VAR_POSITIONAL) + 2 * (one.kind is one.VAR_KEYWORD))
             parts.append(f"{stars}{one.name}: {one.annotation}{default}".replace("'", '"'))
     returned = "" if signature.return_annotation in (signature.empty, "None") else f" -> {signature.return_annotation}"
     call = f"{name}({', '.join(parts)}){returned}"

@@ -60,7 +60,7 @@ def _fields(declared: type[Declared]) -> Iterator[tuple[str, str, str, str, str]
         if default is REQUIRED:
             shown = "required"
         elif isinstance(default, tuple):
-            shown = ", ".join(code(getattr(part, "name", part)) for part in default)
+            shown = ", ".join(code(str(getattr(part, "name", part))) for part in default)
         else:
             shown = code(str(default)) if default != "" else ""
         yield code(one.name), one.doc, one.kind.name, shown, code(one.attribute) if one.attribute else ""

@@ -9,7 +9,7 @@ from typing import Any
 
 from chassis.reference import markdown
 from chassis.reference.markdown import code, page, section, table
-from chassis.reference.starlark_docs_pb2 import Module  # type: ignore[attr-defined]
+from chassis.reference.starlark_docs_pb2 import Module
 
 _TYPES = {
     1: "name",

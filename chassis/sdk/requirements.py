@@ -52,7 +52,8 @@ class Detected:
 def detect(modules: Iterable[str]) -> Detected:
     """Says which installed distributions the modules `modules` (full names) come from."""
     found: dict[str, set[str]] = {}
-    local, missing = set(), set()
+    local: set[str] = set()
+    missing: set[str] = set()
     owners = importlib.metadata.packages_distributions()
     for module in sorted(modules):
         top = module.partition(".")[0]

@@ -78,7 +78,7 @@ def _stored(files: Iterable[LayerFile], stored: Mapping[str, int]) -> int | None
 
 def _wheel_owners(contents: LayerContents) -> dict[str, tuple[str, str, str]]:
     """Path to owner by the RECORDs; without their content, only what lies in a `.dist-info` directory itself."""
-    owners = {}
+    owners: dict[str, tuple[str, str, str]] = {}
     for file in contents.files:
         found = _DIST_INFO.fullmatch(posixpath.dirname(file.path))
         if found and file.path.endswith("/RECORD"):
