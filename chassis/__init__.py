@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     from chassis.data import data_path
     from chassis.declaration.model import ModelMetadata
     from chassis.model import ChassisModel
+    from chassis.sdk.webhook_signature import verify_webhook
 
-__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
+__all__ = [
+    "ChassisClient",
+    "ChassisError",
+    "ChassisModel",
+    "ModelMetadata",
+    "data_path",
+    "device",
+    "verify_webhook",
+]
 
 _LATER = {
     "data_path": "chassis.data",
@@ -24,6 +33,7 @@ _LATER = {
     "ChassisClient": "chassis.client",
     "ChassisModel": "chassis.model",
     "ModelMetadata": "chassis.declaration.model",
+    "verify_webhook": "chassis.sdk.webhook_signature",
 }
 
 

@@ -11,7 +11,7 @@ from chassis.declaration.kinds import Kind, MetadataError
 
 BYTES = "BYTES"
 
-# Datatype to the format of one element (module struct) and its bytes.
+# Datatype to the format of one element (module struct, which has none for BF16: the upper half of FP32) and its bytes.
 NUMERIC = {
     "BOOL": ("?", 1),
     "UINT8": ("B", 1),
@@ -22,11 +22,12 @@ NUMERIC = {
     "INT16": ("h", 2),
     "INT32": ("i", 4),
     "INT64": ("q", 8),
+    "BF16": ("", 2),
     "FP16": ("e", 2),
     "FP32": ("f", 4),
     "FP64": ("d", 8),
 }
-FLOATS = ("FP16", "FP32", "FP64")
+FLOATS = ("BF16", "FP16", "FP32", "FP64")
 
 
 def item_shape(datatype: str, shape: tuple[int, ...], size: int) -> tuple[int, ...] | None:

@@ -23,8 +23,14 @@ def test_pips_file_tells_uv_its_index(tmp_path: Path) -> None:
     )
     assert environment["UV_DEFAULT_INDEX"] == "https://i.test/simple"
     assert environment["UV_INDEX"] == "https://a.test/x https://b.test/y"
-    assert environment["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert "UV_INDEX_STRATEGY" not in environment
     assert environment["SSL_CERT_FILE"] == "/c.pem"
+
+
+def test_that_all_indexes_count_alike_is_asked_for(tmp_path: Path) -> None:
+    home = _home(tmp_path, "[global]\nextra-index-url = https://a.test/x\n")
+    asked = uv_environment({**home, "UV_INDEX_STRATEGY": "unsafe-best-match"})
+    assert asked["UV_INDEX_STRATEGY"] == "unsafe-best-match"
 
 
 def test_pips_variables_win_over_its_files_and_uvs_own_over_both(tmp_path: Path) -> None:

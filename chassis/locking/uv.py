@@ -16,6 +16,7 @@ from chassis.locking.index_configuration import uv_environment
 from chassis.locking.target import Target
 
 _TIMEOUT_S = 900
+_SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ class Uv:
         except subprocess.TimeoutExpired as error:
             raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
         if result.returncode:
+            remedy = _SEVERAL_INDEXES if "index-strategy" in result.stderr else ""
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
-                f"Python {target.python_version}:\n{result.stderr.strip()}"
+                f"Python {target.python_version}:\n{result.stderr.strip()}{remedy}"
             )
 
 

@@ -10,6 +10,7 @@ from chassis.declaration.declared import REQUIRED, Declared
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput
 from chassis.reference.markdown import code, page, prose, section, table
+from chassis.runtime.limits import Limits
 from chassis.runtime.settings import Settings
 
 
@@ -40,18 +41,23 @@ def settings_page(rules_build_file: str) -> str:
 
 
 def _variables() -> Iterator[tuple[str, str, str]]:
-    """From the docstring of `Settings`: `name: what it is (`VARIABLE`, more).`"""
-    text = prose(Settings.__doc__ or "").partition("Attributes:")[2]
+    """From the docstrings of `Settings` and `Limits`: `name: what it is (`VARIABLE`, more).`"""
+    yield from _variables_of(Settings)
+    yield from _variables_of(Limits)
+
+
+def _variables_of(settings: type[Settings] | type[Limits]) -> Iterator[tuple[str, str, str]]:
+    text = prose(settings.__doc__ or "").partition("Attributes:")[2]
     for entry in re.findall(r"^  (\w+): ((?:.|\n    )*)", text, re.M):
         name, doc = entry
-        found = re.search(r"\(`([A-Z_]+)`(?:, ([^)]*))?\)", doc)
+        found = re.search(r"\s*\(`([A-Z_]+)`(?:, ([^)]*))?\)", doc)
         if not found:
             continue
         described = doc[: found.start()].rstrip() + doc[found.end() :]
         unit = f" ({found[2]})" if found[2] else ""
-        default = Settings._field_defaults.get(name, "")
+        default = settings._field_defaults.get(name, "")
         shown = ",".join(default) if isinstance(default, tuple) else str(default).removesuffix(".0")
-        yield code(found[1]), described + unit, code(shown) if shown else "the image's"
+        yield code(found[1]), described + unit, code(shown) if shown else "none" if default == () else "the image's"
 
 
 def _fields(declared: type[Declared]) -> Iterator[tuple[str, str, str, str, str]]:

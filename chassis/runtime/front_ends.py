@@ -47,7 +47,7 @@ class FrontEnds:
         from chassis.runtime.rpc.server import GrpcServer
 
         settings = self._settings
-        self._grpc = GrpcServer(settings.max_request_bytes, settings.queue_size, self._model.metrics)
+        self._grpc = GrpcServer(settings.limits, settings.queue_size, self._model.metrics, self._model.budget)
         if "omi" in settings.servers:
             from chassis.runtime import omi
 

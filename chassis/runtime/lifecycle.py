@@ -13,6 +13,7 @@ import uvloop
 
 from chassis.runtime import logs
 from chassis.runtime.core.batcher import Batcher
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.model_thread import ModelThread
@@ -59,6 +60,7 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
         batcher,
         run_timeout=settings.run_timeout,
         metrics=metrics,
+        budget=Budget(settings.limits.inflight_bytes),
     )
     code = loop.run_until_complete(_Server(settings, model).run())
     if not model.close(_CLOSING):

@@ -106,7 +106,7 @@ def _http_request(choices: random.Random) -> bytes:
     if choices.random() < 0.5:
         body = _broken(choices, json.dumps(_BODIES[path]).encode())
     extra = choices.choice([b"", b"", b"inference-header-content-length: %d\r\n" % choices.randint(0, 200)])
-    return b"POST %s HTTP/1.1\r\n%scontent-length: %d\r\n\r\n%s" % (path.encode(), extra, len(body), body)
+    return b"POST %s HTTP/1.1\r\nhost: a\r\n%scontent-length: %d\r\n\r\n%s" % (path.encode(), extra, len(body), body)
 
 
 def _http_stream(choices: random.Random) -> bytes:
@@ -202,7 +202,7 @@ def test_http_streams_that_are_no_requests_end(server: RunningServer) -> None:
 
     asyncio.run(_in_parallel(_HTTP_STREAMS, ask))
     assert statuses.total() == _HTTP_STREAMS
-    assert not {status for status in statuses if status >= 500} - {501}, statuses
+    assert not {status for status in statuses if status >= 500} - {501, 505}, statuses
     assert statuses[400] > _HTTP_STREAMS / 4
 
 

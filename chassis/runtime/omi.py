@@ -62,7 +62,7 @@ class OmiService:
         """The service's methods, by name."""
         return {
             "Status": Unary(omi_pb2.StatusRequest.FromString, self.status),
-            "Run": Unary(omi_pb2.RunRequest.FromString, self.run, PROTOCOL),
+            "Run": Unary(omi_pb2.RunRequest.FromString, self.run, PROTOCOL, omi_pb2.RunRequest.DESCRIPTOR),
             "Shutdown": Unary(omi_pb2.ShutdownRequest.FromString, self.shutdown),
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,10 +13,19 @@ from chassis.declaration.model_json import FORMAT, read_served
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import SIGNATURES
+from chassis.runtime.limits import (
+    Limits,
+    connections_default,
+    inflight_default,
+    memory_limit,
+    raise_file_limit,
+    request_default,
+)
 
 IMAGE_MODEL = "/app/model"
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s,@]+|null")
 
 
 class SettingsError(ChassisError):
@@ -40,7 +50,8 @@ class Settings(NamedTuple):
       workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
       max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
-      max_request_bytes: the largest message that is read (`CHASSIS_MAX_REQUEST_BYTES`).
+      limits: what callers may take, see there.
+      cors_origins: origins whose pages may read answers, `*` for all (`CHASSIS_CORS_ORIGINS`, comma-separated).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
       drain_timeout: seconds for what was accepted when the server is told to stop (`CHASSIS_DRAIN_TIMEOUT`).
@@ -62,7 +73,8 @@ class Settings(NamedTuple):
     workers: int = 1
     max_wait: float = 0.0
     queue_size: int = 1024
-    max_request_bytes: int = 256 << 20
+    limits: Limits = Limits()
+    cors_origins: tuple[str, ...] = ()
     load_timeout: float = 300.0
     run_timeout: float = 60.0
     drain_timeout: float = 10.0
@@ -113,12 +125,41 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         workers=environment.integer("CHASSIS_WORKERS", 1, 0, MOST_WORKERS),
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
-        max_request_bytes=environment.integer("CHASSIS_MAX_REQUEST_BYTES", 256 << 20, 1, (1 << 31) - 1),
+        limits=_limits(environment),
+        cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),
         drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", served["drain_timeout"]),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
+    )
+
+
+def _limits(environment: _Environment) -> Limits:
+    """The bounds of the environment; what it leaves open follows from the container's memory and files."""
+    memory = memory_limit()
+    request = environment.optional("CHASSIS_MAX_REQUEST_BYTES", 1, (1 << 31) - 1)
+    inflight = environment.optional("CHASSIS_MAX_INFLIGHT_BYTES", 1, 1 << 60)
+    settled = inflight is not None
+    if inflight is None:
+        # A body that is allowed by hand, where nothing else bounds memory, has room.
+        inflight = max(inflight_default(memory), 0 if memory or not request else request * 5 // 2)
+    files = raise_file_limit()
+    usual = Limits()
+    return Limits(
+        request_bytes=request or request_default(inflight),
+        inflight_bytes=inflight,
+        connections=environment.integer(
+            "CHASSIS_MAX_CONNECTIONS", connections_default(inflight, files), 1, max(1, files)
+        ),
+        head_bytes=environment.integer("CHASSIS_MAX_HEAD_BYTES", usual.head_bytes, 1024, 1 << 24),
+        url_bytes=environment.integer("CHASSIS_MAX_URL_BYTES", usual.url_bytes, 64, 1 << 24),
+        head_timeout=environment.number("CHASSIS_HEAD_TIMEOUT", usual.head_timeout, positive=True),
+        idle_timeout=environment.number("CHASSIS_IDLE_TIMEOUT", usual.idle_timeout, positive=True),
+        transfer_grace=environment.number("CHASSIS_TRANSFER_GRACE", usual.transfer_grace, positive=True),
+        least_rate=environment.number("CHASSIS_MIN_RATE", usual.least_rate),
+        memory=memory,
+        settled=settled,
     )
 
 
@@ -140,6 +181,21 @@ class _Environment:
         if not least <= value <= most:
             raise SettingsError(f"{name}={text}: expected an integer from {least} to {most}")
         return value
+
+    def optional(self, name: str, least: int, most: int) -> int | None:
+        """As `integer`; None where it is not set."""
+        return self.integer(name, None, least, most) if self._variables.get(name) else None
+
+    def origins(self, name: str) -> tuple[str, ...]:
+        """Origins such as `https://example.com:8443`, or `*`."""
+        text = self._variables.get(name) or ""
+        found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+        for origin in found:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise SettingsError(
+                    f"{name}={text}: {origin!r} is not an origin such as https://example.com, and not *"
+                )
+        return found
 
     def number(self, name: str, default: object, *, positive: bool = False) -> float:
         text = self.text(name, str(default))

@@ -109,6 +109,10 @@ class RemoteService:
         finally:
             answer.close()
 
+    def webhook_secret(self) -> str:
+        """What the service signs the webhooks of this client's jobs with."""
+        return str(self._json("GET", "/api/webhook_secret")["webhook_secret"])
+
     def close(self) -> None:
         """Lets go of connections."""
         self._pool.clear()

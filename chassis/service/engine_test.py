@@ -8,10 +8,13 @@ import pytest
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.sdk.packed_model import PackedModel, write_archive
-from chassis.service.engine import Engine, EngineError, UnknownUploadError
+from chassis.service.addresses import AddressPolicy
+from chassis.service.engine import Engine, EngineError
 from chassis.service.job import JobRequest, RegistryCredentials, State
 from chassis.service.job_store import QueueFullError, UploadTakenError
 from chassis.service.upload import UploadError
+from chassis.service.upload_store import UnknownUploadError
+from chassis.service.webhook import Webhooks
 
 
 class Work:
@@ -219,15 +222,12 @@ def test_uploads_leave_nothing_behind(engines, tmp_path):
 def test_webhooks_get_the_final_status(engines):
     calls = []
 
-    class Hooks:
-        def call(self, url, document, sent):
-            calls.append((url, document["status"]["state"]))
+    class Hooks(Webhooks):
+        def call(self, url, document, sent, *, client, secret, identifier):
+            calls.append((url, document["status"]["state"], client, secret[:6], identifier))
             sent()
 
-        def close(self):
-            pass
-
-    engine = engines(Work(), webhooks=Hooks())
+    engine = engines(Work(), webhooks=Hooks(AddressPolicy.of_list("--webhook_hosts", ["127.0.0.1"])))
     job = engine.wait(_submit(engine, JobRequest(webhook="http://127.0.0.1:9/x")).id, 10)
-    assert calls == [("http://127.0.0.1:9/x", "succeeded")]
+    assert calls == [("http://127.0.0.1:9/x", "succeeded", "default", "whsec_", job.id)]
     assert engine.get(job.id).webhook_sent

@@ -22,6 +22,7 @@ from chassis.service.image_store import ImageStore
 from chassis.service.job import Job, RegistryCredentials
 from chassis.service.job_log import JobLog
 from chassis.service.publisher import Publisher
+from chassis.service.retention import Retention
 from chassis.service.upload import Limits, read_model
 
 _PACKAGE = "model"
@@ -60,14 +61,19 @@ class ImageBuild:
         publisher: Publisher,
         bazelrc: Path | None = None,
         limits: Limits | None = None,
+        retention: Retention | None = None,
     ) -> None:
-        """Works below `root`; `checkout` is the directory of Chassis, `bazelrc` a file of more options for Bazel."""
+        """Works below `root`; `checkout` is the directory of Chassis, `bazelrc` a file of more options for Bazel.
+
+        Bazel keeps its cache of actions as small and as young as `retention` says.
+        """
         self._root = root
         self._checkout = checkout
         self._images = images
         self._publisher = publisher
         self._bazelrc = bazelrc
         self._limits = limits or Limits()
+        self._retention = retention or Retention()
 
     def run(self, run: JobRun) -> dict[str, object]:
         """Builds and pushes; returns the job's result.
@@ -86,7 +92,7 @@ class ImageBuild:
         several = len(request.platforms) > 1
         target = "index" if several else f"image_{request.platforms[0]}"
         with _timed(log, "built"):
-            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.line, run.cancellation)
+            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.output, run.cancellation)
         layout = self._images.keep(run.job.id, workspace / "bazel-bin" / _PACKAGE / target)
         reader = LayoutReader(layout)
         result: dict[str, object] = {
@@ -97,7 +103,9 @@ class ImageBuild:
         }
         if request.registry:
             with _timed(log, "pushed"):
-                digest, tags = self._publisher.push(layout, request, run.credentials, log, run.cancellation)
+                digest, tags = self._publisher.push(
+                    layout, request, run.job.client, run.credentials, log, run.cancellation
+                )
             repository = f"{request.registry}/{request.repository}"
             result |= {"reference": f"{repository}@{digest}", "tags": [f"{repository}:{tag}" for tag in tags]}
         return result
@@ -119,6 +127,9 @@ class ImageBuild:
             workspace / ".bazelrc",
             "build --sandbox_default_allow_network=false --incompatible_strict_action_env\n"
             f"build --disk_cache={self._root / 'disk_cache'}\n"
+            # Bazel tidies its cache itself, when its server has had nothing to do for five minutes.
+            f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
+            f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
         )
         return workspace
@@ -136,6 +147,8 @@ class ImageBuild:
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
         key = json.dumps([list(model.requirements), sorted(cross_build)])
         kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
+        if kept.is_dir():
+            os.utime(kept)  # what is used stays (retention.py)
         missing = [name for name in needed if not (kept / "requirements" / f"{name}.txt").is_file()]
         if missing:
             kept.mkdir(parents=True, exist_ok=True)

@@ -144,7 +144,9 @@ class Job:
 
     Attributes:
       id: 32 hexadecimal digits.
+      client: whose it is.
       upload: the upload that it builds.
+      upload_bytes: of that upload.
       name: the model's name.
       version: the model's version.
       request: what was asked for.
@@ -160,7 +162,9 @@ class Job:
     """
 
     id: str
+    client: str
     upload: str
+    upload_bytes: int
     name: str
     version: str
     request: JobRequest
@@ -208,8 +212,8 @@ def _check_webhook(url: str) -> None:
         or parts.scheme not in ("http", "https")
         or not parts.hostname
         or not port_is_right
-        or any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url)
+        or any(not 0x20 < ord(char) < 0x7F for char in url)
     ):
-        raise JobRequestError(f"webhook {url[:200]!r}: expected an http or https URL")
+        raise JobRequestError(f"webhook {url[:200]!r}: expected an http or https URL in ASCII")
     if parts.username or parts.password:
         raise JobRequestError("webhook: credentials in a URL would be written down with the job, leave them out")

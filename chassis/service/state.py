@@ -9,10 +9,10 @@ from chassis.errors import ChassisError
 
 
 def state_directory(given: str = "") -> Path:
-    """`given`, or `chassis/service` in the user's cache directory, made where it is not there; only its owner reads it.
+    """`given`, or `chassis/service` in the user's cache directory, made if it is missing. Only its owner can enter it.
 
     Raises:
-      ChassisError: it cannot be made, or the user has no home.
+      ChassisError: it cannot be made, the user has no home, or the directory is another user's.
     """
     if given:
         path = Path(given)
@@ -24,6 +24,14 @@ def state_directory(given: str = "") -> Path:
         raise ChassisError("no place for jobs: neither --state nor XDG_CACHE_HOME nor HOME is set")
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = path.resolve()
+        owner = path.stat().st_uid
+        if owner != os.geteuid():
+            raise ChassisError(
+                f"{path} belongs to another user (uid {owner}), who could change jobs and read uploads: give --state "
+                "a directory of your own"
+            )
+        path.chmod(0o700)
     except OSError as error:
         raise ChassisError(f"{path}: {error.strerror}") from None
-    return path.resolve()
+    return path

@@ -28,6 +28,9 @@ _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from wh
 _SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
+_CONFINE = flags.DEFINE_bool(
+    "confine", False, "Let the model's code see the files of this directory, as a sandbox has them, and no others."
+)
 _MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
 _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
 _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
@@ -49,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
         ),
         timeout=_TIMEOUT.value,
         interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        inputs=Path.cwd() if _CONFINE.value else None,
     )
     _write(
         {

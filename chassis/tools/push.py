@@ -22,9 +22,10 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import check_tag, parse_reference
-from chassis.oci.registry.transport import Cancellation, Transport
+from chassis.oci.registry.transport import Cancellation
 from chassis.oci.tag_list import read_status, read_tags, stamp
 from chassis.tools.progress import PushProgress, size_text
+from chassis.tools.registry_flags import remedies, transport_of_flags
 from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
@@ -42,11 +43,8 @@ flags.DEFINE_multi_string("status_file", [], "File of the workspace's status.")
 flags.DEFINE_bool("accelerator_tags", True, "For each tag of an index, one with -cuda for its images with CUDA alone.")
 flags.DEFINE_bool("dry_run", False, "Say what would move, and how many bytes; send nothing.")
 flags.DEFINE_alias("dry-run", "dry_run")
-flags.DEFINE_bool("insecure", False, "Allow plain HTTP to a registry that is not on loopback.")
 flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names another image.")
 flags.DEFINE_alias("immutable-tags", "immutable_tags")
-flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
-flags.DEFINE_alias("ca-file", "ca_file")
 flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted, where it is in the same registry.")
 flags.DEFINE_integer("jobs", DEFAULT_JOBS, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
@@ -66,20 +64,16 @@ def main(argv: Sequence[str]) -> int:
     signal.setitimer(signal.ITIMER_REAL, FLAGS.timeout)
     begin = time.monotonic()
     cancellation = Cancellation()
-    transport = Transport(
-        connections=FLAGS.jobs * 2,
-        ca_file=Path(FLAGS.ca_file) if FLAGS.ca_file else None,
-        cancellation=cancellation,
-    )
+    transport = transport_of_flags(FLAGS.jobs * 2, cancellation)
     layout = LayoutReader(Path(FLAGS.image))
-    client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
     options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.accelerator_tags)
     sources = MountSources(
         reference.repository,
         remembered(reference.repository, os.environ),
         named_sources(reference.repository, FLAGS.mount_from),
     )
-    with PushProgress(sys.stderr, FLAGS.dry_run) as progress:
+    with remedies(), PushProgress(sys.stderr, FLAGS.dry_run) as progress:
+        client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
         report = push(layout, client, tags, options, cancellation, progress.watcher(), sources)
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(_summary(report, str(reference.repository), time.monotonic() - begin), file=sys.stderr)

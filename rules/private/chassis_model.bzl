@@ -7,6 +7,7 @@ load(":chassis_pickle.bzl", "chassis_pickle")
 load(":layer.bzl", "files_layer")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":model_attributes.bzl", "model_attributes")
+load(":names.bzl", "names")
 load(":packaging.bzl", "packaging")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
@@ -21,29 +22,54 @@ _ATTRS = LAYER_ATTRS | {
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
 }
 
-def _code(ctx, info):
-    """Path in the image to file, for the first-party code behind `deps`."""
-    return {"app/code/" + file.short_path.removeprefix("../"): file for file in info.to_list()}
+def _code(ctx, files):
+    """Path below /app/code to file, for the first-party code behind `deps`."""
+    return {
+        names.code_path(ctx.label.repo_name, names.repository_of(file), names.path_in_repository(file)): file
+        for file in files.to_list()
+    }
 
-def _imports(ctx, imports):
-    """The directories below /app/code that PyInfo's imports name, its root first."""
-    own = ctx.workspace_name
+def _imports(ctx, imports, code):
+    """The directories below /app/code to import from.
+
+    They are the root, those that PyInfo's imports name and that hold code (wheels name directories of the build, which no
+    image has), and the roots of other repositories, as Bazel's own programs have them.
+    """
+    own = ctx.label.repo_name
+
+    # The image has the runtime's own package in its virtual environment.
+    importable = [own, Label("//rules").repo_name]
+    directories = {}
+    roots = {}
+    for path, file in code.items():
+        if names.repository_of(file) not in importable:
+            roots[names.code_path(own, names.repository_of(file), "")] = None
+        if file.is_directory:
+            directories[path] = None
+        for _ in range(path.count("/")):
+            path = path.rpartition("/")[0]
+            directories[path] = None
     found = {"": None}
     for path in imports.to_list():
-        if path == own:
-            continue
-        found[path.removeprefix(own + "/")] = None
-    return found.keys()
+        repository, _, directory = path.partition("/")
+        place = names.code_path(own, "" if repository == ctx.workspace_name else repository, directory)
+        if place in directories:
+            found[place] = None
+    return (found | roots).keys()
 
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
+    imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
     data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
     tool = ctx.attr._files_layer[DefaultInfo].files_to_run
     layers = []
     if code:
-        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, code))
+        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, {
+            "app/code/" + path: file
+            for path, file in code.items()
+        }))
     if data:
         layers.append(files_layer(ctx, ctx.label.name + ".data", tool, "data", ctx.attr.version, data))
     layers.append(files_layer(ctx, ctx.label.name + ".model", tool, "model", ctx.attr.version, {
@@ -54,7 +80,7 @@ def _impl(ctx):
     return [
         DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
         ModelInfo(
-            imports = _imports(ctx, depset(transitive = [info.imports for info in infos])),
+            imports = imports,
             layers = layers,
             name = ctx.label.name,
             python_version = pickle.python_version,

@@ -39,6 +39,7 @@ MOST_WORKERS = 256
 
 # The datatypes of tensors with elements of one size.
 DATATYPES = [
+    "BF16",
     "BOOL",
     "FP16",
     "FP32",

@@ -39,7 +39,7 @@ _CASES = [
     ({"tensors": {"input": "FP32[3,-1]", "results.json": "INT64"}}, None),
     ({"tensors": {"input": "BYTES", "results.json": "BOOL[]"}}, None),
     ({"tensors": {"row": "FP32"}}, "tensors: \"row\" is none of the inputs and outputs"),
-    ({"tensors": {"input": "float32[3]"}}, "\"float32\" is none of BYTES, BOOL, FP16, FP32"),
+    ({"tensors": {"input": "float32[3]"}}, "\"float32\" is none of BYTES, BF16, BOOL, FP16, FP32"),
     ({"tensors": {"input": "FP32[3"}}, "no ] behind the shape"),
     ({"tensors": {"input": "FP32[3,]"}}, "\"\" is not a size of one item"),
     ({"tensors": {"input": "FP32[0]"}}, "\"0\" is not a size of one item"),

@@ -5,6 +5,7 @@ load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":layer.bzl", "files_layer")
 load(":layer_flags.bzl", "LAYER_ATTRS")
+load(":names.bzl", "names")
 load(":packaging.bzl", "packaging")
 
 _DOC = """A model server: its first-party code goes into the virtual environment of the image, its wheels beside."""
@@ -20,11 +21,9 @@ _ATTRS = LAYER_ATTRS | {
 def _impl(ctx):
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
     site_packages = "opt/venv/lib/python%s/site-packages/" % ctx.attr.python_version
-    root = ctx.label.workspace_name
     entries = {"opt/venv/pyvenv.cfg": ctx.file._pyvenv_cfg}
     for file in depset(transitive = [info.files for info in infos]).to_list():
-        path = file.short_path.removeprefix("../" + root + "/") if root else file.short_path
-        entries[site_packages + path] = file
+        entries[site_packages + names.path_in_repository(file)] = file
     layer = files_layer(
         ctx,
         ctx.label.name,

@@ -1,6 +1,7 @@
 """oci_pull: an image of a registry as a base, its layers fetched one by one and only when an action needs them."""
 
 load(":declared.bzl", "MACHINES")
+load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 
 PULL_ATTRS = {
     "digest": attr.string(doc = "The image's or index's digest, `sha256:…`. Without it the error says which one to write."),
@@ -18,14 +19,12 @@ def _run(rctx, arguments):
     attr = rctx.attr
     image = attr.image + ("@" + attr.digest if attr.digest else "")
     workspace = rctx.path(attr._tool).dirname.dirname.dirname
-    result = rctx.execute(
+    result = run_fetching(
+        rctx,
         [rctx.path(attr._python), "-P", rctx.path(attr._tool), "--image=" + image, "--output=" + str(rctx.path("."))] +
         (["--insecure"] if attr.insecure else []) + arguments,
+        {"PYTHONPATH": "%s:%s" % (workspace, _urllib3(rctx))},
         timeout = 3600,
-        environment = {
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": "%s:%s" % (workspace, _urllib3(rctx)),
-        },
     )
     if result.return_code:
         fail("oci_pull %s: %s" % (attr.base_name, result.stderr.strip().removeprefix("error: ")))
@@ -80,6 +79,7 @@ pulled_image(
         "".join(['        "@%s__%d//:layer",\n' % (attr.own_name, number) for number in range(count)]),
         _without_tag(attr.image),
     ))
+    make_modes_plain(rctx)
 
 _pulled_image_repository = repository_rule(
     implementation = _image_impl,
@@ -94,6 +94,7 @@ def _layer_impl(rctx):
     rctx.report_progress("layer %d of %s" % (attr.number, attr.image))
     _run(rctx, ["--layer=%d" % attr.number, "--layers_json=%s" % layers])
     rctx.file("BUILD.bazel", 'exports_files(["layer"], visibility = ["//visibility:public"])\n')
+    make_modes_plain(rctx)
 
 _pulled_layer_repository = repository_rule(
     implementation = _layer_impl,

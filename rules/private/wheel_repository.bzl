@@ -1,5 +1,6 @@
 """The repositories of a wheel lock: a wheel as it is, its closure of dependencies, and the hub that selects by platform."""
 
+load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
 
@@ -50,7 +51,7 @@ def _fetch(rctx, tool, more):
         arguments += ["--hash", sha256]
     pip = rctx.path(attr._python).dirname.get_child("pip")
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
-    return rctx.execute(arguments, environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(pip)})
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
 
 def _reasons(rctx):
     """What the exit status of a tool means."""
@@ -91,6 +92,7 @@ def _file_impl(rctx):
         size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
         version = json.encode(attr.version),
     ))
+    make_modes_plain(rctx)
 
 _BUILD = """\
 load("@chassis//rules/private:wheel.bzl", "wheel")

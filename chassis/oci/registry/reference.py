@@ -39,6 +39,12 @@ class Repository:
         return name.strip("[]")
 
     @property
+    def port(self) -> str:
+        """The port as written; "" where none is."""
+        host, _, port = self.registry.rpartition(":")
+        return port if host and not self.registry.endswith("]") else ""
+
+    @property
     def api_host(self) -> str:
         """`host[:port]` of the API, which for Docker Hub is another than its name."""
         return _HUB_API if self.registry in _HUB else self.registry

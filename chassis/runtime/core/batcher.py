@@ -174,6 +174,11 @@ class Batcher:
         self._consider()
         return request.future
 
+    def withdraw(self, answers: asyncio.Future[list[Answer]]) -> None:
+        """Lets go of what still waits for `answers`, which nobody waits for any more: it may be large."""
+        answers.cancel()
+        self._pending = deque(waiting for waiting in self._pending if waiting.request.future is not answers)
+
     def waiting(self) -> int:
         """How many items wait."""
         ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])

@@ -11,11 +11,14 @@ from typing import Protocol
 
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import Batcher, Lane
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.metrics import Metrics
 
 _LOG = logging.getLogger(__name__)
+
+_UNBOUNDED = 1 << 62
 
 
 class State(enum.Enum):
@@ -69,10 +72,12 @@ class ModelService:
         *,
         run_timeout: float,
         metrics: Metrics,
+        budget: Budget | None = None,
     ) -> None:
         """Starts to load at once; items that come before are answered when it is done."""
         self.contract = contract
         self.metrics = metrics
+        self.budget = budget or Budget(_UNBOUNDED)
         self.state = State.LOADING
         self.reason = "the model is loading"
         self._backend = backend
@@ -101,13 +106,21 @@ class ModelService:
             raise StoppingError(self.reason)
         refusals = [self.contract.refusal(item) for item in items]
         if not any(refusals):
-            answers = await self._batcher.submit(items, caller)
+            answers = await self._submit(items, caller)
         else:
             accepted = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
-            given = iter(await self._batcher.submit(accepted, caller))
+            given = iter(await self._submit(accepted, caller))
             answers = [next(given) if refusal is None else refusal for refusal in refusals]
         self.metrics.count_items(answers)
         return answers
+
+    async def _submit(self, items: Sequence[Item], caller: Caller) -> list[Answer]:
+        answers = self._batcher.submit(items, caller)
+        try:
+            return await answers
+        except asyncio.CancelledError:
+            self._batcher.withdraw(answers)
+            raise
 
     def finish_request(self, protocol: str, code: str, started: float, caller: Caller) -> None:
         """Counts a request that the front end `protocol` answered with its `code`, and logs it at level debug.

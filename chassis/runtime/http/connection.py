@@ -1,36 +1,50 @@
-"""One connection of HTTP/1.1 (RFC 9112): httptools reads, requests are answered one after another."""
+"""One connection of HTTP/1.1 (RFC 9112): requests are answered one after another, and a slow client's time is up."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import deque
 from collections.abc import Awaitable
 from typing import NamedTuple, Protocol, cast
-from urllib.parse import unquote
 
-import httptools
-
-from chassis.runtime.core.caller import identify
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.http.message import Request, Response, error_response
+from chassis.runtime.http.reader import Reader
+from chassis.runtime.limits import Limits
 
-MOST_HEADER_BYTES = 64 << 10
-"""The longest request line and headers together."""
-
-_MOST_HEADERS = 200
 _MOST_PENDING = 16
 """Pipelined requests after which a connection is not read until some are answered."""
 
 _LINGER = 2.0
 """Seconds for a caller to read why its request was refused."""
 
+_LARGE = 1 << 16
+"""Bytes of an answer above which it is written by itself, and counts while it is not read."""
+
+
+class Admission(enum.Enum):
+    """What a new connection may do."""
+
+    SERVED = "served"
+    SPARE = "spare"
+    """There are too many: it is told so, and asks for health at most."""
+    REFUSED = "refused"
+
 
 class Owner(Protocol):
     """What a connection asks of its server."""
 
-    max_request_bytes: int
-    connections: set[Connection]
+    limits: Limits
+    budget: Budget
 
-    def handle(self, request: Request) -> Response | Awaitable[Response]:
+    def opened(self, connection: Connection) -> Admission:
+        """A connection is there."""
+
+    def closed(self, connection: Connection) -> None:
+        """It is gone."""
+
+    def handle(self, request: Request, *, spare: bool) -> Response | Awaitable[Response]:
         """Answers; raises nothing."""
 
     def call_began(self) -> None:
@@ -44,156 +58,127 @@ class Owner(Protocol):
 
 
 class _Pending(NamedTuple):
-    """A request that was read, or the error that its reading ended with."""
+    """A request that was read, or the answer to what could not be; `old` is HTTP/1.0."""
 
     request: Request | None
     refusal: Response | None
     keep_alive: bool
+    old: bool
 
 
 class Connection(asyncio.Protocol):
-    """Reads requests, has them answered in order, and ends on whatever is no HTTP."""
+    """Has requests answered in order, and ends on whatever is not HTTP, or too slow."""
 
     def __init__(self, owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed)
         self._pending: deque[_Pending] = deque()
         self._task: asyncio.Task[None] | None = None
         self._busy = False
         self._writable = True
         self._reading = True
-        self._refused = False
         self._close_after = False
-        self.last_active = loop.time()
-        self._reset()
+        self._spare = False
+        self._cost = 0
+        self._idle_since = loop.time()
+        self._head_since = self._body_since = self._answer_since = 0.0
+        self._answer_bytes = 0
 
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begins to read, where the server has room for it."""
         self._transport = cast(asyncio.Transport, transport)
         # `resume_writing` then means that everything has left.
         transport.set_write_buffer_limits(high=0)
-        self._owner.connections.add(self)
+        admission = self._owner.opened(self)
+        self._spare = admission is Admission.SPARE
+        if admission is Admission.REFUSED:
+            self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._owner.connections.discard(self)
+        """Drops what was not answered."""
         self._transport = None
+        self._owner.closed(self)
+        self._reader.close()
         if self._task is not None:
             self._task.cancel()
         for _ in range(len(self._pending) + self._busy):
             self._owner.call_ended()
-        self._pending.clear()
+        self._drop_pending()
+        self._give(self._cost)
+        self._cost = 0
         self._busy = False
 
     def data_received(self, data: bytes) -> None:
-        self.last_active = self._loop.time()
-        if self._refused:
-            return
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(501, "this server speaks HTTP/1.1 and no other protocol")
-        except httptools.HttpParserError as error:
-            if not self._refused:
-                self._refuse(400, f"not a request of HTTP/1.1: {error}")
-        else:
-            if not self._headers_complete:
-                self._header_bytes += len(data)
-                if self._header_bytes > MOST_HEADER_BYTES:
-                    self._refuse(431, f"the request's headers have more than {MOST_HEADER_BYTES} bytes")
+        """Reads requests."""
+        reader = self._reader
+        reader.feed(data)
+        if reader.in_head or reader.in_body:
+            now = self._loop.time()
+            self._head_since = (self._head_since or now) if reader.in_head else 0.0
+            self._body_since = (self._body_since or now) if reader.in_body else 0.0
 
     def pause_writing(self) -> None:
+        """Something waits for the caller to read."""
         self._writable = False
 
     def resume_writing(self) -> None:
+        """All was read."""
         self._writable = True
         if self._busy and self._task is None:
-            self._answered()
+            self._finish()
+            self._next()
 
-    # What the parser calls.
+    # What the server asks.
 
-    def on_message_begin(self) -> None:
-        self._reset()
-        self._headers_complete = False
+    def is_idle(self, since: float) -> bool:
+        """Whether it has had no request since `since`, and none has begun."""
+        reader = self._reader
+        return not (self._busy or reader.in_head or reader.in_body or reader.refused) and self._idle_since < since
 
-    def on_url(self, url: bytes) -> None:
-        self._url += url
+    def close(self) -> None:
+        """Ends it; what is written still leaves."""
+        if self._transport:
+            self._transport.close()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-        self._headers[key] = f"{self._headers[key]}, {text}" if key in self._headers else text
-
-    def on_headers_complete(self) -> None:
-        self._headers_complete = True
-        if len(self._headers) > _MOST_HEADERS:
-            self._refuse(431, f"the request has more than {_MOST_HEADERS} headers")
+    def check(self, now: float) -> None:
+        """Ends it where its client takes too long: for a head, a body, an answer, or its next request."""
+        limits = self._owner.limits
+        if self._transport is None:
             return
-        length = self._headers.get("content-length", "")
-        if length.isdigit() and int(length[:20]) > self._owner.max_request_bytes:
-            self._refuse_body()
-        elif self._headers.get("expect", "").lower() == "100-continue" and self._transport and not self._busy:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_body(self, body: bytes) -> None:
-        if self._refused:
-            return
-        self._body_bytes += len(body)
-        if self._body_bytes > self._owner.max_request_bytes:
-            self._refuse_body()
-        else:
-            self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        if self._refused:
-            return
-        headers = self._headers
-        try:
-            path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            self._refuse(400, "the request's target is no URL")
-            return
-        request = Request(
-            self._parser.get_method().decode("ascii"),
-            path,
-            headers,
-            b"".join(self._body),
-            identify(headers.get("x-request-id"), headers.get("traceparent")),
-        )
-        self._reset()
-        self._add(_Pending(request, None, self._parser.should_keep_alive()))
+        if self._busy and not self._writable:
+            read = self._answer_bytes - self._transport.get_write_buffer_size()
+            if self._too_slow(now - self._answer_since, read):
+                self._transport.abort()
+        elif self._head_since and now - self._head_since > limits.head_timeout:
+            self._refuse_slow("head", f"within {limits.head_timeout:g} s")
+        elif self._body_since and self._reading and self._too_slow(now - self._body_since, self._reader.body_bytes):
+            self._refuse_slow("body", f"at {limits.least_rate:g} bytes/s")
+        elif self.is_idle(now - limits.idle_timeout):
+            self._transport.close()
 
     # One after another.
 
-    def close_if_idle(self, since: float) -> None:
-        """Closes the connection where nothing was received since `since` and nothing is to be answered."""
-        if self._transport and not self._busy and self.last_active < since:
-            if self._headers_complete and not self._url:
-                self._transport.close()
-            else:
-                self._refuse(408, "the request did not come whole in time")
+    def _too_slow(self, seconds: float, done: int) -> bool:
+        limits = self._owner.limits
+        return seconds > limits.transfer_grace and done < (seconds - limits.transfer_grace) * limits.least_rate
 
-    def _reset(self) -> None:
-        self._url = b""
-        self._headers: dict[str, str] = {}
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._header_bytes = 0
-        self._headers_complete = True
+    def _refuse_slow(self, what: str, how: str) -> None:
+        self._reader.close()
+        self._take(None, error_response(408, f"the request's {what} did not come {how}"), False, False)
 
-    def _refuse_body(self) -> None:
-        self._refuse(413, f"the request's body has more than {self._owner.max_request_bytes} bytes")
+    def _proceed(self) -> None:
+        """Tells a caller who waits for that to send its body, unless it would be taken for another's answer."""
+        if self._transport and not self._busy:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def _refuse(self, status: int, message: str) -> None:
-        """Answers what cannot be read, after what came before, and reads no more."""
-        self._refused = True
-        self._body = []
-        self._add(_Pending(None, error_response(status, message), False))
-
-    def _add(self, pending: _Pending) -> None:
+    def _take(self, request: Request | None, refusal: Response | None, keep_alive: bool, old: bool) -> None:
+        self._head_since = self._body_since = 0.0
         self._owner.call_began()
-        self._pending.append(pending)
+        self._pending.append(_Pending(request, refusal, keep_alive and not self._spare, old))
         if not self._busy:
             self._next()
         elif len(self._pending) >= _MOST_PENDING and self._transport and self._reading:
@@ -209,13 +194,15 @@ class Connection(asyncio.Protocol):
                 assert pending.refusal is not None
                 self._send(pending, pending.refusal)
                 continue
-            result = self._owner.handle(pending.request)
+            self._cost = pending.request.cost
+            result = self._owner.handle(pending.request, spare=self._spare)
             if isinstance(result, Response):
                 self._send(pending, result)
             else:
                 self._task = self._loop.create_task(self._wait(pending, result))
         if not self._reading and self._transport and len(self._pending) < _MOST_PENDING:
             self._reading = True
+            self._body_since = self._loop.time() if self._body_since else 0.0
             self._transport.resume_reading()
 
     async def _wait(self, pending: _Pending, answer: Awaitable[Response]) -> None:
@@ -227,11 +214,22 @@ class Connection(asyncio.Protocol):
     def _send(self, pending: _Pending, response: Response) -> None:
         if self._transport is None:
             return
+        request = pending.request
+        # What the request took is free: its answer is what counts now.
+        self._give(self._cost)
+        self._cost = 0
+        size = len(response.body)
+        if size > _LARGE:
+            if self._owner.budget.take(size):
+                self._cost = size
+            else:
+                response = self._unheld(size)
+                size = len(response.body)
         keep_alive = pending.keep_alive and (bool(self._pending) or not self._owner.closing())
-        head = response.head(pending.request.caller if pending.request else None, keep_alive=keep_alive)
-        if pending.request is not None and pending.request.method == "HEAD":
+        head = response.head(request.caller if request else None, keep_alive=keep_alive, old=pending.old)
+        if request is not None and request.method == "HEAD":
             self._transport.write(head)
-        elif len(response.body) > 1 << 16:
+        elif size > _LARGE:
             self._transport.write(head)
             self._transport.write(response.body)
         else:
@@ -239,23 +237,41 @@ class Connection(asyncio.Protocol):
         self._close_after = not keep_alive
         if self._writable:
             self._finish()
+        else:
+            self._answer_since = self._loop.time()
+            self._answer_bytes = self._transport.get_write_buffer_size()
 
-    def _answered(self) -> None:
-        self._finish()
-        self._next()
+    def _unheld(self, size: int) -> Response:
+        """The answer instead of one that cannot be kept until it is read."""
+        budget = self._owner.budget
+        if size > budget.total:
+            return error_response(500, budget.too_large(size, "the answer"))
+        return error_response(503, budget.busy())
 
     def _finish(self) -> None:
         """The answer has left."""
         self._busy = False
-        self.last_active = self._loop.time()
+        self._give(self._cost)
+        self._cost = 0
+        self._idle_since = self._loop.time()
         self._owner.call_ended()
         if self._close_after and self._transport:
             for _ in range(len(self._pending)):
                 self._owner.call_ended()
-            self._pending.clear()
-            if self._refused:
+            self._drop_pending()
+            if self._reader.refused:
                 # What was not read would reset the connection, and the answer might be lost with it (RFC 9112, 9.6).
                 self._transport.write_eof()
                 self._loop.call_later(_LINGER, self._transport.close)
             else:
                 self._transport.close()
+
+    def _drop_pending(self) -> None:
+        for pending in self._pending:
+            if pending.request is not None:
+                self._give(pending.request.cost)
+        self._pending.clear()
+
+    def _give(self, cost: int) -> None:
+        if cost:
+            self._owner.budget.give(cost)

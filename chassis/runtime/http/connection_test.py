@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import random
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -38,9 +39,13 @@ def test_chunks_and_pipelined_requests_are_answered_in_order(server: RunningServ
     def request(content: str) -> bytes:
         body = json.dumps({"instances": [content]}).encode()
         chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:5], body[5:]))
-        return b"POST /v1/models/tested:predict HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        return (
+            b"POST /v1/models/tested:predict HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            + chunks
+            + b"0\r\n\r\n"
+        )
 
-    last = b"GET /v2/health/live HTTP/1.1\r\nconnection: close\r\n\r\n"
+    last = b"GET /v2/health/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
     received = send_raw(server.http_port, request("pause") + b"".join(request("x" * n) for n in range(40)) + last)
     assert received.count(b"HTTP/1.1 200 OK") == 42
     found = [int(part.split(b",")[0]) for part in received.split(b'"length":')[1:]]
@@ -58,7 +63,7 @@ def test_chunks_and_pipelined_requests_are_answered_in_order(server: RunningServ
         (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", 400),
         (b"GET / HTTP/1.1\r\nx: " + b"y" * 100_000, 431),
         (b"GET / HTTP/1.1\r\n" + b"".join(b"h%d: x\r\n" % number for number in range(300)) + b"\r\n", 431),
-        (b"GET /%ff HTTP/1.1\r\n\r\n", 400),
+        (b"GET /%ff HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     ],
 )
@@ -80,7 +85,7 @@ def test_malformed_requests_leave_it_serving(server: RunningServer) -> None:
         for _ in range(chosen.randint(1, 8)):
             content[chosen.randrange(len(content))] = chosen.randrange(256)
         received = send_raw(server.http_port, bytes(content), timeout=0.02)
-        assert b"HTTP/1.1 5" not in received.replace(b"HTTP/1.1 501", b"")
+        assert not re.search(rb"HTTP/1.1 5(?!01|05)", received)
         assert b"Traceback" not in received
     assert infer(server, "a").status == 200
     assert not [event for event in server.events[before:] if event.get("message") == "a request failed"]

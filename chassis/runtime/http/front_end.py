@@ -12,6 +12,9 @@ from chassis.runtime.inference.exchange import Identity
 from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
+_VITAL = ("live", "ready", "v1_live", "v1_ready", "metrics")
+"""What is answered even where connections run out."""
+
 
 def http_server(settings: Settings, model: ModelService) -> HttpServer:
     """The server of the protocols that `settings` choose, with metrics, health and their description."""
@@ -44,4 +47,11 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
         Route("/metrics", "GET", show_metrics, "metrics"),
         Route("/openapi.json", "GET", show_description, "openapi"),
     ]
-    return HttpServer(routes, max_request_bytes=settings.max_request_bytes, not_found=not_found)
+    return HttpServer(
+        routes,
+        limits=settings.limits,
+        budget=model.budget,
+        not_found=not_found,
+        vital={*(route.path for route in routes if route.operation in _VITAL)},
+        origins=settings.cors_origins,
+    )

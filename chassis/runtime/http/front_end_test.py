@@ -52,9 +52,12 @@ def test_health_metadata_and_names(server: RunningServer) -> None:
     other = call(port, "GET", "/v2/models/other")
     assert (other.status, other.json()) == (404, {"error": "there is no model 'other', this server has 'tested'"})
     assert "no version '2'" in call(port, "GET", "/v2/models/tested/versions/2").json()["error"]
-    assert call(port, "GET", "/").status == 404
+    assert call(port, "GET", "/").json() == {"status": "alive"}
+    assert call(port, "GET", "/v2/").json() == call(port, "GET", "/v2").json()
+    assert call(port, "GET", "/v2/models").json() == {"models": ["tested"]}
+    assert call(port, "GET", "/nothing").status == 404
     refused = call(port, "GET", INFER)
-    assert (refused.status, refused.headers["allow"]) == (405, "POST")
+    assert (refused.status, refused.headers["allow"]) == (405, "OPTIONS, POST")
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,13 @@ def test_health_metadata_and_names(server: RunningServer) -> None:
         ({"inputs": [{}]}, "a tensor has a name"),
         ({"inputs": [{**TENSOR, "datatype": "STRING"}]}, "datatype is one of BYTES, BOOL"),
         ({"inputs": [{**TENSOR, "datatype": "FP32", "data": [1]}]}, "is of BYTES, not FP32"),
-        ({"inputs": [{**TENSOR, "shape": 1}]}, "a list of positive integers"),
-        ({"inputs": [{**TENSOR, "shape": [0], "data": []}]}, "a list of positive integers"),
+        ({"inputs": [{**TENSOR, "shape": 1}]}, "its shape is a list of sizes"),
+        ({"inputs": [{**TENSOR, "shape": [0], "data": []}]}, "its shape is a list of sizes"),
         ({"inputs": [{**TENSOR, "shape": [2]}]}, "1 elements, expected 2 for shape [2]"),
         ({"inputs": [{**TENSOR, "shape": [1, 2], "data": ["a", "b"]}]}, "expected one: shape [n] or [n, 1]"),
         ({"inputs": [{**TENSOR, "data": [1]}]}, "an element of BYTES is a string"),
         ({"inputs": [{**TENSOR, "data": ["\ud800"]}]}, "not text that UTF-8 can express"),
-        ({"inputs": [{**TENSOR, "data": [["a"], "b"]}]}, "nested unevenly"),
+        ({"inputs": [{**TENSOR, "data": [["a"], "b"]}]}, "data[1] is not as long as the lists beside it"),
         ({"inputs": [{**TENSOR, "name": "image"}]}, "there is no input 'image', the model has 'input'"),
         ({"inputs": [TENSOR, TENSOR]}, "given twice"),
         ({"inputs": [TENSOR], "outputs": [{"name": "x"}]}, "there is no output 'x'"),
@@ -154,6 +157,7 @@ def test_only_chosen_front_ends_are_served(tmp_path: Path) -> None:
         assert call(server.http_port, "GET", "/v2/models/renamed").status == 404
         assert call(server.http_port, "GET", "/v2/health/live").status == 200
         assert set(call(server.http_port, "GET", "/openapi.json").json()["paths"]) == {
+            "/",
             "/v1/models",
             "/v1/models/renamed",
             path,
@@ -222,7 +226,7 @@ def test_declared_tensors_are_nested_lists_in_v1_and_checked(tmp_path: Path) -> 
                 "instances, 0: input 'grid': expected numbers in lists of shape",
             ),
             ({"grid": [1, 2, 3, 4], "length": 0}, 400, "lists of shape [2, 2]"),
-            ({"grid": [[1, 2], [3, 0.5]], "length": 0}, 400, "a value is not of INT32"),
+            ({"grid": [[1, 2], [3, 0.5]], "length": 0}, 400, "element 3 is not of INT32"),
             ({"grid": {"b64": "AAAA"}, "length": 0}, 400, "input 'grid' has 3 bytes, which are no INT32[2,2]"),
             ({"grid": encoded, "length": 3}, 500, "output 'many' has 3 bytes, which are no FP16[-1]"),
         ):

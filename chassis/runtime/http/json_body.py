@@ -1,29 +1,63 @@
-"""JSON that callers send."""
+"""JSON that callers send: how much memory it takes to read it, and where what is no JSON is."""
 
 from __future__ import annotations
 
 import json
+import re
 
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
+
+_SMALL = 1 << 16
+"""Bytes whose reading needs too little memory to look at it."""
+
+# What Python's objects take, the most that was seen with all that allocators round up.
+_EACH_OBJECT = 300
+_EACH_LIST = 120
+_EACH_VALUE = 130
+
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity', re.DOTALL)
+
+
+class _ConstantError(ValueError):
+    """NaN or an infinity, which RFC 8259 leaves out."""
 
 
 def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
+    raise _ConstantError(constant)
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
-def read_object(content: bytes) -> dict[str, object]:
-    """The JSON object in `content`, UTF-8.
+def memory_needed(content: bytes | bytearray) -> int:
+    """About as many bytes as reading `content` takes at most, for a moment, beside itself."""
+    if content.isascii():
+        # Whatever escapes stand for may be of four bytes, and with it the string that they are in.
+        text, values = 1, 5 if b"\\u" in content else 1
+    else:
+        text, values = 4, 5
+    objects = content.count(b"{") * _EACH_OBJECT + content.count(b"[") * _EACH_LIST
+    return len(content) * (text + values) + objects + (content.count(b",") + content.count(b":")) * _EACH_VALUE
+
+
+def read_object(content: bytes | bytearray, budget: Budget) -> dict[str, object]:
+    """The JSON object in `content`, UTF-8, whose memory is free when the caller has dropped it too.
 
     Raises:
-      RequestError: it is not JSON, or no object.
+      RequestError: it is not JSON, or not an object, or takes more memory to read than `budget` leaves.
     """
+    if len(content) > _SMALL:
+        budget.require(memory_needed(content), "the request's JSON")
     try:
-        value = _DECODER.decode(content.decode())
-    except UnicodeDecodeError:
-        raise RequestError(400, "the request's body is not UTF-8") from None
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(400, f"the request's body is not UTF-8: byte {error.start}") from None
+    del content
+    try:
+        value = _DECODER.decode(text)
+    except _ConstantError as error:
+        raise RequestError(400, f"the request's body is not JSON: {error} at {_place(text)}") from None
     except ValueError as error:
         raise RequestError(400, f"the request's body is not JSON: {error}") from None
     except RecursionError:
@@ -31,3 +65,10 @@ def read_object(content: bytes) -> dict[str, object]:
     if not isinstance(value, dict):
         raise RequestError(400, "the request's body is not a JSON object")
     return value
+
+
+def _place(text: str) -> str:
+    """Where the first constant outside of a string is."""
+    at = next((match.start() for match in _CONSTANT.finditer(text) if match[0][0] != '"'), 0)
+    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return f"line {line}, column {column}"

@@ -19,7 +19,7 @@ from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response
-from chassis.runtime.inference.exchange import Identity, answered, output_tensor
+from chassis.runtime.inference.exchange import Identity, answered, check_room, output_tensor
 from chassis.runtime.inference.tensor import from_nested, nested
 
 PROTOCOL = "v1-http"
@@ -40,6 +40,8 @@ class KserveV1:
         """The protocol."""
         model = f"/v1/models/{self._identity.name}"
         return [
+            # What KServe's own servers say, and its clients ask.
+            Route("/", "GET", lambda _: json_response(200, {"status": "alive"}), "v1_live"),
             Route("/v1/models", "GET", lambda _: json_response(200, {"models": [self._identity.name]}), "v1_models"),
             Route(model, "GET", self.ready, "v1_ready"),
             Route(f"{model}:predict", "POST", self.predict, "predict"),
@@ -55,11 +57,7 @@ class KserveV1:
         started = time.perf_counter()
         status: int | str = "cancelled"
         try:
-            instances = read_object(request.body).get("instances")
-            if not isinstance(instances, list) or not instances:
-                raise RequestError(400, "instances: expected a list of at least one")
-            items = [self._item(index, instance) for index, instance in enumerate(instances)]
-            answers = await answered(self._model, items, request.caller)
+            answers = await answered(self._model, self._items(request), request.caller)
             predictions = [self._prediction(answer.output or {}) for answer in answers]
             status = 200
             return Response(200, b'{"predictions":[' + b",".join(predictions) + b"]}")
@@ -68,6 +66,18 @@ class KserveV1:
             raise
         finally:
             self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+
+    def _items(self, request: Request) -> list[Item]:
+        """The items of `request`. When this returns its body is gone."""
+        instances = read_object(request.take_body(), self._model.budget).get("instances")
+        if not isinstance(instances, list) or not instances:
+            raise RequestError(400, "instances: expected a list of at least one")
+        check_room(self._model, len(instances))
+        found = []
+        for index, instance in enumerate(instances):
+            found.append(self._item(index, instance))
+            instances[index] = None  # one copy at a time
+        return found
 
     def _item(self, index: int, instance: object) -> Item:
         """An instance is an object of inputs, or the content of the only one."""
@@ -124,7 +134,7 @@ def _content(index: int, part: Part, value: object) -> bytes:
             return from_nested(part.name, part.datatype, part.shape, value)
         if isinstance(value, str):
             return value.encode()
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
     except RequestError as error:
         raise RequestError(error.status, f"instances, {index}: {error}") from None
     except (binascii.Error, TypeError, ValueError, RecursionError):

@@ -14,22 +14,34 @@ from chassis.runtime.core.request_error import RETRY_AFTER
 JSON = "application/json"
 
 
-class Request(NamedTuple):
+class Request:
     """A whole request.
 
     Attributes:
       method: such as `POST`.
       path: percent-decoded, without its query.
       headers: by name in lower case; of a name that comes twice, the values with `, ` between.
-      body: without the transfer's encoding.
       caller: its names in logs.
+      cost: the bytes of the budget that are its own until it is answered.
     """
 
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    caller: Caller
+    __slots__ = ("_body", "caller", "cost", "headers", "method", "path")
+
+    def __init__(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | bytearray, caller: Caller, cost: int = 0
+    ) -> None:
+        """Takes the body without the encodings of the transfer and of the content."""
+        self.method = method
+        self.path = path
+        self.headers = headers
+        self.caller = caller
+        self.cost = cost
+        self._body: bytes | bytearray = body
+
+    def take_body(self) -> bytes | bytearray:
+        """The body, once: from then on it is the caller's alone, and its memory is free when the caller drops it."""
+        body, self._body = self._body, b""
+        return body
 
 
 class Response(NamedTuple):
@@ -40,12 +52,16 @@ class Response(NamedTuple):
     content_type: str = JSON
     headers: Mapping[str, str] = MappingProxyType({})
 
-    def head(self, caller: Caller | None, *, keep_alive: bool) -> bytes:
-        """Status line and headers, the empty line included."""
+    def head(self, caller: Caller | None, *, keep_alive: bool, old: bool = False) -> bytes:
+        """Status line and headers, the empty line included.
+
+        An `old` client, of HTTP/1.0, has to be told that the connection stays open.
+        """
         lines = [
             f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, 'Unknown')}",
-            f"content-length: {len(self.body)}",
         ]
+        if self.status not in _WITHOUT_BODY:
+            lines.append(f"content-length: {len(self.body)}")
         if self.body:
             lines.append(f"content-type: {self.content_type}")
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
@@ -55,6 +71,8 @@ class Response(NamedTuple):
                 lines.append(f"traceparent: {caller.traceparent}")
         if not keep_alive:
             lines.append("connection: close")
+        elif old:
+            lines.append("connection: keep-alive")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
@@ -83,4 +101,5 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(status, response.body, JSON, {**extra, **(headers or {})})
 
 
+_WITHOUT_BODY = (204, 304)
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}

@@ -11,11 +11,22 @@ import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from chassis.runtime.core.answer import Item
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response
-from chassis.runtime.inference.exchange import EXTENSIONS, PLATFORM, Identity, infer, tensor_metadata
+from chassis.runtime.inference.exchange import (
+    EXTENSIONS,
+    PLATFORM,
+    Identity,
+    answered,
+    check_parameters,
+    items,
+    outputs,
+    tensor_metadata,
+)
 from chassis.runtime.inference.tensor import (
     Tensor,
     check_datatype,
@@ -28,14 +39,22 @@ from chassis.runtime.version import VERSION
 PROTOCOL = "v2-http"
 
 _HEADER_LENGTH = "inference-header-content-length"
-_UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
+_LARGE = 1 << 16
 _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
 
 
-class _Wanted(NamedTuple):
-    """The outputs that a request asks for: name to whether it is to come in binary; `otherwise` is for unnamed ones."""
+class _Asked(NamedTuple):
+    """A request, read.
 
+    Attributes:
+      identifier: its id, empty for none.
+      items: what the model is asked.
+      binary: the outputs that it names, to whether each is to come in binary; `otherwise` is for unnamed ones.
+    """
+
+    identifier: str
+    items: list[Item]
     binary: dict[str, bool]
     otherwise: bool
 
@@ -57,7 +76,10 @@ class OpenInference:
     def routes(self) -> list[Route]:
         """The protocol, but for health."""
         model = f"/v2/models/{self._identity.name}"
-        found = [Route("/v2", "GET", self.server, "server")]
+        found = [
+            Route("/v2", "GET", self.server, "server"),
+            Route("/v2/models", "GET", lambda _: json_response(200, {"models": [self._identity.name]}), "models"),
+        ]
         for path in (model, f"{model}/versions/{self._identity.version}"):
             found += [
                 Route(path, "GET", self.metadata, "metadata"),
@@ -98,15 +120,9 @@ class OpenInference:
         started = time.perf_counter()
         status: int | str = "cancelled"
         try:
-            header, binary = _split(request)
-            document = read_object(header)
-            identifier = document.get("id", "")
-            if not isinstance(identifier, str):
-                raise RequestError(400, "id: expected a string")
-            tensors = _read_inputs(document, binary)
-            wanted = _read_outputs(document)
-            answered = await infer(self._model, tensors, list(wanted.binary), request.caller)
-            response = self._response(identifier, answered, wanted)
+            asked = self._read(request)
+            answers = await answered(self._model, asked.items, request.caller)
+            response = self._response(asked, outputs(answers, self._model.contract.outputs, list(asked.binary)))
             status = response.status
             return response
         except Exception as error:
@@ -115,7 +131,20 @@ class OpenInference:
         finally:
             self._model.finish_request(PROTOCOL, str(status), started, request.caller)
 
-    def _response(self, identifier: str, tensors: Iterable[Tensor], wanted: _Wanted) -> Response:
+    def _read(self, request: Request) -> _Asked:
+        """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
+        header, binary = _split(request)
+        document = read_object(header, self._model.budget)
+        del header
+        identifier = _optional(document, "id", "")
+        if not isinstance(identifier, str):
+            raise RequestError(400, "id: expected a string")
+        tensors = _read_inputs(document, binary, self._model.budget)
+        binary_outputs, otherwise = _read_outputs(document)
+        document.clear()
+        return _Asked(identifier, items(self._model, tensors), binary_outputs, otherwise)
+
+    def _response(self, asked: _Asked, tensors: Iterable[Tensor]) -> Response:
         described, contents = [], []
         for tensor in tensors:
             output: dict[str, object] = {
@@ -123,7 +152,7 @@ class OpenInference:
                 "datatype": tensor.datatype,
                 "shape": list(tensor.shape),
             }
-            if wanted.binary.get(tensor.name, wanted.otherwise):
+            if asked.binary.get(tensor.name, asked.otherwise):
                 content = tensor.raw()
                 contents.append(content)
                 output["parameters"] = {"binary_data_size": len(content)}
@@ -135,8 +164,8 @@ class OpenInference:
             "model_version": self._identity.version,
             "outputs": described,
         }
-        if identifier:
-            document["id"] = identifier
+        if asked.identifier:
+            document["id"] = asked.identifier
         header = json.dumps(document, separators=(",", ":")).encode()
         if not contents:
             return Response(200, header)
@@ -148,21 +177,19 @@ class OpenInference:
         )
 
 
-def _split(request: Request) -> tuple[bytes, memoryview]:
+def _split(request: Request) -> tuple[bytes | bytearray, memoryview]:
     """The JSON and the binary data behind it."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise RequestError(415, f"content-encoding {encoding!r}: this server reads bodies that are not compressed")
+    body = request.take_body()
     text = request.headers.get(_HEADER_LENGTH)
     if text is None:
-        return request.body, memoryview(b"")
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= len(request.body)):
-        raise RequestError(400, f"{_HEADER_LENGTH}: expected a number up to {len(request.body)}, the size of the body")
+        return body, memoryview(b"")
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= len(body)):
+        raise RequestError(400, f"{_HEADER_LENGTH}: expected a number up to {len(body)}, the size of the body")
     length = int(text)
-    return request.body[:length], memoryview(request.body)[length:]
+    return body[:length], memoryview(body)[length:]
 
 
-def _read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
+def _read_inputs(document: dict[str, object], binary: memoryview, budget: Budget) -> list[Tensor]:
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
         raise RequestError(400, "inputs: expected a list of tensors")
@@ -173,48 +200,54 @@ def _read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor
             raise RequestError(400, "inputs: a tensor has a name, a string")
         datatype, shape = check_datatype(name, entry.get("datatype")), check_shape(name, entry.get("shape"))
         parameters = _parameters(f"input {name!r}", entry)
-        if "binary_data_size" not in parameters:
+        size = parameters.get("binary_data_size")
+        if size is None:
             is_base64 = parameters.get("content_type") == "base64"
-            tensors.append(from_values(name, datatype, shape, entry.get("data"), is_base64=is_base64))
+            tensors.append(from_values(name, datatype, shape, entry.pop("data", None), is_base64=is_base64))
             continue
-        size = parameters["binary_data_size"]
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(binary) - position:
             raise RequestError(
                 400,
                 f"input {name!r}: binary_data_size {size!r}, {len(binary) - position} bytes are left behind the "
                 f"JSON, whose length the header {_HEADER_LENGTH} gives",
             )
-        tensors.append(from_raw(name, datatype, shape, bytes(binary[position : position + size])))
+        if size > _LARGE:
+            budget.require(size, f"input {name!r}")
+        tensors.append(from_raw(name, datatype, shape, binary[position : position + size]))
         position += size
     if position != len(binary):
         raise RequestError(400, f"{len(binary) - position} bytes behind the JSON belong to no input")
     return tensors
 
 
-def _read_outputs(document: dict[str, object]) -> _Wanted:
-    otherwise = _parameters("the request", document).get("binary_data_output", False)
-    outputs = document.get("outputs", [])
+def _read_outputs(document: dict[str, object]) -> tuple[dict[str, bool], bool]:
+    otherwise = _optional(_parameters("the request", document), "binary_data_output", False)
+    outputs = _optional(document, "outputs", [])
     if not isinstance(outputs, list) or not isinstance(otherwise, bool):
         raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
     binary: dict[str, bool] = {}
     for entry in outputs:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise RequestError(400, "outputs: expected objects with a name, a string")
-        chosen = _parameters(f"output {entry['name']!r}", entry).get("binary_data", otherwise)
+        chosen = _optional(_parameters(f"output {entry['name']!r}", entry), "binary_data", otherwise)
         if not isinstance(chosen, bool):
             raise RequestError(400, f"output {entry['name']!r}: binary_data is true or false")
         binary[entry["name"]] = chosen
-    return _Wanted(binary, otherwise)
+    return binary, otherwise
 
 
 def _parameters(where: str, entry: dict[str, object]) -> dict[str, object]:
-    parameters = entry.get("parameters", {})
+    parameters = _optional(entry, "parameters", {})
     if not isinstance(parameters, dict):
         raise RequestError(400, f"{where}: parameters is an object")
-    for name in _UNSUPPORTED:
-        if name in parameters:
-            raise RequestError(400, f"{where}: this server does not support the parameter {name!r}")
+    check_parameters(where, (name for name, value in parameters.items() if value is not None))
     return parameters
+
+
+def _optional(entry: dict[str, object], name: str, default: object) -> object:
+    """A member that may be left out; many clients write `null` then."""
+    value = entry.get(name)
+    return default if value is None else value
 
 
 def _values(tensor: Tensor) -> dict[str, object]:

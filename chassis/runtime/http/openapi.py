@@ -14,7 +14,7 @@ _ERRORS = {
     "400": "The request is malformed.",
     "408": "The request did not come whole in time.",
     "413": "An input is larger than its max_size, or the body than the server reads.",
-    "415": "The body is compressed.",
+    "415": "The body has a content coding other than gzip and deflate.",
     "422": "The model could not process an item.",
     "500": "The model gave something else than it promises.",
     "503": "The queue is full, the model is not loaded, or the server is stopping.",
@@ -39,10 +39,12 @@ def describe(identity: Identity, version: str, routes: Iterable[Route]) -> Docum
 def _operations() -> Mapping[str, Document]:
     return {
         "server": _get("Server metadata", {"200": "Name, version and extensions."}),
+        "models": _get("The model's name", {"200": "A list of one."}),
         "live": _get("Whether the server runs", {"200": "It does."}),
         "ready": _get("Whether the model answers", {"200": "It does.", "400": "Not now."}),
         "metadata": _get("Model metadata", {"200": "Inputs and outputs."}),
         "infer": _post("Inference", "InferRequest", "InferResponse"),
+        "v1_live": _get("Whether the server runs", {"200": "It does."}),
         "v1_models": _get("The model's name", {"200": "A list of one."}),
         "v1_ready": _get("Whether the model answers", {"200": "It does.", "503": "Not now."}),
         "predict": _post("Prediction", "PredictRequest", "PredictResponse"),
@@ -91,28 +93,35 @@ def _object(required: tuple[str, ...], **properties: Document) -> Document:
     return {"type": "object", "required": list(required), "properties": properties}
 
 
+def _nullable(schema: Document) -> Document:
+    """`schema`, or null, which counts as left out."""
+    return {**schema, "type": [schema["type"], "null"]}
+
+
 def _schemas() -> Document:
     text: Document = {"type": "string"}
     tensor = {
         "name": text,
         "datatype": {"type": "string", "enum": [BYTES, *NUMERIC]},
-        "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 1}},
-        "parameters": {"type": "object"},
+        "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},
+        "parameters": {"type": ["object", "null"]},
         "data": {"type": "array"},
     }
-    requested = _object(("name",), name=text, parameters={"type": "object"})
+    optional = _nullable(text)
+    parameters = _nullable({"type": "object"})
+    requested = _object(("name",), name=text, parameters=parameters)
     return {
         "Error": _object(("error",), error=text),
         "InferRequest": _object(
             ("inputs",),
-            id=text,
-            parameters={"type": "object"},
+            id=optional,
+            parameters=parameters,
             inputs={
                 "type": "array",
                 "minItems": 1,
                 "items": _object(("name", "datatype", "shape", "data"), **tensor),
             },
-            outputs={"type": "array", "items": requested},
+            outputs=_nullable({"type": "array", "items": requested}),
         ),
         "InferResponse": _object(
             ("model_name", "outputs"),

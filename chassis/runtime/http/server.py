@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 from http import HTTPStatus
 
 from chassis.errors import ChassisError
+from chassis.runtime.content_coding import WORTH_IT, compress, preferred
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.http.connection import Connection
+from chassis.runtime.http.connection import Admission, Connection
 from chassis.runtime.http.message import Handler, Request, Response, Route, error_response
+from chassis.runtime.limits import Limits
 
 _LOG = logging.getLogger(__name__)
 
 _BACKLOG = 1024
-_IDLE = 75.0
-"""Seconds that a connection stays open without a byte."""
+_SPARE = 32
+"""Connections beyond the most that are served: they may ask for health, and are told that there are too many."""
 
-_SWEEP = 5.0
+_SWEEP = 1.0
+_EVICTABLE = 1.0
+"""Seconds without a request after which a connection may be closed to make room for another."""
+
+_LOOKED_AT = 64
+_LOG_INTERVAL = 10.0
 _PAUSE = 0.03
 _ROUNDS = 10
 """Seconds, and turns of the event loop, without a request that tell that none is on its way."""
+
+_OFFLOADED = 1 << 18
+"""Bytes of an answer above which another thread compresses it: the loop would stand still for milliseconds."""
+
+_PREFLIGHT_SECONDS = "600"
 
 
 class HttpAddressError(ChassisError):
@@ -31,10 +45,24 @@ class HttpAddressError(ChassisError):
 class HttpServer:
     """Serves `routes` over HTTP/1.1; an `Owner` of its connections."""
 
-    def __init__(self, routes: Iterable[Route], *, max_request_bytes: int, not_found: Handler) -> None:
-        """Takes paths with their handlers, what answers other paths, and the largest body that is read."""
-        self.max_request_bytes = max_request_bytes
-        self.connections: set[Connection] = set()
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        *,
+        limits: Limits,
+        budget: Budget,
+        not_found: Handler,
+        vital: Collection[str] = (),
+        origins: Collection[str] = (),
+    ) -> None:
+        """Takes paths with their handlers, the bounds, what answers other paths, the `vital` paths that are answered
+        even to connections too many, and the `origins` whose pages may read answers (`*`: all)."""
+        self.limits = limits
+        self.budget = budget
+        self._connections: dict[Connection, None] = {}
+        self._vital = frozenset(vital)
+        self._origins = frozenset(origins)
+        self._logged = 0.0
         self._routes: dict[str, dict[str, Handler]] = {}
         for route in routes:
             self._routes.setdefault(route.path, {})[route.method] = route.handler
@@ -74,21 +102,97 @@ class HttpServer:
         self._sweeping = loop.create_task(self._sweep())
         return port
 
-    def handle(self, request: Request) -> Response | Awaitable[Response]:
-        """Answers `request`; whatever fails becomes a response."""
-        methods = self._routes.get(request.path)
-        if methods is None:
-            handler: Handler | None = self._not_found
-        else:
-            handler = methods.get("GET" if request.method == "HEAD" else request.method)
-            if handler is None:
-                allowed = ", ".join(sorted(methods))
-                return error_response(405, f"{request.path} takes {allowed}, not {request.method}", {"allow": allowed})
+    def opened(self, connection: Connection) -> Admission:
+        """Counts a connection. Where there are too many one without a request makes room."""
+        count = len(self._connections)
+        self._connections[connection] = None
+        if count < self.limits.connections or self._evict():
+            return Admission.SERVED
+        now = asyncio.get_running_loop().time()
+        if not self._logged or now - self._logged > _LOG_INTERVAL:
+            self._logged = now
+            _LOG.warning("connections have run out", extra={"connections": self.limits.connections})
+        return Admission.SPARE if count < self.limits.connections + _SPARE else Admission.REFUSED
+
+    def closed(self, connection: Connection) -> None:
+        """Counts a connection that is gone."""
+        self._connections.pop(connection, None)
+
+    def handle(self, request: Request, *, spare: bool = False) -> Response | Awaitable[Response]:
+        """Answers `request`; whatever fails becomes a response. A `spare` connection hears of health alone."""
+        result: Response | Awaitable[Response]
         try:
-            result = handler(request)
+            if spare and request.path not in self._vital:
+                raise RequestError(503, f"{self.limits.connections} connections are open, which is the most")
+            result = self._answer(request)
         except Exception as error:
-            return _failure(request, error)
-        return result if isinstance(result, Response) else self._later(request, result)
+            result = _failure(request, error)
+        if not isinstance(result, Response):
+            return self._later(request, result)
+        headers = request.headers
+        if "origin" in headers or ("accept-encoding" in headers and len(result.body) >= WORTH_IT):
+            return self._shaped(request, result)
+        return result
+
+    def _answer(self, request: Request) -> Response | Awaitable[Response]:
+        methods = self._routes.get(request.path)
+        if methods is None and len(request.path) > 1 and request.path.endswith("/"):
+            methods = self._routes.get(request.path[:-1])
+        if methods is None:
+            return self._not_found(request)
+        handler = methods.get("GET" if request.method == "HEAD" else request.method)
+        if handler is not None:
+            return handler(request)
+        found = {*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())}
+        allowed = ", ".join(sorted(found))
+        if request.method == "OPTIONS":
+            return Response(204, headers={"allow": allowed})
+        return error_response(405, f"{request.path} takes {allowed}, not {request.method}", {"allow": allowed})
+
+    def _shaped(self, request: Request, response: Response) -> Response | Awaitable[Response]:
+        """`response` for a page of another origin, where that may read it, and compressed where the client asks."""
+        if "origin" in request.headers:
+            response = self._shared(request, response)
+        if len(response.body) < WORTH_IT:
+            return response
+        coding = preferred(request.headers.get("accept-encoding", ""))
+        if not coding:
+            return _varied(response)
+        if len(response.body) < _OFFLOADED:
+            return _compressed(response, coding)
+        return self._offloaded(response, coding)
+
+    def _shared(self, request: Request, response: Response) -> Response:
+        origin = request.headers["origin"]
+        if "*" not in self._origins and origin not in self._origins:
+            return response
+        headers = {**response.headers, "access-control-allow-origin": "*" if "*" in self._origins else origin}
+        if "*" not in self._origins:
+            headers["vary"] = "Origin"
+        asked = request.headers.get("access-control-request-method")
+        if request.method == "OPTIONS" and asked and "allow" in response.headers:
+            headers["access-control-allow-methods"] = response.headers["allow"]
+            headers["access-control-max-age"] = _PREFLIGHT_SECONDS
+            wanted = request.headers.get("access-control-request-headers")
+            if wanted:
+                headers["access-control-allow-headers"] = wanted
+        else:
+            headers["access-control-expose-headers"] = "inference-header-content-length, retry-after, x-request-id"
+        return response._replace(headers=headers)
+
+    @staticmethod
+    async def _offloaded(response: Response, coding: str) -> Response:
+        return await asyncio.get_running_loop().run_in_executor(None, _compressed, response, coding)
+
+    def _evict(self) -> bool:
+        """Closes a connection without a request, one of the oldest."""
+        since = asyncio.get_running_loop().time() - _EVICTABLE
+        for connection in itertools.islice(self._connections, _LOOKED_AT):
+            if connection.is_idle(since):
+                self.closed(connection)
+                connection.close()
+                return True
+        return False
 
     def call_began(self) -> None:
         """Counts a request."""
@@ -130,19 +234,40 @@ class HttpServer:
             return False
         return True
 
-    @staticmethod
-    async def _later(request: Request, answer: Awaitable[Response]) -> Response:
+    async def _later(self, request: Request, answer: Awaitable[Response]) -> Response:
         try:
-            return await answer
+            response = await answer
         except Exception as error:
-            return _failure(request, error)
+            response = _failure(request, error)
+        if "origin" in request.headers or "accept-encoding" in request.headers:
+            shaped = self._shaped(request, response)
+            return shaped if isinstance(shaped, Response) else await shaped
+        return response
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP)
-            for connection in list(self.connections):
-                connection.close_if_idle(loop.time() - _IDLE)
+            now = loop.time()
+            for connection in list(self._connections):
+                connection.check(now)
+            self.budget.trim()
+
+
+def _varied(response: Response) -> Response:
+    vary = response.headers.get("vary")
+    return response._replace(
+        headers={**response.headers, "vary": f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"}
+    )
+
+
+def _compressed(response: Response, coding: str) -> Response:
+    """`response` in `coding`, where that is smaller."""
+    response = _varied(response)
+    body = compress(response.body, coding)
+    if len(body) >= len(response.body):
+        return response
+    return response._replace(body=body, headers={**response.headers, "content-encoding": coding})
 
 
 def _failure(request: Request, error: Exception) -> Response:

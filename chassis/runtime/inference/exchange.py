@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from chassis.declaration.model_io import ModelOutput
@@ -17,6 +17,9 @@ from chassis.runtime.inference.tensor import Tensor
 
 EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "chassis_python"
+_UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
+_ITEM_BYTES = 1000
+"""What an item takes beside its content: it, its place in the queue and its answer."""
 
 
 class Identity(NamedTuple):
@@ -33,13 +36,11 @@ class Identity(NamedTuple):
             raise RequestError(404, f"model {name!r} has no version {version!r}, it has {self.version!r}")
 
 
-async def infer(model: ModelService, tensors: Sequence[Tensor], wanted: Sequence[str], caller: Caller) -> list[Tensor]:
-    """Answers a request: the output tensors named in `wanted`, or all where it is empty.
-
-    Raises:
-      RequestError: the request, or one of its items, cannot be answered.
-    """
-    return outputs(await answered(model, items(model, tensors), caller), model.contract.outputs, wanted)
+def check_parameters(where: str, names: Iterable[str]) -> None:
+    """Raises RequestError where a parameter asks for something that this server does not do: it would get less."""
+    for name in names:
+        if name in _UNSUPPORTED:
+            raise RequestError(400, f"{where}: this server does not support the parameter {name!r}")
 
 
 async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) -> list[Answer]:
@@ -60,6 +61,11 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
     return answers
 
 
+def check_room(model: ModelService, count: int) -> None:
+    """Raises RequestError where `count` items would take more memory than is left."""
+    model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
+
+
 def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
     """One item for each element of the tensors' first dimension.
 
@@ -70,6 +76,7 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
         raise RequestError(400, "the request has no inputs")
     declared = {part.name: part for part in model.contract.inputs}
     count = tensors[0].shape[0]
+    check_room(model, count)
     contents: dict[str, list[bytes]] = {}
     for tensor in tensors:
         if tensor.name in contents:

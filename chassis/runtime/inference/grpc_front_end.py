@@ -12,8 +12,17 @@ from chassis.runtime import inference_pb2 as messages
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import ModelService, State
-from chassis.runtime.inference.exchange import EXTENSIONS, PLATFORM, Identity, infer, tensor_metadata
-from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_raw, pack
+from chassis.runtime.inference.exchange import (
+    EXTENSIONS,
+    PLATFORM,
+    Identity,
+    answered,
+    check_parameters,
+    items,
+    outputs,
+    tensor_metadata,
+)
+from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.server import Unary
 from chassis.runtime.version import VERSION
@@ -63,7 +72,12 @@ class InferenceService:
             "ModelReady": Unary(messages.ModelReadyRequest.FromString, self.model_ready),
             "ServerMetadata": Unary(messages.ServerMetadataRequest.FromString, self.server_metadata),
             "ModelMetadata": Unary(messages.ModelMetadataRequest.FromString, self.model_metadata),
-            "ModelInfer": Unary(messages.ModelInferRequest.FromString, self.model_infer, PROTOCOL),
+            "ModelInfer": Unary(
+                messages.ModelInferRequest.FromString,
+                self.model_infer,
+                PROTOCOL,
+                messages.ModelInferRequest.DESCRIPTOR,
+            ),
         }
 
     async def server_live(self, request: messages.ServerLiveRequest, call: Call) -> messages.ServerLiveResponse:
@@ -109,9 +123,12 @@ class InferenceService:
         caller = call.traced(request.id)
         try:
             self._identity.check(request.model_name, request.model_version)
-            tensors = _inputs(request)
-            wanted = [output.name for output in request.outputs]
-            answered = await infer(self._model, tensors, wanted, caller)
+            wanted = _wanted(request)
+            asked = items(self._model, _inputs(request))
+            raw, identifier = bool(request.raw_input_contents), request.id
+            request.Clear()  # the items are copies
+            answers = await answered(self._model, asked, caller)
+            tensors = outputs(answers, self._model.contract.outputs, wanted)
             code = grpc.StatusCode.OK
         except RequestError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
@@ -122,10 +139,10 @@ class InferenceService:
         finally:
             self._model.finish_request(PROTOCOL, code.name, started, caller)
         response = messages.ModelInferResponse(
-            model_name=self._identity.name, model_version=self._identity.version, id=request.id
+            model_name=self._identity.name, model_version=self._identity.version, id=identifier
         )
-        raw = bool(request.raw_input_contents) or any(tensor.datatype == "FP16" for tensor in answered)
-        for tensor in answered:
+        raw = raw or any(tensor.datatype not in _FIELDS for tensor in tensors)
+        for tensor in tensors:
             _add(response, tensor, raw)
         return response
 
@@ -141,6 +158,20 @@ def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.Ten
         messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
         for name, datatype, shape in map(tensor_metadata, parts)
     ]
+
+
+def _wanted(request: messages.ModelInferRequest) -> list[str]:
+    """The names of the outputs that `request` asks for.
+
+    Raises:
+      RequestError: it, or one of its tensors, asks for something that this server does not do.
+    """
+    check_parameters("the request", request.parameters)
+    for given in request.inputs:
+        check_parameters(f"input {given.name!r}", given.parameters)
+    for output in request.outputs:
+        check_parameters(f"output {output.name!r}", output.parameters)
+    return [output.name for output in request.outputs]
 
 
 def _inputs(request: messages.ModelInferRequest) -> list[Tensor]:
@@ -175,7 +206,7 @@ def _from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: m
         raise RequestError(400, f"input {name!r}: {len(values)} elements, expected {count} for shape {list(shape)}")
     if datatype == BYTES:
         return Tensor(name, datatype, shape, list(values))
-    return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+    return from_numbers(name, datatype, shape, values)
 
 
 def _add(response: messages.ModelInferResponse, tensor: Tensor, raw: bool) -> None:

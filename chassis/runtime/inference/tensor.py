@@ -5,18 +5,35 @@ https://github.com/kserve/open-inference-protocol: "Tensor Data", "Binary Tensor
 
 from __future__ import annotations
 
+import array
 import base64
 import binascii
 import itertools
 import math
 import struct
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
 _MOST_DIMENSIONS = 32
+
+_ARRAYS = {
+    "BOOL": "B",
+    "UINT8": "B",
+    "UINT16": "H",
+    "UINT32": "I",
+    "UINT64": "Q",
+    "INT8": "b",
+    "INT16": "h",
+    "INT32": "i",
+    "INT64": "q",
+    "FP32": "f",
+    "FP64": "d",
+}
+"""Type codes of the module array, whose sizes are these on every machine that the images are for."""
 
 
 class Tensor(NamedTuple):
@@ -32,7 +49,7 @@ class Tensor(NamedTuple):
     name: str
     datatype: str
     shape: tuple[int, ...]
-    elements: Sequence[bytes]
+    elements: Sequence[bytes | memoryview]
 
     def items(self) -> list[bytes]:
         """The content of each item: its one BYTES element, or the bytes of its numbers.
@@ -64,6 +81,9 @@ class Tensor(NamedTuple):
         if self.datatype == BYTES:
             return self.elements
         form, size = NUMERIC[self.datatype]
+        if self.datatype == "BF16":
+            halves = struct.unpack(f"<{len(self.elements[0]) // size}H", self.elements[0])
+            return struct.unpack(f"<{len(halves)}f", struct.pack(f"<{len(halves)}I", *(half << 16 for half in halves)))
         return struct.unpack(f"<{len(self.elements[0]) // size}{form}", self.elements[0])
 
     def values(self) -> list[object]:
@@ -85,14 +105,15 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """The shape of input `name`.
 
     Raises:
-      RequestError: it is no list of positive integers.
+      RequestError: it is not a list of sizes, or has no items.
     """
     if (
         not isinstance(shape, list)
         or not 0 < len(shape) <= _MOST_DIMENSIONS
-        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 < size < 1 << 40 for size in shape)
+        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 40 for size in shape)
+        or not shape[0]
     ):
-        raise RequestError(400, f"input {name!r}: its shape is a list of positive integers, the first counts items")
+        raise RequestError(400, f"input {name!r}: its shape is a list of sizes; the first counts items, at least 1")
     return tuple(shape)
 
 
@@ -107,7 +128,7 @@ def check_datatype(name: str, datatype: object) -> str:
     return datatype
 
 
-def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes) -> Tensor:
+def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes | memoryview) -> Tensor:
     """A tensor of the elements in `content`, in the form of `Tensor.raw`.
 
     Raises:
@@ -135,18 +156,36 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
     """
     if not isinstance(data, list):
         raise RequestError(400, f"input {name!r}: its data is a list")
-    values = data
-    for _ in range(_MOST_DIMENSIONS):
-        if not any(isinstance(value, list) for value in values):
-            break
-        if not all(isinstance(value, list) for value in values):
-            raise RequestError(400, f"input {name!r}: its data is nested unevenly")
+    values, sizes = data, [len(data)]
+    while len(sizes) < _MOST_DIMENSIONS and any(isinstance(value, list) for value in values):
+        size = len(values[0]) if isinstance(values[0], list) else -1
+        odd = next((i for i, value in enumerate(values) if not isinstance(value, list) or len(value) != size), None)
+        if odd is not None:
+            raise RequestError(400, f"input {name!r}: data{_place(odd, sizes)} is not as long as the lists beside it")
         values = list(itertools.chain.from_iterable(values))
+        sizes.append(size)
+    if len(sizes) == len(shape) and len(sizes) > 1 and tuple(sizes) != shape:
+        raise RequestError(400, f"input {name!r}: its data has shape {sizes}, expected {list(shape)}")
     if len(values) != math.prod(shape):
         raise _miscounted(name, shape, len(values))
     if datatype == BYTES:
-        return Tensor(name, datatype, shape, [_content(name, value, is_base64) for value in values])
+        return Tensor(name, datatype, shape, [_content(name, value, is_base64, i) for i, value in enumerate(values)])
     return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+
+
+def from_numbers(name: str, datatype: str, shape: tuple[int, ...], values: Iterable[object]) -> Tensor:
+    """A tensor of numbers that a protocol has checked to be some, one at a time: a byte of it may be eight here.
+
+    Raises:
+      RequestError: one that is out of the datatype's range.
+    """
+    try:
+        found = array.array(_ARRAYS[datatype], values)  # type: ignore[arg-type]
+    except OverflowError:
+        raise RequestError(400, f"input {name!r}: an element is out of the range of {datatype}") from None
+    if sys.byteorder == "big":
+        found.byteswap()
+    return Tensor(name, datatype, shape, [found.tobytes()])
 
 
 def from_nested(name: str, datatype: str, shape: tuple[int, ...], value: object) -> bytes:
@@ -183,26 +222,58 @@ def pack(name: str, datatype: str, values: Sequence[object]) -> bytes:
     Raises:
       RequestError: a value that does not fit the datatype.
     """
-    wanted: tuple[type, ...] = {"BOOL": (bool,)}.get(datatype, (int, float) if datatype in FLOATS else (int,))
-    if not all(isinstance(value, wanted) and (datatype == "BOOL" or not isinstance(value, bool)) for value in values):
-        raise RequestError(400, f"input {name!r}: a value is not of {datatype}")
+    wanted = {"BOOL": (bool,)}.get(datatype, (int, float) if datatype in FLOATS else (int,))
     try:
-        return struct.pack(f"<{len(values)}{NUMERIC[datatype][0]}", *values)
+        if all(type(value) in wanted for value in values) and (
+            datatype not in FLOATS or all(map(math.isfinite, values))  # type: ignore[arg-type]
+        ):
+            return _packed(datatype, values)
     except (struct.error, OverflowError):
-        raise RequestError(400, f"input {name!r}: a value is out of the range of {datatype}") from None
+        pass
+    for index, value in enumerate(values):
+        if type(value) not in wanted:
+            raise RequestError(400, f"input {name!r}: element {index} is not of {datatype}")
+        try:
+            fits = datatype not in FLOATS or math.isfinite(value)  # type: ignore[arg-type]
+            _packed(datatype, [value])
+        except (struct.error, OverflowError):
+            fits = False
+        if not fits:
+            raise RequestError(400, f"input {name!r}: element {index} is out of the range of {datatype}")
+    raise AssertionError("each of the values fits, all of them do not")
 
 
-def _content(name: str, value: object, is_base64: bool) -> bytes:
+def _packed(datatype: str, values: Sequence[object]) -> bytes:
+    if datatype != "BF16":
+        return struct.pack(f"<{len(values)}{NUMERIC[datatype][0]}", *values)
+    words = struct.unpack(f"<{len(values)}I", struct.pack(f"<{len(values)}f", *values))
+    # To the nearest, of two that are as near to the even one.
+    halves = [(word + 0x7FFF + ((word >> 16) & 1)) >> 16 for word in words]
+    if any(half & 0x7F80 == 0x7F80 for half in halves):
+        raise OverflowError
+    return struct.pack(f"<{len(values)}H", *halves)
+
+
+def _place(index: int, sizes: Sequence[int]) -> str:
+    """`[1][2]`: where the element `index` of lists nested with these sizes is."""
+    found = []
+    for size in reversed(sizes):
+        found.append(index % size)
+        index //= size
+    return "".join(f"[{position}]" for position in reversed(found))
+
+
+def _content(name: str, value: object, is_base64: bool, index: int) -> bytes:
     if not isinstance(value, str):
-        raise RequestError(400, f"input {name!r}: an element of BYTES is a string")
+        raise RequestError(400, f"input {name!r}: element {index}: an element of BYTES is a string")
     try:
         return base64.b64decode(value, validate=True) if is_base64 else value.encode()
     except (binascii.Error, ValueError):
         kind = "base64" if is_base64 else "text that UTF-8 can express"
-        raise RequestError(400, f"input {name!r}: an element is not {kind}") from None
+        raise RequestError(400, f"input {name!r}: element {index} is not {kind}") from None
 
 
-def _split(name: str, content: bytes) -> Iterator[bytes]:
+def _split(name: str, content: bytes | memoryview) -> Iterator[bytes]:
     position, buffer = 0, memoryview(content)
     while position < len(buffer):
         if position + 4 > len(buffer):

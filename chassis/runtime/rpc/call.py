@@ -28,6 +28,9 @@ class Owner(Protocol):
     def post(self, function: Callable[..., None], *arguments: object) -> None:
         """Has `function` called in the event loop's thread; may be called from any."""
 
+    def received(self, function: Callable[[Call, bytes | None], None], call: Call, content: bytes | None) -> None:
+        """Has `function` called in the event loop's thread with a message of `call`; in gRPC's thread."""
+
     def ended(self, call: Call) -> None:
         """Its status has left, or its caller is gone, in which case it may be told so twice; in any thread."""
 
@@ -40,15 +43,17 @@ class Call:
       caller: who it is from, once `traced`.
       over: whether it has been ended, or its caller is gone.
       task: what answers it, to be cancelled when its caller is gone.
+      cost: the bytes of the budget that are its own until it has ended.
     """
 
-    __slots__ = ("_begun", "_core", "_owner", "_trailing", "_waiter", "caller", "metadata", "over", "task")
+    __slots__ = ("_begun", "_core", "_owner", "_trailing", "_waiter", "caller", "cost", "metadata", "over", "task")
 
     def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str | bytes]]) -> None:
         """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
         self.over = False
+        self.cost = 0
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
         self._core = core
@@ -81,7 +86,7 @@ class Call:
         """
 
         def on_message(event: cygrpc.BatchOperationEvent) -> None:
-            self._owner.post(received, self, event.batch_operations[0].message())
+            self._owner.received(received, self, event.batch_operations[0].message())
 
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
 
@@ -114,6 +119,10 @@ class Call:
         status = (self._trailing, code.value[0], details.encode(errors="replace"), _NO_FLAGS)
         operations.append(cygrpc.SendStatusFromServerOperation(*status))
         self._core.start_server_batch(operations, self._on_sent)
+
+    def abort(self, details: str) -> None:
+        """Ends it although something is still to be sent, which its caller does not read."""
+        self._core.cancel(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], details)
 
     def _beginning(self) -> list[cygrpc.Operation]:
         if self._begun:

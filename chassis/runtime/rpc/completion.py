@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -23,6 +24,9 @@ from grpc._cython import cygrpc
 from chassis.runtime.rpc.call import Call
 
 _LOG = logging.getLogger(__name__)
+
+_LARGE = 1 << 16
+"""Bytes of a message above which it is counted."""
 
 
 class Method(NamedTuple):
@@ -45,14 +49,28 @@ class CompletionServer:
 
     Attributes:
       arrivals: how many counted calls have been taken.
+      reading: calls whose message has not come, and since when (`time.monotonic`); the oldest first.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, options: Sequence[tuple[str, int]], ended: Callable[[Call], None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        options: Sequence[tuple[str, int]],
+        ended: Callable[[Call], None],
+        *,
+        most_calls: int,
+        most_bytes: int,
     ) -> None:
-        """Takes where calls are answered, options of gRPC's core, and what is told of a call's end, in any thread."""
+        """Takes where calls are answered, options of gRPC's core, what is told of a call's end, in any thread, and how
+        many calls there may be at a time, and bytes of messages that the loop has not looked at."""
         self.arrivals = 0
-        self.ended = ended
+        self.reading: dict[Call, float] = {}
+        self._ended = ended
+        self._alive: set[Call] = set()
+        self._most_calls = most_calls
+        self._most_bytes = most_bytes
+        self._unseen_bytes = 0
+        self._counting = threading.Lock()
         self._loop = loop
         self._methods: dict[bytes, Method] = {}
         self._posted: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
@@ -78,6 +96,31 @@ class CompletionServer:
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._take)
+
+    def received(self, function: Callable[[Call, bytes | None], None], call: Call, content: bytes | None) -> None:
+        """Posts the message of a call; refuses it while the loop has not looked at too many."""
+        self.reading.pop(call, None)
+        size = len(content or b"")
+        if size > _LARGE:
+            if self._unseen_bytes + size > self._most_bytes:
+                call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many messages come at once; try again later")
+                return
+            with self._counting:
+                self._unseen_bytes += size
+            self.post(self._see, function, call, content)
+            return
+        self.post(function, call, content)
+
+    def ended(self, call: Call) -> None:
+        """A call has ended; in any thread, perhaps twice."""
+        self._alive.discard(call)
+        self.reading.pop(call, None)
+        self._ended(call)
+
+    def _see(self, function: Callable[[Call, bytes | None], None], call: Call, content: bytes) -> None:
+        with self._counting:
+            self._unseen_bytes -= len(content)
+        function(call, content)
 
     def _take(self) -> None:
         self._woken = False  # before the first look: what is posted after the last one wakes the loop again
@@ -106,6 +149,10 @@ class CompletionServer:
 
     def _begin(self, event: cygrpc.RequestCallEvent) -> None:
         call = Call(self, event.call, event.invocation_metadata)
+        self._alive.add(call)
+        if len(self._alive) > self._most_calls and not self._make_room():
+            call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, f"there are {self._most_calls} calls, which is the most")
+            return
         method = self._methods.get(event.call_details.method)
         if method is None:
             call.finish(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
@@ -114,4 +161,14 @@ class CompletionServer:
         if method.streaming:
             self.post(method.begin, call, None)
         else:
+            self.reading[call] = time.monotonic()
             call.read(method.begin)
+
+    def _make_room(self) -> bool:
+        """Ends the call that has sent nothing for the longest time; False where there is none."""
+        oldest = next(iter(self.reading), None)
+        if oldest is None:
+            return False
+        self.reading.pop(oldest, None)
+        self.post(Call.finish, oldest, grpc.StatusCode.RESOURCE_EXHAUSTED, "no message came, and others wait for room")
+        return True

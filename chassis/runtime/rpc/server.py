@@ -3,25 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import grpc
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import State
+from chassis.runtime.limits import Limits
 from chassis.runtime.rpc import health, reflection
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.completion import CompletionServer, Method
+from chassis.runtime.rpc.message import read_message
+from chassis.runtime.rpc.pressure import MemoryPressure
+from chassis.runtime.rpc.wire import Schema
 
 _LOG = logging.getLogger(__name__)
 
 _MORE_CALLS = 1000
 """Calls of one connection beside as many as the queue holds, idle ones and health checks among them."""
 
+_METADATA_BYTES = 16 << 10
+_CALL_BYTES = 64 << 10
+"""What a call may hold beside its messages: 20 kB of gRPC's core, and metadata."""
+
+_LEAST_CALLS = 256
+_LARGE = 1 << 16
+_KEEPALIVE_MS = 60_000
+_MESSAGE_RATE = 1 << 20
+"""Bytes a second at which the largest message would come in time: of a message nothing is seen before it is whole."""
+
+_TICK = 0.02
+_IDLE_TICK = 0.5
 _PAUSE = 0.03
 _ROUNDS = 10
 """Seconds, and turns of the event loop, without a call that tell that none is on its way."""
@@ -45,11 +65,13 @@ class Unary(NamedTuple):
       read: parses the message.
       answer: returns the answer; what it raises other than `CallError` is logged, and no caller sees it.
       protocol: of a method that calls the model, its name in metrics.
+      descriptor: of its message, where that may be large.
     """
 
     read: Callable[[bytes], object]
     answer: Callable[[object, Call], Awaitable[Message]]
     protocol: str = ""
+    descriptor: Descriptor | None = None
 
 
 class Streaming(NamedTuple):
@@ -61,19 +83,32 @@ class Streaming(NamedTuple):
 class GrpcServer:
     """A server with grpc.health.v1 and reflection for the services that are added to it."""
 
-    def __init__(self, max_request_bytes: int, queue_size: int, metrics: Metrics) -> None:
-        """Makes a server that reads messages of up to `max_request_bytes`, and counts those that it cannot read.
+    def __init__(self, limits: Limits, queue_size: int, metrics: Metrics, budget: Budget) -> None:
+        """Makes a server within `limits` and `budget`, which counts messages that it cannot read.
 
         A caller learns at once when the model's queue of `queue_size` is full: its connection has room for more calls.
         """
+        self._limits = limits
+        self._budget = budget
         self._options = (
-            ("grpc.max_receive_message_length", max_request_bytes),
+            ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", -1),
+            # Many small messages may inflate to more than memory holds before anybody looks: `messages` inflates them.
+            ("grpc.per_message_decompression", 0),
             ("grpc.max_concurrent_streams", queue_size + _MORE_CALLS),
+            ("grpc.max_metadata_size", _METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", 2 * _METADATA_BYTES),
+            ("grpc.max_allowed_incoming_connections", limits.connections),
+            ("grpc.server_handshake_timeout_ms", int(limits.head_timeout * 1000)),
+            # A peer that is gone without a word is noticed.
+            ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
+            ("grpc.keepalive_timeout_ms", int(limits.transfer_grace * 1000)),
             # Without this a second server on the port would start, and get half of the calls.
             ("grpc.so_reuseport", 0),
         )
         self._metrics = metrics
+        self._sending: dict[Call, tuple[float, int]] = {}
+        self._watching: asyncio.Task[None] | None = None
         self._methods: dict[str, Method] = {}
         self._health = health.Health()
         self._names = [health.SERVICE, reflection.SERVICE]
@@ -100,7 +135,15 @@ class GrpcServer:
           AddressInUseError: the address cannot be listened on.
         """
         self._add(reflection.SERVICE, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
-        self._server = CompletionServer(asyncio.get_running_loop(), self._options, self._open.discard)
+        loop = asyncio.get_running_loop()
+        limits = self._limits
+        self._server = CompletionServer(
+            loop,
+            self._options,
+            self._ended,
+            most_calls=max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES),
+            most_bytes=limits.inflight_bytes,
+        )
         bound = self._server.bind(f"{host}:{port}")
         if not bound:
             raise AddressInUseError(
@@ -108,6 +151,7 @@ class GrpcServer:
                 "PSC_MODEL_PORT and CHASSIS_HOST choose another address"
             )
         self._server.start(self._methods)
+        self._watching = loop.create_task(self._watch())
         return bound
 
     def report(self, state: State) -> None:
@@ -143,14 +187,22 @@ class GrpcServer:
                 self._methods[path] = Method(self._unary(path, method), counted=bool(method.protocol))
 
     def _unary(self, path: str, method: Unary) -> Callable[[Call, bytes | None], None]:
-        async def answer(call: Call, content: bytes) -> None:
+        # Made when a large message comes: most servers see none.
+        schema = functools.cache(lambda: Schema(method.descriptor)) if method.descriptor is not None else None
+
+        async def answer(call: Call, content: list[bytes]) -> None:
             try:
-                request = method.read(content)
-            except DecodeError:
+                request = read_message(content, method.read, schema, self._limits.request_bytes, self._budget)
+            except (CallError, DecodeError) as error:
                 if method.protocol:
-                    self._metrics.count_request(method.protocol, grpc.StatusCode.INVALID_ARGUMENT.name, 0.0)
+                    code = error.code if isinstance(error, CallError) else grpc.StatusCode.INVALID_ARGUMENT
+                    self._metrics.count_request(method.protocol, code.name, 0.0)
                 raise
-            call.finish(content=(await method.answer(request, call)).SerializeToString())
+            result = (await method.answer(request, call)).SerializeToString()
+            self._release(call)
+            if len(result) > _LARGE:
+                self._hold(call, len(result))
+            call.finish(content=result)
 
         def begin(call: Call, content: bytes | None) -> None:
             if call.over:
@@ -158,11 +210,61 @@ class GrpcServer:
             if content is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED, f"{path} takes one message")
                 return
+            cost = len(content) * 5 // 2  # with the items that are made of it, here and in the model's process
+            if not self._budget.take(cost):
+                if method.protocol:
+                    self._metrics.count_request(method.protocol, grpc.StatusCode.RESOURCE_EXHAUSTED.name, 0.0)
+                call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, self._budget.busy())
+                return
+            call.cost = cost
             if method.protocol:
                 self._open.add(call)
-            call.task = asyncio.get_running_loop().create_task(_guard(path, call, answer, content))
+            call.task = asyncio.get_running_loop().create_task(_guard(path, call, answer, [content]))
 
         return begin
+
+    def _hold(self, call: Call, size: int) -> None:
+        """Counts an answer of `size` bytes until its caller has read it."""
+        if not self._budget.take(size):
+            raise CallError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                self._budget.too_large(size, "the answer") if size > self._budget.total else self._budget.busy(),
+            )
+        call.cost = size
+        self._sending[call] = (time.monotonic(), size)
+
+    def _release(self, call: Call) -> None:
+        """What `call` took is free."""
+        cost, call.cost = call.cost, 0
+        if cost:
+            self._budget.give(cost)
+        self._sending.pop(call, None)
+
+    def _ended(self, call: Call) -> None:
+        self._open.discard(call)
+        if call.cost and self._server is not None:
+            self._server.post(self._release, call)
+
+    async def _watch(self) -> None:
+        """Ends calls whose message does not come, or whose answer is not read, until cancelled."""
+        limits = self._limits
+        patience = limits.transfer_grace + limits.request_bytes / _MESSAGE_RATE
+        pressure = MemoryPressure(limits)
+        while True:
+            await asyncio.sleep(_TICK if self._server and self._server.reading else _IDLE_TICK)
+            assert self._server is not None
+            now = time.monotonic()
+            reading = list(self._server.reading.items())
+            overdue = [call for call, since in reading if now - since > patience]
+            if reading and now - reading[0][1] > _TICK and pressure.is_high():
+                overdue += [call for call, _ in reading[: len(reading) // 2 + 1]]
+            for call in overdue:
+                self._server.reading.pop(call, None)
+                call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "the message did not come in time")
+            for call, (since, size) in list(self._sending.items()):
+                if now - since > limits.transfer_grace + size / max(limits.least_rate, 1.0):
+                    self._sending.pop(call, None)
+                    call.abort("the answer was not read in time")
 
     @staticmethod
     def _streaming(path: str, method: Streaming) -> Callable[[Call, bytes | None], None]:
@@ -176,7 +278,7 @@ class GrpcServer:
         return begin
 
 
-async def _guard(path: str, call: Call, answer: Callable[..., Awaitable[None]], *content: bytes) -> None:
+async def _guard(path: str, call: Call, answer: Callable[..., Awaitable[None]], *content: list[bytes]) -> None:
     """Has `call` answered, and ends it with a status that its caller may see where that fails."""
     try:
         await answer(call, *content)

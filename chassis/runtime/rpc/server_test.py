@@ -30,7 +30,9 @@ import asyncio, logging, os
 
 import grpc
 
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.metrics import Metrics
+from chassis.runtime.limits import Limits
 from chassis.runtime.rpc.server import GrpcServer, Unary
 
 
@@ -39,7 +41,7 @@ async def fail(request, call):
 
 
 async def ask():
-    server = GrpcServer(1000, 10, Metrics())
+    server = GrpcServer(Limits(request_bytes=1000), 10, Metrics(), Budget(1 << 20))
     server.add("Tested", {"Fail": Unary(bytes, fail, "tested")})
     port = await server.start("127.0.0.1", 0)
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")

@@ -1,0 +1,307 @@
+"""From the bytes of a connection to its requests: httptools reads them, what HTTP forbids is refused, and too much."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import httptools
+
+from chassis.runtime.content_coding import CODINGS, ContentError, Inflater, TooLargeError, coding_of
+from chassis.runtime.core.budget import Budget
+from chassis.runtime.core.caller import identify
+from chassis.runtime.http.message import Request, Response, error_response
+from chassis.runtime.limits import Limits
+
+MOST_HEADERS = 200
+
+_OFFER = b"\nupgrade"
+_STARTS_OF_OFFER = tuple(_OFFER[:length] for length in range(2, len(_OFFER)))
+_IGNORED = b"ignored-"
+
+_CLOSED = "the request is not one of HTTP/1.1"
+
+
+class Reader:
+    """Reads the requests of one connection.
+
+    A refusal ends what is read. Of an offer to use another protocol (RFC 9110, 7.8) the parser does not hear: it would
+    take what follows for that protocol. So the name of an `Upgrade` header is changed before it is parsed.
+
+    Attributes:
+      refused: whether something could not be read; nothing is from then on.
+      in_head: whether a head is half there.
+      in_body: whether a body is.
+      body_bytes: of the body as it was sent, so far.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        budget: Budget,
+        take: Callable[[Request | None, Response | None, bool, bool], None],
+        proceed: Callable[[], None],
+    ) -> None:
+        """Takes the bounds, and what is called: with a request, or else the answer to what is none, whether the
+        connection stays open and whether it is of HTTP/1.0; and when a caller waits to send its body."""
+        self.refused = False
+        self.in_head = False
+        self.in_body = False
+        self.body_bytes = 0
+        self._limits = limits
+        self._budget = budget
+        self._take = take
+        self._proceed = proceed
+        self._parser = httptools.HttpRequestParser(self)
+        self._held = b""
+        self._line_began = False
+        self._reset()
+
+    def feed(self, data: bytes) -> None:
+        """Reads what came."""
+        if self.refused:
+            return
+        try:
+            if self.in_body and 0 < len(data) < self._left:
+                self._parse(data)
+            else:
+                self._feed(data)
+        except httptools.HttpParserUpgrade:
+            # What the client takes for the beginning of another protocol, after CONNECT, which was refused.
+            self._refuse(501, "this server serves no other protocol than HTTP/1.1")
+        except httptools.HttpParserError as error:
+            self._refuse(400, f"{_CLOSED}: {error}")
+
+    def close(self) -> None:
+        """Lets go of what is half there."""
+        self.refused = True
+        self._drop()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A request line comes."""
+        self.in_head = True
+
+    def on_url(self, url: bytes) -> None:
+        """The target, or a part of it."""
+        if self.refused:
+            return
+        self._url += url
+        if len(self._url) > self._limits.url_bytes:
+            self._refuse(414, f"the request's target has more than {self._limits.url_bytes} bytes")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, of which none is wanted (RFC 9110, 6.5.1)."""
+        if not self.in_head or self.refused:
+            return
+        self._head_bytes += len(name) + len(value) + 4
+        self._header_count += 1
+        if self._header_count > MOST_HEADERS:
+            self._refuse(431, f"the request has more than {MOST_HEADERS} headers")
+        elif self._head_bytes + len(self._url) > self._limits.head_bytes:
+            self._refuse_head()
+        else:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            if key in self._headers:
+                if key == "host":
+                    self._refuse(400, "the request has more than one Host")
+                text = f"{self._headers[key]}, {text}"
+            self._headers[key] = text
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self.in_head = False
+        if self.refused:
+            return
+        headers = self._headers
+        version = self._parser.get_http_version()
+        self._old = version == "1.0"
+        if not self._old:
+            if version != "1.1":
+                self._refuse(505, f"this server speaks HTTP/1.1, not HTTP/{version}")
+                return
+            if "host" not in headers:
+                self._refuse(400, "the request has no Host, which HTTP/1.1 asks for")
+                return
+        if self._parser.get_method() == b"CONNECT":
+            self._refuse(501, "this server is not a proxy")
+            return
+        transfer = headers.get("transfer-encoding")
+        if transfer is not None:
+            if self._old:
+                self._refuse(400, "HTTP/1.0 has no Transfer-Encoding")
+            elif transfer.strip().lower() != "chunked":
+                self._refuse(501, "this server knows no Transfer-Encoding but chunked")
+            else:
+                self._begin_body(-1)
+        elif "content-length" in headers:
+            length = int(headers["content-length"])  # the parser has seen that it is a number of 64 bits
+            if length:
+                self._begin_body(length)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self.refused:
+            return
+        self.body_bytes += len(body)
+        if self._left > 0:
+            self._left -= len(body)
+        if self._inflater is None:
+            self._add(body)
+            return
+        try:
+            for part in self._inflater.feed(body, self._limits.request_bytes):
+                if not self._add(part):
+                    return
+        except TooLargeError:
+            self._refuse_body()
+        except ContentError as error:
+            self._refuse(400, str(error))
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        if self.refused:
+            return
+        self.in_body = False
+        if self._inflater is not None and not self._inflater.complete():
+            self._refuse(400, f"the request's body ends within its {self._inflater.coding} content")
+            return
+        headers = self._headers
+        try:
+            path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self._refuse(400, "the request's target is not a URL")
+            return
+        keep_alive, old = self._parser.should_keep_alive(), self._old
+        size = len(self._body)
+        # The copies that are made until the request is answered: its items, here and in the model's process.
+        if not self._budget.take(size + size // 2):
+            self._drop()
+            self._reset()
+            self._take(None, error_response(503, self._budget.busy()), keep_alive, old)
+            return
+        request = Request(
+            self._parser.get_method().decode("ascii"),
+            path,
+            headers,
+            self._body,
+            identify(headers.get("x-request-id"), headers.get("traceparent")),
+            self._cost + size + size // 2,
+        )
+        self._reset()
+        self._take(request, None, keep_alive, old)
+
+    # Steps.
+
+    def _reset(self) -> None:
+        self._url = b""
+        self._headers: dict[str, str] = {}
+        self._header_count = 0
+        self._head_bytes = 0
+        self._raw_bytes = 0
+        self._body: bytearray = bytearray()
+        self._cost = 0
+        self._left = 0
+        self._inflater: Inflater | None = None
+        self._old = False
+        self.body_bytes = 0
+
+    def _feed(self, data: bytes) -> None:
+        """Parses `data`, in which an offer may be."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        before = 1 if self._line_began else 0
+        lowered = (b"\n" + data if before else data).lower()
+        position = 0
+        at = lowered.find(_OFFER)
+        while at >= 0:
+            name = at + 1 - before
+            if name > position:
+                self._parse(data[position:name])
+            if self.refused:
+                return
+            if self.in_head:
+                self._parse(_IGNORED)
+            position = name
+            at = lowered.find(_OFFER, at + 1)
+        # The beginning of an offer waits for its rest, where it is in a head.
+        kept = next((len(start) - 1 for start in _STARTS_OF_OFFER if lowered.endswith(start)), 0)
+        end = len(data) - kept
+        if end > position:
+            self._parse(data[position:end] if position or kept else data)
+        if kept and not self.refused:
+            if self.in_head:
+                self._held = data[end:]
+                self._line_began = True
+                return
+            self._parse(data[end:])
+        self._line_began = lowered.endswith(b"\n")
+
+    def _parse(self, data: bytes) -> None:
+        """Has the parser read, and bounds what it has not yet told of."""
+        told = (self._head_bytes + len(self._url), self.body_bytes)
+        self._parser.feed_data(data)
+        if self.refused or not (self.in_head or self.in_body):
+            return
+        # A line that is half there, of a head or between chunks, or trailers, which the parser keeps and nobody wants.
+        if told == (self._head_bytes + len(self._url), self.body_bytes):
+            self._raw_bytes += len(data)
+        else:
+            self._raw_bytes = len(data) - data.rfind(b"\n") - 1 if self.in_head else 0
+        if self._raw_bytes > self._limits.head_bytes:
+            if self.in_head:
+                self._refuse_head()
+            else:
+                self._refuse(431, "what is between the body's chunks, or behind them, is too long")
+
+    def _begin_body(self, length: int) -> None:
+        """A body of `length` bytes comes, or chunks where that is -1."""
+        coding = coding_of(self._headers)
+        if coding is None:
+            accepted = ", ".join(CODINGS)
+            message = f"content-encoding {self._headers['content-encoding']!r}: this server reads {accepted}"
+            self._refuse(415, message, {"accept-encoding": accepted})
+            return
+        if length > self._limits.request_bytes:
+            self._refuse_body()
+            return
+        if length > 0 and not self._budget.has(length):
+            self._refuse(503, self._budget.busy())
+            return
+        self._inflater = Inflater(coding) if coding else None
+        self._left = length
+        self.in_body = True
+        if self._headers.get("expect", "").lower() == "100-continue":
+            self._proceed()
+
+    def _add(self, part: bytes) -> bool:
+        """Adds to the body; False where that was refused."""
+        if len(self._body) + len(part) > self._limits.request_bytes:
+            self._refuse_body()
+            return False
+        if not self._budget.take(len(part)):
+            self._refuse(503, self._budget.busy())
+            return False
+        self._cost += len(part)
+        self._body += part
+        return True
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")
+
+    def _refuse_body(self) -> None:
+        self._refuse(413, f"the request's body has more than {self._limits.request_bytes} bytes")
+
+    def _refuse(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+        """Answers what cannot be read, and reads no more."""
+        if not self.refused:
+            self.refused = True
+            old = self._old
+            self._drop()
+            self._take(None, error_response(status, message, headers), False, old)
+
+    def _drop(self) -> None:
+        self._budget.give(self._cost)
+        self._reset()
+        self._held = b""
