@@ -5,7 +5,7 @@ load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
-load(":declared.bzl", "MOST_WORKERS", "SERVER_PORTS")
+load(":declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
@@ -226,7 +226,7 @@ def chassis_image(
         name,
         model,
         base = Label("//base_images:python"),
-        base_python_version = "3.11",
+        base_python_version = DEFAULT_PYTHON,
         cpu_features = [],
         doctor_allow = {},
         env = {},

@@ -1,7 +1,7 @@
 """target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
 
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
-load(":declared.bzl", "LOADERS")
+load(":declared.bzl", "DEFAULT_PYTHON", "LOADERS")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load(":target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
 
@@ -14,7 +14,7 @@ _ATTRS = {
     "architecture": attr.string(mandatory = True),
     "cpu": attr.string(),
     "emulator": attr.label(allow_single_file = True, cfg = "exec"),
-    "python_version": attr.string(default = "3.11"),
+    "python_version": attr.string(default = DEFAULT_PYTHON),
     "root": attr.label(mandatory = True, allow_files = True),
 }
 
