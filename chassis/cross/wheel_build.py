@@ -172,8 +172,8 @@ def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
         raise ChassisError(
             f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
             f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
-            "  add it to the requirements of the build hub (requirements/build.in, then ./bazelw run "
-            "//requirements:update), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
+            "  add it to the requirements of the build hub (Chassis' own: requirements/build.in, then bazel run "
+            "//requirements:build_locks), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
         )
 
 

@@ -34,9 +34,12 @@ def declared_bzl() -> str:
             {name: [one.triplet, one.loader.rpartition("/")[2]] for name, one in MACHINES.items()},
         ),
         _table(
-            "By wheel lock, the machine that its wheels are for.",
-            "LOCK_MACHINES",
-            {one.lock: MACHINES[one.architecture].machine for one in PLATFORMS.values()},
+            "By wheel lock, the accelerator and the machine that its wheels are for.",
+            "LOCKS",
+            {
+                one.lock: ["cuda" if one.cuda else "none", MACHINES[one.architecture].machine]
+                for one in PLATFORMS.values()
+            },
         ),
         _table("The minor versions of Python that an image can have.", "PYTHONS", PYTHONS),
         _table("That of an image whose base says no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),

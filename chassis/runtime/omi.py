@@ -84,7 +84,10 @@ class OmiService:
         code = grpc.StatusCode.CANCELLED
         caller = call.traced()
         try:
-            response = await self._run(request, caller)
+            asked = [_item(item.input) for item in request.inputs]
+            notes = _unsupported(request)
+            del request  # the items are copies
+            response = await self._run(asked, notes, caller)
             code = grpc.StatusCode.OK
             return response
         except QueueFullError as error:
@@ -99,15 +102,15 @@ class OmiService:
         finally:
             self._model.finish_request(PROTOCOL, code.name, started, caller)
 
-    async def _run(self, request: omi_pb2.RunRequest, caller: Caller) -> omi_pb2.RunResponse:
-        if not request.inputs:
+    async def _run(self, asked: list[Item], notes: list[str], caller: Caller) -> omi_pb2.RunResponse:
+        if not asked:
             return _response(400, "Bad Request", "the request has no inputs")
-        answers = await self._model.answer([_item(item.input) for item in request.inputs], caller)
+        answers = await self._model.answer(asked, caller)
         code, status, message = 200, "OK", ""
         if self._model.state is State.FAILED:
             (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason
-        if request.detect_drift or request.explain:
-            message = "; ".join(filter(None, [message, *_unsupported(request)]))
+        if notes:
+            message = "; ".join(filter(None, [message, *notes]))
         response = _response(code, status, message)
         for answer in answers:
             _add(response, answer)

@@ -14,13 +14,14 @@ from typing import BinaryIO, Protocol
 from chassis.errors import ChassisError
 from chassis.oci.registry.errors import AuthenticationError, CancelledError
 from chassis.oci.registry.transport import Cancellation
+from chassis.service.build_policy import BuildPolicy
 from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
 from chassis.service.image_build import JobRun
 from chassis.service.job import Job, JobRequest, RegistryCredentials, State
 from chassis.service.job_log import JobLog
 from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
-from chassis.service.retention import Figure, Keeper, Retention
+from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
 from chassis.service.upload import Limits, UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
@@ -43,6 +44,9 @@ class Runner(Protocol):
     def run(self, run: JobRun) -> dict[str, object]:
         """Runs it to its end; returns the result."""
 
+    def tidy(self, slot: int) -> None:
+        """Removes what a worker keeps between jobs; it runs none now."""
+
     def stop(self, slots: int) -> None:
         """Lets go of what is kept between jobs."""
 
@@ -61,6 +65,7 @@ class Engine:
         webhooks: Webhooks | None = None,
         clients: Clients | None = None,
         retention: Retention | None = None,
+        policy: BuildPolicy | None = None,
         job_seconds: float = 7200.0,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
@@ -75,6 +80,7 @@ class Engine:
         self.limits = limits or Limits()
         self.clients = clients or Clients()
         self._retention = retention or Retention()
+        self._policy = policy or BuildPolicy()
         self._job_seconds = job_seconds
         self._sweep_seconds = sweep_seconds
         self._root = root
@@ -137,7 +143,9 @@ class Engine:
           QueueFullError: as many jobs wait as may.
           QuotaError: as many of the client's, or it has no minutes left.
           AddressError: the webhook is where none is sent to.
+          SourcesRefusedError: it would have built from sources what this service does not.
         """
+        self._policy.check_sources(request.cross_build)
         try:
             upload = self._uploads.find(upload_id, client.name)
         except UnknownUploadError:
@@ -266,6 +274,14 @@ class Engine:
                 cancellation = self._running[job.id] = Cancellation()
                 credentials = self._credentials.get(job.id)
             self._run(job, slot, credentials, cancellation)
+            self._tidy(slot)
+
+    def _tidy(self, slot: int) -> None:
+        """Has what a worker's Bazel keeps removed, when all workers' together is more than may be."""
+        built = self._figures.get(OUTPUTS)
+        if built and built.bytes > built.limit and not self._ends.is_set():
+            self._runner.tidy(slot)
+            self._figures = self._keeper.figures()
 
     def _may_run(self, client: str, running: int) -> bool:
         quota = self.clients.named(client).quota
@@ -297,12 +313,12 @@ class Engine:
                 message = log.hide(_message(error, job))
             except Exception as error:  # a defect of the service must end the job, not the worker
                 message = log.hide(f"{type(error).__name__}: {error}")
-                log.line(traceback.format_exc())
+                log.output(traceback.format_exc())
             finally:
                 timer.cancel()
             message = printable(message)[:_LONGEST_MESSAGE]
             interrupted = state is State.CANCELLED and self._stopping
-            log.line("the service stops; the job goes on when it is started again" if interrupted else message)
+            log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:
             del self._running[job.id]
             self._store.ran(job.client, time.monotonic() - begin)
@@ -357,6 +373,7 @@ class Engine:
                 log.line("the service was started again")
                 if job.with_credentials:
                     log.line("the job waits for its credentials, which were in memory only")
+        self._keeper.recover()
         self._uploads.drop_others(
             {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections import defaultdict
@@ -12,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.service.job_store import JobStore
-from chassis.service.upload_store import UploadStore
+from chassis.service.upload_store import UploadStore, remove_entry
 
 _DAY = 24 * 3600.0
 _LOG = ".log"
+OUTPUTS = "Bazel's outputs"
+"""What Bazel has unpacked and built for all workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,12 @@ class Keeper:
         self._retention = retention
         self._clock = clock
 
+    def recover(self) -> None:
+        """Removes images that a service which was killed had not put together."""
+        for path in _entries(self._root / "images"):
+            if path.name.startswith("."):
+                remove_entry(path)
+
     def sweep(self) -> None:
         """Removes what is too old or too much. What a job that has not ended needs stays."""
         kept, now = self._retention, self._clock()
@@ -117,7 +124,7 @@ class Keeper:
             "images": Figure(tree_bytes(self._root / "images"), kept.image_bytes),
             "locks": Figure(tree_bytes(self._root / "locks"), kept.lock_bytes),
             "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
-            "Bazel's outputs": Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            OUTPUTS: Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
         }
 
     def _of_jobs(
@@ -126,7 +133,7 @@ class Keeper:
         """Those of jobs that have ended; what belongs to no job is removed, what is of one that goes on is left out."""
         for path, job_id in found:
             if job_id not in owners:
-                _remove(path)
+                remove_entry(path)
                 continue
             client, finished = owners[job_id]
             if finished is not None:
@@ -134,7 +141,7 @@ class Keeper:
 
     def _remove_all(self, excess: Iterable[Stored]) -> None:
         for stored in excess:
-            _remove(stored.path)
+            remove_entry(stored.path)
 
 
 def _excess(found: Iterable[Stored], oldest: float, most_of_client: int, most_bytes: int) -> list[Stored]:
@@ -177,10 +184,3 @@ def tree_bytes(path: Path) -> int:
 
 def _entries(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -12,12 +12,12 @@ LOADERS = {
     "arm64": ["aarch64-linux-gnu", "ld-linux-aarch64.so.1"],
 }
 
-# By wheel lock, the machine that its wheels are for.
-LOCK_MACHINES = {
-    "linux_amd64": "x86_64",
-    "linux_amd64_gpu": "x86_64",
-    "linux_arm64": "aarch64",
-    "linux_arm64_gpu": "aarch64",
+# By wheel lock, the accelerator and the machine that its wheels are for.
+LOCKS = {
+    "linux_amd64": ["none", "x86_64"],
+    "linux_amd64_gpu": ["cuda", "x86_64"],
+    "linux_arm64": ["none", "aarch64"],
+    "linux_arm64_gpu": ["cuda", "aarch64"],
 }
 
 # The minor versions of Python that an image can have.

@@ -50,6 +50,11 @@ class Authenticator:
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Token] = {}
 
+    def following(self, other: Authenticator) -> Authenticator:
+        """This one, with the challenge that another repository of the registry met, so that none is asked for anew."""
+        self._challenge = other._challenge
+        return self
+
     def header(self, scopes: tuple[str, ...]) -> str:
         """The Authorization header for requests with these scopes, "" where the registry asked for none
         yet."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from chassis.oci import digest as digests
 from chassis.oci.descriptor import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descriptor
 from chassis.oci.layout_reader import DOCKER_INDEX, DOCKER_MANIFEST, Manifest
 from chassis.oci.registry.auth import Authenticator
+from chassis.oci.registry.blob_source import BlobSource, FileSource
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.download import BlobDownload
 from chassis.oci.registry.errors import AnswerError
@@ -35,12 +37,17 @@ class RegistryClient:
         store: CredentialStore,
         allow_plain_http: bool = False,
         actions: str = "pull,push",
+        beside: RegistryClient | None = None,
     ) -> None:
         """Connects; see `session.connect` for the errors. `actions` is what a token is asked for: `pull` where nothing
-        is to be written."""
+        is to be written. `beside` is a client of the same registry, which is then not asked again how it is spoken to;
+        credentials are looked up for each repository."""
         self.repository = repository
         authenticator = Authenticator(repository, transport, store, allow_plain_http)
-        session = connect(repository, transport, authenticator, allow_plain_http)
+        if beside is not None and beside.repository.registry == repository.registry:
+            session = beside._session.beside(authenticator)
+        else:
+            session = connect(repository, transport, authenticator, allow_plain_http)
         self._target = Target(session, repository.path, (f"repository:{repository.path}:{actions}",))
         self._session = session
 
@@ -48,9 +55,18 @@ class RegistryClient:
         """Whether the repository has a blob of this digest and size."""
         return blob_exists(self._target, descriptor)
 
-    def push_blob(self, descriptor: Descriptor, file: Path, progress: Progress, mount_from: str = "") -> str:
-        """Uploads (or mounts) a blob from a file; returns `upload.UPLOADED` or `MOUNTED`."""
-        return BlobUpload(self._target, descriptor, file, progress).run(mount_from)
+    def push_blob(
+        self,
+        descriptor: Descriptor,
+        source: Path | Callable[[], BlobSource],
+        progress: Progress,
+        mount_from: str = "",
+    ) -> str:
+        """Uploads (or mounts) a blob from a file, or from what `source` gives, which is only asked if the blob has to
+        be sent; returns `upload.UPLOADED` or `MOUNTED`."""
+        file = source if isinstance(source, Path) else None
+        sender = (lambda: FileSource(file)) if file else source
+        return BlobUpload(self._target, descriptor, sender, progress).run(mount_from)
 
     def manifest_digest(self, reference: str) -> str:
         """The digest of what a tag or digest names, "" where there is nothing."""

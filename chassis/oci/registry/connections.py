@@ -45,13 +45,14 @@ class Connections:
     @contextmanager
     def timed(self, deadline: Deadline) -> Iterator[None]:
         """Holds the request of this thread to a deadline, which runs from where the server has to answer."""
+        outer = getattr(_current, "deadline", None)  # of a request whose body another request brings
         _current.deadline = deadline
         self._watch.add(deadline)
         try:
             yield
         finally:
             self._watch.remove(deadline)
-            _current.deadline = None
+            _current.deadline = outer
 
     def manager(self, url: str) -> urllib3.PoolManager:
         """The pools to ask for a URL.

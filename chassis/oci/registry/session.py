@@ -32,6 +32,10 @@ class Session:
         self.transport = transport
         self._authenticator = authenticator
 
+    def beside(self, authenticator: Authenticator) -> Session:
+        """A session with the same registry for another repository."""
+        return Session(self.base, self.transport, authenticator.following(self._authenticator))
+
     def send(
         self, request: Request, scopes: tuple[str, ...], attempts: int | None = None, sink: Sink | None = None
     ) -> Answer:

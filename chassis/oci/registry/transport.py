@@ -70,6 +70,10 @@ class Cancellation:
         """Gives up."""
         self._event.set()
 
+    def reset(self) -> None:
+        """Goes on, once all work that was given up has ended."""
+        self._event.clear()
+
     def check(self) -> None:
         """Raises `CancelledError` once it is set."""
         if self._event.is_set():

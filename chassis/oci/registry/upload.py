@@ -7,14 +7,14 @@ registry takes; after a break the registry is asked how far it came.
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
+from chassis.oci.registry.blob_source import BlobSource
 from chassis.oci.registry.errors import (
     AnswerError,
     AuthenticationError,
@@ -23,9 +23,8 @@ from chassis.oci.registry.errors import (
     StatusError,
     UnreachableError,
 )
-from chassis.oci.registry.file_body import FileBody
 from chassis.oci.registry.origin import resolve
-from chassis.oci.registry.request import Answer, Content, Request
+from chassis.oci.registry.request import Answer, Body, Content, Request
 from chassis.oci.registry.session import Session, status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
 
@@ -67,13 +66,16 @@ class Target:
 
 
 class BlobUpload:
-    """The upload of one blob from a file."""
+    """The upload of one blob from where it is."""
 
-    def __init__(self, target: Target, descriptor: Descriptor, file: Path, progress: Progress) -> None:
+    def __init__(
+        self, target: Target, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
+    ) -> None:
+        """`source` says where the blob is; it is asked once, and not for a blob that is mounted."""
         self._target = target
         self._session = target.session
         self._descriptor = descriptor
-        self._file = file
+        self._find_source = source
         self._progress = progress
         self._sent = 0
         self._piece = descriptor.size
@@ -107,6 +109,7 @@ class BlobUpload:
         if answer and answer.status == 201:
             self._verify(answer)
             return MOUNTED
+        _ = self._source  # what is not to be had begins no upload
         if not answer or answer.status != 202:  # a refused mount begins an upload, or should
             answer = self._target.send(Request("POST", url, body=b""))
         if answer.status != 202:
@@ -118,6 +121,10 @@ class BlobUpload:
             location = self._send_pieces(location)
         self._complete(location)
         return UPLOADED
+
+    @functools.cached_property
+    def _source(self) -> BlobSource:
+        return self._find_source()
 
     def _mount(self, url: str, source: str) -> Answer | None:
         """Asks for the blob of another repository; None where that may not even be asked."""
@@ -207,13 +214,9 @@ class BlobUpload:
             raise AnswerError(f"{self._what}: the registry accepted it but does not have it; nothing was tagged")
 
     def _explain_digest(self, error: StatusError) -> None:
-        found, size = digests.of_file(self._file)
-        if found != self._descriptor.digest:
-            raise RegistryError(
-                f"{self._file}: changed since the image was built: it has the digest {found} and {size} "
-                f"bytes, expected {self._descriptor.digest} and {self._descriptor.size} bytes\n"
-                "  build the image again"
-            ) from error
+        defect = self._source.defect(self._descriptor)
+        if defect:
+            raise RegistryError(defect) from error
 
     def _location(self, answer: Answer) -> str:
         location = answer.header("Location")
@@ -222,9 +225,9 @@ class BlobUpload:
         return resolve(answer.url, location)
 
     def _body(self, start: int, end: int) -> Content:
-        def open_body() -> FileBody:
+        def open_body() -> Body:
             self._report(start - self._sent)
-            return FileBody(self._file, start, end, self._report, self._session.transport.cancellation.check)
+            return self._source.body(start, end, self._report, self._session.transport.cancellation.check)
 
         return Content(open_body, end - start)
 

@@ -216,8 +216,9 @@ class Connection(asyncio.Protocol):
             return
         request = pending.request
         # What the request took is free: its answer is what counts now.
-        self._give(self._cost)
-        self._cost = 0
+        if self._cost:
+            self._give(self._cost)
+            self._cost = 0
         size = len(response.body)
         if size > _LARGE:
             if self._owner.budget.take(size):
@@ -251,8 +252,9 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The answer has left."""
         self._busy = False
-        self._give(self._cost)
-        self._cost = 0
+        if self._cost:
+            self._give(self._cost)
+            self._cost = 0
         self._idle_since = self._loop.time()
         self._owner.call_ended()
         if self._close_after and self._transport:

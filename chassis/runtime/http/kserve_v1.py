@@ -18,7 +18,7 @@ from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
-from chassis.runtime.http.message import Request, Response, Route, json_response
+from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import Identity, answered, check_room, output_tensor
 from chassis.runtime.inference.tensor import from_nested, nested
 
@@ -110,7 +110,7 @@ def _numbers(content: bytes, part: Part) -> bytes:
         value = nested(output_tensor(part, [content]))
     except ValueError as error:
         raise RequestError(500, f"output {part.name!r}: {error}") from None
-    return json.dumps(value, separators=(",", ":")).encode()
+    return write_json(value)
 
 
 def _is_json(content: bytes) -> bool:

@@ -18,6 +18,7 @@ from chassis.runtime.inference.tensor import Tensor
 EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "chassis_python"
 _UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
+_FEW = 64
 _ITEM_BYTES = 1000
 """What an item takes beside its content: it, its place in the queue and its answer."""
 
@@ -63,7 +64,8 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
 
 def check_room(model: ModelService, count: int) -> None:
     """Raises RequestError where `count` items would take more memory than is left."""
-    model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
+    if count > _FEW:
+        model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
 
 
 def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:

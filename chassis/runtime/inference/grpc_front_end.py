@@ -126,7 +126,7 @@ class InferenceService:
             wanted = _wanted(request)
             asked = items(self._model, _inputs(request))
             raw, identifier = bool(request.raw_input_contents), request.id
-            request.Clear()  # the items are copies
+            del request  # the items are copies
             answers = await answered(self._model, asked, caller)
             tensors = outputs(answers, self._model.contract.outputs, wanted)
             code = grpc.StatusCode.OK

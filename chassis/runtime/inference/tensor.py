@@ -66,6 +66,8 @@ class Tensor(NamedTuple):
                     "item, expected one: shape [n] or [n, 1]",
                 )
             return list(self.elements)
+        if count == 1:
+            return [bytes(self.elements[0])]
         buffer = memoryview(self.elements[0])
         size = len(buffer) // count
         return [bytes(buffer[index * size : (index + 1) * size]) for index in range(count)]

@@ -192,13 +192,14 @@ class GrpcServer:
 
         async def answer(call: Call, content: list[bytes]) -> None:
             try:
-                request = read_message(content, method.read, schema, self._limits.request_bytes, self._budget)
+                message = [read_message(content, method.read, schema, self._limits.request_bytes, self._budget)]
             except (CallError, DecodeError) as error:
                 if method.protocol:
                     code = error.code if isinstance(error, CallError) else grpc.StatusCode.INVALID_ARGUMENT
                     self._metrics.count_request(method.protocol, code.name, 0.0)
                 raise
-            result = (await method.answer(request, call)).SerializeToString()
+            # The method alone has the message: when it drops it, that is free.
+            result = (await method.answer(message.pop(), call)).SerializeToString()
             self._release(call)
             if len(result) > _LARGE:
                 self._hold(call, len(result))
@@ -210,7 +211,9 @@ class GrpcServer:
             if content is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED, f"{path} takes one message")
                 return
-            cost = len(content) * 5 // 2  # with the items that are made of it, here and in the model's process
+            cost = (
+                len(content) * 3
+            )  # with the message, and the items that are made of it, here and in the model's process
             if not self._budget.take(cost):
                 if method.protocol:
                     self._metrics.count_request(method.protocol, grpc.StatusCode.RESOURCE_EXHAUSTED.name, 0.0)
