@@ -186,9 +186,9 @@ def _texts(content: BinaryIO, file: str) -> Iterator[tuple[str, str]]:
             if unpacked > _MOST_UNPACKED:
                 raise ValueError(f"it unpacks to more than {_MOST_UNPACKED >> 30} GiB")
             if member.isfile() and _is_wanted(member.name) and member.size <= _MOST_TEXT:
-                file = archive.extractfile(member)
-                assert file is not None
-                yield _below(member.name), file.read(_MOST_TEXT).decode("utf-8", "replace")
+                unpacked_file = archive.extractfile(member)
+                assert unpacked_file is not None
+                yield _below(member.name), unpacked_file.read(_MOST_TEXT).decode("utf-8", "replace")
 
 
 def _below(path: str) -> str:
