@@ -51,6 +51,16 @@ def _check_conflicts(image: Image) -> Iterator[Finding]:
             f"differs from the {conflict.earlier.file.type} that {image.name(conflict.earlier.layer)} has there",
             "remove one of the two from the image, or make them agree",
         )
+    for number, layer in enumerate(image.layers):
+        for item in layer.distributions:
+            for path in item.hidden:
+                yield Finding(
+                    "FILE001",
+                    image.name(number),
+                    path,
+                    f"is another distribution's, and hides the file that {item.name} {item.version} has there",
+                    "remove one of the two from the image, or make them agree",
+                )
 
 
 def _check_rights(image: Image, placed: Placed) -> Iterator[Finding]:

@@ -42,7 +42,9 @@ def _arm(hub, platform, name):
     return "        %r: %r,\n" % ("@chassis//platforms:is_" + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
 
 def _broken(kind, distribution, attributes):
-    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted((attributes | {"distribution": distribution}).items())]
+    # `bazel build @hub//...` passes them over.
+    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
+    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
     return "missing_distribution(\n    name = %r,\n%s)\n" % (kind, "".join(lines))
 
 _LOAD_MISSING = """\

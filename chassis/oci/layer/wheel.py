@@ -69,7 +69,7 @@ def add_wheel(
         except (BytecodeError, LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
+            raise WheelError(f"{wheel.label}: is not a valid wheel: {error or type(error).__name__}") from None
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 
