@@ -282,7 +282,7 @@ class Engine:
         built = self._figures.get(OUTPUTS)
         if built and built.bytes > built.limit and not self._ends.is_set():
             self._runner.tidy(slot)
-            self._figures = self._keeper.figures()
+            self._figures = self._keeper.figures(caches=True)
 
     def _may_run(self, client: str, running: int) -> bool:
         quota = self.clients.named(client).quota
