@@ -3,7 +3,7 @@
 _SIGNATURES = ["auto", "bytes", "mapping"]
 _PICKLE_ON = ["exec", "target"]
 
-_DATATYPES = ["BOOL", "FP16", "FP32", "FP64", "INT16", "INT32", "INT64", "INT8", "UINT16", "UINT32", "UINT64", "UINT8"]
+_DATATYPES = ["BF16", "BOOL", "FP16", "FP32", "FP64", "INT16", "INT32", "INT64", "INT8", "UINT16", "UINT32", "UINT64", "UINT8"]
 
 def _tensor_problem(text):
     """What is wrong with `text`, such as `FP32[3,-1]`, or None."""
