@@ -31,6 +31,7 @@ GRPC_SERVERS = ("omi", "v2-grpc")
 
 IMAGE_MODEL = "/app/model"
 MOST_WORKERS = 256
+SHUTDOWNS = ("local", "anyone", "nobody")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s,@]+|null")
@@ -59,6 +60,7 @@ class Settings(NamedTuple):
       max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       limits: what callers may take, see there.
+      shutdown: who may end the server by OMI's Shutdown: `local`, `anyone` or `nobody` (`CHASSIS_SHUTDOWN`).
       cors_origins: origins whose pages may read answers, `*` for all (`CHASSIS_CORS_ORIGINS`, comma-separated).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
@@ -82,6 +84,7 @@ class Settings(NamedTuple):
     max_wait: float = 0.0
     queue_size: int = 1024
     limits: Limits = Limits()
+    shutdown: str = "local"
     cors_origins: tuple[str, ...] = ()
     load_timeout: float = 300.0
     run_timeout: float = 60.0
@@ -133,6 +136,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", document.get("max_wait_ms", 0)) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", document.get("queue_size", 1024), 1, 10**9),
         limits=_limits(environment),
+        shutdown=environment.choices("CHASSIS_SHUTDOWN", ("local",), SHUTDOWNS)[0],
         cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", document.get("load_timeout", 300), positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", document.get("run_timeout", 60), positive=True),
