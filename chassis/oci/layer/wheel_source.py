@@ -18,6 +18,7 @@ from installer.records import InvalidRecordEntry, parse_record_file
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, parse_metadata_file, parse_wheel_filename
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 from chassis.oci.layer.entry_points import EntryPointError, EntryPoints, read_entry_points
 from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
@@ -214,11 +215,6 @@ def open_wheel(path: Path) -> Iterator[CheckedWheel]:
         raise WheelError(f"{path.name}: {error}") from None
     with index:
         yield CheckedWheel(path.name, index)
-
-
-def canonical_name(name: str) -> str:
-    """A distribution's name in the index's spelling (PyPA, "Names and normalization")."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def machine(tag: str) -> str:
