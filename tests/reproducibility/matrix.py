@@ -11,6 +11,8 @@ Machines are stood for by user namespaces: each has a user, a home directory, a 
 of its own, below ~/.cache/chassis, and is removed afterwards. Each row's images have to have the first row's digests,
 and the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes
 and contents.
+
+Packages that Bazel fetched stay in ~/.cache/chassis/reproducibility-repositories for the next time.
 """
 
 from __future__ import annotations
