@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Builds two models' images again and again, each time with something else that must make no difference.
 
-    tests/reproducibility/matrix.py              every row, some twenty minutes on two processors
-    tests/reproducibility/matrix.py --short      those of the test command, some five minutes
+    tests/reproducibility/matrix.py              every row
+    tests/reproducibility/matrix.py --short      those of the test command
     tests/reproducibility/matrix.py cached cold  these rows, after the first
     tests/reproducibility/matrix.py --list       what the rows are
     tests/reproducibility/matrix.py --leak       lets differences into the image; passes if every row notices its own
