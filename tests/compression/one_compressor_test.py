@@ -1,7 +1,7 @@
 """Nothing of the tools compresses but with the compressor whose bytes depend on the content alone.
 
 zlib's differ between versions, which come with Python; ISA-L's and others' between processors. zstd is used by
-the one encoder whose layers `processors_test.py` compares. What a server answers has no digest, so `chassis/runtime` may
+the one encoder whose layers `processors_test.py` compares. What a server answers has no digest: `chassis/runtime` may
 compress as it likes.
 """
 
