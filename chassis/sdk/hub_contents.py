@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.sdk.import_names import IMPORT_NAMES
-from chassis.sdk.requirements import normalise, parse
+from chassis.sdk.requirements import parse
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;\\]+)", re.MULTILINE)
 _RENEW = re.compile(r"^# Renew with: (.+)$", re.MULTILINE)
@@ -45,7 +46,7 @@ def read_hub(workspace: Path, name: str) -> HubContents | None:
             continue
         found.append(label)
         for distribution, version in pins:
-            versions.setdefault(normalise(distribution), set()).add(version)
+            versions.setdefault(canonical_name(distribution), set()).add(version)
         match = _RENEW.search(text)
         renew = renew or (match[1].strip() if match else "uv lock" if path.name == "uv.lock" else "")
     if not found:
@@ -103,7 +104,7 @@ def missing_from(hub: HubContents, requirements: Sequence[str]) -> list[str]:
 
 def _instead(hub: HubContents, name: str) -> str:
     """The distributions that may be meant."""
-    imports = {normalise(imported): names for imported, names in IMPORT_NAMES.items()}
+    imports = {canonical_name(imported): names for imported, names in IMPORT_NAMES.items()}
     brought = imports.get(name, [])
     if here := [distribution for distribution in brought if distribution in hub.versions]:
         return f": that is the name of an import, and its distribution is {' or '.join(here)}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.sdk.packed_model import PackedModel
 from chassis.sdk.saved_package import SaveError, save_package
 

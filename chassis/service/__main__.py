@@ -13,7 +13,7 @@ from absl import flags
 
 from chassis.errors import ChassisError
 from chassis.sdk.checkout import VARIABLE, find_checkout
-from chassis.service import operator_flags
+from chassis.service import operator_flags, wall_flags
 from chassis.service.connections import ConnectionLimits
 from chassis.service.engine import Engine
 from chassis.service.guard import ServerOptions
@@ -34,7 +34,8 @@ from chassis.service.wall_flags import policy_of_flags, raise_walls
 from chassis.service.webhook import Webhooks
 from chassis.tools.run import run_main
 
-flags.adopt_module_key_flags(operator_flags)  # so that --help has them
+for _module in (operator_flags, wall_flags):
+    flags.adopt_module_key_flags(_module)  # so that --help has them
 _PORT = flags.DEFINE_integer("port", 5000, "The port; 0 takes a free one.", lower_bound=0, upper_bound=65535)
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Beyond loopback a token is needed.")
 _STATE = flags.DEFINE_string("state", "", "Directory of jobs, logs, images and caches; by default below ~/.cache.")

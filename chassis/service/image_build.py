@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.metadata import ModelMetadata
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.transport import Cancellation
 from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place

@@ -6,7 +6,7 @@ import sys
 
 from absl import flags
 
-from chassis.sdk.requirements import normalise
+from chassis.declaration.distribution_name import canonical_name
 from chassis.service.build_policy import BuildPolicy
 from chassis.service.image_build import ImageBuild
 
@@ -26,7 +26,7 @@ _ACCEPT = flags.DEFINE_bool(
 
 def policy_of_flags() -> BuildPolicy:
     """What the operator says; behind which walls builds run is not known yet."""
-    names = frozenset(normalise(name) for name in _BUILDABLE.value)
+    names = frozenset(canonical_name(name) for name in _BUILDABLE.value)
     return BuildPolicy(buildable=None if "*" in _BUILDABLE.value else names)
 
 

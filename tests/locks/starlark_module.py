@@ -49,8 +49,17 @@ def _globals() -> dict[str, object]:
     }
 
 
+def _file(label: str, beside: Path) -> Path:
+    """The file of a label as `beside` writes it: `:x.bzl` or `//package:x.bzl`."""
+    package, _, name = label.partition(":")
+    if not package:
+        return beside.parent / name
+    within = Path(package.removeprefix("//"), name)
+    return next(above / within for above in beside.parents if (above / within).is_file())
+
+
 def load(path: Path) -> types.SimpleNamespace:
-    """What the .bzl file at `path` defines; what it loads has to lie beside it."""
+    """What the .bzl file at `path` defines; what it loads has to lie beside it, or in the same repository."""
     module = _globals()
     statements = []
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -60,7 +69,7 @@ def load(path: Path) -> types.SimpleNamespace:
             if not (isinstance(call.func, ast.Name) and call.func.id == "load"):
                 raise AssertionError(f"{path}: a call at the top that is not load()")
             label, *names = (argument.value for argument in call.args)
-            loaded = load(path.parent / label.removeprefix(":"))
+            loaded = load(_file(label, path))
             module.update({name: getattr(loaded, name) for name in names})
         else:
             statements.append(statement)

@@ -28,7 +28,7 @@ wheels.hub(
     name = "{name}_wheels",
     locks = {{{locks}}},
 )
-use_repo(wheels, pypi = "{name}_wheels")
+use_repo(wheels, "chassis_tools", pypi = "{name}_wheels")
 """
 
 _TEAM = """
@@ -129,4 +129,4 @@ def _write_model(source: Path, workspace: Path) -> None:
     """The model's package; its labels of Chassis say so, all else is the same."""
     shutil.copytree(source, workspace / "model")
     build = workspace / "model/BUILD.bazel"
-    build.write_text(re.sub(r'"//(?!model\b)', '"@chassis//', build.read_text()))
+    build.write_text(re.sub(r'"//(chassis|platforms|rules)\b', r'"@chassis//\1', build.read_text()))

@@ -23,25 +23,39 @@ class Request:
       headers: by name in lower case; of a name that comes twice, the values with `, ` between.
       caller: its names in logs.
       cost: the bytes of the budget that are its own until it is answered.
+      coding: of its body, see `content_coding`; empty for none.
     """
 
-    __slots__ = ("_body", "caller", "cost", "headers", "method", "path")
+    __slots__ = ("_body", "caller", "coding", "cost", "headers", "method", "path")
 
     def __init__(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | bytearray, caller: Caller, cost: int = 0
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | bytearray,
+        caller: Caller,
+        cost: int = 0,
+        coding: str = "",
     ) -> None:
-        """Takes the body without the encodings of the transfer and of the content."""
+        """Takes the body without the encoding of the transfer."""
         self.method = method
         self.path = path
         self.headers = headers
         self.caller = caller
         self.cost = cost
+        self.coding = coding
         self._body: bytes | bytearray = body
 
     def take_body(self) -> bytes | bytearray:
         """The body, once: from then on it is the caller's alone, and its memory is free when the caller drops it."""
         body, self._body = self._body, b""
         return body
+
+    def put_body(self, body: bytes | bytearray, cost: int) -> None:
+        """Puts another body in the place of the one that was taken, of `cost` further bytes of the budget."""
+        self._body = body
+        self.cost += cost
 
 
 class Response(NamedTuple):

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from chassis.runtime.content_coding import CODINGS, ContentError, Inflater, TooLargeError, coding_of
+from chassis.runtime.content_coding import CODINGS, coding_of
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
 from chassis.runtime.http.message import Request, Response, error_response
@@ -21,8 +21,8 @@ _ENDS_OF_STARTS = frozenset(_OFFER[1:-1] + _OFFER[1:-1].upper())
 _IGNORED = b"ignored-"
 _NEWLINE = ord("\n")
 
-_COPIES = 5
-"""Twice as many times its size as a body takes until it is answered: its items, here and in the model's process."""
+COPIES = 2.5
+"""As many times its size as a body takes until it is answered: its items, here and in the model's process."""
 
 _UNCOUNTED = 1024
 """Bytes of a body that the budget does not hear of: less than what a connection holds anyway."""
@@ -85,7 +85,12 @@ class Reader:
             self._refuse(400, f"{_CLOSED}: {error}")
 
     def close(self) -> None:
-        """Lets go of what is half there."""
+        """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
+        self.stop()
+        del self._parser, self._take, self._proceed
+
+    def stop(self) -> None:
+        """Reads no more."""
         self.refused = True
         self._drop()
 
@@ -163,26 +168,22 @@ class Reader:
         self.body_bytes += size
         if self._left > 0:
             self._left -= size
-        if self._inflater is None:
-            self._add(body)
-            return
-        try:
-            for part in self._inflater.feed(body, self._limits.request_bytes):
-                if not self._add(part):
-                    return
-        except TooLargeError:
+        size = len(self._body) + size
+        if size > self._limits.request_bytes:
             self._refuse_body()
-        except ContentError as error:
-            self._refuse(400, str(error))
+            return
+        if size > _UNCOUNTED:
+            if not self._budget.take(size - self._cost):
+                self._refuse(503, self._budget.busy())
+                return
+            self._cost = size
+        self._body += body
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.refused:
             return
         self.in_body = False
-        if self._inflater is not None and not self._inflater.complete():
-            self._refuse(400, f"the request's body ends within its {self._inflater.coding} content")
-            return
         headers = self._headers
         try:
             path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
@@ -190,7 +191,8 @@ class Reader:
             self._refuse(400, "the request's target is not a URL")
             return
         keep_alive, old = self._parser.should_keep_alive(), self._old
-        more = self._cost * _COPIES // 2 - self._cost
+        # Of a body that is compressed nothing is known yet.
+        more = 0 if self._coding else int(self._cost * COPIES) - self._cost
         if more and not self._budget.take(more):
             refusal = error_response(503, self._budget.busy())
             if self._cost + more > self._budget.total:
@@ -205,6 +207,7 @@ class Reader:
             self._body,
             identify(headers.get("x-request-id"), headers.get("traceparent")),
             self._cost + more,
+            self._coding,
         )
         self._reset()
         self._take(request, None, keep_alive, old)
@@ -220,7 +223,7 @@ class Reader:
         self._body: bytearray = bytearray()
         self._cost = 0
         self._left = 0
-        self._inflater: Inflater | None = None
+        self._coding = ""
         self._old = False
         self.body_bytes = 0
 
@@ -282,13 +285,13 @@ class Reader:
                 message = f"content-encoding {headers['content-encoding']!r}: this server reads {accepted}"
                 self._refuse(415, message, {"accept-encoding": accepted})
                 return
-            self._inflater = Inflater(coding) if coding else None
+            self._coding = coding
         if length > _UNCOUNTED:
             if length > self._limits.request_bytes:
                 self._refuse_body()
                 return
-            if length * _COPIES // 2 > self._budget.total:
-                self._refuse(413, self._budget.too_large(length * _COPIES // 2, "the request's body"))
+            if not self._coding and length * COPIES > self._budget.total:
+                self._refuse(413, self._budget.too_large(int(length * COPIES), "the request's body"))
                 return
             if not self._budget.has(length):
                 self._refuse(503, self._budget.busy())
@@ -297,20 +300,6 @@ class Reader:
         self.in_body = True
         if "expect" in headers and headers["expect"].lower() == "100-continue":
             self._proceed()
-
-    def _add(self, part: bytes) -> bool:
-        """Adds to the body; False where that was refused."""
-        size = len(self._body) + len(part)
-        if size > self._limits.request_bytes:
-            self._refuse_body()
-            return False
-        if size > _UNCOUNTED:
-            if not self._budget.take(size - self._cost):
-                self._refuse(503, self._budget.busy())
-                return False
-            self._cost = size
-        self._body += part
-        return True
 
     def _refuse_head(self) -> None:
         self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")

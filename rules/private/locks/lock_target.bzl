@@ -1,12 +1,12 @@
 """What wheels are locked for: the platforms of wheel locks, the Python and the glibc of images, and what follows from them."""
 
+load("//rules/private:declared.bzl", "LOCKS")
+
 # The platforms that locks and hubs know. `machine` is the CPU by its name in wheel tags and markers, `accelerator` the value
 # of the constraint //platforms/accelerator.
 LOCK_PLATFORMS = {
-    "linux_amd64": struct(accelerator = "none", machine = "x86_64"),
-    "linux_amd64_gpu": struct(accelerator = "cuda", machine = "x86_64"),
-    "linux_arm64": struct(accelerator = "none", machine = "aarch64"),
-    "linux_arm64_gpu": struct(accelerator = "cuda", machine = "aarch64"),
+    lock: struct(accelerator = accelerator, machine = machine)
+    for lock, (accelerator, machine) in LOCKS.items()
 }
 
 # The Python of the default base images.

@@ -203,7 +203,15 @@ def _service(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 def test_the_help_has_every_flag_of_an_operator(tmp_path: Path) -> None:
     done = _service(tmp_path, "--help")
     assert done.returncode == 0
-    for flag in ("token_file", "own_credentials", "webhook_hosts", "client_minutes", "job_minutes", "keep_image_bytes"):
+    for flag in (
+        "token_file",
+        "own_credentials",
+        "webhook_hosts",
+        "client_minutes",
+        "job_minutes",
+        "keep_image_bytes",
+        "buildable",
+    ):
         assert f"--{flag}:" in done.stdout, flag
 
 

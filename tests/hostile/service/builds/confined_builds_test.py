@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from chassis.confinement.seccomp import set_filter
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.sdk.packed_model import PackedModel
 from chassis.sdk.remote import RemoteService, ServiceError
 from chassis.service.build_policy import STRATEGIES, BuildPolicy
@@ -278,7 +278,7 @@ def test_the_build_of_an_sdist_neither_reads_nor_writes_nor_reaches_anything(
     assert "wheels locked" in log
     assert _got(log) == []
     assert "it was built" not in log
-    assert not (place.root / "mark").exists()
+    assert not (place.root / "mark").exists() and not (place.root / "made").exists()
     assert "/files/evilpkg-1.0.tar.gz" in place.index.asked
     assert "/stolen" not in place.index.asked
 
