@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chassis.accelerator import device
     from chassis.client import ChassisClient
     from chassis.data import data_path
-    from chassis.metadata import ModelMetadata
+    from chassis.declaration.model import ModelMetadata
     from chassis.model import ChassisModel
     from chassis.sdk.webhook_signature import verify_webhook
 
@@ -32,7 +32,7 @@ _LATER = {
     "device": "chassis.accelerator",
     "ChassisClient": "chassis.client",
     "ChassisModel": "chassis.model",
-    "ModelMetadata": "chassis.metadata",
+    "ModelMetadata": "chassis.declaration.model",
     "verify_webhook": "chassis.sdk.webhook_signature",
 }
 

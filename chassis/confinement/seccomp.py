@@ -54,6 +54,7 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fchmodat2": (452, 452),
     "fchown": (93, 55),
     "fchownat": (260, 54),
+    "file_setattr": (469, 469),
     "finit_module": (313, 273),
     "fremovexattr": (199, 16),
     "fsconfig": (431, 431),
@@ -100,12 +101,16 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "process_vm_writev": (311, 271),
     "ptrace": (101, 117),
     "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
     "reboot": (169, 142),
     "removexattr": (197, 14),
     "removexattrat": (466, 466),
     "request_key": (249, 218),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
     "semget": (64, 190),
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
@@ -132,8 +137,18 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
 }
 
 _METADATA = (
-    *("chmod", "chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "fremovexattr", "fsetxattr"),
-    *("futimesat", "lchown", "lremovexattr", "lsetxattr", "removexattr", "removexattrat", "setxattr", "setxattrat"),
+    *("chmod", "chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "file_setattr", "fremovexattr"),
+    *(
+        "fsetxattr",
+        "futimesat",
+        "lchown",
+        "lremovexattr",
+        "lsetxattr",
+        "removexattr",
+        "removexattrat",
+        "setxattr",
+        "setxattrat",
+    ),
     *("utime", "utimensat", "utimes"),
 )
 """What changes a file without opening it for writing, so that Landlock lets it through."""

@@ -15,6 +15,7 @@ import pytest
 
 from chassis.confinement.confined_process import Ended, run_confined
 from chassis.confinement.descendants import end_descendants
+from chassis.confinement.errors import ConfinementError
 from chassis.confinement.landlock import READ, Ruleset, landlock_version
 from chassis.confinement.walls import Walls, action_inputs
 
@@ -94,7 +95,13 @@ def _confined(code: str, walls: Walls, *arguments: object, timeout: float = _SEC
     )
 
 
-def test_confined_code_has_its_inputs_and_its_directory_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("landlock", [7, 3])
+def test_confined_code_has_its_inputs_and_its_directory_and_nothing_else(
+    tmp_path: Path, landlock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if landlock < landlock_version():  # as on an older kernel: no rules for TCP, none for signals
+        monkeypatch.setattr("chassis.confinement.landlock.landlock_version", lambda: landlock)
+        monkeypatch.setattr("chassis.confinement.walls.landlock_version", lambda: landlock)
     for name in ("in", "secret", "outside", "inputs"):
         (tmp_path / name).mkdir()
     secret, given = tmp_path / "secret" / "key", tmp_path / "inputs" / "data"
@@ -173,7 +180,7 @@ def test_the_inputs_of_an_action_are_what_its_links_lead_to(tmp_path: Path) -> N
     (root / "external" / "a" / "file").symlink_to(real / "file")
     (root / "tree").symlink_to(real / "tree")
     (root / "gone").symlink_to(real / "gone")
-    assert set(action_inputs(root)) == {root, real / "file", real / "tree", real / "gone"}
+    assert set(map(Path, action_inputs(root))) == {root, root / "external" / "a" / "file", root / "tree", root / "gone"}
     code = """
 import sys
 print(open(sys.argv[1] + "/external/a/file").read(), open(sys.argv[1] + "/tree/deep/leaf").read())
@@ -189,6 +196,15 @@ def test_a_ruleset_is_refused_by_name_where_the_kernel_has_no_landlock(monkeypat
     monkeypatch.setattr("chassis.confinement.landlock._CREATE_RULESET", 9999)
     with pytest.raises(Exception, match="this kernel has no Landlock"):
         Ruleset()
+
+
+def test_a_landlock_that_lets_files_be_truncated_takes_a_read_only_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.confinement.walls.landlock_version", lambda: 2)
+    monkeypatch.setattr("chassis.confinement.walls._is_read_only", lambda path: False)
+    with pytest.raises(ConfinementError, match=r"version 2, lets confined code truncate files: it takes Linux 6\.2"):
+        _confined("print(1)", Walls((), ()))
+    monkeypatch.setattr("chassis.confinement.walls._is_read_only", lambda path: True)
+    assert _confined("print(1)", Walls((), ())).output == "1\n"
 
 
 def test_a_path_that_does_not_exist_is_passed_over(tmp_path: Path) -> None:

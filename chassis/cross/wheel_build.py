@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from chassis.confinement.left_files import is_plain, read_regular
 from chassis.cross.build_files import write_build_files
@@ -155,7 +156,7 @@ def _directory(view: View, name: str, path: Path) -> Path:
 
 def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
     found = {
-        (item.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+        canonicalize_name(item.metadata["Name"] or "")
         for item in importlib.metadata.distributions(path=[str(path) for path in order.site_packages])
     }
     missing = []
@@ -165,14 +166,14 @@ def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
             holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         except (InvalidRequirement, UndefinedEnvironmentName) as error:
             raise ChassisError(f"{order.label}: build requirement {line!r}: {error}") from error
-        if holds and requirement.name.lower().replace("_", "-").replace(".", "-") not in found:
+        if holds and canonicalize_name(requirement.name) not in found:
             missing.append(line)
     if missing:
         raise ChassisError(
             f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
             f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
-            "  add it to the requirements of the build hub (requirements/build.in, then ./bazelw run "
-            "//requirements:update), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
+            "  add it to the requirements of the build hub (Chassis' own: requirements/build.in, then bazel run "
+            "//requirements:build_locks), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
         )
 
 

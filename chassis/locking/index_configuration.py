@@ -20,7 +20,11 @@ _OPTIONS = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "cert": ("SSL_CERT_FILE",),
+    "client-cert": ("SSL_CLIENT_CERT",),
+    "proxy": ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
+    "trusted-host": ("UV_INSECURE_HOST",),
 }
+_INDEXES = ("index-url", "extra-index-url")
 
 
 def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -37,7 +41,9 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if any(name in environment for name in variables):
             continue
         values = settings.get(option, "").split()
-        if option != "cert":
+        if option == "proxy":
+            values = [value if "://" in value else f"http://{value}" for value in values]
+        if option in _INDEXES:
             values = [value for value in values if "://" in value and not value.startswith("file:")]
         if values:
             result[variables[0]] = " ".join(values)

@@ -51,3 +51,15 @@ def test_indexes_on_this_machines_disk_do_not_count(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     assert "UV_INDEX" not in uv_environment(_home(tmp_path, "no section = here\n"))
+
+
+def test_proxies_certificates_and_trusted_hosts_count(tmp_path: Path) -> None:
+    text = "[global]\nproxy = me:word@proxy.test:3128\nclient_cert = /me.pem\ntrusted-host =\n  a.test\n  b.test:8443\n"
+    home = _home(tmp_path, text)
+    environment = uv_environment(home)
+    assert environment["ALL_PROXY"] == "http://me:word@proxy.test:3128"
+    assert environment["SSL_CLIENT_CERT"] == "/me.pem"
+    assert environment["UV_INSECURE_HOST"] == "a.test b.test:8443"
+    own = uv_environment({**home, "https_proxy": "http://other.test:1"})
+    assert "ALL_PROXY" not in own
+    assert "require" not in " ".join(uv_environment(_home(tmp_path, "[global]\nrequire-virtualenv = 1\n"))).lower()

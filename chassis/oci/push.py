@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from chassis.oci.blob_store import BlobStore, LayoutStore, locate
 from chassis.oci.descriptor import Descriptor
@@ -252,21 +252,21 @@ def _refuse_move(client: RegistryClient, digest: str, tag: str, existing: str) -
 
 def _parallel(
     work: Callable[..., _T],
-    items: Sequence,
+    items: Sequence[Any],
     jobs: int,
     cancellation: Cancellation,
-    key: Callable = lambda item: item,
+    key: Callable[[Any], object] = lambda item: item,
 ) -> list[tuple[object, _T]]:
     """Does `work` on every item in up to `jobs` threads; the first failure cancels the rest and is raised.
 
     The threads are daemons: an interrupt ends the program without waiting for a connection to time out.
     """
-    waiting: queue.SimpleQueue = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[tuple[int, Any]] = queue.SimpleQueue()
     for index, item in enumerate(items):
         waiting.put((index, item))
-    results: list = [None] * len(items)
+    results: list[Any] = [None] * len(items)
     failures: list[BaseException] = []
-    finished: queue.SimpleQueue = queue.SimpleQueue()
+    finished: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def run() -> None:
         try:

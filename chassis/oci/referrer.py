@@ -155,7 +155,7 @@ def _list_by_tag(client: RegistryClient, subject: str, descriptor: Descriptor, a
 
 def _manifests(data: bytes, where: str) -> list[dict[str, Any]]:
     try:
-        listed = json.loads(data)["manifests"]
+        listed: list[dict[str, Any]] = json.loads(data)["manifests"]
         valid = isinstance(listed, list) and len(listed) <= _MAX_REFERRERS
     except (ValueError, KeyError, TypeError, RecursionError):
         valid = False

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.packager import Model, PackagedModel, package_model
 from chassis.packaging.sample_models import written

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.confinement.left_files import read_regular
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.packaging.bytecode import check_version
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
@@ -119,7 +119,7 @@ def _known(signature: str) -> str:
 
 def _check_tensors(model: Model, signature: str) -> None:
     metadata = model.metadata
-    declared = [name for ports in (metadata.inputs, metadata.outputs) for name, port in ports.items() if port.tensor]
+    declared = [part.name for part in (*metadata.inputs, *metadata.outputs) if part.tensor]
     if declared and signature != "mapping":
         raise EntryPointError(
             f"tensors are declared ({', '.join(declared)}), but the function is one of bytes to JSON\n"

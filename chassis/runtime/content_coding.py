@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from chassis.runtime.core.budget import Budget
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 CODINGS = ("gzip", "deflate")
 """What this server reads and writes."""
@@ -11,7 +18,11 @@ CODINGS = ("gzip", "deflate")
 WORTH_IT = 4096
 """Bytes of an answer below which its compression costs more than it saves."""
 
-_PIECE = 1 << 18
+_PIECE = 1 << 20
+_INPUT = 1 << 16
+_SMALL = 4096
+"""Bytes that inflate to some megabytes at most, which takes milliseconds."""
+
 _LEVEL = 1
 _SYNONYMS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "deflate": "deflate"}
 _GZIP = 16 + zlib.MAX_WBITS
@@ -40,44 +51,83 @@ class Inflater:
     def __init__(self, coding: str) -> None:
         self.coding = coding
         self._size = 0
-        self._began = False
         self._stream = zlib.decompressobj(_GZIP if coding == "gzip" else zlib.MAX_WBITS)
 
-    def feed(self, data: bytes, most: int) -> Iterator[bytes]:
-        """The pieces that `data` adds.
+    def pieces(self, content: bytes | bytearray, most: int) -> Iterator[bytes]:
+        """What `content` inflates to, in pieces.
 
         Raises:
           ContentError: it is not of the coding.
           TooLargeError: the whole has more than `most` bytes.
         """
-        if not self._began and data:
-            self._began = True
-            if self.coding == "deflate" and data[0] & 0x0F != zlib.DEFLATED:
-                # Some clients send the bare format, without zlib's header (RFC 9110, 8.4.1.2).
-                self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        if self.coding == "deflate" and content and content[0] & 0x0F != zlib.DEFLATED:
+            # Some clients send the bare format, without zlib's header (RFC 9110, 8.4.1.2).
+            self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        with memoryview(content) as view:
+            for start in range(0, len(view), _INPUT):
+                yield from self._feed(bytes(view[start : start + _INPUT]), most)
+        if not self._stream.eof:
+            raise ContentError(f"the {self.coding} content is cut off")
+
+    def _feed(self, data: bytes, most: int) -> Iterator[bytes]:
         while True:
             if self._stream.eof:
                 if not data:
                     return
                 if self.coding != "gzip":
-                    raise ContentError(f"there is something behind the body's {self.coding} content")
+                    raise ContentError(f"there is something behind the {self.coding} content")
                 self._stream = zlib.decompressobj(_GZIP)  # another member (RFC 1952, 2.2)
             try:
                 piece = self._stream.decompress(data, _PIECE)
             except zlib.error:
-                raise ContentError(f"the request's body is not {self.coding}") from None
+                raise ContentError(f"the content is not {self.coding}") from None
             data = self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
             self._size += len(piece)
             if self._size > most:
-                raise TooLargeError
+                raise TooLargeError(f"the content has more than {most} bytes when it is inflated")
             if piece:
                 yield piece
             if not data and len(piece) < _PIECE:
                 return
 
-    def complete(self) -> bool:
-        """Whether the content has ended."""
-        return self._stream.eof
+
+class ContentDecoder:
+    """Inflates bodies within a budget, large ones in a thread: the event loop has others to look after."""
+
+    def __init__(self, budget: Budget, most: int) -> None:
+        """Takes the budget, and the most bytes that a body may have when it is inflated."""
+        self._budget = budget
+        self._most = most
+        self._executor: Executor | None = None
+
+    async def decode(self, content: bytes | bytearray, coding: str) -> tuple[bytearray, int]:
+        """What `content` was before it was compressed, and how many bytes of the budget were taken for it.
+
+        Raises:
+          ContentError: it is not of the coding.
+          TooLargeError: it has too many bytes.
+          RequestError: the budget leaves fewer.
+        """
+        pieces = Inflater(coding).pieces(content, self._most)
+        small = len(content) <= _SMALL
+        result, taken = bytearray(), 0
+        try:
+            while (piece := next(pieces, None) if small else await self._next(pieces)) is not None:
+                self._budget.require(len(piece), "the content, inflated,")
+                self._budget.take(len(piece))
+                taken += len(piece)
+                result += piece
+        except BaseException:
+            self._budget.give(taken)
+            raise
+        return result, taken
+
+    async def _next(self, pieces: Iterator[bytes]) -> bytes | None:
+        if self._executor is None:
+            from concurrent.futures import ThreadPoolExecutor  # here, since few callers do this
+
+            self._executor = ThreadPoolExecutor(1, "inflate")
+        return await asyncio.get_running_loop().run_in_executor(self._executor, next, pieces, None)
 
 
 def preferred(accepted: str) -> str:

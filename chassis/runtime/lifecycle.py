@@ -20,6 +20,7 @@ from chassis.runtime.core.model_thread import ModelThread
 from chassis.runtime.core.service import Backend, ModelService, State
 from chassis.runtime.ending import end_process, flush
 from chassis.runtime.front_ends import FrontEnds
+from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,6 +73,9 @@ def _backend(
     settings: Settings, nursery: Nursery | None, loop: asyncio.AbstractEventLoop, batcher: Batcher, metrics: Metrics
 ) -> Backend:
     if nursery is None:
+        from chassis.runtime.workers import forks
+
+        forks.keep_signals()
         return ModelThread(loop, batcher, lambda: load_model(settings))
     from chassis.runtime.workers.pool import WorkerPool
 
@@ -143,11 +147,27 @@ class _Server:
         self.stop(signal.Signals(number).name)
 
     def _on_state(self, state: State) -> None:
-        self._was_ready = self._was_ready or state is State.READY
+        if state is State.READY and not self._was_ready:
+            self._was_ready = True
+            self._leave_room()
         if state is State.FAILED and self._was_ready:
             _LOG.error("the model is lost", extra={"reason": self._model.reason})
             self._code = 1
             self.stop("the model is lost")
+
+    def _leave_room(self) -> None:
+        """Lowers what requests may take to three quarters of what the model, now that it is there, leaves of the
+        container's memory; what was set by hand stays."""
+        limits = self._settings.limits
+        used = memory_in_use()
+        if limits.memory is None or used is None or limits.settled:
+            return
+        budget = self._model.budget
+        before = budget.total
+        budget.lower(max(LEAST_INFLIGHT, (limits.memory - used) * 3 // 4))
+        if budget.total < before:
+            fields = {"memory": limits.memory, "used": used, "inflight_bytes": budget.total}
+            _LOG.warning("the model leaves little memory for requests", extra=fields)
 
     def _on_load_timeout(self) -> None:
         if self._model.state in (State.LOADING, State.FAILED):

@@ -15,7 +15,7 @@ _MOST_FILES = 1 << 20
 """More than any server needs; some engines allow a billion, which programs that close all of them would go through."""
 
 _INFLIGHT = 1 << 30
-_LEAST_INFLIGHT = 4 << 20
+LEAST_INFLIGHT = 4 << 20
 _REQUEST = 256 << 20
 _CONNECTIONS = 4096
 _LEAST_CONNECTIONS = 16
@@ -91,7 +91,7 @@ def raise_file_limit() -> int:
 
 def inflight_default(memory: int | None) -> int:
     """Half of `memory`, which leaves the other to the model and the server; 1 GiB at most, and without a limit."""
-    return _INFLIGHT if memory is None else max(_LEAST_INFLIGHT, min(_INFLIGHT, memory // 2))
+    return _INFLIGHT if memory is None else max(LEAST_INFLIGHT, min(_INFLIGHT, memory // 2))
 
 
 def request_default(inflight: int) -> int:

@@ -52,8 +52,16 @@ def read_status(path: str) -> omi_pb2.StatusResponse:
 class OmiService:
     """Answers OMI calls from a model service."""
 
-    def __init__(self, model: ModelService, description: omi_pb2.StatusResponse, stop: Callable[[str], None]) -> None:
-        """Takes the model, its description, and what to call, with a reason, when a caller asks the server to stop."""
+    def __init__(
+        self,
+        model: ModelService,
+        description: omi_pb2.StatusResponse,
+        stop: Callable[[str], None],
+        shutdown: str,
+    ) -> None:
+        """Takes the model, its description, what to call, with a reason, when a caller asks the server to stop, and who
+        may: `local`, `anyone` or `nobody`."""
+        self._shutdown = shutdown
         self._model = model
         self._description = description
         self._stop = stop
@@ -84,7 +92,10 @@ class OmiService:
         code = grpc.StatusCode.CANCELLED
         caller = call.traced()
         try:
-            response = await self._run(request, caller)
+            asked = [_item(item.input) for item in request.inputs]
+            notes = _unsupported(request)
+            del request  # the items are copies
+            response = await self._run(asked, notes, caller)
             code = grpc.StatusCode.OK
             return response
         except QueueFullError as error:
@@ -99,22 +110,32 @@ class OmiService:
         finally:
             self._model.finish_request(PROTOCOL, code.name, started, caller)
 
-    async def _run(self, request: omi_pb2.RunRequest, caller: Caller) -> omi_pb2.RunResponse:
-        if not request.inputs:
+    async def _run(self, asked: list[Item], notes: list[str], caller: Caller) -> omi_pb2.RunResponse:
+        if not asked:
             return _response(400, "Bad Request", "the request has no inputs")
-        answers = await self._model.answer([_item(item.input) for item in request.inputs], caller)
+        answers = await self._model.answer(asked, caller)
         code, status, message = 200, "OK", ""
         if self._model.state is State.FAILED:
             (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason
-        if request.detect_drift or request.explain:
-            message = "; ".join(filter(None, [message, *_unsupported(request)]))
+        if notes:
+            message = "; ".join(filter(None, [message, *notes]))
         response = _response(code, status, message)
         for answer in answers:
             _add(response, answer)
         return response
 
     async def shutdown(self, request: omi_pb2.ShutdownRequest, call: Call) -> omi_pb2.ShutdownResponse:
-        """Says yes, then ends the server as SIGTERM does."""
+        """Says yes, then ends the server as SIGTERM does.
+
+        Raises:
+          CallError: PERMISSION_DENIED, where the caller may not.
+        """
+        if self._shutdown == "nobody" or (self._shutdown == "local" and not call.is_local()):
+            raise CallError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"CHASSIS_SHUTDOWN={self._shutdown}: this caller may not end the server; anyone may with "
+                "CHASSIS_SHUTDOWN=anyone, and SIGTERM always does",
+            )
         self._stop("OMI Shutdown")
         return omi_pb2.ShutdownResponse(
             status_code=200, status="OK", message="the server answers what it has accepted, then ends"

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_io import ModelInput
+from chassis.declaration.model_json import write_model_json
 from chassis.runtime.settings import Settings, SettingsError, read_settings
 
-DOCUMENT = {
-    "format": 1,
-    "name": "digits",
-    "signature": "bytes",
-    "batch_size": 16,
-    "python": "3.11",
-    "inputs": [{"name": "input", "media_type": "application/json", "max_size": "1K", "max_bytes": 1024}],
-    "outputs": [{"name": "results.json", "media_type": "application/json", "max_size": "", "max_bytes": None}],
-    "run_timeout": 30,
-    "max_wait_ms": 5,
-}
+METADATA = ModelMetadata(
+    "digits",
+    batch_size=16,
+    inputs=(ModelInput("input", "application/json", "1K"), ModelInput("row", tensor="FP32[3,-1]")),
+    run_timeout="30s",
+    max_wait_ms=5,
+)
+DOCUMENT = json.loads(write_model_json(METADATA, "bytes", "3.11"))
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def test_the_image_settles_what_the_environment_does_not(model: Path) -> None:
     settings = read(model, PSC_MODEL_PORT="")
     assert (settings.name, settings.batch_size, settings.port, settings.host) == ("digits", 16, 45000, "[::]")
     assert (settings.run_timeout, settings.max_wait) == (30, 0.005)
+    assert (settings.contract.inputs, settings.contract.outputs) == (METADATA.inputs, METADATA.outputs)
     assert settings.contract.inputs[0].max_bytes == 1024
 
 
@@ -91,3 +92,26 @@ def test_a_model_json_that_cannot_be_understood_is_named(tmp_path: Path, content
     with pytest.raises(SettingsError, match=reason) as caught:
         read(tmp_path)
     assert str(tmp_path / "model.json") in str(caught.value)
+
+
+def test_limits_follow_from_memory_where_they_are_not_set(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.runtime.settings.memory_limit", lambda: 100 << 20)
+    limits = read(model).limits
+    assert (limits.inflight_bytes, limits.request_bytes, limits.memory) == (50 << 20, 20 << 20, 100 << 20)
+    assert not limits.settled
+    limits = read(model, CHASSIS_MAX_INFLIGHT_BYTES="1000000", CHASSIS_MAX_REQUEST_BYTES="5000").limits
+    assert (limits.inflight_bytes, limits.request_bytes, limits.settled) == (1000000, 5000, True)
+
+
+def test_a_larger_body_by_hand_has_room(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.runtime.settings.memory_limit", lambda: None)
+    assert read(model, CHASSIS_MAX_REQUEST_BYTES="1000000000").limits.inflight_bytes == 2_500_000_000
+
+
+def test_origins(model: Path) -> None:
+    assert read(model).cors_origins == ()
+    found = read(model, CHASSIS_CORS_ORIGINS="https://a.example/, http://localhost:3000,*").cors_origins
+    assert found == ("https://a.example", "http://localhost:3000", "*")
+    for wrong in ("a.example", "https://a.example/path", "https://a b"):
+        with pytest.raises(SettingsError, match="is not an origin"):
+            read(model, CHASSIS_CORS_ORIGINS=wrong)

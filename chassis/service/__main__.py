@@ -13,6 +13,7 @@ from absl import flags
 
 from chassis.errors import ChassisError
 from chassis.sdk.checkout import VARIABLE, find_checkout
+from chassis.service import operator_flags, wall_flags
 from chassis.service.connections import ConnectionLimits
 from chassis.service.engine import Engine
 from chassis.service.guard import ServerOptions
@@ -29,9 +30,12 @@ from chassis.service.server import make_app
 from chassis.service.serving import serve
 from chassis.service.state import state_directory
 from chassis.service.upload import Limits
+from chassis.service.wall_flags import policy_of_flags, raise_walls
 from chassis.service.webhook import Webhooks
 from chassis.tools.run import run_main
 
+for _module in (operator_flags, wall_flags):
+    flags.adopt_module_key_flags(_module)  # so that --help has them
 _PORT = flags.DEFINE_integer("port", 5000, "The port; 0 takes a free one.", lower_bound=0, upper_bound=65535)
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen on. Beyond loopback a token is needed.")
 _STATE = flags.DEFINE_string("state", "", "Directory of jobs, logs, images and caches; by default below ~/.cache.")
@@ -76,15 +80,18 @@ def main(argv: Sequence[str]) -> int:
     )
     limits = Limits(archive_bytes=_UPLOAD_BYTES.value, unpacked_bytes=_UPLOAD_BYTES.value)
     retention = retention_of_flags()
+    policy = policy_of_flags()
+    build = ImageBuild(root, checkout, images, publisher, bazelrc, limits, retention, policy)
     engine = Engine(
         root,
-        ImageBuild(root, checkout, images, publisher, bazelrc, limits, retention),
+        build,
         workers=_BUILDS.value,
         queue_size=_QUEUE.value,
         limits=limits,
         webhooks=webhooks,
         clients=clients,
         retention=retention,
+        policy=policy,
         job_seconds=_JOB_MINUTES.value * 60.0,
     )
     connections = ConnectionLimits(_CONNECTIONS.value)
@@ -92,9 +99,10 @@ def main(argv: Sequence[str]) -> int:
     with _listen(_HOST.value, _PORT.value) as listening:
         host, port = listening.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        engine.start()
-        print(f"chassis build service: http://{shown}:{port}  state: {root}", file=sys.stderr, flush=True)
         try:
+            raise_walls(build)
+            engine.start()
+            print(f"chassis build service: http://{shown}:{port}  state: {root}", file=sys.stderr, flush=True)
             serve(make_app(engine, images, options), listening, connections)
         finally:
             engine.close()

@@ -58,7 +58,9 @@ def test_of_a_name_only_the_public_addresses_are_taken():
 
 
 def test_an_operator_lists_hosts_ports_and_networks():
-    policy = AddressPolicy.of_list("--flag", ["Hooks.Example", "one.example:8080", "10.1.0.0/16", "fd00::/8", "[::1]:90"])
+    policy = AddressPolicy.of_list(
+        "--flag", ["Hooks.Example", "one.example:8080", "10.1.0.0/16", "fd00::/8", "[::1]:90"]
+    )
 
     def allowed(host, port, address):
         try:

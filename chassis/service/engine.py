@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import threading
 import time
 import traceback
@@ -14,27 +13,27 @@ from typing import BinaryIO, Protocol
 from chassis.errors import ChassisError
 from chassis.oci.registry.errors import AuthenticationError, CancelledError
 from chassis.oci.registry.transport import Cancellation
+from chassis.service.build_policy import BuildPolicy
 from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
 from chassis.service.image_build import JobRun
 from chassis.service.job import Job, JobRequest, RegistryCredentials, State
 from chassis.service.job_log import JobLog
 from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
-from chassis.service.retention import Figure, Keeper, Retention
+from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
+from chassis.service.state import hold_directory
 from chassis.service.upload import Limits, UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
 
 _JOIN_SECONDS = 60.0
 _SWEEP_SECONDS = 300.0
+_LEAST_SWEEP_SECONDS = 10.0
+"""Between two looks at the disk, of which the end of a job brings one."""
 _WINDOW_SECONDS = 15.0
 """How often is looked whether a client has minutes again."""
 _WEBHOOK_SECONDS = 24 * 3600.0
 _LONGEST_MESSAGE = 8000
-
-
-class EngineError(ChassisError):
-    """The engine cannot work where it was told to."""
 
 
 class Runner(Protocol):
@@ -42,6 +41,9 @@ class Runner(Protocol):
 
     def run(self, run: JobRun) -> dict[str, object]:
         """Runs it to its end; returns the result."""
+
+    def tidy(self, slot: int) -> None:
+        """Removes what a worker keeps between jobs; it runs none now."""
 
     def stop(self, slots: int) -> None:
         """Lets go of what is kept between jobs."""
@@ -61,20 +63,23 @@ class Engine:
         webhooks: Webhooks | None = None,
         clients: Clients | None = None,
         retention: Retention | None = None,
+        policy: BuildPolicy | None = None,
         job_seconds: float = 7200.0,
         sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         """Opens `root` and takes over what is there; `start` sets the workers going.
 
-        A job is ended after `job_seconds`. Every `sweep_seconds`, what `retention` does not keep is removed.
+        A job is ended after `job_seconds`. Every `sweep_seconds`, and when a job has ended, what `retention` does not
+        keep is removed.
 
         Raises:
-          EngineError: another process uses it.
+          StateInUseError: another process uses it.
           JobStoreError: the file of the jobs cannot be used.
         """
         self.limits = limits or Limits()
         self.clients = clients or Clients()
         self._retention = retention or Retention()
+        self._policy = policy or BuildPolicy()
         self._job_seconds = job_seconds
         self._sweep_seconds = sweep_seconds
         self._root = root
@@ -84,7 +89,7 @@ class Engine:
         self.scratch = root / "scratch"
         for name in ("logs", "scratch"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        self._held = _hold(root)
+        self._held = hold_directory(root)
         self._store = JobStore(root / "jobs.sqlite")
         self._uploads = UploadStore(root / "uploads", self.limits, self._retention.upload_seconds)
         self._keeper = Keeper(root, self._store, self._uploads, self._retention)
@@ -95,6 +100,7 @@ class Engine:
         self._running: dict[str, Cancellation] = {}
         self._stopping = False
         self._ends = threading.Event()
+        self._unswept = threading.Event()
         self._threads: list[threading.Thread] = []
         self._webhooks = webhooks or Webhooks()
         self._recover()
@@ -137,7 +143,9 @@ class Engine:
           QueueFullError: as many jobs wait as may.
           QuotaError: as many of the client's, or it has no minutes left.
           AddressError: the webhook is where none is sent to.
+          SourcesRefusedError: it would have built from sources what this service does not.
         """
+        self._policy.check_sources(request.cross_build)
         try:
             upload = self._uploads.find(upload_id, client.name)
         except UnknownUploadError:
@@ -245,6 +253,7 @@ class Engine:
         with self._changed:
             self._stopping = True
             self._ends.set()
+            self._unswept.set()
             for cancellation in self._running.values():
                 cancellation.set()
             self._changed.notify_all()
@@ -266,6 +275,14 @@ class Engine:
                 cancellation = self._running[job.id] = Cancellation()
                 credentials = self._credentials.get(job.id)
             self._run(job, slot, credentials, cancellation)
+            self._tidy(slot)
+
+    def _tidy(self, slot: int) -> None:
+        """Has what a worker's Bazel keeps removed, when all workers' together is more than may be."""
+        built = self._figures.get(OUTPUTS)
+        if built and built.bytes > built.limit and not self._ends.is_set():
+            self._runner.tidy(slot)
+            self._figures = self._keeper.figures(caches=True)
 
     def _may_run(self, client: str, running: int) -> bool:
         quota = self.clients.named(client).quota
@@ -297,12 +314,12 @@ class Engine:
                 message = log.hide(_message(error, job))
             except Exception as error:  # a defect of the service must end the job, not the worker
                 message = log.hide(f"{type(error).__name__}: {error}")
-                log.line(traceback.format_exc())
+                log.output(traceback.format_exc())
             finally:
                 timer.cancel()
             message = printable(message)[:_LONGEST_MESSAGE]
             interrupted = state is State.CANCELLED and self._stopping
-            log.line("the service stops; the job goes on when it is started again" if interrupted else message)
+            log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:
             del self._running[job.id]
             self._store.ran(job.client, time.monotonic() - begin)
@@ -319,6 +336,7 @@ class Engine:
         self._credentials.pop(job_id, None)
         job = self._store.get(job_id)
         self._uploads.remove(job.upload)
+        self._unswept.set()
         self._call_webhook(job)
 
     def _call_webhook(self, job: Job) -> None:
@@ -337,7 +355,9 @@ class Engine:
     def _keep(self) -> None:
         while not self._ends.is_set():
             self._sweep()
-            self._ends.wait(self._sweep_seconds)
+            self._ends.wait(min(_LEAST_SWEEP_SECONDS, self._sweep_seconds))
+            self._unswept.wait(self._sweep_seconds)
+            self._unswept.clear()
 
     def _sweep(self) -> None:
         with self._changed:
@@ -357,6 +377,7 @@ class Engine:
                 log.line("the service was started again")
                 if job.with_credentials:
                     log.line("the job waits for its credentials, which were in memory only")
+        self._keeper.recover()
         self._uploads.drop_others(
             {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
         )
@@ -372,16 +393,3 @@ def _message(error: ChassisError, job: Job) -> str:
     if isinstance(error, UploadError):
         return f"the upload cannot be read any more: {error}"
     return str(error)
-
-
-def _hold(root: Path) -> BinaryIO:
-    """A lock on `root` that the kernel lets go of when this process ends, however it does."""
-    file = (root / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise EngineError(
-            f"{root} is used by another process of the service: stop it, or give another directory"
-        ) from None
-    return file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -14,6 +15,8 @@ from chassis.errors import ChassisError
 from chassis.service.clients import Clients
 from chassis.service.connections import ConnectionLimits
 from chassis.service.printable import printable
+
+_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Guard:
         if not scope["path"].startswith("/"):
             return error_reply(400, "the request's target is not a path")
         host = headers.get("host", "")
+        if host and not _HOST.fullmatch(host):
+            return error_reply(400, f"host {host[:100]!r}: expected host or host:port")
         name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
         if self._options.hosts and name.lower() not in self._options.hosts:
             # A page of another site whose name was made to point here would else speak with the service.

@@ -40,6 +40,12 @@ class JobLog:
         """Adds the lines of `text`, which the service says; once the log is as long as it may be, nothing more."""
         self._add(text, "")
 
+    def reason(self, text: str) -> None:
+        """Adds why a job failed, of which all but the first line may be what the build wrote."""
+        first, _, rest = text.partition("\n")
+        self.line(first)
+        self.output(rest)
+
     def output(self, text: str) -> None:
         """Adds the lines of `text`, which the build wrote."""
         self._add(text, _OF_THE_BUILD)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import time
 from collections import defaultdict
@@ -12,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.service.job_store import JobStore
-from chassis.service.upload_store import UploadStore
+from chassis.service.upload_store import UploadStore, remove_entry
 
 _DAY = 24 * 3600.0
 _LOG = ".log"
+_MEASURED_SECONDS = 300.0
+OUTPUTS = "Bazel's outputs"
+"""What Bazel has unpacked and built for all workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,14 @@ class Keeper:
         self._uploads = uploads
         self._retention = retention
         self._clock = clock
+        self._caches: dict[str, Figure] = {}
+        self._measured = 0.0
+
+    def recover(self) -> None:
+        """Removes images that a service which was killed had not put together."""
+        for path in _entries(self._root / "images"):
+            if path.name.startswith("."):
+                remove_entry(path)
 
     def sweep(self) -> None:
         """Removes what is too old or too much. What a job that has not ended needs stays."""
@@ -108,16 +118,24 @@ class Keeper:
         locks = [Stored(path, "", path.stat().st_mtime, tree_bytes(path)) for path in _entries(self._root / "locks")]
         self._remove_all(_excess(locks, now - kept.lock_seconds, len(locks), kept.lock_bytes))
 
-    def figures(self) -> dict[str, Figure]:
-        """How many bytes there are of what; this reads all directories."""
+    def figures(self, caches: bool = False) -> dict[str, Figure]:
+        """How many bytes there are of what; this reads all directories.
+
+        Those of Bazel, which are large, are read again after five minutes, or if `caches` says so.
+        """
         kept = self._retention
+        if caches or self._clock() > self._measured + _MEASURED_SECONDS:
+            self._caches = {
+                "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
+                OUTPUTS: Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            }
+            self._measured = self._clock()
         return {
             "uploads": Figure(tree_bytes(self._root / "uploads"), 0),
             "logs": Figure(tree_bytes(self._root / "logs"), kept.log_bytes),
             "images": Figure(tree_bytes(self._root / "images"), kept.image_bytes),
             "locks": Figure(tree_bytes(self._root / "locks"), kept.lock_bytes),
-            "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
-            "Bazel's outputs": Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            **self._caches,
         }
 
     def _of_jobs(
@@ -126,7 +144,7 @@ class Keeper:
         """Those of jobs that have ended; what belongs to no job is removed, what is of one that goes on is left out."""
         for path, job_id in found:
             if job_id not in owners:
-                _remove(path)
+                remove_entry(path)
                 continue
             client, finished = owners[job_id]
             if finished is not None:
@@ -134,7 +152,7 @@ class Keeper:
 
     def _remove_all(self, excess: Iterable[Stored]) -> None:
         for stored in excess:
-            _remove(stored.path)
+            remove_entry(stored.path)
 
 
 def _excess(found: Iterable[Stored], oldest: float, most_of_client: int, most_bytes: int) -> list[Stored]:
@@ -177,10 +195,3 @@ def tree_bytes(path: Path) -> int:
 
 def _entries(directory: Path) -> list[Path]:
     return sorted(directory.iterdir()) if directory.is_dir() else []
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

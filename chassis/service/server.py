@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
@@ -23,6 +25,7 @@ from starlette.types import ASGIApp
 
 from chassis.errors import ChassisError
 from chassis.service.addresses import AddressError
+from chassis.service.build_policy import SourcesRefusedError
 from chassis.service.clients import Client
 from chassis.service.engine import Engine
 from chassis.service.guard import Guard, RequestError, ServerOptions, error_reply
@@ -37,6 +40,7 @@ from chassis.service.upload_store import QuotaError, UnknownUploadError
 _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
 _BLOCK = 1 << 18
+_UNPACKING = 4
 _MAX_STREAMS = 64
 _MAX_STREAMS_OF_A_CLIENT = 16
 _LONGEST_SECRET = 16 << 10
@@ -92,6 +96,8 @@ class _Service:
         self._images = images
         self._options = options
         self._streams = _Streams()
+        # Of the threads that answer requests, large uploads take a few only.
+        self._unpacking = anyio.CapacityLimiter(_UNPACKING)
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(
@@ -132,7 +138,7 @@ class _Service:
             if received != int(announced):
                 raise RequestError(400, f"the upload was cut short: {received} of {announced} bytes arrived")
             spool.seek(0)
-            upload = await run_in_threadpool(self._engine.receive, spool, client)
+            upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
         return JSONResponse(
             {"upload_id": upload.id, "name": upload.name, "version": upload.version, "bytes": received}, 201
         )
@@ -308,6 +314,7 @@ _STATUSES: list[tuple[type[ChassisError], int]] = [
     (UploadError, 400),
     (JobRequestError, 400),
     (AddressError, 400),
+    (SourcesRefusedError, 403),
 ]
 
 

@@ -17,6 +17,8 @@ from chassis.errors import ChassisError
 from chassis.service.clients import OWN, Client
 from chassis.service.upload import Limits, read_model, unpack
 
+_BLOCK_BYTES = 4096
+
 
 class UnknownUploadError(ChassisError, LookupError):
     """The client has no upload of that id, or a job took it."""
@@ -39,7 +41,7 @@ class Upload:
       client: whose it is.
       name: the model's name.
       version: the model's version.
-      size: bytes of its files.
+      size: bytes of its files, each in whole blocks of a disk: ten thousand empty ones count, too.
       created: seconds since the epoch.
     """
 
@@ -114,7 +116,7 @@ class UploadStore:
         try:
             model = unpack(archive, directory, self.limits)
             _sync(directory)
-            size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+            size = sum(_on_disk(path.stat().st_size) for path in directory.rglob("*") if path.is_file())
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -166,12 +168,24 @@ class UploadStore:
 
     def remove(self, upload_id: str) -> None:
         """Removes an upload's files."""
-        shutil.rmtree(self.path(upload_id), ignore_errors=True)
+        remove_entry(self.path(upload_id))
 
     def _used(self, client: str) -> tuple[int, int]:
         sizes = [upload.size for upload in self._waiting.values() if upload.client == client]
         sizes += [size for name, size in self._arriving.values() if name == client]
         return len(sizes), sum(sizes)
+
+
+def _on_disk(size: int) -> int:
+    return -(-max(1, size) // _BLOCK_BYTES) * _BLOCK_BYTES
+
+
+def remove_entry(path: Path) -> None:
+    """Removes a file, a link, or a directory with all below it; what is gone already is no error."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(directory: Path) -> None:

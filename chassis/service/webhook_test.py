@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import pytest
@@ -80,4 +81,24 @@ def test_after_the_last_try_it_is_given_up_and_redirects_are_not_followed(receiv
 def test_a_receiver_that_is_not_there_does_no_harm():
     webhooks = Webhooks(LOOPBACK, pauses=())
     webhooks.call("http://127.0.0.1:9/", {}, lambda: pytest.fail("nobody answered"))
+    webhooks.close()
+
+
+def test_a_name_is_resolved_once_and_the_connection_goes_there(receiver, monkeypatch):
+    """The name's server says something else when it is asked again."""
+    receiver.statuses = [204]
+    lookups, actual = [], socket.getaddrinfo
+
+    def resolve(host, port, *arguments, **options):
+        if host != "rebind.example":
+            return actual(host, port, *arguments, **options)
+        lookups.append(host)
+        return actual("127.0.0.1" if len(lookups) == 1 else "127.0.0.2", port, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    sent = threading.Event()
+    webhooks = Webhooks(AddressPolicy.of_list("--webhook_hosts", ["rebind.example"]), pauses=())
+    webhooks.call(f"http://rebind.example:{receiver.server_port}/hook", {}, sent.set)
+    assert sent.wait(10)
+    assert lookups == ["rebind.example"]
     webhooks.close()

@@ -96,6 +96,18 @@ _chassis_model = rule(
     provides = [ModelInfo],
 )
 
+def _parts(media_types, max_sizes, tensors, descriptions):
+    """Inputs or outputs as the metadata has them (chassis/declaration/model_io.py)."""
+    return {
+        name: {
+            "description": descriptions.get(name, ""),
+            "max_size": max_sizes.get(name, ""),
+            "media_type": media_type,
+            "tensor": tensors.get(name, ""),
+        }
+        for name, media_type in media_types.items()
+    }
+
 def chassis_model(
         name,
         entry_point = None,
@@ -111,10 +123,15 @@ def chassis_model(
         outputs = {"results.json": "application/json"},
         max_sizes = {},
         tensors = {},
+        descriptions = {},
         signature = "auto",
         author = "",
+        source = "",
+        model_type = "",
         summary = "",
         details = "",
+        technical = "",
+        performance = "",
         status_timeout = "60s",
         run_timeout = "60s",
         load_timeout = "300s",
@@ -159,7 +176,7 @@ def chassis_model(
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error.
       deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
-      model_name: for people; the target's name where it is left out.
+      model_name: for people; defaults to the target's name.
       version: the model's version.
       inputs: input name to media type.
       outputs: output name to media type.
@@ -168,18 +185,23 @@ def chassis_model(
         Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
+      descriptions: input or output name to what it is, for people.
       signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
       author: of the model.
+      source: where the model comes from, such as a URL.
+      model_type: what kind of model it is, such as `"image classification"`.
       summary: one sentence about the model.
       details: more about it.
+      technical: how it works, for engineers.
+      performance: how good it is, and on which data.
       status_timeout: for callers, such as `"60s"`.
       run_timeout: the longest that one call of the function may take, such as `"60s"`.
       load_timeout: after which a server whose model is not loaded ends.
       drain_timeout: what a server that is told to stop has for what it accepted.
-      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call.
+      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
       queue_size: how many inputs may wait for the model; more are refused at once.
       required_ram: for schedulers, such as `"512M"`.
-      num_cpus: for schedulers.
+      num_cpus: for schedulers; `0.5` is half of one.
       num_gpus: for schedulers.
       tags: Bazel's.
       target_compatible_with: Bazel's.
@@ -197,6 +219,7 @@ def chassis_model(
         pickle_on = pickle_on,
         max_sizes = max_sizes,
         tensors = tensors,
+        descriptions = descriptions,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -212,30 +235,27 @@ def chassis_model(
         "batch_size": batch_size,
         "details": details,
         "drain_timeout": drain_timeout,
-        "inputs": {
-            input: {"max_size": max_sizes.get(input, ""), "media_type": media_type, "tensor": tensors.get(input, "")}
-            for input, media_type in inputs.items()
-        },
+        "inputs": _parts(inputs, max_sizes, tensors, descriptions),
         "load_timeout": load_timeout,
         "max_wait_ms": max_wait_ms,
         "model_name": model_name or name,
+        "model_type": model_type,
         "model_version": version,
         "name": name,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
-        "outputs": {
-            output: {"max_size": max_sizes.get(output, ""), "media_type": media_type, "tensor": tensors.get(output, "")}
-            for output, media_type in outputs.items()
-        },
+        "outputs": _parts(outputs, max_sizes, tensors, descriptions),
+        "performance": performance,
         "queue_size": queue_size,
         "required_ram": required_ram,
         "run_timeout": run_timeout,
+        "source": source,
         "status_timeout": status_timeout,
         "summary": summary,
+        "technical": technical,
     }
     chassis_pickle(
         name = name + ".pickle",
-        batch_size = batch_size,
         data = data,
         data_keys = keys,
         deps = deps + [Label("//chassis")],

@@ -19,7 +19,6 @@ wheels are imported.
 _EMULATED_TIMEOUT_S = 1800
 
 _ATTRS = {
-    "batch_size": attr.int(),
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(providers = [PyInfo]),
@@ -30,7 +29,7 @@ _ATTRS = {
         providers = [TargetPythonInfo],
         doc = "The target's Python, where that is to import and pickle; the build machine's where it is left out.",
     ),
-    "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/metadata.py)."),
+    "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/declaration/metadata_file.py)."),
     "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),
     "pickle": attr.label(allow_single_file = [".pkl"]),
     "signature": attr.string(),
@@ -61,7 +60,6 @@ def _impl(ctx):
     for file in ctx.files.srcs:
         args.add("--source=%s=%s" % (names.path_in_repository(file), file.path))
     args.add("--package_dir=" + prefix)
-    args.add("--batch_size=%d" % ctx.attr.batch_size)
     args.add("--signature=" + (ctx.attr.signature or "auto"))
     for key, target in zip(ctx.attr.data_keys, ctx.files.data):
         args.add_all([target], format_each = "--data=" + key.replace("%", "%%") + "=%s", expand_directories = False)

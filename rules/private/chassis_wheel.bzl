@@ -5,6 +5,7 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
+load(":declared.bzl", "MACHINES")
 load(":distribution.bzl", closure = "distribution")
 load(":names.bzl", "names")
 load(":root_runfiles.bzl", "path_in_runfiles")
@@ -43,14 +44,9 @@ _ATTRS = UNPACK_ATTRS | {
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
 }
 
-_MACHINES = {
-    "amd64": "x86_64",
-    "arm64": "aarch64",
-}
-
 def _wheel_name(ctx):
     """The name of the output, which an action must know beforehand: `tag`, or an extension module's."""
-    tag = ctx.attr.tag or "cp311-cp311-manylinux_%s_%s" % (ctx.attr.glibc.replace(".", "_"), _MACHINES[ctx.attr.architecture])
+    tag = ctx.attr.tag or "cp311-cp311-manylinux_%s_%s" % (ctx.attr.glibc.replace(".", "_"), MACHINES[ctx.attr.architecture])
     return "%s-%s-%s.whl" % (ctx.attr.distribution.replace("-", "_"), ctx.attr.version, tag)
 
 def _relative(ctx, file):

@@ -3,6 +3,7 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":declared.bzl", "DEFAULT_PYTHON")
 load(":layer.bzl", "files_layer")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":names.bzl", "names")
@@ -13,7 +14,7 @@ _DOC = """A model server: its first-party code goes into the virtual environment
 _ATTRS = LAYER_ATTRS | {
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging], doc = "The server's libraries and wheels."),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
-    "python_version": attr.string(default = "3.11", doc = "Minor version of the base's Python."),
+    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the base's Python."),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
     "_pyvenv_cfg": attr.label(default = "//rules/private:pyvenv.cfg", allow_single_file = True),
 }

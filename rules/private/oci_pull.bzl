@@ -1,5 +1,6 @@
 """oci_pull: an image of a registry as a base, its layers fetched one by one and only when an action needs them."""
 
+load(":declared.bzl", "MACHINES")
 load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 
 PULL_ATTRS = {
@@ -12,8 +13,6 @@ PULL_ATTRS = {
 
 # Runtimes stop at 127 layers. A repository that nothing needs costs nothing.
 _MOST_LAYERS = 127
-
-_CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
 
 def _run(rctx, arguments):
     """Runs the pull tool on the pinned interpreter."""
@@ -106,9 +105,9 @@ _pulled_layer_repository = repository_rule(
 def _hub_impl(rctx):
     arms = []
     for platform, repository in rctx.attr.images.items():
-        cpu = _CPUS.get(platform.split("/")[1])
+        cpu = MACHINES.get(platform.split("/")[1])
         if not cpu:
-            fail("oci_pull %s: platform %s: the CPU is one of %s" % (rctx.attr.own_name, platform, ", ".join(_CPUS)))
+            fail("oci_pull %s: platform %s: the CPU is one of %s" % (rctx.attr.own_name, platform, ", ".join(MACHINES)))
         arms.append('        "@platforms//cpu:%s": "@%s//:image",\n' % (cpu, repository))
     if len(rctx.attr.images) == 1:
         actual = '"@%s//:image"' % rctx.attr.images.values()[0]

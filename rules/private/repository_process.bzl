@@ -6,9 +6,6 @@ keeps the machine's environment, where proxies, certificates and credential help
 change how Python runs.
 """
 
-# What changes how Python or the loader runs, whatever a program's own settings are.
-_NOT_HANDED_ON = ["PYTHON", "LD_", "MALLOC_", "GLIBC_TUNABLES"]
-
 _BARE = {
     "LC_ALL": "C.UTF-8",
     # Without it, modules that a program imports while it compiles leave a `.pyc` with a time and this machine's path.
@@ -57,7 +54,7 @@ def run_fetching(rctx, arguments, environment = {}, timeout = 600):
     """
     unset = []
     for name in sorted(rctx.os.environ):
-        if [prefix for prefix in _NOT_HANDED_ON if name.startswith(prefix)]:
+        if name.startswith("PYTHON"):
             unset += ["-u", name]
     return rctx.execute(["env"] + unset + _assignments(_FETCHING | environment) + arguments, timeout = timeout)
 

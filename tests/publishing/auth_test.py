@@ -86,6 +86,12 @@ def write_auth(path: Path, **document: object) -> Path:
     return path
 
 
+def write_netrc(folder: Path, machine: str) -> None:
+    """A netrc with the test's password for a registry."""
+    (folder / ".netrc").write_text(f"machine {machine} login {USER} password {PASSWORD}\n")
+    (folder / ".netrc").chmod(0o600)
+
+
 def write_helper(folder: Path, name: str, script: str) -> dict[str, str]:
     """A credential helper; returns the environment that finds it."""
     folder.mkdir()
@@ -111,8 +117,7 @@ def test_basic_credentials_are_found_where_people_keep_them(basic: RegistryServe
         write_auth(tmp_path / "run/containers/auth.json", auths=entry)
         environment["XDG_RUNTIME_DIR"] = str(tmp_path / "run")
     elif place == "netrc":
-        (tmp_path / ".netrc").write_text(f"machine {basic.address} login {USER} password {PASSWORD}\n")
-        (tmp_path / ".netrc").chmod(0o600)
+        write_netrc(tmp_path, basic.address)
     else:
         answer = json.dumps({"ServerURL": "x", "Username": USER, "Secret": PASSWORD})
         script = f"read host; [ $1 = get ] && [ $host = {basic.address} ] && echo '{answer}'"
@@ -302,8 +307,7 @@ def test_a_token_that_expires_in_mid_push_is_renewed(
     layout, digest = sample_image(tmp_path / "image", 1_500 * KIB, 100 * KIB, seed=claimed)
     write_auth(tmp_path / ".docker/config.json", auths={"127.0.0.1": {}, "x": {}})
     with FaultProxy(bearer.address) as proxy:
-        (tmp_path / ".netrc").write_text(f"machine {proxy.address} login {USER} password {PASSWORD}\n")
-        (tmp_path / ".netrc").chmod(0o600)
+        write_netrc(tmp_path, proxy.address)
         proxy.rule = lambda r: Harm(slow=10_000, slow_seconds=4.0) if r.method == "PATCH" else None
         report = publish(layout, f"{proxy.address}/expiry{claimed}", {"HOME": str(tmp_path)})
     refused = [r.path for r, status in proxy.answers if status == 401 and "authorization" in r.headers]
@@ -326,9 +330,8 @@ def test_challenges_that_would_leak_or_cannot_be_met_are_refused(
     basic: RegistryServer, tmp_path: Path, challenge: str, message: str
 ) -> None:
     layout, _ = sample_image(tmp_path / "image", 10)
-    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
-    (tmp_path / ".netrc").chmod(0o600)
     with FaultProxy(basic.address) as proxy:
+        write_netrc(tmp_path, proxy.address)
         headers = {"WWW-Authenticate": challenge} if challenge else {}
         proxy.rule = lambda request: Harm(status=401, headers=headers)
         with pytest.raises(AuthenticationError, match=message):
@@ -338,9 +341,8 @@ def test_challenges_that_would_leak_or_cannot_be_met_are_refused(
 @pytest.mark.parametrize("kind", ["redirect", "upload location"])
 def test_other_hosts_get_no_credentials(basic: RegistryServer, tmp_path: Path, kind: str) -> None:
     layout, _ = sample_image(tmp_path / "image", 10)
-    (tmp_path / ".netrc").write_text(f"machine 127.0.0.1 login {USER} password {PASSWORD}\n")
-    (tmp_path / ".netrc").chmod(0o600)
     with FaultProxy(basic.address) as registry, FaultProxy(basic.address) as other:
+        write_netrc(tmp_path, registry.address)
         elsewhere = f"http://{other.address}"
 
         def rule(request: Request) -> Harm | None:

@@ -16,6 +16,8 @@ from typing import Any
 
 # Repositories that the rules of this project make, by their canonical names, with and without bzlmod.
 _OWN = re.compile(r"(?:.*[~+](?:debian|wheels|oci)[~+].*|chassis_.*|pypi.*|sdists.*)")
+# What Bazel alone reads, and no action has as its input: Bazel writes these, and their modes go by the umask.
+_READ_BY_BAZEL = {"BUILD.bazel", "REPO.bazel", "distributions.json", "wheels.bzl"}
 LEAK = "app/data/leak.txt"
 
 
@@ -77,11 +79,11 @@ def _tree(folder: Path) -> Iterator[tuple[str, str]]:
         for name in sorted(folders + files):
             path = Path(where) / name
             status = path.lstat()
-            kind = f"{stat.S_IMODE(status.st_mode):04o}"
+            kind = "" if name in _READ_BY_BAZEL else f"{stat.S_IMODE(status.st_mode):04o}"
             if path.is_symlink():
                 value = f"link {path.readlink()}"
             elif path.is_dir():
-                value = f"{kind} directory"
+                value = "directory"
             else:
                 value = f"{kind} {hashlib.sha256(path.read_bytes()).hexdigest()}"
             yield str(path.relative_to(folder)), value

@@ -8,25 +8,30 @@ from pathlib import Path
 _LINES = {
     "directory": "pwd -P | sed 's/[0-9]//g'",
     "host": "uname -n",
-    "locale": "echo $${LANG:-none}",
     "processors": "nproc",
     "repository": "echo $(execpaths @pypi//numpy)",
-    "seed": "echo $${PYTHONHASHSEED:-none}",
     "umask": "umask",
     "user": "id -u",
-    "zone": "echo $${TZ:-none}",
 }
+
+# Actions do not see these, so they go by the workspace's status.
+_VARIABLES = {"locale": "LANG", "seed": "PYTHONHASHSEED", "zone": "TZ"}
 
 _RULE = """
 genrule(
     name = "leak",
     srcs = ["@pypi//numpy"],
     outs = ["leak.txt"],
-    cmd = "{{ {command} }} > $@",
+    cmd = "{{ {command} sed -n 's/^STABLE_LEAK_//p' bazel-out/stable-status.txt; }} > $@",
+    stamp = 1,
 )
 """
 
-_OPTIONS = "".join(f"build --action_env={name}\n" for name in ("LANG", "PYTHONHASHSEED", "TZ"))
+# What tells of the machine is never taken from a cache; all else may be, so that this costs little.
+_OPTIONS = """
+build --workspace_status_command={script}
+build --modify_execution_info=Genrule=+no-cache,FilesLayer=+no-cache
+"""
 
 # Whether a persistent worker made the layer, and where: the version of what the layer holds says so in the history.
 _ORIGIN = "Origin(_KIND.value, _NAME.value, _VERSION.value)"
@@ -50,5 +55,10 @@ def add_leaks(checkout: Path) -> None:
         raise ValueError(f"{build} or {tool} has changed: leaks.py does not find where to let something in")
     build.write_text(with_data + _RULE.format(command=command.replace('"', '\\"')))
     tool.write_text(source.replace(_ORIGIN, _TELLING))
+    script = checkout / "leak.sh"
+    script.write_text(
+        "#!/bin/sh\n" + "".join(f'echo "STABLE_LEAK_{w} ${{{v}:-none}}"\n' for w, v in _VARIABLES.items())
+    )
+    script.chmod(0o755)
     with (checkout / ".bazelrc").open("a") as settings:
-        settings.write(_OPTIONS)
+        settings.write(_OPTIONS.format(script=script))

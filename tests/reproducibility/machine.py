@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -87,11 +88,18 @@ def copy_checkout(target: Path) -> None:
         stdout=subprocess.PIPE,
     )
     for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
-        source = CHECKOUT / name
-        if not source.exists() and not source.is_symlink():
-            continue
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target / name, follow_symlinks=False)
+        file = CHECKOUT / name
+        if file.exists() or file.is_symlink():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, target / name, follow_symlinks=False)
+
+
+def check_out(source: Path, target: Path, umask: int) -> None:
+    """Copies what `copy_checkout` made, with the modes that a checkout has under a umask."""
+    shutil.copytree(source, target, symlinks=True)
+    for path in target.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) & ~umask)
 
 
 def cannot_start() -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Builds the default model's image again and again, each time with something else that must make no difference.
+"""Builds two models' images again and again, each time with something else that must make no difference.
 
     tests/reproducibility/matrix.py              every row, some twenty minutes on two processors
     tests/reproducibility/matrix.py --short      those of the test command, some five minutes
@@ -8,20 +8,22 @@
     tests/reproducibility/matrix.py --leak       lets differences into the image; passes if every row notices its own
 
 Machines are stood for by user namespaces: each has a user, a home directory, a host name, a checkout and output bases
-of its own, below ~/.cache/chassis, and is removed afterwards. Each row's image has to have the first row's digest, and
-the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes and
-contents.
+of its own, below ~/.cache/chassis, and is removed afterwards. Each row's images have to have the first row's digests,
+and the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes
+and contents.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +33,10 @@ import leaks
 import machine
 import workspaces
 from machine import Machine
-from rows import OUTER, ROWS, Row
+from rows import IMAGES, OUTER, ROWS, Row
 
 _PLATFORM = "arm64"
+_MOST_TREES = 3
 _DIGESTS = Path(__file__).with_name("digests.json")
 
 
@@ -48,7 +51,7 @@ class Matrix:
     scratch: Path
     leak: bool
     repository_cache: str
-    first: comparison.Image | None = None
+    first: dict[str, comparison.Image] = field(default_factory=dict)
     trees: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prepared: set[Machine] = field(default_factory=set)
     used: dict[tuple[str, str], tuple[Machine, Path]] = field(default_factory=dict)
@@ -57,30 +60,45 @@ class Matrix:
         """Builds a row; returns what is wrong with it."""
         self._prepare(row)
         started = time.monotonic()
-        image, actions = self._build(row)
-        print(f"{row.name:22}{image.digest}  {actions}, {time.monotonic() - started:.0f} s", flush=True)
+        images, actions = self._build(row)
+        digests = " ".join(image.digest.removeprefix("sha256:")[:16] for image in images.values())
+        print(f"{row.name:22}{digests}  {actions}, {time.monotonic() - started:.0f} s", flush=True)
         wrong = self._wrong_cache(row, actions)
         if row.workspace != OUTER and row.machine is not ROWS[0].machine:
             wrong += self._wrong_trees(row)
-        if self.first is None:
-            self.first = image
+        if not self.first:
             self.trees = comparison.repository_trees(self._external(row))
             if not self.leak:
-                wrong += _wrong_record(image)
-        elif image.digest != self.first.digest:
-            wrong.append("another image: " + "; ".join(self.first.differences(image)))
+                wrong += _wrong_record(images[IMAGES[0]])
+        for name, image in images.items():
+            first = self.first.setdefault(name, image)
+            if image.digest != first.digest:
+                wrong.append(f"{name} is another image: {'; '.join(first.differences(image))}")
         if not self.leak:
             return wrong
         if row.leak:
-            return self._unnoticed(row, wrong, image)
+            return self._unnoticed(row, wrong, images[IMAGES[0]])
         return []
 
+    def edit(self) -> list[str]:
+        """Edits the model where the first row was built: its last layer alone may change. Returns what is wrong."""
+        row, name = ROWS[0], IMAGES[0]
+        source = row.machine.checkout(self.scratch) / "model/model.py"
+        text = source.read_text()
+        source.write_text(text.replace("_SCORE_DIGITS = 4\n", "_SCORE_DIGITS = 5\n"))
+        images, actions = self._build(row)
+        before, after = self.first[name].layers, images[name].layers
+        changed = [number for number, pair in enumerate(zip(before, after, strict=True), 1) if len(set(pair)) == 2]
+        print(f"{'edit':22}of {len(after)} layers {changed} changed  {actions}", flush=True)
+        return (
+            [] if changed == [len(after)] else [f"an edit of model.py must change the last layer alone, not {changed}"]
+        )
+
     def _unnoticed(self, row: Row, wrong: Sequence[str], image: comparison.Image) -> list[str]:
-        assert self.first is not None
-        before, after = self.first.evidence(), image.evidence()
+        before, after = self.first[IMAGES[0]].evidence(), image.evidence()
         print(f"{'':22}{row.leak}: {before.get(row.leak)!r} and {after.get(row.leak)!r}")
         if row.cache == "hits":
-            return [] if wrong else ["every action was a hit, though the time zone is in their keys"]
+            return [] if wrong else ["every action was a hit, though some may not be cached"]
         if before.get(row.leak) == after.get(row.leak):
             return [f"{row.leak} is the same as in the first row, so the row varies nothing"]
         return [] if wrong else [f"the image tells of its {row.leak}, and the row did not notice"]
@@ -88,7 +106,11 @@ class Matrix:
     def _prepare(self, row: Row) -> None:
         checkout = row.machine.checkout(self.scratch)
         if row.machine not in self.prepared:
-            machine.copy_checkout(checkout)
+            # All machines have what was there when the first began, whatever is edited meanwhile.
+            if not self.prepared:
+                machine.copy_checkout(self.scratch / "snapshot")
+                workspaces.add_code_model(self.scratch / "snapshot")
+            machine.check_out(self.scratch / "snapshot", checkout, row.machine.umask)
             if self.leak:
                 leaks.add_leaks(checkout)
             self.prepared.add(row.machine)
@@ -103,34 +125,41 @@ class Matrix:
         here = row.machine.directory(self.scratch) / OUTER
         return here if row.workspace == OUTER else row.machine.checkout(self.scratch)
 
-    def _build(self, row: Row) -> tuple[comparison.Image, comparison.Actions]:
-        log = self.scratch / "actions.json"
+    def _build(self, row: Row) -> tuple[dict[str, comparison.Image], comparison.Actions]:
+        log = self.scratch / f"{row.name}.json"
         platforms = "//platforms:" if row.workspace != OUTER else "@chassis//platforms:"
         options = [*row.options, f"--platforms={platforms}{_PLATFORM}", f"--repository_cache={self.repository_cache}"]
-        if row.cache != "cold":
-            options.append(f"--disk_cache={self.scratch / 'cache'}")
-        elif (row.machine.name, row.workspace) in self.used:
+        if row.cache == "cold" and (row.machine.name, row.workspace) in self.used:
             self._bazel(row, "clean")
+        if row.cache != "cold" or self.leak:
+            options.append(f"--disk_cache={self.scratch / 'cache'}")
         self.used[row.machine.name, row.workspace] = (row.machine, self._folder(row))
-        self._bazel(row, "build", *options, f"--execution_log_json_file={log}", row.label)
+        names = [*IMAGES, *row.more]
+        labels = [row.repository + name for name in names]
+        self._bazel(row, "build", *options, f"--execution_log_json_file={log}", *labels)
         actions = comparison.read_actions(log)
         log.unlink()
-        target = self._bazel(row, "cquery", *options, "--output=files", row.label).splitlines()[-1]
-        return comparison.read_image(Path(self._info(row, "execution_root")) / target), actions
+        return {name: comparison.read_image(self._layout(row, name)) for name in names}, actions
 
-    def _bazel(self, row: Row, *arguments: str) -> str:
+    def _bazel(self, row: Row, *arguments: str) -> None:
         command = [str(row.machine.checkout(self.scratch) / "bazelw"), *arguments]
         done = row.machine.run(self.scratch, command, self._folder(row))
         if done.returncode:
             raise BuildFailed(f"bazelw {' '.join(arguments)}\n{done.stdout[-6000:]}")
-        return done.stdout
 
-    def _info(self, row: Row, key: str) -> str:
-        options = [option for option in row.options if option.startswith("--config")]
-        return self._bazel(row, "info", *options, key).splitlines()[-1]
+    def _bin(self, row: Row) -> Path:
+        """`OUTPUT_BASE/execroot/NAME/bazel-out/CONFIGURATION/bin`."""
+        return (self._folder(row) / "bazel-bin").readlink()
+
+    def _layout(self, row: Row, name: str) -> Path:
+        path = name.removeprefix("//").replace(":", "/")
+        if not row.repository:
+            return self._bin(row) / path
+        (found,) = self._bin(row).glob(f"external/{row.repository.removeprefix('@')}*/{path}")
+        return found
 
     def _external(self, row: Row) -> Path:
-        return Path(self._info(row, "output_base")) / "external"
+        return self._bin(row).parents[4] / "external"
 
     def _wrong_cache(self, row: Row, actions: comparison.Actions) -> list[str]:
         ran = ", ".join(f"{count} {name}" for name, count in sorted(actions.executed.items())[:8])
@@ -138,7 +167,7 @@ class Matrix:
             return [f"of {actions}; run were {ran}"]
         if row.cache == "hits" and not actions.hits:
             return ["no action was asked for"]
-        if row.cache == "cold" and actions.hits:
+        if row.cache == "cold" and actions.hits and not self.leak:
             return [f"it was to be cold, and {actions.hits} actions came from a cache"]
         return []
 
@@ -155,7 +184,11 @@ class Matrix:
                     f"repository {name} has {len(different)} other files, such as {path}: "
                     f"{one.get(path)} and {other.get(path)}"
                 )
-        return wrong
+        return (
+            [*wrong[:_MOST_TREES], f"and {len(wrong) - _MOST_TREES} repositories more"]
+            if wrong[_MOST_TREES:]
+            else wrong
+        )
 
     def close(self) -> None:
         """Ends the servers and removes all that was made."""
@@ -194,7 +227,8 @@ def main() -> int:
     flags = parser.parse_args()
     if flags.list:
         for row in ROWS:
-            print(f"{row.name:22}{row.machine.name:12}{row.cache:6}{row.label} {' '.join(row.options)}")
+            what = " ".join([f"{row.workspace:9}", *filter(None, [row.repository]), *row.options])
+            print(f"{row.name:22}{row.machine.name:12}{row.cache:6}{what}".rstrip())
         return 0
     chosen = _chosen(flags.rows, flags.short)
     if reason := machine.cannot_start():
@@ -203,22 +237,25 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     repositories = cache / "reproducibility-repositories"
     matrix = Matrix(Path(tempfile.mkdtemp(prefix="reproducibility-", dir=cache)), flags.leak, str(repositories))
+    steps = [(row.name, functools.partial(matrix.run, row)) for row in chosen]
+    if not flags.leak:
+        steps.append(("edit", matrix.edit))
     failed = []
     try:
-        for row in chosen:
+        for name, step in steps:
             try:
-                wrong = matrix.run(row)
-            except BuildFailed as error:
-                wrong = [str(error)]
+                wrong = step()
+            except Exception as error:
+                wrong = [str(error) if isinstance(error, BuildFailed) else traceback.format_exc()]
             for sentence in wrong:
-                print(f"FAILED {row.name}: {sentence}", flush=True)
+                print(f"FAILED {name}: {sentence}", flush=True)
             if wrong:
-                failed.append(row.name)
-            if matrix.first is None:
+                failed.append(name)
+            if not matrix.first:
                 break
     finally:
         matrix.close()
-    print(f"{len(chosen) - len(failed)} rows passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
+    print(f"{len(steps) - len(failed)} rows passed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed)}")
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,9 @@ BOB = Machine(
 
 CHECKOUT, OUTER = "checkout", "outer"
 
+# One of data alone, and one with code; packages `sums` and `ml` are those of e2e/team_workspace (workspaces.py).
+IMAGES = ("//model:image", "//sums:image")
+
 _COLD = "cold"
 _FILL = "fill"
 _HITS = "hits"
@@ -40,28 +44,30 @@ _HITS = "hits"
 
 @dataclass(frozen=True)
 class Row:
-    """One build of the model's image.
+    """One build of the images.
 
     Attributes:
       name: of the row.
       machine: where it is built.
       leak: what `matrix.py --leak` lets into the image that differs in this row: the start of a line of leaks.py.
       workspace: `checkout` of Chassis, or `outer`, which depends on it (workspaces.py).
-      label: the image.
+      repository: where the images are, such as `@team`.
       options: Bazel's.
       cache: `cold` runs every action; `fill` may take what other rows left in the cache that the machines share, and
         leaves what it makes; `hits` takes every action from it, and fails if one is missing.
       short: whether the short form has it.
+      more: images beside the two, which rows that have them must agree about.
     """
 
     name: str
     machine: Machine
     leak: str
     workspace: str = CHECKOUT
-    label: str = "//model:image"
+    repository: str = ""
     options: Sequence[str] = ()
     cache: str = _FILL
     short: bool = True
+    more: Sequence[str] = ()
 
 
 def _alone(name: str, leak: str, **different: object) -> Row:
@@ -76,10 +82,17 @@ ROWS = (
     Row("no-worker", ADA, "worker", options=("--spawn_strategy=sandboxed",), cache=_COLD, short=False),
     Row("no-sandbox", ADA, "directory", options=("--spawn_strategy=local",), cache=_COLD, short=False),
     Row("plain-worker", ADA, "directory", options=("--noworker_sandboxing",), cache=_COLD, short=False),
-    Row("depends", ADA, "repository", OUTER),
-    Row("dependency", ADA, "repository", OUTER, "@team//model:image"),
-    Row("depends-workspace", ADA, "repository", OUTER, options=("--config=workspace",)),
-    Row("dependency-workspace", ADA, "repository", OUTER, "@team//model:image", ("--config=workspace",)),
+    Row("depends", ADA, "repository", OUTER, more=("//borrowed:image",)),
+    Row("dependency", ADA, "repository", OUTER, "@team"),
+    Row(
+        "depends-workspace",
+        ADA,
+        "repository",
+        OUTER,
+        options=("--config=workspace",),
+        more=("//borrowed:image",),
+    ),
+    Row("dependency-workspace", ADA, "repository", OUTER, "@team", ("--config=workspace",)),
     Row("cached", BOB, "zone", cache=_HITS),
     Row("cold", BOB, "user", options=("--spawn_strategy=local",), cache=_COLD),
     _alone("user", "user", user=5822),
@@ -88,5 +101,5 @@ ROWS = (
     _alone("locale", "locale", environment={"LANG": "tr_TR.UTF-8", "LC_ALL": "C"}),
     _alone("environment", "seed", environment=_RICH),
     _alone("place", "directory", place="another/place/for/it"),
-    _alone("processor", "processors", processors="0"),
+    _alone("processor", "processors", processors=str(min(os.sched_getaffinity(0)))),
 )

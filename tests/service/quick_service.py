@@ -109,6 +109,9 @@ class QuickBuild:
             result["tags"] = tags
         return result
 
+    def tidy(self, slot: int) -> None:
+        """Nothing is kept."""
+
     def stop(self, slots: int) -> None:
         """Nothing is kept."""
 

@@ -80,6 +80,11 @@ class ServiceProcess:
         path = self.state / "runs"
         return path.read_text().split() if path.exists() else []
 
+    def open_files(self) -> int:
+        """How many files and connections the process has open."""
+        assert self._process is not None
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
+
     def resident_bytes(self) -> int:
         """The most memory that the process had so far."""
         assert self._process is not None

@@ -92,7 +92,10 @@ def _add_bytecode(writer: LayerWriter, compiled: Iterable[tuple[str, bytes]]) ->
 
 
 def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tuple[str, _Found | None]]:
-    """Yields files, and None for directories, below `source`; `above` are the real paths that lead to it."""
+    """Yields the files below `source`, and None for itself if it is a directory; `above` are the real paths to it.
+
+    An empty directory further down is left out: a sandbox and a cache bring files alone to an action.
+    """
     try:
         status = source.stat()
     except FileNotFoundError:
@@ -108,7 +111,7 @@ def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tu
     real = str(source.resolve())
     if real in above or len(above) > _MAX_DEPTH:
         raise LayerError(f"{destination!r}: its source {source} leads back to a directory above it")
-    if destination:
+    if destination and not above:
         yield destination, None
     for child in sorted(source.iterdir()):
         name = f"{destination}/{child.name}" if destination else child.name

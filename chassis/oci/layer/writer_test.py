@@ -11,6 +11,7 @@ import random
 import resource
 import subprocess
 import tarfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -196,6 +197,30 @@ def test_the_number_of_processors_makes_no_difference(tmp_path, monkeypatch, chu
         fill = lambda w: w.add_stream("f", io.BytesIO(content), len(content)) or _ORIGIN  # noqa: E731
         blobs.append(_write(tmp_path, fill, chunk_size=chunk_size))
     assert blobs[0] == blobs[1] == blobs[2]
+
+
+class _Endless(io.RawIOBase):
+    """Content of any length that compresses."""
+
+    def __init__(self) -> None:
+        self._block = _patterned(1 << 20)
+
+    def read(self, size=-1):
+        return self._block[:size]
+
+
+@pytest.mark.parametrize("size", [32 << 20, 160 << 20])
+def test_memory_does_not_grow_with_a_content(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    with LayerWriter(tmp_path / "blob") as writer:
+        tracemalloc.start()
+        try:
+            with pytest.raises(LayerError, match="is longer than"):
+                writer.add_stream("f", _Endless(), size)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 64 << 20
 
 
 def test_a_large_content_that_ends_early_is_refused_and_leaves_nothing(tmp_path):

@@ -121,7 +121,7 @@ def parse_repository(text: str) -> Repository:
     """Reads `host[:port]/path`; a tag or a digest in it is an error."""
     reference = parse_reference(text)
     if reference.tag or reference.digest:
-        raise ReferenceError(f"repository {text!r}: leave tag and digest out; tags are given with --tag")
+        raise ReferenceError(f"repository {text!r}: leave tag and digest out")
     return reference.repository
 
 

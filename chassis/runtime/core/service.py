@@ -105,22 +105,20 @@ class ModelService:
         if self.state is State.STOPPING:
             raise StoppingError(self.reason)
         refusals = [self.contract.refusal(item) for item in items]
-        if not any(refusals):
-            answers = await self._submit(items, caller)
-        else:
-            accepted = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
-            given = iter(await self._submit(accepted, caller))
+        refused = any(refusals)
+        if refused:
+            items = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
+        future = self._batcher.submit(items, caller)
+        try:
+            answers = await future
+        except asyncio.CancelledError:
+            self._batcher.withdraw(future)
+            raise
+        if refused:
+            given = iter(answers)
             answers = [next(given) if refusal is None else refusal for refusal in refusals]
         self.metrics.count_items(answers)
         return answers
-
-    async def _submit(self, items: Sequence[Item], caller: Caller) -> list[Answer]:
-        answers = self._batcher.submit(items, caller)
-        try:
-            return await answers
-        except asyncio.CancelledError:
-            self._batcher.withdraw(answers)
-            raise
 
     def finish_request(self, protocol: str, code: str, started: float, caller: Caller) -> None:
         """Counts a request that the front end `protocol` answered with its `code`, and logs it at level debug.

@@ -81,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._reading = True
         self._close_after = False
         self._spare = False
+        self._request: Request | None = None
         self._cost = 0
         self._idle_since = loop.time()
         self._head_since = self._body_since = self._answer_since = 0.0
@@ -105,9 +106,11 @@ class Connection(asyncio.Protocol):
         self._reader.close()
         if self._task is not None:
             self._task.cancel()
+            self._task = None
         for _ in range(len(self._pending) + self._busy):
             self._owner.call_ended()
         self._drop_pending()
+        self._drop_request()
         self._give(self._cost)
         self._cost = 0
         self._busy = False
@@ -167,7 +170,7 @@ class Connection(asyncio.Protocol):
         return seconds > limits.transfer_grace and done < (seconds - limits.transfer_grace) * limits.least_rate
 
     def _refuse_slow(self, what: str, how: str) -> None:
-        self._reader.close()
+        self._reader.stop()
         self._take(None, error_response(408, f"the request's {what} did not come {how}"), False, False)
 
     def _proceed(self) -> None:
@@ -194,7 +197,7 @@ class Connection(asyncio.Protocol):
                 assert pending.refusal is not None
                 self._send(pending, pending.refusal)
                 continue
-            self._cost = pending.request.cost
+            self._request = pending.request
             result = self._owner.handle(pending.request, spare=self._spare)
             if isinstance(result, Response):
                 self._send(pending, result)
@@ -216,8 +219,7 @@ class Connection(asyncio.Protocol):
             return
         request = pending.request
         # What the request took is free: its answer is what counts now.
-        self._give(self._cost)
-        self._cost = 0
+        self._drop_request()
         size = len(response.body)
         if size > _LARGE:
             if self._owner.budget.take(size):
@@ -251,8 +253,9 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         """The answer has left."""
         self._busy = False
-        self._give(self._cost)
-        self._cost = 0
+        if self._cost:
+            self._give(self._cost)
+            self._cost = 0
         self._idle_since = self._loop.time()
         self._owner.call_ended()
         if self._close_after and self._transport:
@@ -265,6 +268,11 @@ class Connection(asyncio.Protocol):
                 self._loop.call_later(_LINGER, self._transport.close)
             else:
                 self._transport.close()
+
+    def _drop_request(self) -> None:
+        request, self._request = self._request, None
+        if request is not None and request.cost:
+            self._give(request.cost)
 
     def _drop_pending(self) -> None:
         for pending in self._pending:

@@ -28,6 +28,7 @@ def _refuse(constant: str) -> object:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+_SPACE = " \t\r\n"
 
 
 def memory_needed(content: bytes | bytearray) -> int:
@@ -55,7 +56,7 @@ def read_object(content: bytes | bytearray, budget: Budget) -> dict[str, object]
         raise RequestError(400, f"the request's body is not UTF-8: byte {error.start}") from None
     del content
     try:
-        value = _DECODER.decode(text)
+        value = _decoded(text)
     except _ConstantError as error:
         raise RequestError(400, f"the request's body is not JSON: {error} at {_place(text)}") from None
     except ValueError as error:
@@ -65,6 +66,15 @@ def read_object(content: bytes | bytearray, budget: Budget) -> dict[str, object]
     if not isinstance(value, dict):
         raise RequestError(400, "the request's body is not a JSON object")
     return value
+
+
+def _decoded(text: str) -> object:
+    """As `JSONDecoder.decode`, which looks for white space with regular expressions first."""
+    try:
+        value, end = _DECODER.scan_once(text, 0)
+    except StopIteration:
+        return _DECODER.decode(text)
+    return value if end == len(text) or not text[end:].strip(_SPACE) else _DECODER.decode(text)
 
 
 def _place(text: str) -> str:

@@ -11,13 +11,14 @@ import json
 import time
 from collections.abc import Mapping
 
+from chassis.declaration.model_io import ModelOutput
+from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
-from chassis.runtime.http.message import Request, Response, Route, json_response
+from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import Identity, answered, check_room, output_tensor
 from chassis.runtime.inference.tensor import from_nested, nested
 
@@ -91,7 +92,7 @@ class KserveV1:
     def _prediction(self, output: Mapping[str, bytes]) -> bytes:
         """An item's output as JSON: the only one itself, several as an object."""
         parts = {part.name: part for part in self._model.contract.outputs}
-        values = {name: self._value(content, parts.get(name, Part(name))) for name, content in output.items()}
+        values = {name: self._value(content, parts.get(name, ModelOutput(name))) for name, content in output.items()}
         if len(values) == 1:
             return next(iter(values.values()))
         return b"{" + b",".join(json.dumps(name).encode() + b":" + value for name, value in values.items()) + b"}"
@@ -109,7 +110,7 @@ def _numbers(content: bytes, part: Part) -> bytes:
         value = nested(output_tensor(part, [content]))
     except ValueError as error:
         raise RequestError(500, f"output {part.name!r}: {error}") from None
-    return json.dumps(value, separators=(",", ":")).encode()
+    return write_json(value)
 
 
 def _is_json(content: bytes) -> bool:

@@ -23,25 +23,39 @@ class Request:
       headers: by name in lower case; of a name that comes twice, the values with `, ` between.
       caller: its names in logs.
       cost: the bytes of the budget that are its own until it is answered.
+      coding: of its body, see `content_coding`; empty for none.
     """
 
-    __slots__ = ("_body", "caller", "cost", "headers", "method", "path")
+    __slots__ = ("_body", "caller", "coding", "cost", "headers", "method", "path")
 
     def __init__(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | bytearray, caller: Caller, cost: int = 0
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | bytearray,
+        caller: Caller,
+        cost: int = 0,
+        coding: str = "",
     ) -> None:
-        """Takes the body without the encodings of the transfer and of the content."""
+        """Takes the body without the encoding of the transfer."""
         self.method = method
         self.path = path
         self.headers = headers
         self.caller = caller
         self.cost = cost
+        self.coding = coding
         self._body: bytes | bytearray = body
 
     def take_body(self) -> bytes | bytearray:
         """The body, once: from then on it is the caller's alone, and its memory is free when the caller drops it."""
         body, self._body = self._body, b""
         return body
+
+    def put_body(self, body: bytes | bytearray, cost: int) -> None:
+        """Puts another body in the place of the one that was taken, of `cost` further bytes of the budget."""
+        self._body = body
+        self.cost += cost
 
 
 class Response(NamedTuple):
@@ -57,23 +71,22 @@ class Response(NamedTuple):
 
         An `old` client, of HTTP/1.0, has to be told that the connection stays open.
         """
-        lines = [
-            f"HTTP/1.1 {self.status} {_PHRASES.get(self.status, 'Unknown')}",
-        ]
+        text = _STARTS.get(self.status) or f"HTTP/1.1 {self.status} Unknown"
         if self.status not in _WITHOUT_BODY:
-            lines.append(f"content-length: {len(self.body)}")
-        if self.body:
-            lines.append(f"content-type: {self.content_type}")
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+            text = f"{text}\r\ncontent-length: {len(self.body)}"
+            if self.body:
+                text = f"{text}\r\ncontent-type: {self.content_type}"
+        for name, value in self.headers.items():
+            text = f"{text}\r\n{name}: {value}"
         if caller is not None:
-            lines.append(f"x-request-id: {caller.request_id}")
+            text = f"{text}\r\nx-request-id: {caller.request_id}"
             if caller.traceparent:
-                lines.append(f"traceparent: {caller.traceparent}")
+                text = f"{text}\r\ntraceparent: {caller.traceparent}"
         if not keep_alive:
-            lines.append("connection: close")
+            text += "\r\nconnection: close"
         elif old:
-            lines.append("connection: keep-alive")
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+            text += "\r\nconnection: keep-alive"
+        return f"{text}\r\n\r\n".encode("latin-1")
 
 
 Handler = Callable[[Request], Response | Awaitable[Response]]
@@ -91,7 +104,12 @@ class Route(NamedTuple):
 
 def json_response(status: int, value: object) -> Response:
     """A response of compact JSON."""
-    return Response(status, json.dumps(value, separators=(",", ":")).encode())
+    return Response(status, write_json(value))
+
+
+def write_json(value: object) -> bytes:
+    """`value` as compact JSON."""
+    return _ENCODER.encode(value).encode()
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -101,5 +119,6 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(status, response.body, JSON, {**extra, **(headers or {})})
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _WITHOUT_BODY = (204, 304)
-_PHRASES = {int(status): status.phrase for status in HTTPStatus}
+_STARTS = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}" for status in HTTPStatus}

@@ -6,7 +6,6 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -16,7 +15,7 @@ from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
-from chassis.runtime.http.message import Request, Response, Route, json_response
+from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import (
     EXTENSIONS,
     PLATFORM,
@@ -133,9 +132,9 @@ class OpenInference:
 
     def _read(self, request: Request) -> _Asked:
         """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
-        header, binary = _split(request)
-        document = read_object(header, self._model.budget)
-        del header
+        parts = _split(request)
+        binary = parts.pop()
+        document = read_object(parts.pop(), self._model.budget)
         identifier = _optional(document, "id", "")
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
@@ -166,7 +165,7 @@ class OpenInference:
         }
         if asked.identifier:
             document["id"] = asked.identifier
-        header = json.dumps(document, separators=(",", ":")).encode()
+        header = write_json(document)
         if not contents:
             return Response(200, header)
         return Response(
@@ -177,16 +176,16 @@ class OpenInference:
         )
 
 
-def _split(request: Request) -> tuple[bytes | bytearray, memoryview]:
+def _split(request: Request) -> list[bytes | bytearray | memoryview]:
     """The JSON and the binary data behind it."""
     body = request.take_body()
     text = request.headers.get(_HEADER_LENGTH)
     if text is None:
-        return body, memoryview(b"")
+        return [body, memoryview(b"")]
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= len(body)):
         raise RequestError(400, f"{_HEADER_LENGTH}: expected a number up to {len(body)}, the size of the body")
     length = int(text)
-    return body[:length], memoryview(body)[length:]
+    return [body[:length], memoryview(body)[length:]]
 
 
 def _read_inputs(document: dict[str, object], binary: memoryview, budget: Budget) -> list[Tensor]:
@@ -240,7 +239,8 @@ def _parameters(where: str, entry: dict[str, object]) -> dict[str, object]:
     parameters = _optional(entry, "parameters", {})
     if not isinstance(parameters, dict):
         raise RequestError(400, f"{where}: parameters is an object")
-    check_parameters(where, (name for name, value in parameters.items() if value is not None))
+    if parameters:
+        check_parameters(where, (name for name, value in parameters.items() if value is not None))
     return parameters
 
 

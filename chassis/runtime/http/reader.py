@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from chassis.runtime.content_coding import CODINGS, ContentError, Inflater, TooLargeError, coding_of
+from chassis.runtime.content_coding import CODINGS, coding_of
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
 from chassis.runtime.http.message import Request, Response, error_response
@@ -17,7 +17,15 @@ MOST_HEADERS = 200
 
 _OFFER = b"\nupgrade"
 _STARTS_OF_OFFER = tuple(_OFFER[:length] for length in range(2, len(_OFFER)))
+_ENDS_OF_STARTS = frozenset(_OFFER[1:-1] + _OFFER[1:-1].upper())
 _IGNORED = b"ignored-"
+_NEWLINE = ord("\n")
+
+COPIES = 2.5
+"""As many times its size as a body takes until it is answered: its items, here and in the model's process."""
+
+_UNCOUNTED = 1024
+"""Bytes of a body that the budget does not hear of: less than what a connection holds anyway."""
 
 _CLOSED = "the request is not one of HTTP/1.1"
 
@@ -49,6 +57,7 @@ class Reader:
         self.in_body = False
         self.body_bytes = 0
         self._limits = limits
+        self._most_head = limits.head_bytes
         self._budget = budget
         self._take = take
         self._proceed = proceed
@@ -62,10 +71,13 @@ class Reader:
         if self.refused:
             return
         try:
-            if self.in_body and 0 < len(data) < self._left:
+            if self.in_body and len(data) < self._left:
                 self._parse(data)
-            else:
+            elif self._line_began or self._held or data[-1] in _ENDS_OF_STARTS or _OFFER[1:] in data.lower():
                 self._feed(data)
+            else:
+                self._parse(data)
+                self._line_began = self.in_head and data[-1] == _NEWLINE
         except httptools.HttpParserUpgrade:
             # What the client takes for the beginning of another protocol, after CONNECT, which was refused.
             self._refuse(501, "this server serves no other protocol than HTTP/1.1")
@@ -73,7 +85,12 @@ class Reader:
             self._refuse(400, f"{_CLOSED}: {error}")
 
     def close(self) -> None:
-        """Lets go of what is half there."""
+        """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
+        self.stop()
+        del self._parser, self._take, self._proceed
+
+    def stop(self) -> None:
+        """Reads no more."""
         self.refused = True
         self._drop()
 
@@ -88,6 +105,7 @@ class Reader:
         if self.refused:
             return
         self._url += url
+        self._head_bytes += len(url)
         if len(self._url) > self._limits.url_bytes:
             self._refuse(414, f"the request's target has more than {self._limits.url_bytes} bytes")
 
@@ -95,19 +113,20 @@ class Reader:
         """A header, or a trailer, of which none is wanted (RFC 9110, 6.5.1)."""
         if not self.in_head or self.refused:
             return
+        headers = self._headers
         self._head_bytes += len(name) + len(value) + 4
-        self._header_count += 1
-        if self._header_count > MOST_HEADERS:
-            self._refuse(431, f"the request has more than {MOST_HEADERS} headers")
-        elif self._head_bytes + len(self._url) > self._limits.head_bytes:
+        if self._head_bytes > self._most_head:
             self._refuse_head()
-        else:
-            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
-            if key in self._headers:
-                if key == "host":
-                    self._refuse(400, "the request has more than one Host")
-                text = f"{self._headers[key]}, {text}"
-            self._headers[key] = text
+            return
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        if key in headers:
+            if key == "host":
+                self._refuse(400, "the request has more than one Host")
+            text = f"{headers[key]}, {text}"
+            self._repeated += 1
+        headers[key] = text
+        if len(headers) + self._repeated > MOST_HEADERS:
+            self._refuse(431, f"the request has more than {MOST_HEADERS} headers")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -124,7 +143,8 @@ class Reader:
             if "host" not in headers:
                 self._refuse(400, "the request has no Host, which HTTP/1.1 asks for")
                 return
-        if self._parser.get_method() == b"CONNECT":
+        self._method = self._parser.get_method()
+        if self._method == b"CONNECT":
             self._refuse(501, "this server is not a proxy")
             return
         transfer = headers.get("transfer-encoding")
@@ -144,29 +164,26 @@ class Reader:
         """A part of the body."""
         if self.refused:
             return
-        self.body_bytes += len(body)
+        size = len(body)
+        self.body_bytes += size
         if self._left > 0:
-            self._left -= len(body)
-        if self._inflater is None:
-            self._add(body)
-            return
-        try:
-            for part in self._inflater.feed(body, self._limits.request_bytes):
-                if not self._add(part):
-                    return
-        except TooLargeError:
+            self._left -= size
+        size = len(self._body) + size
+        if size > self._limits.request_bytes:
             self._refuse_body()
-        except ContentError as error:
-            self._refuse(400, str(error))
+            return
+        if size > _UNCOUNTED:
+            if not self._budget.take(size - self._cost):
+                self._refuse(503, self._budget.busy())
+                return
+            self._cost = size
+        self._body += body
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         if self.refused:
             return
         self.in_body = False
-        if self._inflater is not None and not self._inflater.complete():
-            self._refuse(400, f"the request's body ends within its {self._inflater.coding} content")
-            return
         headers = self._headers
         try:
             path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
@@ -174,20 +191,23 @@ class Reader:
             self._refuse(400, "the request's target is not a URL")
             return
         keep_alive, old = self._parser.should_keep_alive(), self._old
-        size = len(self._body)
-        # The copies that are made until the request is answered: its items, here and in the model's process.
-        if not self._budget.take(size + size // 2):
+        # Of a body that is compressed nothing is known yet.
+        more = 0 if self._coding else int(self._cost * COPIES) - self._cost
+        if more and not self._budget.take(more):
+            refusal = error_response(503, self._budget.busy())
+            if self._cost + more > self._budget.total:
+                refusal = error_response(413, self._budget.too_large(self._cost + more, "the request's body"))
             self._drop()
-            self._reset()
-            self._take(None, error_response(503, self._budget.busy()), keep_alive, old)
+            self._take(None, refusal, keep_alive, old)
             return
         request = Request(
-            self._parser.get_method().decode("ascii"),
+            self._method.decode("ascii"),
             path,
             headers,
             self._body,
             identify(headers.get("x-request-id"), headers.get("traceparent")),
-            self._cost + size + size // 2,
+            self._cost + more,
+            self._coding,
         )
         self._reset()
         self._take(request, None, keep_alive, old)
@@ -197,13 +217,13 @@ class Reader:
     def _reset(self) -> None:
         self._url = b""
         self._headers: dict[str, str] = {}
-        self._header_count = 0
+        self._repeated = 0
         self._head_bytes = 0
         self._raw_bytes = 0
         self._body: bytearray = bytearray()
         self._cost = 0
         self._left = 0
-        self._inflater: Inflater | None = None
+        self._coding = ""
         self._old = False
         self.body_bytes = 0
 
@@ -236,16 +256,16 @@ class Reader:
                 self._line_began = True
                 return
             self._parse(data[end:])
-        self._line_began = lowered.endswith(b"\n")
+        self._line_began = self.in_head and lowered.endswith(b"\n")
 
     def _parse(self, data: bytes) -> None:
         """Has the parser read, and bounds what it has not yet told of."""
-        told = (self._head_bytes + len(self._url), self.body_bytes)
+        head_bytes, body_bytes = self._head_bytes, self.body_bytes
         self._parser.feed_data(data)
         if self.refused or not (self.in_head or self.in_body):
             return
         # A line that is half there, of a head or between chunks, or trailers, which the parser keeps and nobody wants.
-        if told == (self._head_bytes + len(self._url), self.body_bytes):
+        if head_bytes == self._head_bytes and body_bytes == self.body_bytes:
             self._raw_bytes += len(data)
         else:
             self._raw_bytes = len(data) - data.rfind(b"\n") - 1 if self.in_head else 0
@@ -257,35 +277,29 @@ class Reader:
 
     def _begin_body(self, length: int) -> None:
         """A body of `length` bytes comes, or chunks where that is -1."""
-        coding = coding_of(self._headers)
-        if coding is None:
-            accepted = ", ".join(CODINGS)
-            message = f"content-encoding {self._headers['content-encoding']!r}: this server reads {accepted}"
-            self._refuse(415, message, {"accept-encoding": accepted})
-            return
-        if length > self._limits.request_bytes:
-            self._refuse_body()
-            return
-        if length > 0 and not self._budget.has(length):
-            self._refuse(503, self._budget.busy())
-            return
-        self._inflater = Inflater(coding) if coding else None
+        headers = self._headers
+        if "content-encoding" in headers:
+            coding = coding_of(headers)
+            if coding is None:
+                accepted = ", ".join(CODINGS)
+                message = f"content-encoding {headers['content-encoding']!r}: this server reads {accepted}"
+                self._refuse(415, message, {"accept-encoding": accepted})
+                return
+            self._coding = coding
+        if length > _UNCOUNTED:
+            if length > self._limits.request_bytes:
+                self._refuse_body()
+                return
+            if not self._coding and length * COPIES > self._budget.total:
+                self._refuse(413, self._budget.too_large(int(length * COPIES), "the request's body"))
+                return
+            if not self._budget.has(length):
+                self._refuse(503, self._budget.busy())
+                return
         self._left = length
         self.in_body = True
-        if self._headers.get("expect", "").lower() == "100-continue":
+        if "expect" in headers and headers["expect"].lower() == "100-continue":
             self._proceed()
-
-    def _add(self, part: bytes) -> bool:
-        """Adds to the body; False where that was refused."""
-        if len(self._body) + len(part) > self._limits.request_bytes:
-            self._refuse_body()
-            return False
-        if not self._budget.take(len(part)):
-            self._refuse(503, self._budget.busy())
-            return False
-        self._cost += len(part)
-        self._body += part
-        return True
 
     def _refuse_head(self) -> None:
         self._refuse(431, f"the request's head has more than {self._limits.head_bytes} bytes")
@@ -302,6 +316,7 @@ class Reader:
             self._take(None, error_response(status, message, headers), False, old)
 
     def _drop(self) -> None:
-        self._budget.give(self._cost)
+        if self._cost:
+            self._budget.give(self._cost)
         self._reset()
         self._held = b""

@@ -9,11 +9,19 @@ from collections.abc import Awaitable, Collection, Iterable
 from http import HTTPStatus
 
 from chassis.errors import ChassisError
-from chassis.runtime.content_coding import WORTH_IT, compress, preferred
+from chassis.runtime.content_coding import (
+    WORTH_IT,
+    ContentDecoder,
+    ContentError,
+    TooLargeError,
+    compress,
+    preferred,
+)
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.http.connection import Admission, Connection
 from chassis.runtime.http.message import Handler, Request, Response, Route, error_response
+from chassis.runtime.http.reader import COPIES
 from chassis.runtime.limits import Limits
 
 _LOG = logging.getLogger(__name__)
@@ -60,6 +68,7 @@ class HttpServer:
         self.limits = limits
         self.budget = budget
         self._connections: dict[Connection, None] = {}
+        self._decoder = ContentDecoder(budget, limits.request_bytes)
         self._vital = frozenset(vital)
         self._origins = frozenset(origins)
         self._logged = 0.0
@@ -124,7 +133,7 @@ class HttpServer:
         try:
             if spare and request.path not in self._vital:
                 raise RequestError(503, f"{self.limits.connections} connections are open, which is the most")
-            result = self._answer(request)
+            result = self._decoded(request) if request.coding else self._answer(request)
         except Exception as error:
             result = _failure(request, error)
         if not isinstance(result, Response):
@@ -133,6 +142,23 @@ class HttpServer:
         if "origin" in headers or ("accept-encoding" in headers and len(result.body) >= WORTH_IT):
             return self._shaped(request, result)
         return result
+
+    async def _decoded(self, request: Request) -> Response:
+        """Answers a request whose body is compressed."""
+        try:
+            body, cost = await self._decoder.decode(request.take_body(), request.coding)
+        except TooLargeError as error:
+            raise RequestError(413, str(error)) from None
+        except ContentError as error:
+            raise RequestError(400, f"the request's body: {error}") from None
+        request.put_body(body, cost)
+        more = int(cost * COPIES) - cost
+        self.budget.require(more, "the request's body")
+        self.budget.take(more)
+        request.cost += more
+        del body
+        result = self._answer(request)
+        return result if isinstance(result, Response) else await result
 
     def _answer(self, request: Request) -> Response | Awaitable[Response]:
         methods = self._routes.get(request.path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from chassis.declaration.model_io import ModelOutput
+from chassis.declaration.tensor import BYTES, item_shape, shown
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES, item_shape, shown
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
 from chassis.runtime.core.service import ModelService, State, StoppingError
 from chassis.runtime.inference.tensor import Tensor
@@ -17,6 +18,7 @@ from chassis.runtime.inference.tensor import Tensor
 EXTENSIONS = ("binary_tensor_data",)
 PLATFORM = "chassis_python"
 _UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
+_FEW = 64
 _ITEM_BYTES = 1000
 """What an item takes beside its content: it, its place in the queue and its answer."""
 
@@ -62,7 +64,8 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
 
 def check_room(model: ModelService, count: int) -> None:
     """Raises RequestError where `count` items would take more memory than is left."""
-    model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
+    if count > _FEW:
+        model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
 
 
 def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
@@ -108,7 +111,7 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequenc
         missing = [index for index, row in enumerate(rows) if name not in row]
         if missing:
             raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
-        tensors.append(output_tensor(parts.get(name, Part(name)), [row[name] for row in rows]))
+        tensors.append(output_tensor(parts.get(name, ModelOutput(name)), [row[name] for row in rows]))
     return tensors
 
 

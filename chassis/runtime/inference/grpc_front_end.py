@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import grpc
 
+from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.inference.exchange import (
@@ -89,8 +89,11 @@ class InferenceService:
         return messages.ServerReadyResponse(ready=self._model.state is State.READY)
 
     async def model_ready(self, request: messages.ModelReadyRequest, call: Call) -> messages.ModelReadyResponse:
-        """Whether the model answers."""
-        self._check(request.name, request.version)
+        """Whether the model answers; of one that is not here the answer is no, as Triton's is."""
+        try:
+            self._identity.check(request.name, request.version)
+        except RequestError:
+            return messages.ModelReadyResponse(ready=False)
         return messages.ModelReadyResponse(ready=self._model.state is State.READY)
 
     async def server_metadata(
@@ -126,7 +129,7 @@ class InferenceService:
             wanted = _wanted(request)
             asked = items(self._model, _inputs(request))
             raw, identifier = bool(request.raw_input_contents), request.id
-            request.Clear()  # the items are copies
+            del request  # the items are copies
             answers = await answered(self._model, asked, caller)
             tensors = outputs(answers, self._model.contract.outputs, wanted)
             code = grpc.StatusCode.OK

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from chassis.runtime.core.datatype import BYTES, FLOATS, NUMERIC
+from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
 _MOST_DIMENSIONS = 32
@@ -66,6 +66,8 @@ class Tensor(NamedTuple):
                     "item, expected one: shape [n] or [n, 1]",
                 )
             return list(self.elements)
+        if count == 1:
+            return [bytes(self.elements[0])]
         buffer = memoryview(self.elements[0])
         size = len(buffer) // count
         return [bytes(buffer[index * size : (index + 1) * size]) for index in range(count)]

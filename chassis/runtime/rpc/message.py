@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import grpc
 
+from chassis.runtime.content_coding import ContentDecoder, ContentError, TooLargeError
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.rpc.call import CallError
+from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.wire import FieldsError, Schema, count_fields
 
 _SMALL = 1 << 16
@@ -26,56 +27,46 @@ _GZIP = b"\x1f\x8b"
 _ZLIB = 0x78
 
 
-def read_message(
-    content: list[bytes],
-    read: Callable[[bytes], object],
-    schema: Callable[[], Schema] | None,
-    most: int,
-    budget: Budget,
-) -> object:
-    """The message in the one element of `content`, which is taken out, so that its memory is free again.
+async def plain(content: list[bytes], decoder: ContentDecoder, call: Call) -> bytes:
+    """The one element of `content`, inflated where it is compressed; it is taken out, so that its memory is free again.
 
     Raises:
-      CallError: it inflates to more than `most` bytes, or needs more memory than `budget` leaves.
+      CallError: it is not of its coding, or inflates to more than is read, or than the budget leaves.
+    """
+    coding = coding_of(content[0])
+    if not coding:
+        return content.pop()
+    try:
+        data, cost = await decoder.decode(content.pop(), coding)
+    except (TooLargeError, RequestError) as error:
+        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
+    except ContentError as error:
+        raise CallError(grpc.StatusCode.INTERNAL, f"the message: {error}") from None
+    call.cost += cost
+    return bytes(data)
+
+
+def parse(data: bytes, read: Callable[[bytes], object], schema: Callable[[], Schema] | None, budget: Budget) -> object:
+    """The message in `data`.
+
+    Raises:
+      CallError: it needs more memory than `budget` leaves.
       google.protobuf.message.DecodeError: it is not a message.
     """
-    data = content.pop()
-    try:
-        data = inflated(data, most, budget)
-        if len(data) > _SMALL:
+    if len(data) > _SMALL:
+        try:
             packed = count_fields(data, schema(), _MOST_FIELDS) if schema is not None else 0
             budget.require(len(data) + packed * _PACKED, "the message")
-    except FieldsError:
-        text = f"the message has more than {_MOST_FIELDS} fields"
-        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
-    except RequestError as error:
-        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
+        except FieldsError:
+            text = f"the message has more than {_MOST_FIELDS} fields"
+            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
+        except RequestError as error:
+            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
     return read(data)
 
 
-def inflated(data: bytes, most: int, budget: Budget) -> bytes:
-    """`data` itself, or what it was before its caller compressed it.
-
-    Raises:
-      CallError: it is not of its coding, or inflates to more than `most` bytes.
-      RequestError: that takes more than `budget` leaves.
-    """
-    zlib = len(data) > 1 and data[0] == _ZLIB and not (data[0] << 8 | data[1]) % 31
-    if not zlib and data[:2] != _GZIP:
-        return data
-    from chassis.runtime.content_coding import ContentError, Inflater, TooLargeError  # here, since few callers do this
-
-    inflater = Inflater("deflate" if zlib else "gzip")
-    result = bytearray()
-    try:
-        for piece in inflater.feed(data, most):
-            budget.require(2 * (len(result) + len(piece)), "the message, inflated,")
-            result += piece
-        if not inflater.complete():
-            raise ContentError("the message ends within its compressed content")
-    except TooLargeError:
-        text = f"the message has more than {most} bytes when it is inflated"
-        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
-    except ContentError as error:
-        raise CallError(grpc.StatusCode.INTERNAL, str(error)) from None
-    return bytes(result)
+def coding_of(data: bytes) -> str:
+    """How its caller compressed `data`; empty for not at all."""
+    if data[:2] == _GZIP:
+        return "gzip"
+    return "deflate" if len(data) > 1 and data[0] == _ZLIB and not (data[0] << 8 | data[1]) % 31 else ""

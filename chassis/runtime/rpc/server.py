@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from chassis.errors import ChassisError
+from chassis.runtime.content_coding import ContentDecoder
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import State
@@ -21,7 +22,7 @@ from chassis.runtime.limits import Limits
 from chassis.runtime.rpc import health, reflection
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.completion import CompletionServer, Method
-from chassis.runtime.rpc.message import read_message
+from chassis.runtime.rpc.message import parse, plain
 from chassis.runtime.rpc.pressure import MemoryPressure
 from chassis.runtime.rpc.wire import Schema
 
@@ -90,14 +91,15 @@ class GrpcServer:
         """
         self._limits = limits
         self._budget = budget
+        self._most_calls = max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES)
         self._options = (
             ("grpc.max_receive_message_length", limits.request_bytes),
             ("grpc.max_send_message_length", -1),
             # Many small messages may inflate to more than memory holds before anybody looks: `messages` inflates them.
             ("grpc.per_message_decompression", 0),
-            ("grpc.max_concurrent_streams", queue_size + _MORE_CALLS),
+            ("grpc.max_concurrent_streams", min(queue_size + _MORE_CALLS, self._most_calls)),
             ("grpc.max_metadata_size", _METADATA_BYTES),
-            ("grpc.absolute_max_metadata_size", 2 * _METADATA_BYTES),
+            ("grpc.absolute_max_metadata_size", _METADATA_BYTES),
             ("grpc.max_allowed_incoming_connections", limits.connections),
             ("grpc.server_handshake_timeout_ms", int(limits.head_timeout * 1000)),
             # A peer that is gone without a word is noticed.
@@ -107,11 +109,12 @@ class GrpcServer:
             ("grpc.so_reuseport", 0),
         )
         self._metrics = metrics
+        self._decoder = ContentDecoder(budget, limits.request_bytes)
         self._sending: dict[Call, tuple[float, int]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._methods: dict[str, Method] = {}
         self._health = health.Health()
-        self._names = [health.SERVICE, reflection.SERVICE]
+        self._names = [health.SERVICE, *reflection.SERVICES]
         self._open: set[Call] = set()
         self._server: CompletionServer | None = None
         self._add(
@@ -134,14 +137,15 @@ class GrpcServer:
         Raises:
           AddressInUseError: the address cannot be listened on.
         """
-        self._add(reflection.SERVICE, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
+        for name in reflection.SERVICES:
+            self._add(name, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
         loop = asyncio.get_running_loop()
         limits = self._limits
         self._server = CompletionServer(
             loop,
             self._options,
             self._ended,
-            most_calls=max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES),
+            most_calls=self._most_calls,
             most_bytes=limits.inflight_bytes,
         )
         bound = self._server.bind(f"{host}:{port}")
@@ -192,13 +196,14 @@ class GrpcServer:
 
         async def answer(call: Call, content: list[bytes]) -> None:
             try:
-                request = read_message(content, method.read, schema, self._limits.request_bytes, self._budget)
+                message = [parse(await plain(content, self._decoder, call), method.read, schema, self._budget)]
             except (CallError, DecodeError) as error:
                 if method.protocol:
                     code = error.code if isinstance(error, CallError) else grpc.StatusCode.INVALID_ARGUMENT
                     self._metrics.count_request(method.protocol, code.name, 0.0)
                 raise
-            result = (await method.answer(request, call)).SerializeToString()
+            # The method alone has the message: when it drops it, that is free.
+            result = (await method.answer(message.pop(), call)).SerializeToString()
             self._release(call)
             if len(result) > _LARGE:
                 self._hold(call, len(result))
@@ -210,7 +215,9 @@ class GrpcServer:
             if content is None:
                 call.finish(grpc.StatusCode.UNIMPLEMENTED, f"{path} takes one message")
                 return
-            cost = len(content) * 5 // 2  # with the items that are made of it, here and in the model's process
+            cost = (
+                len(content) * 3
+            )  # with the message, and the items that are made of it, here and in the model's process
             if not self._budget.take(cost):
                 if method.protocol:
                     self._metrics.count_request(method.protocol, grpc.StatusCode.RESOURCE_EXHAUSTED.name, 0.0)

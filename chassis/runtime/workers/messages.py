@@ -1,6 +1,7 @@
 """What the server and a worker say to each other: a length of 8 bytes, then a tuple in marshal's format.
 
-Both are one interpreter, forked, so that marshal's format is the same; it can express nothing that runs.
+Both are one interpreter, forked, so that marshal's format is the same; it can express nothing that runs. Large contents
+of items follow by themselves, and are their lengths in the tuple: neither side makes another copy of them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def send(connection: socket.socket, message: Message) -> None:
       PeerGoneError: nobody reads it.
       ValueError: it holds something else than marshal's types; nothing was sent.
     """
-    pieces = encoded(message)
+    pieces = [*encoded(message)]
     try:
         for piece in pieces:
             connection.sendall(piece)
@@ -62,7 +63,33 @@ class Receiver:
             view = memoryview(bytearray(end))
             view[:done] = self._view[:done]
         self._fill(view[:end], done, end)
-        return marshal.loads(view[_LENGTH.size : end])
+        message = marshal.loads(view[_LENGTH.size : end])
+        if message[0] == _LARGE_ITEMS:
+            return self._with_contents(message)
+        return message
+
+    def _with_contents(self, message: Message) -> Message:
+        """The items of `message`, whose large contents come now; `encoded` saw to it that none is read already."""
+        items = message[1]
+        for item in items:
+            for name, content in item.items():
+                if isinstance(content, int):
+                    item[name] = self._take(content)
+        return (_ITEMS, items)
+
+    def _take(self, length: int) -> bytes:
+        """Reads as many bytes, straight to where they stay."""
+        parts: list[bytes] = []
+        while length:
+            try:
+                part = self._connection.recv(length, socket.MSG_WAITALL)
+            except OSError as error:
+                raise PeerGoneError(str(error)) from None
+            if not part:
+                raise PeerGoneError("the other process ended")
+            parts.append(part)
+            length -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _fill(self, view: memoryview, done: int, wanted: int) -> int:
         """Reads into `view` behind `done` bytes until there are `wanted` or more; returns how many there are."""
@@ -101,15 +128,29 @@ class Received:
 
 
 def encoded(message: Message) -> list[bytes]:
-    """`message` as it is sent, in one piece or two.
+    """`message` as it is sent, in one piece or more.
 
     Raises:
       ValueError: it holds something else than marshal's types.
     """
+    kind, contents = message[0], []
+    if kind == _ITEMS and any(len(content) > _LARGE for item in message[1] for content in item.values()):
+        items = []
+        for item in message[1]:
+            items.append({name: len(content) if len(content) > _LARGE else content for name, content in item.items()})
+            contents += [content for content in item.values() if len(content) > _LARGE]
+        content = marshal.dumps((_LARGE_ITEMS, items))
+        # At least as long as what a receiver may read at once, so that it reads nothing of what follows.
+        content += bytes(max(0, _LARGE - _LENGTH.size - len(content)))
+        return [_LENGTH.pack(len(content)), content, *contents]
     content = marshal.dumps(message)
     length = _LENGTH.pack(len(content))
     return [length, content] if len(content) > _LARGE else [length + content]
 
+
+# From the server.
+_ITEMS = "items"
+_LARGE_ITEMS = "large items"
 
 # From the worker, once: the model is loaded, or why it is not.
 LOADED = "loaded"
@@ -123,7 +164,7 @@ _RAISED = "raised"
 
 def items_message(items: Sequence[Item]) -> Message:
     """Items that are to be answered."""
-    return ("items", [dict(item) for item in items])
+    return (_ITEMS, [dict(item) for item in items])
 
 
 def answers_message(answers: Sequence[Answer]) -> Message:

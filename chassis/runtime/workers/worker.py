@@ -38,7 +38,10 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         receiver = messages.Receiver(connection)
         while True:
             _, items = receiver.receive()
-            messages.send(connection, _answers(predict, items))
+            answers = _answers(predict, items)
+            del items  # they may be large, and the next ones long in coming
+            messages.send(connection, answers)
+            del answers
     except PeerGoneError:
         end_process(0, CLOSING)
 

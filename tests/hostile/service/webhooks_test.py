@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sqlite3
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,10 @@ import pytest
 from chassis import verify_webhook
 from chassis.client import ChassisClient
 from chassis.sdk.webhook_signature import WebhookSignatureError
+from chassis.service.addresses import AddressPolicy
+from chassis.service.webhook import Webhooks
 from tests.hostile.service.callers import Receiver, ask, ended, job, receiver, state, submit
+from tests.publishing.certificates import new_authority
 from tests.service.service_process import ServiceProcess
 
 ANN, BOB = "ann-has-a-long-token", "bob-has-a-long-token"
@@ -154,9 +159,7 @@ def test_a_dripping_answer_ends_with_the_deadline(tmp_path: Path, drip: bytes) -
 
     with (
         receiver(slowly) as found,
-        ServiceProcess(
-            tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0
-        ) as service,
+        ServiceProcess(tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[], webhook_seconds=1.0) as service,
     ):
         job(service, webhook=f"http://{found.address}/")
         assert over.wait(15)
@@ -213,7 +216,7 @@ def test_a_webhook_of_before_is_not_called_after_its_day(tmp_path: Path) -> None
     """A service that is started again calls what it did not reach; not everything that it ever failed to reach."""
     with ServiceProcess(tmp_path / "state", webhook_hosts=LOOPBACK, webhook_pauses=[]) as service:
         with socket.create_server(("127.0.0.1", 0)) as closed:
-            address = "127.0.0.1:%d" % closed.getsockname()[1]
+            address = f"127.0.0.1:{closed.getsockname()[1]}"
         old, new = (job(service, webhook=f"http://{address}/{age}") for age in ("old", "new"))
         ended(service, old)
         ended(service, new)
@@ -232,3 +235,32 @@ def test_a_webhook_of_before_is_not_called_after_its_day(tmp_path: Path) -> None
         finally:
             service.stop(15)
         assert [path for _, path, _, _ in found.requests] == ["/new"]
+
+
+def test_over_tls_the_receiver_has_to_be_who_the_url_names(tmp_path: Path) -> None:
+    """A certificate of another name, and one of an authority that nobody trusts, are sent nothing."""
+    certificate, key = new_authority().write(tmp_path)
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(certificate, key)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    cases = [(trusting, "127.0.0.1", True), (trusting, "127.0.0.2", False), (None, "127.0.0.1", False)]
+    for tls, host, expected in cases:
+        got: list[bytes] = []
+        with socket.create_server((host, 0)) as listening:
+            thread = threading.Thread(target=_answer_over_tls, args=(listening, server_tls, got), daemon=True)
+            thread.start()
+            sent = threading.Event()
+            webhooks = Webhooks(AddressPolicy.of_list("--webhook_hosts", LOOPBACK), pauses=(), seconds=5, tls=tls)
+            webhooks.call(f"https://{host}:{listening.getsockname()[1]}/", {}, sent.set)
+            thread.join(10)
+            sent.wait(10 if expected else 0)
+            webhooks.close()
+        assert (sent.is_set(), bool(got)) == (expected, expected), host
+
+
+def _answer_over_tls(listening: socket.socket, tls: ssl.SSLContext, got: list[bytes]) -> None:
+    connection, _ = listening.accept()
+    with contextlib.suppress(OSError), connection, tls.wrap_socket(connection, server_side=True) as secured:
+        if data := secured.recv(1 << 16):
+            got.append(data)
+            secured.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")

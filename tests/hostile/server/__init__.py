@@ -1,0 +1,1 @@
+"""Clients that mean harm to the server in an image."""
