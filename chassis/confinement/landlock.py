@@ -5,7 +5,6 @@ It takes no privilege, holds for root too, and cannot be undone. https://docs.ke
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import stat
@@ -120,16 +119,18 @@ class Ruleset:
 
         A path that does not exist, or that this process may not see, is passed over.
         """
-        with contextlib.ExitStack() as opened:
-            try:
-                descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            except OSError:
-                return
-            opened.callback(os.close, descriptor)
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            bits = int(access) & int(self._handled)
             if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                access &= _OF_FILES
+                bits &= int(_OF_FILES)
             # struct landlock_path_beneath_attr, which is packed.
-            self._add(_RULE_PATH_BENEATH, struct.pack("=Qi", access & self._handled, descriptor), str(path))
+            self._add(_RULE_PATH_BENEATH, struct.pack("=Qi", bits, descriptor), str(path))
+        finally:
+            os.close(descriptor)
 
     def restrict(self) -> None:
         """Gives up, for good, what no rule allows.

@@ -13,7 +13,7 @@ import os
 import resource
 import signal
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +43,11 @@ class Walls:
     """What a process may read and write beyond the system's programs.
 
     Attributes:
-      readable: files, and directories with all that is below them.
+      readable: files, and directories with all that is below them; of a link, what it leads to.
       writable: directories that it may write to.
     """
 
-    readable: tuple[Path, ...]
+    readable: tuple[str | Path, ...]
     writable: tuple[Path, ...]
 
     @contextmanager
@@ -86,18 +86,13 @@ class Walls:
             yield restrict
 
 
-def action_inputs(root: Path) -> tuple[Path, ...]:
-    """`root`, the directory that Bazel's sandbox runs an action in, and what the links below it lead to.
+def action_inputs(root: Path) -> tuple[str, ...]:
+    """`root`, the directory that Bazel's sandbox runs an action in, and the links below it.
 
     In a sandbox these are the inputs of the action, and nothing else: a directory of links to where the files are. A
-    link to a directory stands for all that is in it.
+    link stands for what it leads to, and for all that is in it if that is a directory.
     """
-    found: dict[str, None] = {}
-    for directory, names in _linked(root):
-        for name in names:
-            with contextlib.suppress(OSError):
-                found[os.path.realpath(f"{directory}/{name}")] = None
-    return (root, *map(Path, found))
+    return (str(root), *_links(str(root)))
 
 
 def drop_capabilities() -> None:
@@ -111,19 +106,16 @@ def drop_capabilities() -> None:
         raise ConfinementError(f"capabilities cannot be dropped: {os.strerror(ctypes.get_errno())}")
 
 
-def _linked(root: Path) -> Iterator[tuple[str, Iterable[str]]]:
-    """Each directory below `root` with the names of its symbolic links."""
-    pending = [str(root)]
+def _links(root: str) -> Iterator[str]:
+    """The symbolic links below a directory."""
+    pending = [root]
     while pending:
-        directory = pending.pop()
-        links: list[str] = []
-        with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    links.append(entry.name)
+                    yield entry.path
                 elif entry.is_dir(follow_symlinks=False):
                     pending.append(entry.path)
-        yield directory, links
 
 
 def _is_read_only(path: str) -> bool:

@@ -56,6 +56,8 @@ class View:
             arguments += ["--bind" if writable else "--ro-bind", str(path), str(ROOT / name)]
         for name, value in environment.items():
             arguments += ["--setenv", name, value]
+        if self.confined:
+            arguments += ["--remount-ro", "/"]
         for descriptor in self.descriptors:
             arguments += ["--seccomp", str(descriptor)]
         return [*arguments, "--", *command]

@@ -12,6 +12,7 @@ import hashlib
 import json
 import netrc
 import os
+import ssl
 import tarfile
 import tempfile
 import urllib.error
@@ -144,7 +145,26 @@ def _open(place: str | Path, environment: Mapping[str, str]) -> BinaryIO:
     if account := _account(place, environment):
         token = base64.b64encode(":".join(account).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {token}")
-    return cast(BinaryIO, urllib.request.urlopen(request, timeout=_SECONDS))
+    opener = _opener(urlsplit(place).netloc.rpartition("@")[2], environment)
+    return cast(BinaryIO, opener.open(request, timeout=_SECONDS))
+
+
+def _opener(host: str, environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
+    """Proxies, certificates and hosts that are trusted without any, as uv is told of them by the same variables."""
+    for_all = environment.get("ALL_PROXY") or environment.get("all_proxy") or ""
+    proxies = {
+        scheme: environment.get(f"{scheme}_proxy") or environment.get(f"{scheme.upper()}_PROXY") or for_all
+        for scheme in ("http", "https")
+    }
+    context = ssl.create_default_context(cafile=environment.get("SSL_CERT_FILE") or None)
+    if own := environment.get("SSL_CLIENT_CERT"):
+        context.load_cert_chain(own)
+    if {host, host.partition(":")[0]} & set(environment.get("UV_INSECURE_HOST", "").split()):
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return urllib.request.build_opener(
+        urllib.request.ProxyHandler({scheme: proxy for scheme, proxy in proxies.items() if proxy}),
+        urllib.request.HTTPSHandler(context=context),
+    )
 
 
 def _account(url: str, environment: Mapping[str, str]) -> tuple[str, str] | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import hashlib
 import io
 import tarfile
+import threading
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -88,6 +93,66 @@ def test_another_file_than_the_index_names_is_refused(tmp_path: Path) -> None:
         fetch_metadata(Sdist("small", "1.0", path, "0" * 64), {})
     with pytest.raises(ChassisError, match="not a URL of http"):
         fetch_metadata(Sdist("small", "1.0", f"file://{path}", right), {})
+
+
+class _Asked(BaseHTTPRequestHandler):
+    """Answers every request with the file, and notes its target and credentials."""
+
+    content = _tar({"PKG-INFO": _INFO + "Requires-Dist: six\n"})
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append((self.path, self.headers["Authorization"]))
+        if self.path.startswith("/moved/"):
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_address[1]}/other.tar.gz")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
+        self.end_headers()
+        self.wfile.write(self.content)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    _Asked.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Asked) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{running.server_address[1]}"
+        running.shutdown()
+        thread.join()
+
+
+def test_credentials_of_an_index_go_to_that_index_alone(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+    digest = hashlib.sha256(_Asked.content).hexdigest()
+    index = {"UV_INDEX": f"own=http://ann:wo%3Ard@{server}/simple", "NETRC": "/dev/null"}
+    for path in ("/small-1.0.tar.gz", "/moved/small-1.0.tar.gz"):
+        assert fetch_metadata(Sdist("small", "1.0", f"http://{server}{path}", digest), index).requires == ("six",)
+    other = {"UV_INDEX": "http://ann:word@127.0.0.1:1/simple", "NETRC": "/dev/null"}
+    fetch_metadata(Sdist("small", "1.0", f"http://{server}/other.tar.gz", digest), other)
+    own = "Basic " + base64.b64encode(b"ann:wo:rd").decode()
+    assert _Asked.asked == [
+        ("/small-1.0.tar.gz", own),
+        ("/moved/small-1.0.tar.gz", own),
+        ("/other.tar.gz", None),
+        ("/other.tar.gz", None),
+    ]
+
+
+def test_a_proxy_that_uv_is_told_of_is_used(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    digest = hashlib.sha256(_Asked.content).hexdigest()
+    sdist = Sdist("small", "1.0", "http://index.test/small-1.0.tar.gz", digest)
+    fetch_metadata(sdist, {"ALL_PROXY": f"http://{server}", "NETRC": "/dev/null"})
+    assert _Asked.asked == [("http://index.test/small-1.0.tar.gz", None)]
 
 
 def test_settings_quote_what_an_sdist_says() -> None:

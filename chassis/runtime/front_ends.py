@@ -52,14 +52,16 @@ class FrontEnds:
             from chassis.runtime import omi
 
             description = omi.read_status(f"{settings.model_dir}/status.pb")
-            self._grpc.add(omi.SERVICE, omi.OmiService(self._model, description, self._stop).methods())
+            self._grpc.add(
+                omi.SERVICE, omi.OmiService(self._model, description, self._stop, settings.shutdown).methods()
+            )
         if "v2-grpc" in settings.servers:
             from chassis.runtime.inference import grpc_front_end
             from chassis.runtime.inference.exchange import Identity
 
             identity = Identity(settings.name, settings.version)
-            service = grpc_front_end.InferenceService(self._model, identity)
-            self._grpc.add(grpc_front_end.SERVICE, service.methods())
+            inference = grpc_front_end.InferenceService(self._model, identity)
+            self._grpc.add(grpc_front_end.SERVICE, inference.methods())
         self.ports["port"] = await self._grpc.start(settings.host, settings.port)
 
     def report(self, state: State) -> None:

@@ -73,6 +73,9 @@ def _backend(
     settings: Settings, nursery: Nursery | None, loop: asyncio.AbstractEventLoop, batcher: Batcher, metrics: Metrics
 ) -> Backend:
     if nursery is None:
+        from chassis.runtime.workers import forks
+
+        forks.keep_signals()
         return ModelThread(loop, batcher, lambda: load_model(settings))
     from chassis.runtime.workers.pool import WorkerPool
 

@@ -52,8 +52,16 @@ def read_status(path: str) -> omi_pb2.StatusResponse:
 class OmiService:
     """Answers OMI calls from a model service."""
 
-    def __init__(self, model: ModelService, description: omi_pb2.StatusResponse, stop: Callable[[str], None]) -> None:
-        """Takes the model, its description, and what to call, with a reason, when a caller asks the server to stop."""
+    def __init__(
+        self,
+        model: ModelService,
+        description: omi_pb2.StatusResponse,
+        stop: Callable[[str], None],
+        shutdown: str,
+    ) -> None:
+        """Takes the model, its description, what to call, with a reason, when a caller asks the server to stop, and who
+        may: `local`, `anyone` or `nobody`."""
+        self._shutdown = shutdown
         self._model = model
         self._description = description
         self._stop = stop
@@ -117,7 +125,17 @@ class OmiService:
         return response
 
     async def shutdown(self, request: omi_pb2.ShutdownRequest, call: Call) -> omi_pb2.ShutdownResponse:
-        """Says yes, then ends the server as SIGTERM does."""
+        """Says yes, then ends the server as SIGTERM does.
+
+        Raises:
+          CallError: PERMISSION_DENIED, where the caller may not.
+        """
+        if self._shutdown == "nobody" or (self._shutdown == "local" and not call.is_local()):
+            raise CallError(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"CHASSIS_SHUTDOWN={self._shutdown}: this caller may not end the server; anyone may with "
+                "CHASSIS_SHUTDOWN=anyone, and SIGTERM always does",
+            )
         self._stop("OMI Shutdown")
         return omi_pb2.ShutdownResponse(
             status_code=200, status="OK", message="the server answers what it has accepted, then ends"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +71,44 @@ def numbers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]
     with RunningServer(model) as running:
         running.wait_health("SERVING")
         yield running
+
+
+# A process can import one library alone that defines the protocol's messages.
+_DESCRIBE = """
+import importlib, json, sys
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+file = FileDescriptorProto.FromString(importlib.import_module(sys.argv[1]).DESCRIPTOR.serialized_pb)
+found = {}
+def add(prefix, message):
+    for field in message.field:
+        found[f"{prefix}{message.name}.{field.name}"] = [field.number, field.type, field.label, field.type_name]
+    for other in message.nested_type:
+        add(f"{prefix}{message.name}.", other)
+for message in file.message_type:
+    add("", message)
+for service in file.service:
+    for method in service.method:
+        found[method.name] = [method.input_type, method.output_type, method.client_streaming, method.server_streaming]
+print(json.dumps(found))
+"""
+
+
+def _described(module: str) -> dict[str, list]:
+    done = subprocess.run(
+        [sys.executable, "-c", _DESCRIBE, module], capture_output=True, text=True, timeout=60, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_messages_and_methods_are_those_of_the_protocol() -> None:
+    own, other = _described("chassis.runtime.inference_pb2"), _described("tritonclient.grpc.service_pb2")
+    # Of the specification, and not of Triton.
+    extra = {f"ModelMetadataResponse.{name}" for name in ("properties", "PropertiesEntry.key", "PropertiesEntry.value")}
+    assert {name for name in own if name not in other} == extra
+    assert {name: other[name] for name in own if name in other} == {n: own[n] for n in own if n not in extra}
+    messages = {name.partition(".")[0] for name in own if "." in name}
+    missing = {name for name in other if name.partition(".")[0] in messages and name not in own}
+    assert not missing
 
 
 def client(kind: str, server: RunningServer) -> tritonclient.http.InferenceServerClient:
@@ -270,3 +311,52 @@ def test_sigterm_drains_the_protocol_over_grpc(tmp_path: Path) -> None:
             server.signal(signal.SIGTERM)
             assert call.result().as_numpy("results.json").tolist() == [b"3"]
         assert server.wait_end() == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_compressed_requests_and_answers(kind: str, algorithm: str, server: RunningServer) -> None:
+    values = np.array([b"x" * 900] * 60, dtype=np.object_)
+    given = tensor(kind, "input", values, "BYTES")
+    options = {"compression_algorithm": algorithm}
+    if kind == "http":
+        options = {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
+    with client(kind, server) as found:
+        answer = found.infer("tested", [given], **options)
+    assert [json.loads(element)["length"] for element in answer.as_numpy("results.json")] == [900] * 60
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_not_served_is_refused_in_both(kind: str, server: RunningServer) -> None:
+    given = tensor(kind, "input", np.array([b"a"], dtype=np.object_), "BYTES")
+    with client(kind, server) as found:
+        classified = KINDS[kind].InferRequestedOutput("results.json", class_count=2)
+        with pytest.raises(InferenceServerException, match="does not support the parameter 'classification'"):
+            found.infer("tested", [given], outputs=[classified])
+        shared = KINDS[kind].InferInput("input", [1], "BYTES")
+        shared.set_shared_memory("region", 10)
+        with pytest.raises(InferenceServerException, match="does not support the parameter 'shared_memory_"):
+            found.infer("tested", [shared])
+        assert not found.is_model_ready("other")
+        assert not found.is_model_ready("tested", "9")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_of_0_along_a_varying_dimension(kind: str, tmp_path: Path) -> None:
+    def sizes(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {"same": item["many"]}
+
+    model = write_model(
+        tmp_path,
+        sizes,
+        signature="mapping",
+        inputs=[part("many", "FP16", [-1, 2])],
+        outputs=[part("same", "FP16", [-1, 2])],
+    )
+    with RunningServer(model) as running, client(kind, running) as found:
+        running.wait_health("SERVING")
+        for count in (0, 3):
+            values = np.arange(count * 2, dtype=np.float16).reshape(1, count, 2)
+            given = tensor(kind, "many", values, "FP16")
+            answer = found.infer("tested", [given])
+            assert answer.as_numpy("same").tolist() == values.tolist()

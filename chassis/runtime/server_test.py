@@ -143,6 +143,7 @@ def test_reflection_lists_the_services_and_describes_omi(server: RunningServer) 
     assert names == {
         "ModzyModel",
         "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
         "grpc.reflection.v1alpha.ServerReflection",
         "inference.GRPCInferenceService",
     }

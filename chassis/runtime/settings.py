@@ -23,6 +23,7 @@ from chassis.runtime.limits import (
 )
 
 IMAGE_MODEL = "/app/model"
+SHUTDOWNS = ("local", "anyone", "nobody")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s,@]+|null")
@@ -51,6 +52,7 @@ class Settings(NamedTuple):
       max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       limits: what callers may take, see there.
+      shutdown: who may end the server by OMI's Shutdown: `local`, `anyone` or `nobody` (`CHASSIS_SHUTDOWN`).
       cors_origins: origins whose pages may read answers, `*` for all (`CHASSIS_CORS_ORIGINS`, comma-separated).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
@@ -74,6 +76,7 @@ class Settings(NamedTuple):
     max_wait: float = 0.0
     queue_size: int = 1024
     limits: Limits = Limits()
+    shutdown: str = "local"
     cors_origins: tuple[str, ...] = ()
     load_timeout: float = 300.0
     run_timeout: float = 60.0
@@ -126,6 +129,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
         limits=_limits(environment),
+        shutdown=environment.choices("CHASSIS_SHUTDOWN", ("local",), SHUTDOWNS)[0],
         cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),

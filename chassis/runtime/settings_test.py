@@ -92,3 +92,26 @@ def test_a_model_json_that_cannot_be_understood_is_named(tmp_path: Path, content
     with pytest.raises(SettingsError, match=reason) as caught:
         read(tmp_path)
     assert str(tmp_path / "model.json") in str(caught.value)
+
+
+def test_limits_follow_from_memory_where_they_are_not_set(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.runtime.settings.memory_limit", lambda: 100 << 20)
+    limits = read(model).limits
+    assert (limits.inflight_bytes, limits.request_bytes, limits.memory) == (50 << 20, 20 << 20, 100 << 20)
+    assert not limits.settled
+    limits = read(model, CHASSIS_MAX_INFLIGHT_BYTES="1000000", CHASSIS_MAX_REQUEST_BYTES="5000").limits
+    assert (limits.inflight_bytes, limits.request_bytes, limits.settled) == (1000000, 5000, True)
+
+
+def test_a_larger_body_by_hand_has_room(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.runtime.settings.memory_limit", lambda: None)
+    assert read(model, CHASSIS_MAX_REQUEST_BYTES="1000000000").limits.inflight_bytes == 2_500_000_000
+
+
+def test_origins(model: Path) -> None:
+    assert read(model).cors_origins == ()
+    found = read(model, CHASSIS_CORS_ORIGINS="https://a.example/, http://localhost:3000,*").cors_origins
+    assert found == ("https://a.example", "http://localhost:3000", "*")
+    for wrong in ("a.example", "https://a.example/path", "https://a b"):
+        with pytest.raises(SettingsError, match="is not an origin"):
+            read(model, CHASSIS_CORS_ORIGINS=wrong)

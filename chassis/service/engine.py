@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import threading
 import time
 import traceback
@@ -22,20 +21,19 @@ from chassis.service.job_log import JobLog
 from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
 from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
+from chassis.service.state import hold_directory
 from chassis.service.upload import Limits, UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
 
 _JOIN_SECONDS = 60.0
 _SWEEP_SECONDS = 300.0
+_LEAST_SWEEP_SECONDS = 10.0
+"""Between two looks at the disk, of which the end of a job brings one."""
 _WINDOW_SECONDS = 15.0
 """How often is looked whether a client has minutes again."""
 _WEBHOOK_SECONDS = 24 * 3600.0
 _LONGEST_MESSAGE = 8000
-
-
-class EngineError(ChassisError):
-    """The engine cannot work where it was told to."""
 
 
 class Runner(Protocol):
@@ -71,10 +69,11 @@ class Engine:
     ) -> None:
         """Opens `root` and takes over what is there; `start` sets the workers going.
 
-        A job is ended after `job_seconds`. Every `sweep_seconds`, what `retention` does not keep is removed.
+        A job is ended after `job_seconds`. Every `sweep_seconds`, and when a job has ended, what `retention` does not
+        keep is removed.
 
         Raises:
-          EngineError: another process uses it.
+          StateInUseError: another process uses it.
           JobStoreError: the file of the jobs cannot be used.
         """
         self.limits = limits or Limits()
@@ -90,7 +89,7 @@ class Engine:
         self.scratch = root / "scratch"
         for name in ("logs", "scratch"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        self._held = _hold(root)
+        self._held = hold_directory(root)
         self._store = JobStore(root / "jobs.sqlite")
         self._uploads = UploadStore(root / "uploads", self.limits, self._retention.upload_seconds)
         self._keeper = Keeper(root, self._store, self._uploads, self._retention)
@@ -101,6 +100,7 @@ class Engine:
         self._running: dict[str, Cancellation] = {}
         self._stopping = False
         self._ends = threading.Event()
+        self._unswept = threading.Event()
         self._threads: list[threading.Thread] = []
         self._webhooks = webhooks or Webhooks()
         self._recover()
@@ -253,6 +253,7 @@ class Engine:
         with self._changed:
             self._stopping = True
             self._ends.set()
+            self._unswept.set()
             for cancellation in self._running.values():
                 cancellation.set()
             self._changed.notify_all()
@@ -281,7 +282,7 @@ class Engine:
         built = self._figures.get(OUTPUTS)
         if built and built.bytes > built.limit and not self._ends.is_set():
             self._runner.tidy(slot)
-            self._figures = self._keeper.figures()
+            self._figures = self._keeper.figures(caches=True)
 
     def _may_run(self, client: str, running: int) -> bool:
         quota = self.clients.named(client).quota
@@ -335,6 +336,7 @@ class Engine:
         self._credentials.pop(job_id, None)
         job = self._store.get(job_id)
         self._uploads.remove(job.upload)
+        self._unswept.set()
         self._call_webhook(job)
 
     def _call_webhook(self, job: Job) -> None:
@@ -353,7 +355,9 @@ class Engine:
     def _keep(self) -> None:
         while not self._ends.is_set():
             self._sweep()
-            self._ends.wait(self._sweep_seconds)
+            self._ends.wait(min(_LEAST_SWEEP_SECONDS, self._sweep_seconds))
+            self._unswept.wait(self._sweep_seconds)
+            self._unswept.clear()
 
     def _sweep(self) -> None:
         with self._changed:
@@ -389,16 +393,3 @@ def _message(error: ChassisError, job: Job) -> str:
     if isinstance(error, UploadError):
         return f"the upload cannot be read any more: {error}"
     return str(error)
-
-
-def _hold(root: Path) -> BinaryIO:
-    """A lock on `root` that the kernel lets go of when this process ends, however it does."""
-    file = (root / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise EngineError(
-            f"{root} is used by another process of the service: stop it, or give another directory"
-        ) from None
-    return file

@@ -9,10 +9,11 @@ from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.sdk.packed_model import PackedModel, write_archive
 from chassis.service.addresses import AddressPolicy
-from chassis.service.engine import Engine, EngineError
+from chassis.service.engine import Engine
 from chassis.service.job import JobRequest, RegistryCredentials, State
 from chassis.service.job_store import QueueFullError, UploadTakenError
 from chassis.service.retention import OUTPUTS, Retention
+from chassis.service.state import StateInUseError
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import UnknownUploadError
 from chassis.service.webhook import Webhooks
@@ -206,7 +207,7 @@ def test_after_a_restart_a_job_waits_for_credentials(engines):
 
 def test_one_directory_has_one_engine(engines):
     engines(Work(), start=False)
-    with pytest.raises(EngineError, match="is used by another process"):
+    with pytest.raises(StateInUseError, match="is used by another process"):
         engines(Work(), start=False)
 
 

@@ -15,6 +15,7 @@ from chassis.service.upload_store import UploadStore, remove_entry
 
 _DAY = 24 * 3600.0
 _LOG = ".log"
+_MEASURED_SECONDS = 300.0
 OUTPUTS = "Bazel's outputs"
 """What Bazel has unpacked and built for all workers."""
 
@@ -93,6 +94,8 @@ class Keeper:
         self._uploads = uploads
         self._retention = retention
         self._clock = clock
+        self._caches: dict[str, Figure] = {}
+        self._measured = 0.0
 
     def recover(self) -> None:
         """Removes images that a service which was killed had not put together."""
@@ -115,16 +118,24 @@ class Keeper:
         locks = [Stored(path, "", path.stat().st_mtime, tree_bytes(path)) for path in _entries(self._root / "locks")]
         self._remove_all(_excess(locks, now - kept.lock_seconds, len(locks), kept.lock_bytes))
 
-    def figures(self) -> dict[str, Figure]:
-        """How many bytes there are of what; this reads all directories."""
+    def figures(self, caches: bool = False) -> dict[str, Figure]:
+        """How many bytes there are of what; this reads all directories.
+
+        Those of Bazel, which are large, are read again after five minutes, or if `caches` says so.
+        """
         kept = self._retention
+        if caches or self._clock() > self._measured + _MEASURED_SECONDS:
+            self._caches = {
+                "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
+                OUTPUTS: Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            }
+            self._measured = self._clock()
         return {
             "uploads": Figure(tree_bytes(self._root / "uploads"), 0),
             "logs": Figure(tree_bytes(self._root / "logs"), kept.log_bytes),
             "images": Figure(tree_bytes(self._root / "images"), kept.image_bytes),
             "locks": Figure(tree_bytes(self._root / "locks"), kept.lock_bytes),
-            "cache of actions": Figure(tree_bytes(self._root / "disk_cache"), kept.cache_bytes),
-            OUTPUTS: Figure(tree_bytes(self._root / "slots"), kept.cache_bytes),
+            **self._caches,
         }
 
     def _of_jobs(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from chassis.errors import ChassisError
+
+
+class StateInUseError(ChassisError):
+    """Another process works in the directory."""
 
 
 def state_directory(given: str = "") -> Path:
@@ -35,3 +41,20 @@ def state_directory(given: str = "") -> Path:
     except OSError as error:
         raise ChassisError(f"{path}: {error.strerror}") from None
     return path
+
+
+def hold_directory(root: Path) -> BinaryIO:
+    """A lock on `root` that the kernel lets go of when this process ends, however it does.
+
+    Raises:
+      StateInUseError: another process has it.
+    """
+    file = (root / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise StateInUseError(
+            f"{root} is used by another process of the service: stop it, or give another directory"
+        ) from None
+    return file

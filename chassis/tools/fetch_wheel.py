@@ -207,12 +207,13 @@ def main() -> int:
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
     parser.add_argument("--python", required=True, help="the version of the image's Python, such as 3.11.2")
     parser.add_argument("--index-url", default="", help="the index, in place of those that pip is configured with")
+    parser.add_argument("--have", type=Path, help="the wheel, if it is there already: read its metadata only")
     parser.add_argument("--glibc", required=True, help="the target's, such as 2.36")
     parser.add_argument("--output", required=True, type=Path, help="directory for the wheel and metadata.json")
     flags = parser.parse_args()
     major, minor = flags.glibc.split(".")
     try:
-        wheel = download(
+        wheel = flags.have or download(
             flags.requirement,
             flags.hash,
             flags.machine,

@@ -195,3 +195,12 @@ def test_a_hubs_own_index_takes_the_place_of_pips(index, tmp_path):
     assert done.returncode == 0, done.stderr
     without = fetch(index, tmp_path / "again", digest, environment=variables)
     assert without.returncode == 4, without.stderr
+
+
+def test_of_a_wheel_that_is_there_only_the_metadata_are_read(index, tmp_path):
+    path, digest = wheel(index)
+    variables = {"PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": str(tmp_path)}
+    done = fetch(index, tmp_path / "out", digest, environment=variables, more=(f"--have={path}",))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out/metadata.json").read_text())["file"] == path.name
+    assert not list((tmp_path / "out").glob("*.whl"))

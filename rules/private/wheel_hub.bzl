@@ -20,6 +20,12 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
         doc = "For `uv.lock` and `pylock.toml`: the project's extras to install. The key is `all`, an accelerator (`none`, `cuda`) or " +
               "a platform: `{\"all\": [\"serve\"], \"none\": [\"cpu\"], \"cuda\": [\"cu130\"]}`.",
     ),
+    "fetch_from": attr.string(
+        default = "pip",
+        doc = "`pip`: files come from the indexes that pip is configured with. `lock`: from the addresses in a `uv.lock` or `pylock.toml`, " +
+              "through Bazel's downloader, its repository cache and `--distdir`, with netrc's credentials; pip serves what is not there.",
+        values = ["pip", "lock"],
+    ),
     "groups": attr.string_list_dict(
         doc = "For `uv.lock` and `pylock.toml`: the project's dependency groups to install, with keys as for `extras`.",
     ),
@@ -237,7 +243,9 @@ def wheel_repositories(name, sources, options):
                     platform = platform,
                     renew = renew,
                     sdist = pin.sdist,
+                    url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
                     version = pin.version,
+                    wheel = pin.wheel,
                     where = pin.where,
                 )
                 own_name = closure_repository_name(name, platform, pin.name)

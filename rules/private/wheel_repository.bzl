@@ -1,5 +1,6 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
 load("//rules/private/locks:lock_target.bzl", "DEFAULT_GLIBC", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
 load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
@@ -55,6 +56,24 @@ def _fetch(rctx, tool, more):
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
     return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
 
+def _downloaded(rctx):
+    """The arguments that say where the wheel is, if Bazel's downloader has it from the address in the lock; else none.
+
+    The downloader looks into the repository cache and `--distdir` first.
+    """
+    attr = rctx.attr
+    if not attr.url:
+        return []
+    rctx.report_progress("downloading %s" % attr.wheel)
+    done = rctx.download(
+        attr.url,
+        allow_fail = True,
+        auth = use_netrc(read_user_netrc(rctx), [attr.url], {}),
+        output = attr.wheel,
+        sha256 = attr.hashes[0],
+    )
+    return ["--have", rctx.path(attr.wheel)] if done.success else []
+
 def _reasons(rctx):
     """What the exit status of a tool means."""
     attr = rctx.attr
@@ -77,7 +96,7 @@ def _file_impl(rctx):
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc])
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc] + _downloaded(rctx))
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
@@ -160,7 +179,9 @@ wheel_file_repository = repository_rule(
         "python": attr.string(default = DEFAULT_PYTHON),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
         "sdist": attr.string(),
+        "url": attr.string(doc = "Where Bazel's downloader finds the wheel; pip serves if it does not."),
         "version": attr.string(mandatory = True),
+        "wheel": attr.string(doc = "The wheel's file name, with `url`."),
         "where": attr.string(mandatory = True, doc = "Lock and line."),
         "_fetch_sdist": attr.label(default = "//chassis/tools:fetch_sdist.py"),
         "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),

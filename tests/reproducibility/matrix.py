@@ -126,7 +126,7 @@ class Matrix:
         return here if row.workspace == OUTER else row.machine.checkout(self.scratch)
 
     def _build(self, row: Row) -> tuple[dict[str, comparison.Image], comparison.Actions]:
-        log = self.scratch / "actions.json"
+        log = self.scratch / f"{row.name}.json"
         platforms = "//platforms:" if row.workspace != OUTER else "@chassis//platforms:"
         options = [*row.options, f"--platforms={platforms}{_PLATFORM}", f"--repository_cache={self.repository_cache}"]
         if row.cache == "cold" and (row.machine.name, row.workspace) in self.used:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import struct
 import time
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -234,3 +236,129 @@ def test_declared_tensors_are_nested_lists_in_v1_and_checked(tmp_path: Path) -> 
             assert (refused.status, reason in refused.json()["error"]) == (status, True), refused
         item = server.run({"grid": b"123", "length": bytes(8)}).outputs[0]
         assert item.output["error"] == b"input 'grid' has 3 bytes, which are no INT32[2,2]"
+
+
+def _part(name: str, datatype: str, shape: list[int]) -> dict[str, object]:
+    limit = {"media_type": "application/octet-stream", "max_size": "", "max_bytes": None}
+    return {"name": name, "datatype": datatype, "shape": shape, **limit}
+
+
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    def same(item: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        return {"same": next(iter(item.values()))}
+
+    model = write_model(
+        tmp_path_factory.mktemp("grids"),
+        same,
+        signature="mapping",
+        inputs=[_part("grid", "FP32", [2, 2]), _part("half", "BF16", [-1])],
+        outputs=[_part("same", "BF16", [-1])],
+    )
+    with RunningServer(model, {"CHASSIS_CORS_ORIGINS": "https://a.example, https://b.example:8443"}) as running:
+        running.wait_health("SERVING")
+        yield running
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"id": None},
+        {"parameters": None},
+        {"outputs": None},
+        {"outputs": [{"name": "results.json", "parameters": None}]},
+        {"outputs": [{"name": "results.json", "parameters": {"binary_data": None, "classification": None}}]},
+        {"parameters": {"binary_data_output": None}},
+        {"inputs": [{**TENSOR, "parameters": None}]},
+        {"inputs": [{**TENSOR, "parameters": {"content_type": None, "binary_data_size": None}}]},
+    ],
+)
+def test_null_counts_as_left_out(server: RunningServer, fields: dict[str, object]) -> None:
+    answer = call(server.http_port, "POST", INFER, {"inputs": [TENSOR], **fields})
+    assert answer.status == 200, answer
+    assert "id" not in answer.json()
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "data", "reason"),
+    [
+        ("FP32", [1, 2, 2], "[1, 2, 3, 1e999]", "element 3 is out of the range of FP32"),
+        ("FP32", [1, 2, 2], "[1, 1e39, 3, 4]", "element 1 is out of the range of FP32"),
+        ("FP32", [1, 2, 2], "[[[1, 2], [3, NaN]]]", "not JSON: NaN at line 1, column"),
+        ("FP32", [1, 2, 2], "[[[1, 2], [3]]]", "data[0][1] is not as long as the lists beside it"),
+        ("FP32", [1, 2, 2], "[[[1, 2, 3, 4]]]", "its data has shape [1, 1, 4], expected [1, 2, 2]"),
+        ("FP32", [1, 2, 2], "[[[1, 2], [3, true]]]", "element 3 is not of FP32"),
+        ("BF16", [1, 1], "[3.4e38]", "element 0 is out of the range of BF16"),
+        ("BF16", [1, 1], '["x"]', "element 0 is not of BF16"),
+    ],
+)
+def test_numbers_that_do_not_fit_are_named_with_their_place(
+    grids: RunningServer, datatype: str, shape: list[int], data: str, reason: str
+) -> None:
+    name = "grid" if datatype == "FP32" else "half"
+    tensor = {"name": name, "datatype": datatype, "shape": shape}
+    body = json.dumps({"inputs": [tensor]})[:-3] + f', "data": {data}}}]}}'
+    answer = call(grids.http_port, "POST", INFER, body.encode())
+    assert answer.status == 400
+    assert reason in answer.json()["error"]
+
+
+def test_an_instance_that_overflows_is_a_400_with_its_place(server: RunningServer, grids: RunningServer) -> None:
+    answer = call(server.http_port, "POST", PREDICT, b'{"instances": ["a", {"x": 1e999}]}')
+    assert (answer.status, "instances, 1" in answer.json()["error"]) == (400, True)
+    answer = call(grids.http_port, "POST", PREDICT, b'{"instances": [{"grid": [[1, 2], [3, -1e400]]}]}')
+    assert (answer.status, "instances, 0: input 'grid': element 3" in answer.json()["error"]) == (400, True)
+
+
+def test_bf16_is_the_upper_half_of_fp32_rounded_to_the_nearest(grids: RunningServer) -> None:
+    given = [1.0, -2.5, 1.00390625, 1.01171875, 3.140625, 0.0, 1e-40]
+    tensor = {"name": "half", "datatype": "BF16", "shape": [1, len(given)], "data": given}
+    (output,) = call(grids.http_port, "POST", INFER, {"inputs": [tensor]}).json()["outputs"]
+    assert output["data"][:6] == [1.0, -2.5, 1.0, 1.015625, 3.140625, 0.0]
+    nothing = {**tensor, "shape": [1, 0], "data": []}
+    (output,) = call(grids.http_port, "POST", INFER, {"inputs": [nothing]}).json()["outputs"]
+    assert (output["shape"], output["data"]) == ([1, 0], [])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
+def test_compressed_bodies_are_read_on_both_protocols(server: RunningServer, coding: str) -> None:
+    pack = zlib.compress if coding == "deflate" else gzip.compress
+    for path, body in ((PREDICT, {"instances": ["abc"]}), (INFER, {"inputs": [TENSOR]})):
+        answer = call(server.http_port, "POST", path, pack(json.dumps(body).encode()), {"content-encoding": coding})
+        assert answer.status == 200, answer
+    bomb = pack(b'{"instances":["' + b"x" * 10_000_000 + b'"]}')
+    assert call(server.http_port, "POST", PREDICT, bomb, {"content-encoding": coding}).status == 413
+    cut = pack(json.dumps({"instances": ["abc"]}).encode())[:-5]
+    assert call(server.http_port, "POST", PREDICT, cut, {"content-encoding": coding}).status == 400
+
+
+@pytest.mark.parametrize("path", [PREDICT, INFER])
+def test_other_codings_are_415_and_told_which_do(server: RunningServer, path: str) -> None:
+    answer = call(server.http_port, "POST", path, b"x", {"content-encoding": "br"})
+    assert (answer.status, answer.headers["accept-encoding"]) == (415, "gzip, deflate")
+
+
+def test_answers_are_compressed_where_asked_and_worth_it(server: RunningServer) -> None:
+    many = {"instances": ["x" * 10] * 400}
+    plain = call(server.http_port, "POST", PREDICT, many)
+    assert "content-encoding" not in plain.headers
+    packed = call(server.http_port, "POST", PREDICT, many, {"accept-encoding": "br, gzip"})
+    assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "Accept-Encoding")
+    assert len(packed.body) < len(plain.body) / 4
+    assert len(json.loads(gzip.decompress(packed.body))["predictions"]) == 400
+    small = call(server.http_port, "POST", PREDICT, {"instances": ["x"]}, {"accept-encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+
+
+def test_pages_of_chosen_origins_alone_may_read_answers(server: RunningServer, grids: RunningServer) -> None:
+    asked = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    preflight = call(grids.http_port, "OPTIONS", PREDICT, headers={"origin": "https://b.example:8443", **asked})
+    assert preflight.status == 204
+    assert preflight.headers["access-control-allow-origin"] == "https://b.example:8443"
+    assert preflight.headers["access-control-allow-methods"] == "OPTIONS, POST"
+    assert preflight.headers["access-control-allow-headers"] == "content-type"
+    answer = call(grids.http_port, "GET", "/v2", headers={"origin": "https://a.example"})
+    assert (answer.headers["access-control-allow-origin"], answer.headers["vary"]) == ("https://a.example", "Origin")
+    for running, origin in ((grids, "https://evil.example"), (grids, "null"), (server, "https://a.example")):
+        answer = call(running.http_port, "OPTIONS", PREDICT, headers={"origin": origin, **asked})
+        assert "access-control-allow-origin" not in answer.headers

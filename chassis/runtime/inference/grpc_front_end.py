@@ -89,8 +89,11 @@ class InferenceService:
         return messages.ServerReadyResponse(ready=self._model.state is State.READY)
 
     async def model_ready(self, request: messages.ModelReadyRequest, call: Call) -> messages.ModelReadyResponse:
-        """Whether the model answers."""
-        self._check(request.name, request.version)
+        """Whether the model answers; of one that is not here the answer is no, as Triton's is."""
+        try:
+            self._identity.check(request.name, request.version)
+        except RequestError:
+            return messages.ModelReadyResponse(ready=False)
         return messages.ModelReadyResponse(ready=self._model.state is State.READY)
 
     async def server_metadata(

@@ -12,6 +12,8 @@ from grpc._cython import cygrpc
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller, identify
 
 _NO_FLAGS = 0
+_LOCAL = ("ipv4:127.", "ipv6:%5B::1%5D", "ipv6:[::1]", "ipv6:%5B::ffff:127.", "ipv6:[::ffff:127.", "unix:")
+"""How the core writes addresses of the loopback; brackets may be percent-encoded."""
 
 
 class CallError(Exception):
@@ -61,6 +63,10 @@ class Call:
         self._trailing: tuple[tuple[str, str], ...] = ()
         self._waiter: asyncio.Future[bytes | None] | None = None
         core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+
+    def is_local(self) -> bool:
+        """Whether its caller is on this machine, or in this container."""
+        return self._core.peer().decode(errors="replace").startswith(_LOCAL)
 
     def traced(self, request_id: str = "") -> Caller:
         """Who its metadata says that it is from: `x-request-id`, else `request_id`, and `traceparent`.

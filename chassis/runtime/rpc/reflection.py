@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from chassis.runtime.rpc.call import Call
 
-SERVICE = "grpc.reflection.v1alpha.ServerReflection"
+SERVICES = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+"""Two names of one service: their messages are the same on the wire."""
+
 METHOD = "ServerReflectionInfo"
 
 

@@ -114,7 +114,7 @@ class GrpcServer:
         self._watching: asyncio.Task[None] | None = None
         self._methods: dict[str, Method] = {}
         self._health = health.Health()
-        self._names = [health.SERVICE, reflection.SERVICE]
+        self._names = [health.SERVICE, *reflection.SERVICES]
         self._open: set[Call] = set()
         self._server: CompletionServer | None = None
         self._add(
@@ -137,7 +137,8 @@ class GrpcServer:
         Raises:
           AddressInUseError: the address cannot be listened on.
         """
-        self._add(reflection.SERVICE, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
+        for name in reflection.SERVICES:
+            self._add(name, {reflection.METHOD: Streaming(reflection.Reflection(self._names).answer)})
         loop = asyncio.get_running_loop()
         limits = self._limits
         self._server = CompletionServer(

@@ -1,4 +1,4 @@
-"""What a model forks is ended by signals, which the model's process itself leaves to the server.
+"""What a model forks is ended by signals, which its own process leaves to the server, or is.
 
 `multiprocessing`, for one, ends its processes with SIGTERM and waits for them.
 """
@@ -33,6 +33,8 @@ def _release() -> None:
 
 
 def _take() -> None:
+    # Where the model is a thread of the server: its event loop would take this one's signals for its own.
+    signal.set_wakeup_fd(-1)
     for number, handler in _ORDINARY.items():
         signal.signal(number, handler)
     _release()

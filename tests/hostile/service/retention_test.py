@@ -26,14 +26,14 @@ def test_an_upload_that_no_job_takes_goes(tmp_path: Path) -> None:
 
 
 def test_an_upload_of_a_job_that_waits_stays(tmp_path: Path) -> None:
-    with ServiceProcess(tmp_path / "state", TOKENS, retention={"upload_seconds": 0.1}) as service:
+    with ServiceProcess(tmp_path / "state", TOKENS, retention={"upload_seconds": 3.0}) as service:
         first, second = job(service, ANN, "slow-cats"), job(service, ANN)
         other = send(service, BOB).document["upload_id"]
         until(lambda: other not in _names(service.state / "uploads"))
         service.open_gate()
         for job_id in (first, second):
             assert ended(service, job_id, ANN)["status"]["state"] == "succeeded"
-        assert not _names(service.state / "uploads")
+        until(lambda: not _names(service.state / "uploads"))
 
 
 def test_jobs_with_logs_and_images_go_after_their_time(tmp_path: Path) -> None:

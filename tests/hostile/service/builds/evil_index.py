@@ -28,15 +28,17 @@ def attack():
             act()
         except Exception:
             return
-        got.append(what)
-    attempt("mark", lambda: open(GIVEN["mark"], "w").close())
+        if what:
+            got.append(what)
+    # Where a sandbox has directories of its own under these names, this is no harm: the test looks for the files.
+    for path in (GIVEN["mark"], os.path.join(GIVEN["cache"], "made")):
+        attempt("", lambda: open(path, "w").close())
     attempt("report", lambda: urllib.request.urlopen(GIVEN["url"], timeout=5))
     for path in GIVEN["secrets"]:
         attempt("read " + path, lambda: open(path).read())
     attempt("environment", lambda: os.environ["CLOUD_KEY"])
     attempt("index", lambda: [1 for value in os.environ.values() if "127.0.0.1" in value][0])
-    attempt("home", lambda: os.listdir(GIVEN["home"]))
-    attempt("cache", lambda: open(os.path.join(GIVEN["cache"], "made"), "w").close())
+    attempt("home", lambda: open(os.path.join(GIVEN["home"], ".profile")).read())
     raise Exception("GOT " + json.dumps(got) + " END")
 
 attack()
