@@ -1,7 +1,9 @@
 """Counts tests in Bazel's build events (--build_event_json_file) and prints `N passed, N failed`.
 
-Each test target of each file counts once. A target that was to be tested and was not counts as failed; exit status 1 if
-any failed or none ran.
+    count_tests.py EVENTS.json... STEP=passed|failed...
+
+Each test target of each file counts once, and each step. A target that was to be tested and was not counts as failed,
+as does a file without any; exit status 1 if any failed or none ran.
 """
 
 import json
@@ -25,16 +27,25 @@ def outcomes(path):
         yield label, seen.get(label, False)
 
 
-def main(paths):
-    passed = failed = 0
-    for path in map(Path, paths):
-        for label, good in outcomes(path):
-            passed += good
-            failed += not good
-            if not good:
-                print(f"FAILED {label} ({path.stem})")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+def main(arguments):
+    results = []
+    for argument in arguments:
+        step, is_step, result = argument.partition("=")
+        if is_step:
+            results.append((step, result == "passed", "step"))
+            continue
+        path = Path(argument)
+        try:
+            found = [(label, good, path.stem) for label, good in outcomes(path)]
+        except (OSError, json.JSONDecodeError) as error:
+            found = [(f"its events are missing or broken: {error}", False, path.stem)]
+        results += found or [("no test was run", False, path.stem)]
+    for name, good, where in results:
+        if not good:
+            print(f"FAILED {name} ({where})")
+    passed = sum(good for _, good, _ in results)
+    print(f"{passed} passed, {len(results) - passed} failed")
+    return 1 if passed < len(results) or not passed else 0
 
 
 if __name__ == "__main__":

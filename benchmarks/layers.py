@@ -5,10 +5,11 @@ wheel alone, as where Bazel has no workers; the floor (inflate with ISA-L, one S
 the compressed bytes, one thread); and Debian's archivers from an unpacked tree, the unpacking counted. Each is measured
 once a round, so that what else the machine does falls on all of them; times are medians of `--runs` rounds, and ratios
 are what to look at. The processor's time, of all threads and processes, is given beside, as it depends less on what
-else runs.
+else runs. Then the base and 5,000 small files, which are compressed here, with one compressor and with others.
 
     ./bazelw run //benchmarks:layers
     ./bazelw run //benchmarks:layers -- --wheel numpy-….whl --runs 9
+    ./bazelw run //benchmarks:layers -- --only_compressors
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Self
 from absl import flags
 from isal import isal_zlib
 
+from benchmarks.compressors import report_base, report_small_files
 from chassis.oci.layer.zip_index import ZipIndex
 from chassis.tools import persistent_worker
 from chassis.tools.run import run_main
@@ -39,6 +41,7 @@ from chassis.tools.unpack_wheel import unpack
 
 _WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure instead of those of tests/wheel_layers.")
 _DEBS = flags.DEFINE_bool("debs", True, "Measure the default base of amd64 too.")
+_ONLY_COMPRESSORS = flags.DEFINE_bool("only_compressors", False, "Leave out what is spliced, wheels, and archivers.")
 _RUNS = flags.DEFINE_integer("runs", 5, "Rounds, in each of which everything is measured once.", lower_bound=1)
 
 _LIMIT_S = 1800
@@ -108,11 +111,14 @@ def main(argv: Sequence[str]) -> None:
     ]
     with tempfile.TemporaryDirectory() as directory:
         place = Path(directory)
-        for wheel in wheels:
+        for wheel in () if _ONLY_COMPRESSORS.value else wheels:
             with Worker() as worker:
                 _report_wheel(wheel, worker, place)
         if _DEBS.value:
-            _report_base(sorted(Path(os.environ["A_PACKAGE_OF_THE_BASE"]).parent.glob("*.deb")), place)
+            debs = sorted(Path(os.environ["A_PACKAGE_OF_THE_BASE"]).parent.glob("*.deb"))
+            _report_base(debs, place)
+            report_base(debs, place, _RUNS.value)
+        report_small_files(wheels, place, _RUNS.value)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")
 
 

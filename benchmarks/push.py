@@ -3,8 +3,9 @@
 First push into an empty registry, the same push again, and a push after an edit of the last layer. Two limits stand
 beside the first: the slower of one SHA-256 over the bytes and a raw copy through loopback to the registry's disk; and
 the registry's own, what it takes when a client that checks nothing hands it the blobs. Then what goes over the wire
-after the edit, and how often eight images that share their layers upload them. Ratios are medians over `--runs`, each
-of them taken within one round; CPU seconds are the client's own and the registry's.
+after the edit, how often eight images that share their layers upload them, and what pushes cost that start from
+documents alone: after an edit with a remote cache, of a hundred images that are there, of a hundred new ones. Ratios
+are medians over `--runs`, each of them taken within one round; CPU seconds are the client's own and the registry's.
 
     ./bazelw run //benchmarks:push -- --runs 5
 """
@@ -25,6 +26,7 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks import push_documents
 from benchmarks.push_limit import copy_through_loopback, sha256_of_files, upload_bare
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import PushOptions
@@ -66,6 +68,8 @@ def main(argv: Sequence[str]) -> None:
         _compare(layouts, place)
         _wire(layouts, place)
         _shared(place)
+        with _registry(place / "documents") as registry:
+            push_documents.measure(place, registry, _LAYERS.value, _MEGABYTES.value, _RUNS.value)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 

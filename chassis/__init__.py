@@ -13,17 +13,27 @@ if TYPE_CHECKING:
     from chassis.accelerator import device
     from chassis.client import ChassisClient
     from chassis.data import data_path
-    from chassis.metadata import ModelMetadata
+    from chassis.declaration.model import ModelMetadata
     from chassis.model import ChassisModel
+    from chassis.sdk.webhook_signature import verify_webhook
 
-__all__ = ["ChassisClient", "ChassisError", "ChassisModel", "ModelMetadata", "data_path", "device"]
+__all__ = [
+    "ChassisClient",
+    "ChassisError",
+    "ChassisModel",
+    "ModelMetadata",
+    "data_path",
+    "device",
+    "verify_webhook",
+]
 
 _LATER = {
     "data_path": "chassis.data",
     "device": "chassis.accelerator",
     "ChassisClient": "chassis.client",
     "ChassisModel": "chassis.model",
-    "ModelMetadata": "chassis.metadata",
+    "ModelMetadata": "chassis.declaration.model",
+    "verify_webhook": "chassis.sdk.webhook_signature",
 }
 
 

@@ -94,7 +94,8 @@ class ChassisClient:
           gpu: for CUDA.
           arm64: for arm64 in place of amd64.
           sample_input_path: an input to try the model with before anything is sent.
-          webhook: URL that gets the job as JSON once it has ended.
+          webhook: URL that gets the job as JSON once it has ended, signed: see `webhook_secret`. Its address has to be
+            public, or on the list of the service's operator.
           conda_env: refused: give the requirements.
           platforms: several at once, as one index: of amd64, amd64_gpu, arm64, arm64_gpu.
           registry: host or host:port.
@@ -212,6 +213,11 @@ class ChassisClient:
         finally:
             with contextlib.suppress(FileNotFoundError):
                 part.unlink()
+
+    def webhook_secret(self) -> str:
+        """What the service signs the webhooks of your jobs with: for `chassis.verify_webhook`, or any implementation of
+        Standard Webhooks. Keep it as you keep the token."""
+        return self._service().webhook_secret()
 
     def close(self) -> None:
         """Lets go of connections, or of the builder in this process."""

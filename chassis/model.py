@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import re
 import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.metadata import ModelMetadata
 from chassis.packaging.signature import resolve_signature
 from chassis.runtime.core.answer import Answer
-from chassis.runtime.core.contract import Contract, Part
+from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import PredictFunction
 from chassis.sdk.inputs import Item, items
 from chassis.sdk.packed_model import PackedModel, check_key
@@ -98,19 +97,22 @@ class ChassisModel:
         self._requirements: list[str] = []
 
     def describe(self, **fields: object) -> ModelMetadata:
-        """Changes fields of `metadata`, such as `model_name`, `author`, `inputs` (chassis.metadata.ModelMetadata).
+        """Changes fields of `metadata`, such as `model_name`, `author`, `inputs`; docs/reference/sdk.md has them all.
+
+        `inputs` and `outputs` take a mapping from name to media type, or to an object such as
+        `{"media_type": "image/png", "max_size": "10M", "description": "a photo"}`.
 
         Raises:
           ModelError: there is no such field, or it is the batch size, which belongs to the function.
           MetadataError: a value that cannot be understood.
         """
-        known = {field.name for field in dataclasses.fields(ModelMetadata)} - {"batch_size"}
+        known = {field.name for field in ModelMetadata.FIELDS} - {"batch_size"}
         for name in fields:
             if name not in known:
                 raise ModelError(f"a model's metadata has no {name!r} to set, it has: {', '.join(sorted(known))}")
         if "model_name" in fields and "name" not in fields:
             fields["name"] = slug(str(fields["model_name"]))
-        self.metadata = dataclasses.replace(self.metadata, **fields)  # type: ignore[arg-type]
+        self.metadata = self.metadata.replace(**fields)
         return self.metadata
 
     def add_requirements(self, requirements: str | Sequence[str]) -> None:
@@ -172,7 +174,7 @@ class ChassisModel:
           TestInputError: that is no input.
           ModelTestError: the function failed, or returned what cannot be sent.
         """
-        given = items(test_input, next(iter(self.metadata.inputs)))
+        given = items(test_input, self.metadata.inputs[0].name)
         if self._single is not None:
             return [self._call(self._single, 0, [item])[0] for item in given]
         return [output for item in given for output in self._call(self._packed, self.metadata.batch_size, [item])]
@@ -187,7 +189,7 @@ class ChassisModel:
         """
         if self._batch is None:
             raise ModelError("the model has no batch_process_fn, try it with test")
-        given = items(test_input, next(iter(self.metadata.inputs)))
+        given = items(test_input, self.metadata.inputs[0].name)
         size = self.metadata.batch_size
         batch = given * size if len(given) == 1 else given
         return [
@@ -251,7 +253,7 @@ class ChassisModel:
         model_version: str,
         registry_user: str | None = None,
         registry_pass: str | None = None,
-        **options: object,
+        **options: Any,
     ) -> Mapping[str, object]:
         """Has the client build and push images of the model; see `ChassisClient.publish`.
 
@@ -271,11 +273,8 @@ class ChassisModel:
         return function
 
     def _call(self, function: Callable[..., object], batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
-        contract = Contract(
-            tuple(Part(name, port.media_type) for name, port in self.metadata.inputs.items()),
-            tuple(Part(name, port.media_type) for name, port in self.metadata.outputs.items()),
-            one_input=self._signatures[function] == "bytes",
-        )
+        one_input = self._signatures[function] == "bytes"
+        contract = Contract(self.metadata.inputs, self.metadata.outputs, one_input=one_input)
         name = _name_of(function)
         for item in batch:
             refusal = contract.refusal(item)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chassis
-from chassis.metadata import MetadataError
+from chassis.declaration.kinds import MetadataError
 from chassis.model import ChassisModel, ModelError, ModelTestError, slug
 from chassis.sdk.packed_model import PackedModelError
 from chassis.sdk.requirements import RequirementError

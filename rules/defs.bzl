@@ -8,8 +8,10 @@ load("//rules/private:debian_base.bzl", _debian_base = "debian_base")
 load("//rules/private:oci_index.bzl", _oci_index = "oci_index")
 load("//rules/private:oci_load.bzl", _oci_load = "oci_load")
 load("//rules/private:oci_push.bzl", _oci_push = "oci_push")
+load("//rules/private:oci_push_all.bzl", _oci_push_all = "oci_push_all")
 load("//rules/private:platform_image.bzl", _platform_image = "platform_image")
 load("//rules/private:wheel_file.bzl", _wheel_file = "wheel_file")
+load("//rules/private:wheel_locks.bzl", _wheel_locks = "wheel_locks")
 load("//rules/providers:image_info.bzl", _BaseInfo = "BaseInfo", _ImageInfo = "ImageInfo")
 load("//rules/providers:layer_info.bzl", _LayerInfo = "LayerInfo")
 load("//rules/providers:model_info.bzl", _ModelInfo = "ModelInfo")
@@ -22,8 +24,10 @@ debian_base = _debian_base
 oci_index = _oci_index
 oci_load = _oci_load
 oci_push = _oci_push
+oci_push_all = _oci_push_all
 platform_image = _platform_image
 wheel_file = _wheel_file
+wheel_locks = _wheel_locks
 
 BaseInfo = _BaseInfo
 ImageInfo = _ImageInfo

@@ -2,8 +2,9 @@
 
 load("//rules/private:debian_repository.bzl", "debian_packages", "debian_root")
 load("//rules/private:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
-load("//rules/private:wheel_repository.bzl", "CROSS_BUILD_ATTRS", "wheel_repositories")
+load("//rules/private:wheel_hub.bzl", "HUB_ATTRS", "hub_locks", "wheel_repositories")
 load("//rules/private:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
+load("//rules/private/locks:lock_source.bzl", "lock_source")
 
 def _debian_impl(mctx):
     for module in mctx.modules:
@@ -49,14 +50,8 @@ def _wheels_impl(mctx):
                 fail("two modules make a wheel hub named %s: %s and %s. Give one another name." %
                      (tag.name, owners[tag.name], module.name))
             owners[tag.name] = module.name
-            wheel_repositories(
-                tag.name,
-                tag.locks,
-                mctx.read,
-                build_hub = tag.build_hub,
-                build_requires = tag.build_requires,
-                cross_build = tag.cross_build,
-            )
+            sources = [(lock_source(mctx, label), platforms) for label, platforms in hub_locks(tag, tag.name)]
+            wheel_repositories(tag.name, sources, tag)
         for tag in module.tags.root:
             wheel_root(
                 name = tag.name,
@@ -72,11 +67,7 @@ wheels = module_extension(
     implementation = _wheels_impl,
     tag_classes = {
         "hub": tag_class(
-            attrs = CROSS_BUILD_ATTRS | {
-                "locks": attr.label_keyed_string_dict(
-                    mandatory = True,
-                    doc = "Each hash-locked requirements file with its platform: linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu.",
-                ),
+            attrs = HUB_ATTRS | {
                 "name": attr.string(mandatory = True, doc = "The hub's name, such as `pypi`."),
             },
             doc = "A hub: `@name//distribution` is the wheel for the target platform, with what it depends on.",
@@ -88,7 +79,7 @@ wheels = module_extension(
             doc = "A wheel of a hub unpacked when the first target asks for it, for a program to run as it is: `@name//:files`.",
         ),
     },
-    doc = "Wheels from hash-locked requirements files, one a platform, fetched with pip as it is configured.",
+    doc = "Wheels of the locks that a team has: requirements with hashes, `uv.lock` or `pylock.toml`; fetched with pip as it is configured.",
 )
 
 def _oci_impl(mctx):

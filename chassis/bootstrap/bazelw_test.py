@@ -33,7 +33,8 @@ class Machine:
         self.write(self.workspace / ".bazelversion", "7.7.1\n")
         shutil.copy(_PROJECT / "bazelw", self.workspace / "bazelw")
         for package in ("bootstrap", "debian"):
-            sources = [path for path in (_PROJECT / "chassis" / package).glob("*.py") if "_test" not in path.name]
+            files = [*(_PROJECT / "chassis" / package).glob("*.py"), *(_PROJECT / "chassis" / package).glob("*.asc")]
+            sources = [path for path in files if "_test" not in path.name]
             for source in sources:
                 self.write(self.workspace / "chassis" / package / source.name, source.read_text())
         for name in ("__init__.py", "data.py", "errors.py"):

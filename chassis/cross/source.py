@@ -5,6 +5,8 @@ pyproject.toml: https://packaging.python.org/en/latest/specifications/pyproject-
 
 from __future__ import annotations
 
+import calendar
+import os
 import posixpath
 import shutil
 import tarfile
@@ -15,6 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from chassis.errors import ChassisError
+from chassis.file_mode import EXECUTABLE, PLAIN, mode_of_file
+
+# 1980-01-01, the first date of a zip archive: that of sources which have none of their own.
+SOURCE_EPOCH_S = 315532800
 
 _LEGACY_BACKEND = "setuptools.build_meta:__legacy__"
 # Backends and plugins that compile Rust, whose libraries ("crates") come from a registry of their own.
@@ -32,6 +38,9 @@ class BuildSystem:
 
 def unpack_sdist(sdist: Path, directory: Path) -> Path:
     """Unpacks into `directory`, which must be empty, and returns the one directory that an sdist holds.
+
+    Files have the modes and dates of the archive, as with pip: what a build compares dates of (a `.pyx` and the `.c`
+    that came of it) does not depend on when, how fast and in what order it was unpacked.
 
     Raises:
       ChassisError: it is no archive, its members leave the directory, or it is laid out otherwise.
@@ -52,18 +61,29 @@ def unpack_sdist(sdist: Path, directory: Path) -> Path:
 
 
 def copy_sources(files: Mapping[str, Path], directory: Path) -> Path:
-    """Copies each file to its path below `directory`, and returns it. A build may write beside its sources."""
+    """Copies each file to its path below `directory`, and returns it. A build may write beside its sources.
+
+    Modes go by the content and all dates are one: those of the build's own inputs differ between machines.
+    """
     for name, file in files.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise ChassisError(f"{name} is no path below the package of the wheel; sources come from its own package")
         destination = directory / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():
-            shutil.copytree(file, destination)
+            shutil.copytree(file, destination, copy_function=_copy)
         else:
-            shutil.copyfile(file, destination)
-            destination.chmod(0o755 if file.stat().st_mode & 0o100 else 0o644)
+            _copy(file, destination)
+    for folder, _, _ in os.walk(directory, topdown=False):
+        Path(folder).chmod(EXECUTABLE)
+        os.utime(folder, (SOURCE_EPOCH_S, SOURCE_EPOCH_S))
     return directory
+
+
+def _copy(file: str | Path, destination: str | Path) -> None:
+    shutil.copyfile(file, destination)
+    Path(destination).chmod(mode_of_file(Path(destination)))
+    os.utime(destination, (SOURCE_EPOCH_S, SOURCE_EPOCH_S))
 
 
 def read_build_system(source: Path, name: str) -> BuildSystem:
@@ -119,7 +139,8 @@ def _unpack_tar(sdist: Path, directory: Path) -> None:
                     _inside(sdist, member.linkname)
                 with archive.extractfile(member) as stream, destination.open("xb") as file:
                     shutil.copyfileobj(stream, file)
-                destination.chmod(0o755 if member.mode & 0o100 else 0o644)
+                destination.chmod(EXECUTABLE if member.mode & 0o100 else PLAIN)
+                os.utime(destination, (member.mtime, member.mtime))
             else:
                 raise ChassisError(f"sdist {sdist.name}: member {member.name!r} is a device or the like")
 
@@ -129,6 +150,12 @@ def _unpack_zip(sdist: Path, directory: Path) -> None:
         for member in archive.infolist():
             _inside(sdist, member.filename)
         archive.extractall(directory)
+        for member in archive.infolist():
+            if not member.is_dir():
+                destination = directory / member.filename
+                destination.chmod(EXECUTABLE if member.external_attr >> 16 & 0o100 else PLAIN)
+                changed = calendar.timegm((*member.date_time, 0, 0, 0))
+                os.utime(destination, (changed, changed))
 
 
 def _inside(sdist: Path, name: str) -> PurePosixPath:

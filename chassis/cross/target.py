@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from chassis.declaration.platforms import MACHINES
+from chassis.declaration.pythons import DEFAULT_PYTHON, version_tuple
 from chassis.errors import ChassisError
-
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,17 +16,17 @@ class CrossTarget:
 
     architecture: str
     glibc_minor: int
-    python: tuple[int, int] = (3, 11)
+    python: tuple[int, int] = version_tuple(DEFAULT_PYTHON)
 
     @property
     def machine(self) -> str:
         """The CPU as `uname -m` and wheel tags have it: x86_64 or aarch64."""
-        return _MACHINES[self.architecture]
+        return MACHINES[self.architecture].machine
 
     @property
     def triple(self) -> str:
         """As compilers and Debian's directories have it: aarch64-linux-gnu."""
-        return f"{self.machine}-linux-gnu"
+        return MACHINES[self.architecture].triplet
 
     @property
     def zig_triple(self) -> str:
@@ -49,14 +49,14 @@ class CrossTarget:
         return f"{self.python[0]}.{self.python[1]}"
 
 
-def cross_target(architecture: str, glibc: str, python: str = "3.11") -> CrossTarget:
+def cross_target(architecture: str, glibc: str, python: str = DEFAULT_PYTHON) -> CrossTarget:
     """The target of an architecture as OCI names it, a glibc such as `2.28` and a Python such as `3.11`.
 
     Raises:
       ChassisError: there is no such target.
     """
-    if architecture not in _MACHINES:
-        raise ChassisError(f"{architecture!r} is no architecture to build for; there are {', '.join(_MACHINES)}")
+    if architecture not in MACHINES:
+        raise ChassisError(f"{architecture!r} is no architecture to build for; there are {', '.join(MACHINES)}")
     minor = re.fullmatch(r"2\.(\d+)", glibc)
     version = re.fullmatch(r"3\.(\d+)", python)
     if not minor or not version:

@@ -5,8 +5,6 @@ Binary distribution format: https://packaging.python.org/en/latest/specification
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import zipfile
 from dataclasses import dataclass
@@ -14,23 +12,22 @@ from pathlib import Path
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
+from chassis.compression.wheel_writer import write_wheel
 from chassis.cross.elf_check import check_objects, is_elf
 from chassis.cross.target import CrossTarget
 from chassis.errors import ChassisError
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-
 
 @dataclass(frozen=True, slots=True)
 class BuiltWheel:
-    """A wheel in memory: its file name's parts, and each file with whether it is executable."""
+    """A wheel in memory: its file name's parts, and each file's content."""
 
     filename: str
     distribution: str
     version: str
     pythons_and_abis: str
     platforms: tuple[str, ...]
-    files: dict[str, tuple[bytes, bool]]
+    files: dict[str, bytes]
 
 
 def read_wheel(path: Path) -> BuiltWheel:
@@ -42,11 +39,7 @@ def read_wheel(path: Path) -> BuiltWheel:
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            files = {
-                info.filename: (archive.read(info), bool(info.external_attr >> 16 & 0o100))
-                for info in archive.infolist()
-                if not info.is_dir()
-            }
+            files = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     except (InvalidWheelFilename, zipfile.BadZipFile, OSError) as error:
         raise ChassisError(f"the backend left {path.name}, which is no wheel: {error}") from error
     python, abi, platform = path.name.removesuffix(".whl").split("-")[-3:]
@@ -68,8 +61,7 @@ def defects(wheel: BuiltWheel, target: CrossTarget, distribution: str, version: 
             found.append(f"its tag says {platform}, and the target is {target.platform_tag}: it was not cross-compiled")
         elif match[1] and int(match[1]) > target.glibc_minor:
             found.append(f"its tag says {platform}, newer than the target's glibc 2.{target.glibc_minor}")
-    contents = {name: content for name, (content, _) in wheel.files.items()}
-    compiled = any(map(is_elf, contents.values()))
+    compiled = any(map(is_elf, wheel.files.values()))
     if "any" in wheel.platforms and compiled:
         found.append("its tag says that it is for any machine, and it holds compiled files")
     if "any" not in wheel.platforms and not compiled:
@@ -77,31 +69,18 @@ def defects(wheel: BuiltWheel, target: CrossTarget, distribution: str, version: 
             "its tag names a platform, and it holds no compiled file: an extension that its setup holds for optional "
             "failed to build"
         )
-    return found + list(check_objects(contents, target))
+    return found + list(check_objects(wheel.files, target))
 
 
 def rewrite(wheel: BuiltWheel, target: CrossTarget, output: Path) -> None:
-    """Writes the wheel with files in order, one date, plain modes, and the target's tag in place of `linux_…`."""
+    """Writes the wheel with files in order, one date, modes by content, and the target's tag in place of `linux_…`."""
     platforms = ".".join(target.platform_tag if name.startswith("linux_") else name for name in wheel.platforms)
-    files = dict(wheel.files)
-    dist_info = next((name.split("/")[0] for name in files if name.endswith(".dist-info/WHEEL")), None)
+    dist_info = next((name.split("/")[0] for name in wheel.files if name.endswith(".dist-info/WHEEL")), None)
     if dist_info is None:
         raise ChassisError(f"the backend left {wheel.filename}, which has no WHEEL file")
-    metadata, _ = files[f"{dist_info}/WHEEL"]
-    files[f"{dist_info}/WHEEL"] = (_retag(metadata.decode(), f"{wheel.pythons_and_abis}-{platforms}").encode(), False)
-    record = f"{dist_info}/RECORD"
-    files.pop(record, None)
-    names = sorted(files, key=lambda name: (name.startswith(dist_info + "/"), name))
-    rows = [f"{_quoted(name)},sha256={_digest(files[name][0])},{len(files[name][0])}\n" for name in names]
-    files[record] = ("".join([*rows, f"{record},,\n"]).encode(), False)
-    with zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        for name in [*names, record]:
-            content, executable = files[name]
-            info = zipfile.ZipInfo(name, _EPOCH)
-            info.create_system = 3
-            info.external_attr = (0o100755 if executable else 0o100644) << 16
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, content)
+    metadata = wheel.files[f"{dist_info}/WHEEL"].decode()
+    retagged = _retag(metadata, f"{wheel.pythons_and_abis}-{platforms}").encode()
+    write_wheel(output, {**wheel.files, f"{dist_info}/WHEEL": retagged}, dist_info)
 
 
 def _retag(metadata: str, tag: str) -> str:
@@ -109,11 +88,3 @@ def _retag(metadata: str, tag: str) -> str:
     pythons, abis, platforms = (part.split(".") for part in tag.split("-"))
     tags = [f"Tag: {python}-{abi}-{platform}" for python in pythons for abi in abis for platform in platforms]
     return "\n".join([*lines, *tags]) + "\n"
-
-
-def _digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"' if "," in name or '"' in name else name

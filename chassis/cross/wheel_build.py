@@ -13,12 +13,14 @@ from pathlib import Path
 
 from packaging.markers import UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+from chassis.confinement.left_files import is_plain, read_regular
 from chassis.cross.build_files import write_build_files
 from chassis.cross.failure import explain, last_lines
 from chassis.cross.isolation import View
 from chassis.cross.python_target import SYSCONFIG_MODULE, PythonTarget
-from chassis.cross.source import BuildSystem
+from chassis.cross.source import SOURCE_EPOCH_S, BuildSystem
 from chassis.cross.target import CrossTarget
 from chassis.errors import ChassisError
 
@@ -86,15 +88,24 @@ def build_wheel(
     directory = seen.work / source.relative_to(work)
     said, status = _run(_command(system, order, seen), directory, _environment(order, seen, directory), view)
     answer = work / "answer.json"
-    if status or not answer.is_file():
+    missing = _missing(answer)
+    if status or missing is None:
         raise ChassisError(_failed(order, system, said, f"ended with status {status}"))
-    missing = json.loads(answer.read_text())["missing"]
     if missing:
         raise ChassisError(
             f"{order.label}: its build asks for {', '.join(missing)}, which is not among what it is built with\n"
             "  name it in `build_deps` (of a hub: `build_requires`)"
         )
     return _checked(order, work / "output", system, said)
+
+
+def _missing(answer: Path) -> list[str] | None:
+    """What the build says that it misses; None where it says nothing: it is code of others, and may say anything."""
+    try:
+        found = json.loads(read_regular(answer, _KEPT_BYTES) or b"null")
+        return [str(requirement) for requirement in found["missing"]]
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +156,7 @@ def _directory(view: View, name: str, path: Path) -> Path:
 
 def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
     found = {
-        (item.metadata["Name"] or "").lower().replace("_", "-").replace(".", "-")
+        canonicalize_name(item.metadata["Name"] or "")
         for item in importlib.metadata.distributions(path=[str(path) for path in order.site_packages])
     }
     missing = []
@@ -155,14 +166,14 @@ def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
             holds = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         except (InvalidRequirement, UndefinedEnvironmentName) as error:
             raise ChassisError(f"{order.label}: build requirement {line!r}: {error}") from error
-        if holds and requirement.name.lower().replace("_", "-").replace(".", "-") not in found:
+        if holds and canonicalize_name(requirement.name) not in found:
             missing.append(line)
     if missing:
         raise ChassisError(
             f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
             f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
-            "  add it to the requirements of the build hub (requirements/build.in, then ./bazelw run "
-            "//requirements:update), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
+            "  add it to the requirements of the build hub (Chassis' own: requirements/build.in, then bazel run "
+            "//requirements:build_locks), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
         )
 
 
@@ -214,7 +225,7 @@ def _environment(order: WheelOrder, seen: _Seen, directory: Path) -> dict[str, s
         "PYTHONHASHSEED": "0",
         "PYTHONNOUSERSITE": "1",
         "PYTHONPATH": ":".join(path),
-        "SOURCE_DATE_EPOCH": "315532800",
+        "SOURCE_DATE_EPOCH": str(SOURCE_EPOCH_S),
         "TMPDIR": f"{work}/tmp",
         "TZ": "UTC",
         # Packages are written for gcc, which keeps an infinity that the source asks for under -ffast-math; clang takes
@@ -250,6 +261,7 @@ def _run(command: Sequence[str], directory: Path, environment: Mapping[str, str]
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         umask=0o022,
+        pass_fds=view.descriptors,
     )
     with build:
         try:
@@ -274,7 +286,7 @@ def _failed(order: WheelOrder, system: BuildSystem, said: str, outcome: str) -> 
 def _checked(order: WheelOrder, output: Path, system: BuildSystem, said: str) -> Path:
     from chassis.cross.wheel_archive import defects, read_wheel, rewrite  # See _CHECKS.
 
-    wheels = sorted(output.glob("*.whl"))
+    wheels = sorted(path for path in output.glob("*.whl") if is_plain(path))
     if len(wheels) != 1:
         raise ChassisError(_failed(order, system, said, f"left {len(wheels)} wheels, and one was expected"))
     wheel = read_wheel(wheels[0])

@@ -16,20 +16,23 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from chassis.debian.archive_keys import trusted_keyrings
 from chassis.debian.sources import Mirror
 from chassis.errors import ChassisError
 
-KEYRINGS = (
-    "/usr/share/keyrings/debian-archive-keyring.gpg",
-    "/usr/share/keyrings/debian-archive-keyring.pgp",
-    "/etc/apt/trusted.gpg.d/debian-archive-keyring.gpg",
-)
+UNVERIFIED = "CHASSIS_DEBIAN_UNVERIFIED"
 _VERIFIERS = ("sqv", "gpgv", "gpgv-sq", "gpgv2", "gpgv1")
 _TIMEOUT_S = 900
+_OLD_INDEX = (
+    "the mirror is out of date, or someone answers with an old index: set CHASSIS_DEBIAN_MIRROR=URL for another one\n"
+    '  for an archive of the past, set Acquire::Check-Valid-Until "false" in this machine\'s apt.conf'
+)
 
 
 class AptError(ChassisError):
@@ -136,6 +139,19 @@ def _satisfy(
     return []
 
 
+class Verifier(NamedTuple):
+    """What checks OpenPGP signatures: a program that is called as `gpgv` is, and its name in words. Without a
+    `program` apt finds its own."""
+
+    name: str
+    program: Path | None = None
+
+
+def machine_verifier() -> Verifier | None:
+    """The one that this machine has, or None."""
+    return next((Verifier(name) for name in _VERIFIERS if shutil.which(name)), None)
+
+
 class Apt:
     """apt for one suite and CPU of one mirror, with its state in `directory`.
 
@@ -143,7 +159,19 @@ class Apt:
     signature.
     """
 
-    def __init__(self, directory: Path, mirror: Mirror, suite: str, architecture: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        mirror: Mirror,
+        suite: str,
+        architecture: str,
+        bring_verifier: Callable[[], Verifier] | None = None,
+        check_dates: bool | None = None,
+    ) -> None:
+        """`bring_verifier` is asked if the machine has none. `check_dates` says whether an index is refused after the
+        date that it names itself (Valid-Until); None leaves that to how this machine's apt is set."""
+        self._bring_verifier = bring_verifier
+        self._check_dates = check_dates
         self.directory = directory.absolute()
         self.mirror = mirror
         self.suite = suite
@@ -152,30 +180,65 @@ class Apt:
         self.verified = False
 
     def update(self) -> None:
-        """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words."""
+        """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words.
+
+        Where nothing can check it, that is an error, too, but for `CHASSIS_DEBIAN_UNVERIFIED`: digests from an index
+        that anybody on the way may have written prove nothing.
+        """
         for program in ("apt-get", "apt-cache", "dpkg-deb"):
             if not shutil.which(program):
                 raise AptError(f"{program} is not on this machine: this needs Debian's or Ubuntu's apt and dpkg")
-        keyring = next((path for path in KEYRINGS if Path(path).is_file()), None)
-        verifier = next((name for name in _VERIFIERS if shutil.which(name)), None)
-        if os.environ.get("CHASSIS_DEBIAN_UNVERIFIED"):
-            self.signature = "NOT checked, as CHASSIS_DEBIAN_UNVERIFIED asks; only the SHA-256 chain is"
-            option = "trusted=yes"
-        elif keyring and verifier:
-            self.signature = f"good ({verifier}, {keyring})"
-            option = f"signed-by={keyring}"
-        else:
-            missing = "debian-archive-keyring" if verifier else "gpgv"
-            self.signature = f"NOT checked, the package {missing} is missing; only the SHA-256 chain is"
-            option = "trusted=yes"
-        for name in ("lists/partial", "cache/archives/partial"):
+        verifier = None if os.environ.get(UNVERIFIED) else self._verifier()
+        for name in ("lists/partial", "cache/archives/partial", "trusted"):
             (self.directory / name).mkdir(parents=True, exist_ok=True)
-        (self.directory / "sources.list").write_text(f"deb [{option}] {self.mirror.uri} {self.suite} main\n")
-        (self.directory / "apt.conf").write_text(self._configuration())
+        for number, keyring in enumerate(trusted_keyrings()):
+            shutil.copyfile(keyring, self.directory / "trusted" / f"{number}{keyring.suffix}")
+        option = "" if verifier else "[trusted=yes] "
+        (self.directory / "sources.list").write_text(f"deb {option}{self.mirror.uri} {self.suite} main\n")
+        (self.directory / "apt.conf").write_text(self._configuration(verifier))
         result = self._run("apt-get", "update", "--error-on=any")
         if result.returncode:
             raise AptError(self._update_failure(result.stdout + result.stderr))
-        self.verified = option != "trusted=yes"
+        dated = self._dates_count()
+        self._check_release(dated and verifier is not None)
+        self.verified = verifier is not None
+        if verifier:
+            note = "" if dated else "; its Valid-Until is not checked, as this machine's apt is set"
+            self.signature = f"good ({verifier.name}){note}"
+        else:
+            self.signature = f"NOT checked, as {UNVERIFIED} asks; only the SHA-256 chain is"
+
+    def _verifier(self) -> Verifier:
+        found = machine_verifier()
+        if found:
+            return found
+        if self._bring_verifier:
+            return self._bring_verifier()
+        raise AptError(
+            f"Debian's {self.suite}: nothing here can check the signature of its index (gpgv and sqv are missing)\n"
+            f"  install gpgv, or set {UNVERIFIED}=1 to trust the mirror and all that is between"
+        )
+
+    def _dates_count(self) -> bool:
+        result = self._run("apt-config", "shell", "CHECKED", "Acquire::Check-Valid-Until/b")
+        return re.search(r"CHECKED='(false|0)'", result.stdout) is None
+
+    def _check_release(self, dated: bool) -> None:
+        """Checks what apt only warns of or, for some ways to fetch, does not look at: that the index is that of the
+        suite, and of today. A signed index of an older release or of last year is a way to install what has holes."""
+        releases = sorted((self.directory / "lists").glob("*Release"))
+        if len(releases) != 1:
+            raise AptError(f"Debian's {self.suite}: apt left {len(releases)} Release files; one is expected")
+        fields = release_fields(releases[0].read_text(encoding="utf-8", errors="replace"))
+        if self.suite not in (fields.get("Suite"), fields.get("Codename")):
+            raise AptError(
+                f"{self.mirror.uri} answers with another suite than {self.suite}: {fields.get('Suite', '?')} "
+                f"({fields.get('Codename', '?')})\n  the mirror is {self.mirror.origin}; set CHASSIS_DEBIAN_MIRROR=URL "
+                "to use another one"
+            )
+        until = fields.get("Valid-Until")
+        if dated and until and not _is_to_come(until):
+            raise AptError(f"Debian's {self.suite} on {self.mirror.uri} was valid until {until}\n  {_OLD_INDEX}")
 
     def resolve(self, roots: Sequence[str], exclude: Iterable[str] = ()) -> list[Package]:
         """The closure of `roots` over Pre-Depends and Depends, without recommendations; see `closure`."""
@@ -224,8 +287,13 @@ class Apt:
         except subprocess.TimeoutExpired as error:
             raise AptError(f"{program} {arguments[0]} did not end within {_TIMEOUT_S} s") from error
 
-    def _configuration(self) -> str:
+    def _configuration(self, verifier: Verifier | None) -> str:
         root = self.directory
+        more = []
+        if verifier and verifier.program:
+            more.append(f'Apt::Key::gpgvcommand "{verifier.program}";')
+        if self._check_dates is not None:
+            more.append(f'Acquire::Check-Valid-Until "{str(self._check_dates).lower()}";')
         return "\n".join(
             [
                 "#clear APT::Architectures;",
@@ -244,6 +312,13 @@ class Apt:
                 'Dir::Cache::pkgcache "pkgcache.bin";',
                 'Dir::Cache::srcpkgcache "";',
                 f'Dir::Etc::SourceList "{root}/sources.list";',
+                'Dir::Etc::Trusted "/dev/null";',
+                f'Dir::Etc::TrustedParts "{root}/trusted";',
+                # Images for CI set these to have their way; here an index is signed or refused.
+                'Acquire::AllowInsecureRepositories "false";',
+                'Acquire::AllowWeakRepositories "false";',
+                'Acquire::AllowDowngradeToInsecureRepositories "false";',
+                'APT::Get::AllowUnauthenticated "false";',
                 'Dir::Etc::SourceParts "/dev/null";',
                 'Dir::Etc::Preferences "/dev/null";',
                 'Dir::Etc::PreferencesParts "/dev/null";',
@@ -253,20 +328,38 @@ class Apt:
                 'Acquire::http::Timeout "30";',
                 'Acquire::https::Timeout "30";',
                 'Debug::NoLocking "true";',
+                *more,
                 "",
             ]
         )
 
     def _update_failure(self, output: str) -> str:
         reason = _last_lines("\n".join(line for line in output.splitlines() if line[:2] in ("E:", "W:")) or output)
-        if re.search(r"NO_PUBKEY|BADSIG|EXPKEYSIG|not signed|Missing key|Bad signature", reason):
+        if re.search(r"NO_PUBKEY|BADSIG|EXPKEYSIG|not signed|NODATA|Missing key|[Bb]ad signature|invalid sig", reason):
             remedy = (
-                "update the package debian-archive-keyring, or set CHASSIS_DEBIAN_UNVERIFIED=1 "
-                "to go on with the SHA-256 chain alone"
+                "the mirror or a proxy may have changed it: try another with CHASSIS_DEBIAN_MIRROR=URL; if the "
+                "archive has a new key, update the package debian-archive-keyring\n"
+                f"  {UNVERIFIED}=1 goes on without the signature and trusts the mirror and all that is between"
             )
+        elif "Valid-Until" in reason or "expired" in reason:
+            remedy = _OLD_INDEX
         else:
             remedy = f"the mirror is {self.mirror.origin}; set CHASSIS_DEBIAN_MIRROR=URL to use another one"
         return f"Debian's {self.suite} could not be read:\n{reason}\n  {remedy}"
+
+
+def release_fields(text: str) -> dict[str, str]:
+    """The fields of a Release or InRelease file, of its signed part alone."""
+    if text.startswith("-----BEGIN PGP SIGNED MESSAGE-----"):
+        text = text.partition("\n\n")[2].partition("-----BEGIN PGP SIGNATURE-----")[0]
+    return dict(re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*?)[ \t\r]*$", text, flags=re.M))
+
+
+def _is_to_come(date: str) -> bool:
+    try:
+        return parsedate_to_datetime(date.replace("UTC", "+0000")).timestamp() > time.time()
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def _last_lines(text: str, count: int = 6) -> str:

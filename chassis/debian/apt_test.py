@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from chassis.debian import apt as apt_module
-from chassis.debian.apt import Apt, AptError, Package, closure, parse_stanzas
+from chassis.debian.apt import UNVERIFIED, Apt, AptError, Package, closure, parse_stanzas
+from chassis.debian.archive_keys import ARCHIVE_KEYS, FINGERPRINTS, trusted_keyrings
 from chassis.debian.local_archive import LocalArchive
 from chassis.debian.sources import Mirror
 
@@ -135,26 +138,35 @@ def test_what_was_not_checked_is_said(archive: LocalArchive, tmp_path: Path) -> 
     assert apt.signature.startswith("NOT checked")
 
 
-def test_without_a_keyring_the_signature_is_said_to_be_unchecked(
+def test_without_anything_that_checks_signatures_the_index_is_refused(
     archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CHASSIS_DEBIAN_UNVERIFIED")
-    monkeypatch.setattr(apt_module, "KEYRINGS", ())
+    monkeypatch.delenv(UNVERIFIED)
+    monkeypatch.setattr(apt_module, "_VERIFIERS", ())
     apt = _apt(archive, tmp_path)
-    apt.update()
+    with pytest.raises(AptError, match=rf"install gpgv, or set {UNVERIFIED}=1"):
+        apt.update()
     assert not apt.verified
-    assert "debian-archive-keyring is missing" in apt.signature
 
 
-def test_an_unsigned_archive_is_refused_where_signatures_can_be_checked(
-    archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("CHASSIS_DEBIAN_UNVERIFIED")
-    keyring = tmp_path / "keyring.gpg"
-    keyring.write_bytes(b"")
-    monkeypatch.setattr(apt_module, "KEYRINGS", (str(keyring),))
-    with pytest.raises(AptError, match="CHASSIS_DEBIAN_UNVERIFIED=1"):
-        _apt(archive, tmp_path).update()
+def test_the_project_has_the_keys_that_it_names() -> None:
+    assert _fingerprints(ARCHIVE_KEYS.read_text()) == set(FINGERPRINTS)
+    assert trusted_keyrings()[0] == ARCHIVE_KEYS
+
+
+def _fingerprints(armored: str) -> set[str]:
+    """The fingerprints of the primary keys in an armored file (RFC 9580, sections 4.2 and 5.5.4.2)."""
+    data = base64.b64decode(armored.partition("\n\n")[2].partition("\n=")[0])
+    found = set()
+    while data:
+        head, data = data[0], data[1:]
+        assert head & 0xC0 == 0x80, "packets of the old form, as GnuPG writes keys"
+        width = 1 << (head & 3)
+        size, data = int.from_bytes(data[:width], "big"), data[width:]
+        body, data = data[:size], data[size:]
+        if head >> 2 & 0xF == 6:
+            found.add(hashlib.sha1(b"\x99" + len(body).to_bytes(2, "big") + body).hexdigest().upper())
+    return found
 
 
 def test_an_index_that_its_release_does_not_vouch_for_is_refused(archive: LocalArchive, tmp_path: Path) -> None:

@@ -25,6 +25,11 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _shifted(progress: Callable[[int, int], None] | None, base: int, total: int) -> Callable[[int], None]:
+    """What is told the bytes of one batch, and tells `progress` those of all."""
+    return lambda here: progress(base + here, total) if progress else None
+
+
 def download(
     apt: Apt, packages: Sequence[Package], directory: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Path]:
@@ -40,7 +45,7 @@ def download(
     done = total - sum(package.size for package in missing)
     for start in range(0, len(missing), _BATCH):
         batch = missing[start : start + _BATCH]
-        _fetch(apt, batch, directory, lambda here, base=done: progress and progress(base + here, total))
+        _fetch(apt, batch, directory, _shifted(progress, done, total))
         bad = [package for package in batch if not _is_whole(directory, package)]
         if bad:
             _fetch(apt, bad, directory, lambda here: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ _DATE = "Thu, 01 Jan 2026 00:00:00 UTC"
 
 
 class LocalArchive:
-    """One suite in `directory`; `add` packages, then `publish`. It is unsigned."""
+    """One suite in `directory`; `add` packages, then `publish`. It is unsigned unless `sign` follows."""
 
     def __init__(self, directory: Path, suite: str = "forky", architecture: str = "amd64") -> None:
         self.directory = directory
@@ -74,11 +75,16 @@ class LocalArchive:
         self._stanzas.append(f"{stanza}Filename: {pool}\nSize: {len(data)}\nSHA256: {digest}\n")
         return package
 
-    def publish(self) -> None:
-        """Writes the index and the Release file that vouches for it."""
+    @property
+    def suite_directory(self) -> Path:
+        """Where Release and InRelease are."""
+        return self.directory / "dists" / self.suite
+
+    def publish(self, **fields: str) -> None:
+        """Writes the index and the Release file that vouches for it, with more `fields`, such as Valid_Until."""
         index = f"main/binary-{self.architecture}/Packages"
         data = "\n".join(self._stanzas).encode()
-        suite = self.directory / "dists" / self.suite
+        suite = self.suite_directory
         (suite / index).parent.mkdir(parents=True, exist_ok=True)
         (suite / index).write_bytes(data)
         release = {
@@ -88,7 +94,43 @@ class LocalArchive:
             "Date": _DATE,
             "Architectures": self.architecture,
             "Components": "main",
+            **{key.replace("_", "-"): value for key, value in fields.items()},
         }
         text = "".join(f"{key}: {value}\n" for key, value in release.items())
         text += f"SHA256:\n {hashlib.sha256(data).hexdigest()} {len(data)} {index}\n"
         (suite / "Release").write_text(text)
+
+    def sign(self, key: SigningKey) -> Path:
+        """Writes InRelease, signed with a key; returns its path."""
+        from pysequoia import SignatureMode, sign
+
+        signed = self.suite_directory / "InRelease"
+        release = (self.suite_directory / "Release").read_bytes()
+        signed.write_bytes(sign(key.secret.signer(), release, mode=SignatureMode.CLEAR))
+        return signed
+
+
+def path_without_verifiers(folder: Path) -> str:
+    """A PATH of a new `folder` with every program of the machine but those that check signatures."""
+    hidden = ("gpgv", "gpgv1", "gpgv2", "gpgv-sq", "sqv", "gpg", "gpg1", "gpg2")
+    folder.mkdir()
+    for directory in os.environ["PATH"].split(":"):
+        for program in Path(directory).iterdir() if Path(directory).is_dir() else ():
+            link = folder / program.name
+            if program.name not in hidden and not link.is_symlink():
+                link.symlink_to(program)
+    return str(folder)
+
+
+class SigningKey:
+    """A new key of a test's archive."""
+
+    def __init__(self, name: str = "Test Archive <archive@example.org>") -> None:
+        from pysequoia import Tsk
+
+        self.secret = Tsk.generate(name)
+
+    def write(self, path: Path) -> Path:
+        """Writes the public half, armored, and returns the path."""
+        path.write_text(str(self.secret.extract_certificate()))
+        return path

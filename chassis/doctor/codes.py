@@ -90,8 +90,8 @@ _ALL = (
     ),
     Code(
         "FILE001",
-        "two layers put different things at one path",
-        "What runs is the upper layer's, not what the lower one was tested with.",
+        "two layers or wheels put different things at one path",
+        "What runs is the upper layer's, or the later wheel's, not what the other was tested with.",
     ),
     Code("FILE002", "setuid, setgid or file capabilities", "A way to more rights for whoever gets into the container."),
     Code(

@@ -161,7 +161,7 @@ class _Segments:
         for segment in self._segments:
             start = segment["p_vaddr"]
             if segment["p_type"] == "PT_LOAD" and start <= address < start + segment["p_filesz"]:
-                return address - start + segment["p_offset"]
+                return int(address - start + segment["p_offset"])
         raise ElfError(f"its dynamic table points to address {address:#x}, which is in no segment")
 
     def isa_needed(self) -> int:

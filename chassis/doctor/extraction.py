@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from chassis.oci.descriptor import Descriptor, LayerFile, Origin
 _HEAD_BYTES = 4096
 _READ_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 8 << 20
+_MOST_RECORD_BYTES = 16 << 20
 _MOST_PICKLE_BYTES = 64 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _PACKAGES = ("/site-packages", "/dist-packages")
@@ -36,7 +38,7 @@ def extract(blob: Path, descriptor: Descriptor, origin: Origin, trusted: bool) -
     Raises:
       ChassisError: the blob is missing or damaged.
     """
-    found = _Found(own=origin.kind in _OWN_KINDS)
+    found = _Found(own=origin.kind in _OWN_KINDS, shared=origin.kind == "wheels")
     for content in walk_layer(blob, descriptor, trusted):
         file = content.file
         if file.type == "file":
@@ -55,11 +57,13 @@ class _Information:
     tags: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
     url: str = ""
+    record: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
 class _Found:
     own: bool
+    shared: bool = False
     files: list[LayerFile] = field(default_factory=list)
     elves: list[tuple[str, Elf]] = field(default_factory=list)
     information: dict[str, _Information] = field(default_factory=dict)
@@ -89,6 +93,10 @@ class _Found:
             return
         if file.path.endswith(_PICKLES) and self.own and file.size <= _MOST_PICKLE_BYTES:
             self._add_build_paths(file.path, "\n".join(_strings(head + _rest(content))).encode("utf-8", "replace"))
+            return
+        if self.shared and file.path.endswith(".dist-info/RECORD") and file.size <= _MOST_RECORD_BYTES:
+            about = self.information.setdefault(file.path.rpartition("/")[0], _Information())
+            about.record = python_metadata.read_record(head + _rest(content))
             return
         if file.size > secret_content.MOST_BYTES:
             if kind := secret_content.is_named_secret(file.path):
@@ -137,7 +145,14 @@ class _Found:
         if found := build_paths_in(data):
             self.build_paths.append(BuildPath(path, found))
 
+    def _hidden(self, directory: str, record: tuple[tuple[str, str], ...], digests: dict[str, str]) -> tuple[str, ...]:
+        """The paths of which a distribution's RECORD has another digest than the file that is there."""
+        site = directory.rpartition("/")[0]
+        places = ((posixpath.normpath(f"{site}/{path}"), digest) for path, digest in record)
+        return tuple(place for place, digest in places if digests.get(place, digest) != digest)
+
     def facts(self, digest: str, origin: Origin) -> LayerFacts:
+        digests = {file.path: file.digest for file in self.files} if self.shared else {}
         distributions = [
             Distribution(
                 path=directory,
@@ -148,6 +163,7 @@ class _Found:
                 tags=about.tags,
                 cpu=about.cpu,
                 url=about.url,
+                hidden=self._hidden(directory, about.record, digests),
             )
             for directory, about in self.information.items()
             if about.metadata

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import pickle
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from chassis.doctor.elf_writer import ElfPlan, write_elf
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import BuildPath, Facts, FactsError, LayerFacts, Script, Secret, Start, encode, read_facts
+from chassis.doctor.file_checks import check_files
+from chassis.doctor.image import Image, Target
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.writer import LayerWriter
@@ -98,3 +102,32 @@ def test_large_elf_file_is_read_where_its_tables_are(trusted: bool, tmp_path: Pa
     library = write_elf(ElfPlan(needed=("libc.so.6",), soname="libx.so.1", padding=40 << 20))
     ((_, elf),) = _extract(tmp_path, {"libx.so": library}, trusted=trusted).elves
     assert (elf.needed, elf.soname, elf.defect) == (("libc.so.6",), "libx.so.1", "")
+
+
+def _record(files: dict[str, bytes]) -> bytes:
+    rows = []
+    for path, data in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+        rows.append(f"{path},sha256={digest},{len(data)}\n")
+    return "".join([*rows, "x.dist-info/RECORD,,\n"]).encode()
+
+
+def test_a_file_that_another_wheel_of_a_shared_layer_hides_is_found(tmp_path: Path) -> None:
+    own = {"tests/__init__.py": b"# x\n", "x/__init__.py": b"", "../../../bin/x": b"#!/opt/venv/bin/python\n"}
+    files = {
+        f"{_SITE}/tests/__init__.py": b"# y\n",
+        f"{_SITE}/x/__init__.py": b"",
+        "opt/venv/bin/x": own["../../../bin/x"],
+        f"{_SITE}/x-1.0.dist-info/METADATA": _METADATA,
+        f"{_SITE}/x-1.0.dist-info/RECORD": _record(own),
+        f"{_SITE}/y-1.0.dist-info/METADATA": b"Name: Y\nVersion: 1.0\n",
+        f"{_SITE}/y-1.0.dist-info/RECORD": _record({"tests/__init__.py": b"# y\n"}),
+    }
+    facts = _extract(tmp_path, files, kind="wheels")
+    assert {item.name: item.hidden for item in facts.distributions} == {"X": (f"{_SITE}/tests/__init__.py",), "Y": ()}
+    (tmp_path / "facts.json").write_bytes(encode(Facts((facts,))))
+    read = read_facts(tmp_path / "facts.json").layers
+    assert read == (facts,)
+    found = [finding for finding in check_files(Image(Target("amd64"), Start(), read)) if finding.code == "FILE001"]
+    assert [finding.path for finding in found] == [f"{_SITE}/tests/__init__.py"]
+    assert "hides the file that X 1.0 has there" in found[0].defect

@@ -23,7 +23,8 @@ class Distribution:
     """An installed Python distribution, by its `.dist-info` or `.egg-info` directory (`path`, without leading slash).
 
     `requires` has the `Requires-Dist` lines; `tags` those of the WHEEL file; `cpu` the CPU properties that the wheel
-    declares (`x86_64 :: level :: v3`, wheel variants); `url` where it was installed from, if it says so.
+    declares (`x86_64 :: level :: v3`, wheel variants); `url` where it was installed from, if it says so. `hidden` are
+    files of it in whose place another distribution of the same layer put a different one.
     """
 
     path: str
@@ -34,6 +35,7 @@ class Distribution:
     tags: tuple[str, ...] = ()
     cpu: tuple[str, ...] = ()
     url: str = ""
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,16 @@ def _check_conflicts(image: Image) -> Iterator[Finding]:
             f"differs from the {conflict.earlier.file.type} that {image.name(conflict.earlier.layer)} has there",
             "remove one of the two from the image, or make them agree",
         )
+    for number, layer in enumerate(image.layers):
+        for item in layer.distributions:
+            for path in item.hidden:
+                yield Finding(
+                    "FILE001",
+                    image.name(number),
+                    path,
+                    f"is another distribution's, and hides the file that {item.name} {item.version} has there",
+                    "remove one of the two from the image, or make them agree",
+                )
 
 
 def _check_rights(image: Image, placed: Placed) -> Iterator[Finding]:
@@ -150,13 +160,13 @@ def _check_content(image: Image) -> Iterator[Finding]:
                     f"names {outside[0]}, a path of the build machine",
                     "find files through chassis.data_path(…) or relative to the module, not by the builder's paths",
                 )
-    for layer_number, item in image.distributions:
-        if item.url.startswith("file:"):
+    for layer_number, distribution in image.distributions:
+        if distribution.url.startswith("file:"):
             yield Finding(
                 "FILE006",
                 image.name(layer_number),
-                f"{item.path}/direct_url.json",
-                f"says that it was installed from {item.url}",
+                f"{distribution.path}/direct_url.json",
+                f"says that it was installed from {distribution.url}",
                 "build a wheel and lock it, or leave direct_url.json out",
             )
 

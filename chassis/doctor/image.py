@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
+from chassis.declaration import platforms
 from chassis.doctor.elf import Elf
 from chassis.doctor.facts import Distribution, LayerFacts, Start
 from chassis.doctor.image_tree import ImageTree, Placed
@@ -14,10 +15,10 @@ from chassis.doctor.image_tree import ImageTree, Placed
 MACHINES = {"amd64": "EM_X86_64", "arm64": "EM_AARCH64"}
 """OCI's name of an architecture to the gABI's of its machine."""
 
-TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
+TRIPLETS = {name: one.triplet for name, one in platforms.MACHINES.items()}
 """OCI's name of an architecture to the directory that Debian calls after it."""
 
-PYTHON_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+PYTHON_MACHINES = {name: one.machine for name, one in platforms.MACHINES.items()}
 """OCI's name of an architecture to `platform.machine()`'s."""
 
 _SITE = re.compile(r"^(.*)/lib/python(\d+\.\d+)/(site|dist)-packages$")

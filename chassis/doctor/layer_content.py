@@ -7,6 +7,7 @@ containerd/stargz-snapshotter, docs/estargz.md.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -99,7 +100,7 @@ def _by_table(stream: BinaryIO, blob: Path, annotated: str) -> Iterator[LayerCon
         digest = str(row.get("digest", ""))
         file = LayerFile(path, kind or SPECIAL, int(row["mode"]), size, digest, str(row.get("linkName", "")))
         members = _Members(descriptor, offsets, size, f"{blob}: {path}")
-        yield LayerContent(file, members.read, lambda digest=digest: digest, members.again)
+        yield LayerContent(file, members.read, functools.partial(str, digest), members.again)
 
 
 def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
@@ -118,7 +119,8 @@ def _table(descriptor: int, blob: Path, annotated: str) -> list[dict[str, Any]]:
         table = _exactly(member.read, length)
         if f"sha256:{hashlib.sha256(table).hexdigest()}" != annotated:
             raise ValueError("its table of contents is not the one that its descriptor names")
-        return json.loads(table)["entries"]
+        entries: list[dict[str, Any]] = json.loads(table)["entries"]
+        return entries
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise LayerContentError(f"{blob}: the layer is damaged: {error}; build it again") from None
 
@@ -155,7 +157,7 @@ class _Members:
                 self._inflater, self._tail = isal_zlib.decompressobj(_GZIP_WINDOW), b""
             stored = self._tail or self._stored()
             try:
-                piece = self._inflater.decompress(stored, size)
+                piece: bytes = self._inflater.decompress(stored, size)
             except isal_zlib.error as error:
                 raise LayerContentError(f"{self._where}: the compressed data is damaged: {error}") from None
             self._tail = self._inflater.unconsumed_tail

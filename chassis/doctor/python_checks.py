@@ -24,7 +24,7 @@ from chassis.doctor.module_checks import check_modules
 from chassis.doctor.requirements import marker_environment, needs
 
 _ENV = re.compile(r"^(?:-S\s+)?(?:-\S+\s+)*(\S+)")
-_RENEW = "renew the wheel locks (bazel run //requirements:update)"
+_RENEW = "renew the wheel locks (a lock names its command, such as bazel run //:locks)"
 
 
 def check_python(image: Image) -> Iterator[Finding]:

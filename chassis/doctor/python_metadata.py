@@ -6,6 +6,10 @@ Specifications: PyPA, "Core metadata", "Binary distribution format", "Recording 
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import csv
+import io
 import json
 from dataclasses import dataclass
 
@@ -76,3 +80,15 @@ def _headers(data: bytes) -> dict[str, list[str]]:
             last = fields.setdefault(name.strip().lower(), [])
             last.append(value.strip())
     return fields
+
+
+def read_record(data: bytes) -> tuple[tuple[str, str], ...]:
+    """The paths of a RECORD file, relative to the directory of its packages, with their digests (`sha256:…`)."""
+    rows = csv.reader(io.StringIO(data.decode("utf-8", "replace"), newline=""))
+    found = []
+    for row in rows:
+        if len(row) == 3 and row[1].startswith("sha256="):
+            with contextlib.suppress(ValueError):
+                digest = base64.urlsafe_b64decode(row[1].removeprefix("sha256=") + "=")
+                found.append((row[0], f"sha256:{digest.hex()}"))
+    return tuple(found)

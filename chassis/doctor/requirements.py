@@ -13,6 +13,7 @@ from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvir
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.doctor.facts import Distribution
 from chassis.doctor.image import PYTHON_MACHINES, Image
 
@@ -33,7 +34,7 @@ class Need:
 
 def marker_environment(image: Image) -> dict[str, str]:
     """The variables of markers as the image's Python has them."""
-    full = image.python_version or "3.11"
+    full = image.python_version or DEFAULT_PYTHON
     short = ".".join(full.split(".")[:2])
     if full == short:
         full += ".0"

@@ -1,6 +1,10 @@
 """uv told to use the index that pip is configured with: uv reads no pip.conf of its own.
 
 Where pip looks: https://pip.pypa.io/en/stable/topics/configuration/. What uv itself is configured with wins.
+Of a package that several indexes have, those of the first count, where an extra index is before the default one: else
+whoever puts a higher version of a private package's name on a public index is in the image (dependency confusion).
+`UV_INDEX_STRATEGY=unsafe-best-match` is for those who trust all of their indexes alike, as pip does.
+
 A lock is for every machine, so indexes and directories on this machine's disk are passed over: they may hold
 other builds of the same version.
 """
@@ -16,7 +20,11 @@ _OPTIONS = {
     "index-url": ("UV_DEFAULT_INDEX", "UV_INDEX_URL"),
     "extra-index-url": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "cert": ("SSL_CERT_FILE",),
+    "client-cert": ("SSL_CLIENT_CERT",),
+    "proxy": ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"),
+    "trusted-host": ("UV_INSECURE_HOST",),
 }
+_INDEXES = ("index-url", "extra-index-url")
 
 
 def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -33,13 +41,12 @@ def uv_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if any(name in environment for name in variables):
             continue
         values = settings.get(option, "").split()
-        if option != "cert":
+        if option == "proxy":
+            values = [value if "://" in value else f"http://{value}" for value in values]
+        if option in _INDEXES:
             values = [value for value in values if "://" in value and not value.startswith("file:")]
         if values:
             result[variables[0]] = " ".join(values)
-    if "UV_INDEX" in result:
-        # As pip does: a package's newest version counts, whichever of the indexes has it.
-        result.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")
     return result
 
 

@@ -23,8 +23,14 @@ def test_pips_file_tells_uv_its_index(tmp_path: Path) -> None:
     )
     assert environment["UV_DEFAULT_INDEX"] == "https://i.test/simple"
     assert environment["UV_INDEX"] == "https://a.test/x https://b.test/y"
-    assert environment["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert "UV_INDEX_STRATEGY" not in environment
     assert environment["SSL_CERT_FILE"] == "/c.pem"
+
+
+def test_that_all_indexes_count_alike_is_asked_for(tmp_path: Path) -> None:
+    home = _home(tmp_path, "[global]\nextra-index-url = https://a.test/x\n")
+    asked = uv_environment({**home, "UV_INDEX_STRATEGY": "unsafe-best-match"})
+    assert asked["UV_INDEX_STRATEGY"] == "unsafe-best-match"
 
 
 def test_pips_variables_win_over_its_files_and_uvs_own_over_both(tmp_path: Path) -> None:
@@ -45,3 +51,15 @@ def test_indexes_on_this_machines_disk_do_not_count(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
     assert "UV_INDEX" not in uv_environment(_home(tmp_path, "no section = here\n"))
+
+
+def test_proxies_certificates_and_trusted_hosts_count(tmp_path: Path) -> None:
+    text = "[global]\nproxy = me:word@proxy.test:3128\nclient_cert = /me.pem\ntrusted-host =\n  a.test\n  b.test:8443\n"
+    home = _home(tmp_path, text)
+    environment = uv_environment(home)
+    assert environment["ALL_PROXY"] == "http://me:word@proxy.test:3128"
+    assert environment["SSL_CLIENT_CERT"] == "/me.pem"
+    assert environment["UV_INSECURE_HOST"] == "a.test b.test:8443"
+    own = uv_environment({**home, "https_proxy": "http://other.test:1"})
+    assert "ALL_PROXY" not in own
+    assert "require" not in " ".join(uv_environment(_home(tmp_path, "[global]\nrequire-virtualenv = 1\n"))).lower()

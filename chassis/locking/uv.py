@@ -13,9 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 from chassis.errors import ChassisError
 from chassis.locking.index_configuration import uv_environment
+from chassis.locking.sdist_metadata import Sdist
 from chassis.locking.target import Target
 
 _TIMEOUT_S = 900
+_SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class Uv:
 
     def __init__(self, program: Path, environment: Mapping[str, str]) -> None:
         self._program = program
-        self._environment = {**uv_environment(environment), "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        # A build that uv starts runs in another Python than this one, which must not find this one's modules.
+        own = {name: value for name, value in uv_environment(environment).items() if not name.startswith("PYTHON")}
+        self.environment = {**own, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
 
     def compile(
         self,
@@ -43,23 +47,26 @@ class Uv:
         directory: Path,
         output: Path,
         options: Sequence[str] = (),
+        settings: Path | None = None,
     ) -> None:
         """Resolves the requirements files `inputs`, relative to `directory`, into `output`, only of wheels.
 
         For a distribution with `--no-binary NAME` among `options` its sdist is taken in place of a wheel. The
         form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is
-        kept where it can be. Raises `ChassisError` with uv's own explanation.
+        kept where it can be. `settings` is a directory with a `uv.toml`. Raises `ChassisError` with uv's own
+        explanation.
         """
-        command = [str(self._program), "pip", "compile", "--quiet", "--no-header", *inputs]
+        command = [str(self._program), *(("--project", str(settings)) if settings else ())]
+        command += ["pip", "compile", "--quiet", "--no-header", *inputs]
         command += ["--python-platform", target.uv_platform, "--python-version", target.python_version]
         command += ["--only-binary", ":all:", "--output-file", str(output), *options]
         if not output.name.endswith(".toml"):
-            command += ["--generate-hashes", "--annotation-style", "split"]
+            command += ["--generate-hashes", "--annotation-style", "split", "--no-strip-extras"]
         try:
             result = subprocess.run(
                 command,
                 cwd=directory,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -68,9 +75,10 @@ class Uv:
         except subprocess.TimeoutExpired as error:
             raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
         if result.returncode:
+            remedy = _SEVERAL_INDEXES if "index-strategy" in result.stderr else ""
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
-                f"Python {target.python_version}:\n{result.stderr.strip()}"
+                f"Python {target.python_version}:\n{result.stderr.strip()}{remedy}"
             )
 
 
@@ -90,6 +98,18 @@ def read_pylock(path: Path) -> dict[str, list[WheelFile]]:
                 found.append(WheelFile(filename, digest.lower(), file.get("size", 0)))
         releases[f"{package['name']}=={package['version']}"] = found
     return releases
+
+
+def read_sdists(path: Path) -> list[Sdist]:
+    """The sdists of a pylock.toml."""
+    found = []
+    for package in tomllib.loads(path.read_text(encoding="utf-8")).get("packages", []):
+        file = package.get("sdist", {})
+        digest = file.get("hashes", {}).get("sha256", "")
+        place = file.get("url") or (path.parent / file["path"] if "path" in file else None)
+        if place and digest:
+            found.append(Sdist(package["name"], package["version"], place, digest.lower()))
+    return found
 
 
 def find_uv() -> Path:

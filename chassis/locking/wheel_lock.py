@@ -16,15 +16,24 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.errors import ChassisError
-from chassis.locking.target import Target
-from chassis.locking.uv import Uv, WheelFile, read_pylock
+from packaging.utils import canonicalize_name
 
-_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[^\s;\\]+)")
+from chassis.errors import ChassisError
+from chassis.locking.sdist_metadata import SdistMetadata, fetch_metadata, metadata_settings
+from chassis.locking.target import Target
+from chassis.locking.uv import Uv, WheelFile, read_pylock, read_sdists
+
+_PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;\\]+)")
+
+# What the header says before the digest of the requirements that the lock was made from.
+MADE_FROM = "# Requirements: "
+
+# Each learns what a release requires, which may ask for another release.
+_ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,8 @@ class LockPlan:
     """One lock to make: from the requirements files `inputs`, for `target`, into `output`.
 
     Paths are relative to the workspace. The versions of the lock `same_versions_as` are taken for what both
-    hold. Without `dependencies` the lock has the requirements alone, for wheels that only files are taken from.
+    hold, if that lock exists yet. Without `dependencies` the lock has the requirements alone, for wheels that only
+    files are taken from.
     """
 
     output: str
@@ -51,33 +61,56 @@ class LockedWheel:
     version: str
     wheel: WheelFile
     comments: tuple[str, ...]
+    extras: tuple[str, ...] = ()
 
 
-def renew(plan: LockPlan, workspace: Path, uv: Uv, command: str, upgrade: bool = False) -> list[LockedWheel]:
+def renew(
+    plan: LockPlan,
+    workspace: Path,
+    uv: Uv,
+    command: str,
+    upgrade: bool = False,
+    upgraded: Collection[str] = (),
+    made_from: str = "",
+) -> list[LockedWheel]:
     """Writes the lock of `plan`, whole or not at all, and returns what it holds.
 
-    Without `upgrade` the versions that it pins already are kept where the requirements still allow them.
-    `command` is what the header tells the reader to renew it with. Raises `ChassisError`.
+    Without `upgrade` the versions that it pins already are kept where the requirements still allow them, but for
+    those of the distributions `upgraded`. `command` is what the header tells the reader to renew it with,
+    `made_from` what it records of its requirements. Raises `ChassisError`.
     """
     output = workspace / plan.output
     with tempfile.TemporaryDirectory(prefix="chassis-lock-") as name:
         directory = Path(name)
         resolved, files = directory / "resolved.txt", directory / "pylock.toml"
         if output.is_file() and not upgrade:
-            resolved.write_text(_pins(output.read_text()))
+            resolved.write_text(_pin_lines(output, {canonicalize_name(name) for name in upgraded}))
         sdists = [option for name in plan.sdists for option in ("--no-binary", name)]
         options = list(sdists)
         if plan.same_versions_as:
             constraints = directory / "constraints.txt"
-            constraints.write_text(_pins((workspace / plan.same_versions_as).read_text()))
+            constraints.write_text(_pin_lines(workspace / plan.same_versions_as))
             options += ["--constraint", str(constraints)]
         if not plan.dependencies:
             options.append("--no-deps")
-        uv.compile(plan.inputs, plan.target, workspace, resolved, options)
-        uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists])
+        known: dict[str, SdistMetadata] = {}
+        for _ in range(_ROUNDS):
+            (directory / "uv.toml").write_text(metadata_settings(known, plan.sdists))
+            settings = directory if plan.sdists else None
+            uv.compile(plan.inputs, plan.target, workspace, resolved, options, settings)
+            uv.compile([str(resolved)], plan.target, workspace, files, ["--no-deps", *sdists], settings)
+            new = {f"{sdist.name}=={sdist.version}": sdist for sdist in read_sdists(files) if sdist.name in plan.sdists}
+            new = {release: sdist for release, sdist in new.items() if release not in known}
+            if not new:
+                break
+            known |= {release: fetch_metadata(sdist, uv.environment) for release, sdist in new.items()}
+        else:
+            raise ChassisError(
+                f"what {', '.join(plan.sdists)} require leads to other releases of them, {_ROUNDS} times over: pin them"
+            )
         locked = narrow(resolved.read_text(), read_pylock(files), plan.target, plan.sdists)
         staged = directory / "lock"
-        staged.write_text(format_lock(locked, plan, command))
+        staged.write_text(format_lock(locked, plan, command, made_from))
         output.parent.mkdir(parents=True, exist_ok=True)
         temporary = output.with_name(f".{output.name}.{os.getpid()}")
         shutil.copyfile(staged, temporary)
@@ -105,7 +138,8 @@ def narrow(
         wheel = _choose(release, releases.get(release, []), target, match["name"] in sdists)
         if f"--hash=sha256:{wheel.sha256}" not in block:
             raise ChassisError(f"{release}: the index gave two answers about {wheel.filename}; try again")
-        locked.append(LockedWheel(match["name"], match["version"], wheel, _comments(block)))
+        extras = tuple(extra.strip() for extra in (match["extras"] or "").split(",") if extra.strip())
+        locked.append(LockedWheel(match["name"], match["version"], wheel, _comments(block), extras))
     return locked
 
 
@@ -122,17 +156,19 @@ def _choose(release: str, files: Sequence[WheelFile], target: Target, sdist: boo
         raise ChassisError(f"{release} has no wheel for the lock: {error}") from error
 
 
-def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str) -> str:
-    """The text of the lock, by name."""
+def format_lock(locked: Sequence[LockedWheel], plan: LockPlan, command: str, made_from: str = "") -> str:
+    """The text of the lock, by name. `made_from` is what staleness.py compares."""
     target = plan.target
     lines = [
         f"# Wheels for CPython {target.python_version}, Linux, {target.machine}, glibc 2.{target.glibc_minor}.",
         f"# Renew with: {command}",
+        *([f"{MADE_FROM}{made_from}"] if made_from else []),
         "",
     ]
     for item in sorted(locked, key=lambda item: item.name):
         lines.append(f"# {item.wheel.filename}")
-        lines.append(f"{item.name}=={item.version} --hash=sha256:{item.wheel.sha256}")
+        extras = f"[{','.join(item.extras)}]" if item.extras else ""
+        lines.append(f"{item.name}{extras}=={item.version} --hash=sha256:{item.wheel.sha256}")
         lines += [f"    # {comment}" for comment in item.comments]
         lines.append("")
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -146,6 +182,19 @@ def _comments(block: str) -> tuple[str, ...]:
     return ("via " + ", ".join(sources),) if sources else ()
 
 
-def _pins(lock: str) -> str:
-    pins = [match.group(0) for line in lock.splitlines() if (match := _PIN.match(line))]
-    return "".join(f"{pin}\n" for pin in pins)
+def pins(lock: str) -> dict[str, str]:
+    """The version of each distribution in the text of a lock, whatever else is in it: the first, if there are several.
+
+    That is what a lock with the conflict marks of a merge has, and renewing it is how the merge is finished.
+    """
+    found: dict[str, str] = {}
+    for line in lock.splitlines():
+        if match := _PIN.match(line):
+            found.setdefault(canonicalize_name(match["name"]), match["version"])
+    return found
+
+
+def _pin_lines(path: Path, but: Collection[str] = ()) -> str:
+    if not path.is_file():
+        return ""
+    return "".join(f"{name}=={version}\n" for name, version in pins(path.read_text()).items() if name not in but)

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from chassis.errors import ChassisError
 
@@ -71,7 +71,7 @@ def load(engine: Engine, write: Callable[[BinaryIO], str], seconds: float) -> tu
     result, broken = "", False
     try:
         try:
-            result = write(process.stdin)
+            result = write(cast(BinaryIO, process.stdin))
         except BrokenPipeError:  # what the engine says, and its status, tell why
             broken = True
         said, _ = process.communicate(timeout=seconds)

@@ -93,7 +93,8 @@ class FileTree:
 
     def _directory(self, names: list[str], path: str) -> tuple[_Node, str]:
         """The directory that `names` lead to, links resolved within the root, what is missing made."""
-        node, trail, where = self._tree, [], self._root
+        trail: list[str] = []
+        node, where = self._tree, self._root
         pending, links = names[::-1], 0
         stack: list[_Node] = []
         while pending:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from chassis.errors import ChassisError
 
@@ -43,7 +43,7 @@ class CountedReader(io.RawIOBase):
         self._on_bytes = on_bytes
         self.size = 0
 
-    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         """Fills at most `buffer` and returns how many bytes it got, none only at the end."""
         data = self._stream.read(len(buffer))
         buffer[: len(data)] = data

@@ -171,6 +171,10 @@ class LayoutReader:
             labels={str(key): str(value) for key, value in (runs.get("Labels") or {}).items()},
         )
 
+    def has_blob(self, descriptor: Descriptor) -> bool:
+        """Whether there is a file of this digest, of whatever size."""
+        return (self.path / "blobs" / "sha256" / digests.hex_of(descriptor.digest)).exists()
+
     def blob_path(self, descriptor: Descriptor) -> Path:
         """The file of a blob, whose size is checked.
 

@@ -16,6 +16,8 @@ from chassis.oci.layout_reader import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.reference import Reference
 
+_MAX_LAYERS = 127
+
 
 class PullError(ChassisError):
     """An image cannot be pulled as asked."""
@@ -60,16 +62,22 @@ def pull_image(client: RegistryClient, digest: str, platform: Platform | None, f
     where = f"{client.repository}@{digest}"
     media_type, data = client.manifest(digest)
     fields = _object(data, where)
-    media_type = str(fields.get("mediaType") or media_type)
     if media_type in INDEX_TYPES:
         chosen = _choose(fields, platform, where)
-        media_type, data = chosen.media_type, client.manifest(chosen.digest)[1]
+        media_type, data = client.manifest(chosen.digest)
+        if (media_type, len(data)) != (chosen.media_type, chosen.size):
+            raise PullError(
+                f"{where}: lists {chosen.digest} as {chosen.media_type} of {chosen.size} bytes, "
+                f"and it is {media_type} of {len(data)}"
+            )
         digest, where = chosen.digest, f"{client.repository}@{chosen.digest}"
         fields = _object(data, where)
     if media_type not in MANIFEST_TYPES:
         raise PullError(f"{where}: is {media_type!r}; an image manifest or index is expected")
     config = Descriptor.from_json(fields.get("config"), f"{where}: config")
     layers = _list(fields, "layers", where)
+    if len(layers) > _MAX_LAYERS:
+        raise PullError(f"{where}: has {len(layers)} layers; runtimes take no more than {_MAX_LAYERS}")
     pulled = PulledImage(
         descriptor=Descriptor(media_type, digest, len(data)),
         manifest=data,

@@ -95,10 +95,13 @@ def referrers(client: RegistryClient, subject_digest: str) -> list[dict[str, Any
     """
     found = client.referrers(subject_digest)
     if found is None:
-        tag = fallback_tag(subject_digest)
-        current = client.manifest_digest(tag)
-        found = client.manifest(current)[1] if current else b'{"manifests":[]}'
-    return _manifests(found, f"{client.repository}: the referrers of {subject_digest}")
+        current = client.manifest_digest(fallback_tag(subject_digest))
+        found = [client.manifest(current)[1]] if current else []
+    where = f"{client.repository}: the referrers of {subject_digest}"
+    listed = [entry for page in found for entry in _manifests(page, where)]
+    if len(listed) > _MAX_REFERRERS:
+        raise ReferrerError(f"{where}: are more than {_MAX_REFERRERS}")
+    return listed
 
 
 def fallback_tag(digest: str) -> str:
@@ -152,7 +155,7 @@ def _list_by_tag(client: RegistryClient, subject: str, descriptor: Descriptor, a
 
 def _manifests(data: bytes, where: str) -> list[dict[str, Any]]:
     try:
-        listed = json.loads(data)["manifests"]
+        listed: list[dict[str, Any]] = json.loads(data)["manifests"]
         valid = isinstance(listed, list) and len(listed) <= _MAX_REFERRERS
     except (ValueError, KeyError, TypeError, RecursionError):
         valid = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from chassis.errors import ChassisError
 
@@ -47,12 +47,16 @@ class TarEntry:
     capable: bool = False
 
 
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 class TarReader:
     """Iterates over the entries of a tar stream; the payload of the current one may be taken with
     `pieces` or `copy_to`.
     """
 
-    def __init__(self, stream: BinaryIO, where: str, on_bytes: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, stream: _Readable, where: str, on_bytes: Callable[[bytes], None] | None = None) -> None:
         """`where` names the archive in errors; `on_bytes` sees every byte of the stream, in order."""
         self._stream = stream
         self._where = where

@@ -14,7 +14,7 @@ import cloudpickle
 import pytest
 from cloudpickle.cloudpickle import _code_reduce
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.packaging.bytecode import check_version
 from chassis.packaging.errors import CorruptPickleError, PickleVersionError
 from chassis.packaging.packager import Model, package_model

@@ -1,6 +1,6 @@
 """Run in an interpreter that has only what the image will have: loads a pickle as the server will.
 
-`python -m chassis.packaging.check_worker PICKLE`, the request on standard input, the answer in `PICKLE.json`.
+`python -m chassis.packaging.check_worker PICKLE ANSWER`, the request on standard input; the answer is in `ANSWER`.
 """
 
 from __future__ import annotations
@@ -73,4 +73,4 @@ def check(request: PickleRequest, pickle: Path) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    sys.exit(run_worker(path, lambda request: check(request, path), os.fdopen(0)))
+    sys.exit(run_worker(Path(sys.argv[2]), lambda request: check(request, path), os.fdopen(0)))

@@ -1,6 +1,6 @@
 """Run in an interpreter that has only a model's dependencies: imports the entry point, pickles it.
 
-`python -m chassis.packaging.dump_worker PICKLE`, the request on standard input, the answer in `PICKLE.json`.
+`python -m chassis.packaging.dump_worker PICKLE ANSWER`, the request on standard input, the answer in the file `ANSWER`.
 """
 
 from __future__ import annotations
@@ -140,4 +140,4 @@ def _check_paths(content: bytes, request: PickleRequest) -> None:
 
 if __name__ == "__main__":
     output = Path(sys.argv[1])
-    sys.exit(run_worker(output, lambda request: pickle_entry_point(request, output), os.fdopen(0)))
+    sys.exit(run_worker(Path(sys.argv[2]), lambda request: pickle_entry_point(request, output), os.fdopen(0)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 import subprocess
@@ -10,16 +11,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chassis.packaging import errors
+from chassis.confinement.confined_process import Ended, run_confined
+from chassis.confinement.left_files import read_regular
+from chassis.confinement.walls import Walls, action_inputs
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import answer_path
+from chassis.packaging.worker import parse_answer
 
 _OWN = ("chassis", "cloudpickle")
 """What an image always has, taken from where this process has it."""
 
 _KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
 _SHOWN_OUTPUT = 4000
+_ANSWER_BYTES = 1 << 20
 
 
 class Workplace:
@@ -32,6 +36,7 @@ class Workplace:
         import_paths: Sequence[Path],
         timeout: float,
         interpreter: Path | None = None,
+        inputs: Path | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -41,14 +46,16 @@ class Workplace:
           import_paths: where the model's dependencies are imported from.
           timeout: seconds that a worker may take.
           interpreter: the Python of the workers; the running one where it is None.
+          inputs: a directory that, with what its links lead to, is all that a worker may read; what it may write lies
+            below `root` (chassis/confinement). None: it is not confined.
         """
         self._root = root
         self._import_paths = import_paths
         self._timeout = timeout
         self._interpreter = str(interpreter.absolute()) if interpreter else sys.executable
-        (root / "data").mkdir()
-        (root / "home").mkdir()
-        (root / "site").mkdir()
+        self._inputs = inputs
+        for name in ("data", "home", "output", "site", "tmp"):
+            (root / name).mkdir()
         for key, file in data.items():
             link = root / "data" / key
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -62,12 +69,43 @@ class Workplace:
     def run(self, worker: str, request: PickleRequest, pickle: Path) -> str:
         """Runs the module `worker` with `request` on the file `pickle`; returns its result.
 
+        What the worker writes goes to `output`, a directory of this place: its answer, and a pickle that it makes.
+
         Raises:
           PackagingError: as the worker says, or that it crashed or took too long.
+          ConfinementError: it is to be confined, and the kernel has not what that takes.
         """
         # -S: no site-packages of the machine; -P: no directory of the script or the shell; -B: no bytecode left behind.
         # Not -I, which would ignore the hash seed.
-        command = [self._interpreter, "-S", "-P", "-B", "-W", "ignore", "-c", _START, worker, str(pickle)]
+        command = [self._interpreter, "-S", "-P", "-B", "-W", "ignore", "-c", _START, worker]
+        command += [str(pickle), str(self._answer)]
+        ended = self._confined(command, request, pickle) if self._inputs else self._free(command, request)
+        if ended.status is None:
+            raise PackagingError(
+                f"importing and pickling the model took more than {self._timeout:g} s: "
+                "is there work at the top of its module?"
+            )
+        answer = None if ended.status else read_regular(self._answer, _ANSWER_BYTES)
+        if answer is None:
+            raise PackagingError(
+                f"the interpreter that runs the model's code ended with status {ended.status}\n{ended.output}"
+            )
+        self._answer.unlink()
+        result, error = parse_answer(answer)
+        if error:
+            raise error
+        return result
+
+    @property
+    def output(self) -> Path:
+        """Where a worker may leave what it makes."""
+        return self._root / "output"
+
+    @property
+    def _answer(self) -> Path:
+        return self.output / "answer.json"
+
+    def _free(self, command: list[str], request: PickleRequest) -> Ended:
         try:
             done = subprocess.run(
                 command,
@@ -80,22 +118,27 @@ class Workplace:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise PackagingError(
-                f"importing and pickling the model took more than {self._timeout:g} s: "
-                "is there work at the top of its module?"
-            ) from None
-        answer = answer_path(pickle)
-        if done.returncode or not answer.exists():
-            raise PackagingError(
-                f"the interpreter that runs the model's code ended with status {done.returncode}\n"
-                f"{done.stdout[-_SHOWN_OUTPUT:]}"
-            )
-        document = json.loads(answer.read_text())
-        answer.unlink()
-        if "error" in document:
-            kind, message = document["error"]
-            raise getattr(errors, kind)(message)
-        return document["result"]
+            return Ended(None, "")
+        return Ended(done.returncode, done.stdout[-_SHOWN_OUTPUT:])
+
+    def _confined(self, command: list[str], request: PickleRequest, pickle: Path) -> Ended:
+        assert self._inputs is not None
+        # Python itself, and Chassis, are among an action's inputs; beside an action they are where they are.
+        python = (Path(sys.base_prefix), Path(self._interpreter).resolve().parent)
+        packages = [action_inputs((self._root / "site" / package).resolve()) for package in _OWN]
+        data = [link.resolve() for link in (self._root / "data").rglob("*") if link.is_symlink()]
+        walls = Walls(
+            readable=(*action_inputs(self._inputs), *python, *itertools.chain(*packages), *data, self._root, pickle),
+            writable=(self.output, self._root / "home", self._root / "tmp"),
+        )
+        return run_confined(
+            command,
+            walls,
+            request=request.to_json(),
+            environment=self._environment() | {"TMPDIR": str(self._root / "tmp")},
+            timeout=self._timeout,
+            shown=_SHOWN_OUTPUT,
+        )
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}

@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.metadata import ModelMetadata
+from chassis.confinement.left_files import read_regular
+from chassis.declaration.model import ModelMetadata
 from chassis.packaging.bytecode import check_version
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import Workplace
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
+
+_SIGNATURES = ("bytes", "mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,18 @@ class PackagedModel:
     settings: bytes
 
 
-def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | None = None) -> PackagedModel:
+def package_model(
+    model: Model, *, timeout: float = 300.0, interpreter: Path | None = None, inputs: Path | None = None
+) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
     Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
-    `interpreter`, of the running one's minor version, or of the running one where that is None.
+    `interpreter`, of the running one's minor version, or of the running one where that is None. With `inputs`, the
+    directory that Bazel's sandbox runs an action in, they are confined: they read what is there and write nowhere else.
 
     Raises:
       PackagingError: what is wrong with the model.
+      ConfinementError: it is to be confined, and the kernel has not what that takes.
     """
     if (model.entry_point is None) == (model.pickle is None):
         raise EntryPointError("a model has either an entry point or a ready pickle")
@@ -77,10 +84,15 @@ def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | N
             batch_size=model.metadata.batch_size,
             private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
         )
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter)
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs)
         pickle = root / "model.pkl"
         if model.pickle is None:
-            signature = workplace.run("chassis.packaging.dump_worker", request, pickle)
+            made = workplace.output / "model.pkl"
+            signature = _known(workplace.run("chassis.packaging.dump_worker", request, made))
+            content = read_regular(made)
+            if content is None:
+                raise PackagingError("the interpreter that runs the model's code left no pickle")
+            pickle.write_bytes(content)
             _check(workplace, request, pickle)
         else:
             content = _read(model.pickle)
@@ -89,19 +101,25 @@ def package_model(model: Model, *, timeout: float = 300.0, interpreter: Path | N
             signature = _check(workplace, request, pickle)
         _check_tensors(model, signature)
         return PackagedModel(
-            pickle.read_bytes(),
+            content,
             status_response(model.metadata).SerializeToString(deterministic=True),
             server_settings(model.metadata, signature),
         )
 
 
 def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:
-    return workplace.run("chassis.packaging.check_worker", request, pickle)
+    return _known(workplace.run("chassis.packaging.check_worker", request, pickle))
+
+
+def _known(signature: str) -> str:
+    if signature not in _SIGNATURES:  # the model's code ran in the process that says it
+        raise PackagingError(f"the interpreter that runs the model's code says a signature of {signature[:40]!r}")
+    return signature
 
 
 def _check_tensors(model: Model, signature: str) -> None:
     metadata = model.metadata
-    declared = [name for ports in (metadata.inputs, metadata.outputs) for name, port in ports.items() if port.tensor]
+    declared = [part.name for part in (*metadata.inputs, *metadata.outputs) if part.tensor]
     if declared and signature != "mapping":
         raise EntryPointError(
             f"tensors are declared ({', '.join(declared)}), but the function is one of bytes to JSON\n"

@@ -11,7 +11,8 @@ from pathlib import Path
 import cloudpickle
 import pytest
 
-from chassis.metadata import ModelMetadata, Port
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_io import ModelInput
 from chassis.packaging import errors
 from chassis.packaging.packager import Model, package_model
 from chassis.packaging.sample_models import call, package, package_pickle, written
@@ -185,7 +186,7 @@ def test_status_and_settings_say_what_the_metadata_says() -> None:
         author="A",
         summary="S",
         batch_size=16,
-        inputs={"input": Port("application/json, text/json", "10M", "pixels")},
+        inputs=(ModelInput("input", "application/json, text/json", "10M", description="pixels"),),
         num_gpus=1,
     )
     from chassis.packaging.description import server_settings, status_response
@@ -201,7 +202,7 @@ def test_status_and_settings_say_what_the_metadata_says() -> None:
 
 def test_a_declared_tensor_is_in_the_settings_of_a_mapping_function(tmp_path: Path) -> None:
     sources = {"ml/model.py": written(tmp_path / "model.py", b"def process(item: dict[str, bytes]): return item")}
-    metadata = ModelMetadata(name="tested", inputs={"row": Port(tensor="FP32[3,-1]"), "note": Port()})
+    metadata = ModelMetadata(name="tested", inputs=(ModelInput("row", tensor="FP32[3,-1]"), ModelInput("note")))
     packaged = package_model(Model(metadata, "model:process", None, "ml", sources, {}, []), timeout=60)
     row, note = json.loads(packaged.settings)["inputs"]
     assert (row["datatype"], row["shape"]) == ("FP32", [3, -1])

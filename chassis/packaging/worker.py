@@ -1,30 +1,44 @@
-"""How a worker process takes its request and hands back its answer."""
+"""How a worker process takes its request and hands back its answer.
+
+A model's code ran in it, so an answer may be anything: it is read as such.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from chassis.packaging import errors
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 
 
-def run_worker(pickle: Path, work: Callable[[PickleRequest], str], requests: TextIO) -> int:
-    """Reads the request, does `work`, writes `{"result": …}` or `{"error": [class, message]}` beside `pickle`.
+def run_worker(answer: Path, work: Callable[[PickleRequest], str], requests: TextIO) -> int:
+    """Reads the request, does `work`, writes `{"result": …}` or `{"error": [class, message]}` to the file `answer`.
 
     Returns 0: a process that ends otherwise has crashed.
     """
     request = PickleRequest.from_json(requests.read())
     try:
-        answer: dict[str, object] = {"result": work(request)}
+        document: dict[str, object] = {"result": work(request)}
     except PackagingError as error:
-        answer = {"error": [type(error).__name__, str(error)]}
-    answer_path(pickle).write_text(json.dumps(answer))
+        document = {"error": [type(error).__name__, str(error)]}
+    answer.write_text(json.dumps(document))
     return 0
 
 
-def answer_path(pickle: Path) -> Path:
-    """Where the worker for `pickle` leaves its answer."""
-    return pickle.with_name(pickle.name + ".json")
+def parse_answer(content: bytes) -> tuple[str, PackagingError | None]:
+    """The result, or the error, of an answer; an answer of another form is an error, too."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        document = json.loads(content)
+        if "error" in document:
+            name, message = map(str, document["error"])
+            kind = getattr(errors, name, None)
+            known = isinstance(kind, type) and issubclass(kind, PackagingError)
+            return "", (kind if known else PackagingError)(message)
+        if isinstance(document["result"], str):
+            return document["result"], None
+    return "", PackagingError("the interpreter that runs the model's code left no answer that can be read")

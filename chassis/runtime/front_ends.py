@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from chassis.declaration.front_ends import GRPC_SERVERS, HTTP_SERVERS
 from chassis.runtime.core.service import ModelService, State
-from chassis.runtime.settings import GRPC_SERVERS, HTTP_SERVERS, Settings
+from chassis.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from chassis.runtime.http.server import HttpServer

@@ -8,8 +8,10 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from chassis.declaration.front_ends import MOST_WORKERS, SERVERS
+from chassis.declaration.model_json import FORMAT, read_served
 from chassis.errors import ChassisError
-from chassis.runtime.core.contract import Contract, Part
+from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import SIGNATURES
 from chassis.runtime.limits import (
     Limits,
@@ -21,17 +23,7 @@ from chassis.runtime.limits import (
     request_default,
 )
 
-FORMAT = 1
-"""The version of model.json that this server reads."""
-
-SERVERS = ("omi", "v2-grpc", "v2-http", "v1-http")
-"""The front ends that this server has: Open Model Interface, Open Inference Protocol v2, KServe v1."""
-
-HTTP_SERVERS = ("v2-http", "v1-http")
-GRPC_SERVERS = ("omi", "v2-grpc")
-
 IMAGE_MODEL = "/app/model"
-MOST_WORKERS = 256
 SHUTDOWNS = ("local", "anyone", "nobody")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -58,7 +50,7 @@ class Settings(NamedTuple):
       port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
       http_port: HTTP's port (`HTTP_PORT`); likewise.
       workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
-      max_wait: seconds that an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
+      max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
       limits: what callers may take, see there.
       shutdown: who may end the server by OMI's Shutdown: `local`, `anyone` or `nobody` (`CHASSIS_SHUTDOWN`).
@@ -121,27 +113,28 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
     signature = document["signature"]
     if signature not in SIGNATURES:
         raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")
+    served = read_served(document)
     return Settings(
         model_dir=model_dir,
-        name=environment.text("MODEL_NAME", str(document["name"])),
+        name=environment.text("MODEL_NAME", str(served["name"])),
         signature=str(signature),
-        batch_size=int(document["batch_size"]),  # type: ignore[call-overload]
+        batch_size=int(served["batch_size"]),
         python=str(document["python"]),
-        contract=Contract(_parts(document["inputs"]), _parts(document["outputs"]), one_input=signature == "bytes"),
-        version=str(document.get("version", "")) or "1",
-        servers=environment.choices("CHASSIS_SERVERS", document.get("servers", SERVERS), SERVERS),
+        contract=Contract(served["inputs"], served["outputs"], one_input=signature == "bytes"),
+        version=str(served["version"]) or "1",
+        servers=environment.choices("CHASSIS_SERVERS", served["servers"], SERVERS),
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
         http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
-        workers=environment.integer("CHASSIS_WORKERS", document.get("workers", 1), 0, MOST_WORKERS),
-        max_wait=environment.number("CHASSIS_MAX_WAIT_MS", document.get("max_wait_ms", 0)) / 1000,
-        queue_size=environment.integer("CHASSIS_QUEUE_SIZE", document.get("queue_size", 1024), 1, 10**9),
+        workers=environment.integer("CHASSIS_WORKERS", 1, 0, MOST_WORKERS),
+        max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
+        queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
         limits=_limits(environment),
         shutdown=environment.choices("CHASSIS_SHUTDOWN", ("local",), SHUTDOWNS)[0],
         cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
-        load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", document.get("load_timeout", 300), positive=True),
-        run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", document.get("run_timeout", 60), positive=True),
-        drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", document.get("drain_timeout", 10)),
+        load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
+        run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),
+        drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", served["drain_timeout"]),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
     )
@@ -173,22 +166,6 @@ def _limits(environment: _Environment) -> Limits:
         least_rate=environment.number("CHASSIS_MIN_RATE", usual.least_rate),
         memory=memory,
         settled=settled,
-    )
-
-
-def _parts(described: object) -> tuple[Part, ...]:
-    if not isinstance(described, list) or not described:
-        raise ValueError("inputs and outputs are lists of at least one part")
-    return tuple(
-        Part(
-            part["name"],
-            part["media_type"],
-            part["max_size"],
-            part["max_bytes"],
-            part.get("datatype", "BYTES"),
-            tuple(part.get("shape", ())),
-        )
-        for part in described
     )
 
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_io import ModelInput
+from chassis.declaration.model_json import write_model_json
 from chassis.runtime.settings import Settings, SettingsError, read_settings
 
-DOCUMENT = {
-    "format": 1,
-    "name": "digits",
-    "signature": "bytes",
-    "batch_size": 16,
-    "python": "3.11",
-    "inputs": [{"name": "input", "media_type": "application/json", "max_size": "1K", "max_bytes": 1024}],
-    "outputs": [{"name": "results.json", "media_type": "application/json", "max_size": "", "max_bytes": None}],
-    "run_timeout": 30,
-    "max_wait_ms": 5,
-}
+METADATA = ModelMetadata(
+    "digits",
+    batch_size=16,
+    inputs=(ModelInput("input", "application/json", "1K"), ModelInput("row", tensor="FP32[3,-1]")),
+    run_timeout="30s",
+    max_wait_ms=5,
+)
+DOCUMENT = json.loads(write_model_json(METADATA, "bytes", "3.11"))
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def test_the_image_settles_what_the_environment_does_not(model: Path) -> None:
     settings = read(model, PSC_MODEL_PORT="")
     assert (settings.name, settings.batch_size, settings.port, settings.host) == ("digits", 16, 45000, "[::]")
     assert (settings.run_timeout, settings.max_wait) == (30, 0.005)
+    assert (settings.contract.inputs, settings.contract.outputs) == (METADATA.inputs, METADATA.outputs)
     assert settings.contract.inputs[0].max_bytes == 1024
 
 

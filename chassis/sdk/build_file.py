@@ -7,16 +7,12 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.platforms import PLATFORMS
 from chassis.sdk.packed_model import PICKLE
 from chassis.sdk.requirements import parse
 
-LOCKS = {
-    "amd64": "linux_amd64",
-    "amd64_gpu": "linux_amd64_gpu",
-    "arm64": "linux_arm64",
-    "arm64_gpu": "linux_arm64_gpu",
-}
+LOCKS = {platform.name: platform.lock for platform in PLATFORMS.values()}
 """A platform of `@chassis//platforms` to the name of its wheel lock."""
 
 BUILD_LOCK = "linux_amd64"
@@ -24,17 +20,6 @@ BUILD_LOCK = "linux_amd64"
 
 _VERSION = "0.1.0"
 _CUDA = re.compile(r"^nvidia-", re.MULTILINE)
-
-_TEXTS = (
-    "author",
-    "details",
-    "drain_timeout",
-    "load_timeout",
-    "required_ram",
-    "run_timeout",
-    "status_timeout",
-    "summary",
-)
 
 
 def build_file(
@@ -59,34 +44,21 @@ def build_file(
       index: whether an index joins these.
       pickle_on: as of `chassis_model`.
     """
-    defaults = ModelMetadata(name=metadata.name)
-    attributes: dict[str, object] = {"name": metadata.name}
-    for text in _TEXTS:
-        if getattr(metadata, text) != getattr(defaults, text):
-            attributes[text] = getattr(metadata, text)
-    for number in ("batch_size", "max_wait_ms", "num_cpus", "num_gpus", "queue_size"):
-        if getattr(metadata, number) != getattr(defaults, number):
-            attributes[number] = int(getattr(metadata, number))
-    if files:
-        attributes["data"] = sorted(files)
-    attributes["inputs"] = {name: port.media_type for name, port in metadata.inputs.items()}
-    attributes["outputs"] = {name: port.media_type for name, port in metadata.outputs.items()}
-    ports = {**metadata.inputs, **metadata.outputs}
-    if sizes := {name: port.max_size for name, port in ports.items() if port.max_size}:
-        attributes["max_sizes"] = sizes
-    if tensors := {name: port.tensor for name, port in ports.items() if port.tensor}:
-        attributes["tensors"] = tensors
+    attributes = _attributes(metadata, "chassis_model")
     attributes["model_name"] = metadata.model_name or metadata.name
     attributes["pickle"] = PICKLE
+    attributes["version"] = metadata.model_version
+    if files:
+        attributes["data"] = sorted(files)
     if pickle_on != "exec":
         attributes["pickle_on"] = pickle_on
     if signature != "auto":
         attributes["signature"] = signature
-    attributes["version"] = metadata.model_version or "0.0.1"
-    attributes["deps"] = [f"@{hub}//{parse(line)[0].replace('-', '_')}" for line in requirements]
+    image = {"name": "image", "model": f":{metadata.name}", **_attributes(metadata, "chassis_image")}
+    deps = [f"@{hub}//{parse(line)[0].replace('-', '_')}" for line in requirements]
     rules = [
-        _rule("chassis_model", attributes),
-        _rule("chassis_image", {"name": "image", "model": f":{metadata.name}"}),
+        _rule("chassis_model", {"name": metadata.name, **dict(sorted(attributes.items())), "deps": deps}),
+        _rule("chassis_image", image),
         _rule("oci_push", {"name": "push", "image": ":image"}),
     ]
     rules += [
@@ -147,6 +119,27 @@ def pickle_place(platforms: Sequence[str], build_lock: str) -> str:
     return "target" if foreign and _CUDA.search(build_lock) else "exec"
 
 
+def _attributes(metadata: ModelMetadata, rule: str) -> dict[str, object]:
+    """What `rule` is told of `metadata`: its inputs and outputs, and what differs from the defaults."""
+    attributes: dict[str, object] = {}
+    for one in metadata.FIELDS:
+        of_rule, _, attribute = one.attribute.partition(".")
+        value = getattr(metadata, one.name)
+        if of_rule != rule or attribute == "name":
+            continue
+        if one.name in ("inputs", "outputs"):
+            attributes[attribute] = {part.name: part.media_type for part in value}
+        elif value != one.default:
+            attributes[attribute] = list(value) if isinstance(value, tuple) else value
+    parts = (*metadata.inputs, *metadata.outputs)
+    for one in parts[0].FIELDS:
+        of_rule, _, attribute = one.attribute.partition(".")
+        told = {part.name: text for part in parts if (text := getattr(part, one.name))}
+        if of_rule == rule and told:
+            attributes[attribute] = told
+    return attributes
+
+
 def _docstring(metadata: ModelMetadata) -> str:
     title = metadata.model_name or metadata.name
     return "".join(char if char.isprintable() and char not in '"\\' else " " for char in title) + ", saved by Chassis."
@@ -168,8 +161,8 @@ def _value(value: object) -> str:
         if len(value) < 2:
             return f"[{', '.join(map(_value, value))}]"
         return "[\n" + "".join(f"        {_value(item)},\n" for item in value) + "    ]"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int | float):
+        return str(int(value) if value == int(value) else value)
     return _string(str(value))
 
 

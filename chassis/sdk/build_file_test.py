@@ -3,7 +3,8 @@
 import ast
 from pathlib import Path
 
-from chassis.metadata import ModelMetadata, Port
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_io import ModelInput
 from chassis.sdk.build_file import build_file, module_file, pickle_place
 
 
@@ -43,7 +44,7 @@ def test_every_field_that_a_target_takes_is_written():
         queue_size=7,
         details="d",
         batch_size=4,
-        inputs={"image": Port("image/jpeg", "10M", tensor="FP32[3,-1]")},
+        inputs=(ModelInput("image", "image/jpeg", "10M", tensor="FP32[3,-1]"),),
         required_ram="1G",
         num_cpus=2,
         num_gpus=1,
@@ -72,7 +73,7 @@ def test_every_field_that_a_target_takes_is_written():
 
 def test_texts_stay_texts_whatever_they_hold():
     hostile = '"]) + native.genrule(cmd="touch /x") # \\" \n\r\t\x00\x7f é 漢'
-    metadata = ModelMetadata("m", model_name=hostile, summary=hostile, inputs={hostile: Port(hostile)})
+    metadata = ModelMetadata("m", model_name=hostile, summary=hostile, inputs=(ModelInput(hostile, hostile),))
     text = build_file(metadata, ["numpy"], [])
     attributes = _calls(text)["m"]
     assert attributes["model_name"] == attributes["summary"] == hostile

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chassis.locking.target import AMD64, ARM64, Target
@@ -26,10 +26,11 @@ def write_locks(
     locks: Sequence[str],
     inputs: str = "requirements.in",
     sdists: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
-    Of `sdists` the sources are locked instead of a wheel.
+    Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
     Locks share versions where they can: each takes those of the first.
 
@@ -43,7 +44,7 @@ def write_locks(
         for name in locks:
             (place / f"{name}.txt").write_text("# The model requires nothing.\n")
         return
-    uv = Uv(find_uv(), os.environ)
+    uv = Uv(find_uv(), environment)
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"

@@ -5,7 +5,7 @@ file that the function finds with `chassis.data_path(KEY)`.
 
     {"format": 1, "python": "3.11", "signature": "auto", "requirements": ["numpy==2.4.6"],
      "files": {"labels.txt": 1234},             key to bytes: what the archive must hold
-     "metadata": {…}}                           as chassis/metadata.py has it, at least "name"
+     "metadata": {…}}                           the fields of ModelMetadata, at least "name"
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.errors import ChassisError
-from chassis.metadata import ModelMetadata
 
 FORMAT = 1
 DESCRIPTION = "model.json"
@@ -57,14 +58,14 @@ class PackedModel:
     requirements: tuple[str, ...]
     signature: str = "auto"
     files: Mapping[str, Path] = dataclasses.field(default_factory=dict)
-    python: str = "3.11"
+    python: str = DEFAULT_PYTHON
 
     def description(self) -> bytes:
         """The content of model.json."""
         document = {
             "files": {key: path.stat().st_size for key, path in self.files.items()},
             "format": FORMAT,
-            "metadata": dataclasses.asdict(self.metadata),
+            "metadata": self.metadata.document(),
             "python": self.python,
             "requirements": list(self.requirements),
             "signature": self.signature,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dis
 import io
 import types
+from typing import Any
 
 from chassis.packaging.pickle_reader import PickleReader
 
@@ -25,7 +26,7 @@ class _ReferenceReader(PickleReader):
         super().__init__(file)
         self.modules: set[str] = set()
 
-    def find_class(self, module: str, name: str) -> object:
+    def find_class(self, module: str, name: str) -> Any:
         self.modules.add(module)
         return super().find_class(module, name)
 

@@ -6,7 +6,7 @@ import json
 import tempfile
 import urllib.parse
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import urllib3
 
@@ -42,13 +42,13 @@ class RemoteService:
             raise ServiceError(f"{base_url!r}: expected the URL of a build service, such as http://localhost:5000")
         self.url = base_url.rstrip("/")
         self._headers = {"authorization": auth_header} if auth_header else {}
-        options: dict[str, object] = {}
+        options: dict[str, Any] = {}
         if ssl_verification is False:
             options["cert_reqs"] = "CERT_NONE"
         elif isinstance(ssl_verification, str):
             options["ca_certs"] = ssl_verification
         timeout = urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS)
-        self._pool = urllib3.PoolManager(retries=False, timeout=timeout, **options)  # type: ignore[arg-type]
+        self._pool = urllib3.PoolManager(retries=False, timeout=timeout, **options)
 
     def default_registry(self) -> str:
         """Where the service pushes what names no registry; empty for nowhere."""
@@ -108,6 +108,10 @@ class RemoteService:
             raise self._unreachable(error) from None
         finally:
             answer.close()
+
+    def webhook_secret(self) -> str:
+        """What the service signs the webhooks of this client's jobs with."""
+        return str(self._json("GET", "/api/webhook_secret")["webhook_secret"])
 
     def close(self) -> None:
         """Lets go of connections."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 
 _IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "cloudpickle"})
@@ -52,7 +53,8 @@ class Detected:
 def detect(modules: Iterable[str]) -> Detected:
     """Says which installed distributions the modules `modules` (full names) come from."""
     found: dict[str, set[str]] = {}
-    local, missing = set(), set()
+    local: set[str] = set()
+    missing: set[str] = set()
     owners = importlib.metadata.packages_distributions()
     for module in sorted(modules):
         top = module.partition(".")[0]
@@ -70,11 +72,6 @@ def detect(modules: Iterable[str]) -> Detected:
         tuple(sorted(local)),
         tuple(sorted(missing)),
     )
-
-
-def normalise(name: str) -> str:
-    """The name of a distribution as indexes spell it: lower case, runs of `-_.` as one `-` (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def parse(line: str) -> tuple[str, str]:
@@ -97,7 +94,7 @@ def parse(line: str) -> tuple[str, str]:
     match = _REQUIREMENT.fullmatch(text)
     if not match:
         raise RequirementError(f"{text!r} is no requirement, expected such as numpy==2.4.6 (PEP 508)")
-    return normalise(match[1]), text
+    return canonical_name(match[1]), text
 
 
 def merge(given: Sequence[str], detected: Sequence[str]) -> list[str]:
@@ -121,7 +118,7 @@ def merge(given: Sequence[str], detected: Sequence[str]) -> list[str]:
 
 def _pin(name: str) -> str:
     # A local version, such as 2.9.1+cpu, is of one build of one index: the release is what other platforms have.
-    return f"{normalise(name)}=={importlib.metadata.version(name).partition('+')[0]}"
+    return f"{canonical_name(name)}=={importlib.metadata.version(name).partition('+')[0]}"
 
 
 def _may_bring(name: str, module: str) -> bool:

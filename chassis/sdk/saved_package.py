@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
 from chassis.errors import ChassisError
 from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
 from chassis.sdk.checkout import find_checkout
+from chassis.sdk.hub_contents import missing_from, read_hub
 from chassis.sdk.packed_model import PICKLE, PackedModel, check_key
 
 _WORKSPACE_FILES = ("MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel")
@@ -41,7 +43,21 @@ def save_package(model: PackedModel, path: Path, *, gpu: bool, arm64: bool | Non
         if path.exists():
             shutil.rmtree(path)
         staged.replace(path)
+    if workspace:
+        _say_what_is_missing(model, path, workspace, hub)
     return path
+
+
+def _say_what_is_missing(model: PackedModel, path: Path, workspace: Path, hub: str) -> None:
+    """Tells what the workspace's hub lacks for the model, before a build does."""
+    contents = read_hub(workspace, hub)
+    lines = missing_from(contents, model.requirements) if contents else []
+    if contents and lines:
+        print("\n  ".join([f"{path}: it cannot be built as it is", *lines]), file=sys.stderr)
+        print(
+            f"  add it to the requirements that {', '.join(contents.locks)} are made from, and run: {contents.renew}",
+            file=sys.stderr,
+        )
 
 
 def write_package(

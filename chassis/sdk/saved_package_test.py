@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.sdk.packed_model import PackedModel
 from chassis.sdk.saved_package import SaveError, save_package
 
@@ -64,3 +64,15 @@ def test_nothing_is_left_where_it_fails(workspace):
     with pytest.raises(FileNotFoundError):
         _save(model, workspace / "cats")
     assert [path.name for path in workspace.iterdir()] == ["MODULE.bazel"]
+
+
+def test_what_the_workspaces_hub_lacks_is_told(workspace, capsys):
+    (workspace / "MODULE.bazel").write_text('wheels.hub(name = "pypi", lock = "//:requirements.txt")\n')
+    (workspace / "requirements.txt").write_text("# Renew with: bazel run //:locks\nnumpi==2.4.6 --hash=sha256:00\n")
+    _save(_model(workspace), workspace / "cats")
+    said = capsys.readouterr().err
+    assert "@pypi has no numpy; the nearest names in it: numpi" in said
+    assert "run: bazel run //:locks" in said
+    (workspace / "requirements.txt").write_text("numpy==2.4.6 --hash=sha256:00\n")
+    _save(_model(workspace), workspace / "cats", overwrite=True)
+    assert capsys.readouterr().err == ""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ _KEPT = (
 _KEPT_PREFIXES = ("PIP_", "UV_", "CHASSIS_", "BAZEL")
 _WITHHELD = ("CHASSIS_SERVICE_TOKEN",)
 _SHOWN_ERRORS = 12
+# Of what a build writes, so much is held to find the reason of a failure in: the last, which it is among.
+_KEPT_LINES, _KEPT_CHARACTERS = 2000, 2000
+_LONGEST_LINE = 16 << 10
 
 
 class BuildError(ChassisError):
@@ -66,17 +70,21 @@ class Bazel:
           BuildError: the build failed.
           CancelledError: `cancellation` was set; Bazel has stopped then.
         """
-        output: list[str] = []
+        output: deque[str] = deque(maxlen=_KEPT_LINES)
 
         def keep(text: str) -> None:
-            output.append(text)
+            output.append(text[:_KEPT_CHARACTERS])
             line(text)
 
         options = ("--color=no", "--curses=no", "--show_progress_rate_limit=5", "--keep_going", *self.options)
         status = self._run(["build", *options, "--", *targets], keep, cancellation)
         cancellation.check()
         if status:
-            raise BuildError(f"the build failed (status {status}): {_reasons(output)}")
+            raise BuildError(f"the build failed (status {status}): {_reasons(list(output))}")
+
+    def expunge(self) -> None:
+        """Removes all that was unpacked and built in the workspace, and ends the server."""
+        self._run(["clean", "--expunge"], lambda text: None, Cancellation())
 
     def stop(self) -> None:
         """Ends the Bazel server of the workspace, if one runs."""
@@ -100,7 +108,7 @@ class Bazel:
         watcher.start()
         try:
             assert process.stdout is not None
-            for text in process.stdout:
+            while text := process.stdout.readline(_LONGEST_LINE):  # a build may write one without an end
                 line(text.rstrip("\n"))
             return process.wait()
         finally:

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
 import threading
 import time
 import traceback
-import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from chassis.errors import ChassisError
 from chassis.oci.registry.errors import AuthenticationError, CancelledError
 from chassis.oci.registry.transport import Cancellation
+from chassis.service.build_policy import BuildPolicy
+from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
 from chassis.service.image_build import JobRun
 from chassis.service.job import Job, JobRequest, RegistryCredentials, State
 from chassis.service.job_log import JobLog
-from chassis.service.job_store import JobStore
-from chassis.service.upload import Limits, UploadError, read_model, unpack
+from chassis.service.job_store import JobStore, UploadTakenError
+from chassis.service.printable import printable
+from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
+from chassis.service.state import hold_directory
+from chassis.service.upload import Limits, UploadError
+from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
 
-_UPLOAD_SECONDS = 3600.0
-_WAITING_SECONDS = 24 * 3600.0
 _JOIN_SECONDS = 60.0
-
-
-class EngineError(ChassisError):
-    """The engine cannot work where it was told to."""
-
-
-class UnknownUploadError(ChassisError, LookupError):
-    """No upload has that id, or a job took it."""
+_SWEEP_SECONDS = 300.0
+_LEAST_SWEEP_SECONDS = 10.0
+"""Between two looks at the disk, of which the end of a job brings one."""
+_WINDOW_SECONDS = 15.0
+"""How often is looked whether a client has minutes again."""
+_WEBHOOK_SECONDS = 24 * 3600.0
+_LONGEST_MESSAGE = 8000
 
 
 class Runner(Protocol):
@@ -44,17 +42,11 @@ class Runner(Protocol):
     def run(self, run: JobRun) -> dict[str, object]:
         """Runs it to its end; returns the result."""
 
+    def tidy(self, slot: int) -> None:
+        """Removes what a worker keeps between jobs; it runs none now."""
+
     def stop(self, slots: int) -> None:
         """Lets go of what is kept between jobs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An unpacked model that no job has taken yet."""
-
-    id: str
-    name: str
-    version: str
 
 
 class Engine:
@@ -69,90 +61,140 @@ class Engine:
         queue_size: int = 100,
         limits: Limits | None = None,
         webhooks: Webhooks | None = None,
+        clients: Clients | None = None,
+        retention: Retention | None = None,
+        policy: BuildPolicy | None = None,
+        job_seconds: float = 7200.0,
+        sweep_seconds: float = _SWEEP_SECONDS,
     ) -> None:
         """Opens `root` and takes over what is there; `start` sets the workers going.
 
+        A job is ended after `job_seconds`. Every `sweep_seconds`, and when a job has ended, what `retention` does not
+        keep is removed.
+
         Raises:
-          EngineError: another process uses it.
+          StateInUseError: another process uses it.
           JobStoreError: the file of the jobs cannot be used.
         """
         self.limits = limits or Limits()
+        self.clients = clients or Clients()
+        self._retention = retention or Retention()
+        self._policy = policy or BuildPolicy()
+        self._job_seconds = job_seconds
+        self._sweep_seconds = sweep_seconds
         self._root = root
         self._runner = runner
         self._workers = workers
         self._queue_size = queue_size
         self.scratch = root / "scratch"
-        for name in ("uploads", "logs", "scratch"):
+        for name in ("logs", "scratch"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        self._held = _hold(root)
+        self._held = hold_directory(root)
         self._store = JobStore(root / "jobs.sqlite")
+        self._uploads = UploadStore(root / "uploads", self.limits, self._retention.upload_seconds)
+        self._keeper = Keeper(root, self._store, self._uploads, self._retention)
+        self._figures: dict[str, Figure] = {}
+        self._webhook_key = webhook_key(root / "webhook_key")
         self._changed = threading.Condition()
         self._credentials: dict[str, RegistryCredentials] = {}
         self._running: dict[str, Cancellation] = {}
         self._stopping = False
+        self._ends = threading.Event()
+        self._unswept = threading.Event()
         self._threads: list[threading.Thread] = []
         self._webhooks = webhooks or Webhooks()
         self._recover()
 
     # Uploads.
 
-    def receive(self, archive: BinaryIO) -> Upload:
-        """Unpacks an archive; it waits an hour for a job.
+    @contextlib.contextmanager
+    def arriving(self, client: Client, size: int) -> Iterator[None]:
+        """Counts an upload of `size` bytes as the client's while it arrives.
+
+        Raises:
+          QuotaError: it would have more uploads, or more bytes, than it may.
+        """
+        with self._uploads.arriving(client, size, self._store.active(client.name)[2]):
+            yield
+
+    def receive(self, archive: BinaryIO, client: Client = OWN) -> Upload:
+        """Unpacks an archive; it waits for a job as long as uploads are kept.
 
         Raises:
           UploadError: it is refused.
         """
-        upload_id = uuid.uuid4().hex
-        self._drop_what_is_old()
-        directory = self._root / "uploads" / upload_id
-        directory.mkdir()
-        try:
-            model = unpack(archive, directory, self.limits)
-            _sync(directory)
-        except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
-        return Upload(upload_id, model.metadata.name, model.metadata.model_version)
+        self._uploads.drop_old()
+        return self._uploads.receive(archive, client)
 
     # Jobs.
 
-    def submit(self, upload_id: str, request: JobRequest, credentials: RegistryCredentials | None = None) -> Job:
+    def submit(
+        self,
+        upload_id: str,
+        request: JobRequest,
+        credentials: RegistryCredentials | None = None,
+        client: Client = OWN,
+    ) -> Job:
         """Makes a job of an upload; it is on the disk when this returns.
 
         Raises:
-          UnknownUploadError: there is no such upload.
+          UnknownUploadError: the client has no such upload.
           UploadTakenError: another job took it.
           QueueFullError: as many jobs wait as may.
+          QuotaError: as many of the client's, or it has no minutes left.
+          AddressError: the webhook is where none is sent to.
+          SourcesRefusedError: it would have built from sources what this service does not.
         """
-        upload = self._root / "uploads" / upload_id
-        if not _is_id(upload_id) or not upload.is_dir():
-            raise UnknownUploadError(f"no upload {upload_id[:64]!r}, or its hour is over: send it again")
-        model = read_model(upload, self.limits)
-        with self._changed:
-            job = self._store.add(
-                upload_id,
-                model.metadata.name,
-                model.metadata.model_version,
-                request,
-                credentials is not None,
-                self._queue_size,
+        self._policy.check_sources(request.cross_build)
+        try:
+            upload = self._uploads.find(upload_id, client.name)
+        except UnknownUploadError:
+            if self._store.has_upload(upload_id, client.name):
+                raise UploadTakenError(f"another job has the upload {upload_id[:64]!r}") from None
+            raise
+        if request.webhook:
+            self._webhooks.check(request.webhook)
+        used = self._store.seconds_used(client.name) / 60
+        if used >= client.quota.minutes:
+            raise QuotaError(
+                f"jobs of {client.name} ran {used:.0f} minutes within 24 hours, and no more than "
+                f"{client.quota.minutes} may: try again later",
+                600,
             )
+        with self._changed:
+            job = self._store.add(upload, request, credentials is not None, self._queue_size, client.quota.queued)
+            self._uploads.taken(upload_id)
             if credentials:
                 self._credentials[job.id] = credentials
             self._changed.notify_all()
         return job
 
-    def get(self, job_id: str) -> Job:
-        """The job.
+    def get(self, job_id: str, client: str | None = None) -> Job:
+        """The job, of `client` if one is given.
 
         Raises:
-          UnknownJobError: there is none.
+          UnknownJobError: there is none, or it is another client's.
         """
-        return self._store.get(job_id)
+        return self._store.get(job_id, client)
 
-    def newest(self, most: int = 100) -> list[Job]:
-        """The newest jobs, newest first."""
-        return self._store.newest(most)
+    def newest(self, most: int = 100, client: str | None = None) -> list[Job]:
+        """The newest jobs, of `client` if one is given, newest first."""
+        return self._store.newest(most, client)
+
+    def used(self, client: str) -> dict[str, float]:
+        """What a client has of each part of its quota."""
+        uploads, held = self._uploads.used(client)
+        queued, running, of_jobs = self._store.active(client)
+        minutes = round(self._store.seconds_used(client) / 60, 1)
+        return {"uploads": uploads, "bytes": held + of_jobs, "queued": queued, "running": running, "minutes": minutes}
+
+    def storage(self) -> Mapping[str, Figure]:
+        """What the service's directories had in them when they were last looked at."""
+        return self._figures
+
+    def webhook_secret(self, client: str) -> str:
+        """What a client's webhooks are signed with."""
+        return webhook_secret(self._webhook_key, client)
 
     def give_credentials(self, job_id: str, credentials: RegistryCredentials) -> Job:
         """Gives a job that waits for them its credentials again; of any other job they are refused quietly."""
@@ -202,11 +244,16 @@ class Engine:
             thread = threading.Thread(target=self._work, args=(slot,), name=f"worker-{slot}", daemon=True)
             thread.start()
             self._threads.append(thread)
+        thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        thread.start()
+        self._threads.append(thread)
 
     def close(self) -> None:
         """Stops: what runs is interrupted and queued again for the next start."""
         with self._changed:
             self._stopping = True
+            self._ends.set()
+            self._unswept.set()
             for cancellation in self._running.values():
                 cancellation.set()
             self._changed.notify_all()
@@ -221,35 +268,61 @@ class Engine:
         while True:
             with self._changed:
                 job = None
-                while not self._stopping and (job := self._store.claim()) is None:
-                    self._changed.wait()
+                while not self._stopping and (job := self._store.claim(self._may_run)) is None:
+                    self._changed.wait(_WINDOW_SECONDS)
                 if job is None:
                     return
                 cancellation = self._running[job.id] = Cancellation()
                 credentials = self._credentials.get(job.id)
             self._run(job, slot, credentials, cancellation)
+            self._tidy(slot)
+
+    def _tidy(self, slot: int) -> None:
+        """Has what a worker's Bazel keeps removed, when all workers' together is more than may be."""
+        built = self._figures.get(OUTPUTS)
+        if built and built.bytes > built.limit and not self._ends.is_set():
+            self._runner.tidy(slot)
+            self._figures = self._keeper.figures(caches=True)
+
+    def _may_run(self, client: str, running: int) -> bool:
+        quota = self.clients.named(client).quota
+        return running < quota.running and self._store.seconds_used(client) < quota.minutes * 60
 
     def _run(self, job: Job, slot: int, credentials: RegistryCredentials | None, cancellation: Cancellation) -> None:
+        begin = time.monotonic()
         state, message, result = State.FAILED, "", None
         secrets = [credentials.password] if credentials else []
+        overdue = threading.Event()
+        timer = threading.Timer(self._job_seconds, lambda: (overdue.set(), cancellation.set()))
+        timer.daemon = True
+        timer.start()
         with JobLog(self.log_path(job.id), secrets) as log:
             if job.attempts > 1:
                 log.line(f"run {job.attempts}: the service was stopped during the one before")
             try:
-                upload = self._root / "uploads" / job.upload
+                upload = self._uploads.path(job.upload)
                 result = self._runner.run(JobRun(job, upload, slot, credentials, log, cancellation))
                 state = State.SUCCEEDED
             except CancelledError:
                 state, message = State.CANCELLED, "cancelled while it ran"
+                if overdue.is_set():
+                    state = State.FAILED
+                    message = (
+                        f"stopped: it ran for {self._job_seconds / 60:g} minutes, as long as a job may (--job_minutes)"
+                    )
             except ChassisError as error:
                 message = log.hide(_message(error, job))
             except Exception as error:  # a defect of the service must end the job, not the worker
                 message = log.hide(f"{type(error).__name__}: {error}")
-                log.line(traceback.format_exc())
+                log.output(traceback.format_exc())
+            finally:
+                timer.cancel()
+            message = printable(message)[:_LONGEST_MESSAGE]
             interrupted = state is State.CANCELLED and self._stopping
-            log.line("the service stops; the job goes on when it is started again" if interrupted else message)
+            log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:
             del self._running[job.id]
+            self._store.ran(job.client, time.monotonic() - begin)
             if interrupted:
                 self._store.move(job.id, State.RUNNING, State.QUEUED)
             else:
@@ -262,12 +335,39 @@ class Engine:
             return
         self._credentials.pop(job_id, None)
         job = self._store.get(job_id)
-        shutil.rmtree(self._root / "uploads" / job.upload, ignore_errors=True)
+        self._uploads.remove(job.upload)
+        self._unswept.set()
         self._call_webhook(job)
 
     def _call_webhook(self, job: Job) -> None:
         if job.request.webhook:
-            self._webhooks.call(job.request.webhook, job.document(), lambda: self._store.webhook_sent(job.id))
+            self._webhooks.call(
+                job.request.webhook,
+                job.document(),
+                lambda: self._store.webhook_sent(job.id),
+                client=job.client,
+                secret=self.webhook_secret(job.client),
+                identifier=job.id,
+            )
+
+    # What is kept.
+
+    def _keep(self) -> None:
+        while not self._ends.is_set():
+            self._sweep()
+            self._ends.wait(min(_LEAST_SWEEP_SECONDS, self._sweep_seconds))
+            self._unswept.wait(self._sweep_seconds)
+            self._unswept.clear()
+
+    def _sweep(self) -> None:
+        with self._changed:
+            late = time.time() - self._retention.waiting_seconds
+            for job in self._store.in_state(State.WAITING):
+                if job.created < late:
+                    self._end(job.id, State.FAILED, "no credentials came in time: publish again")
+                    self._changed.notify_all()
+        self._keeper.sweep()
+        self._figures = self._keeper.figures()
 
     # What a former process left.
 
@@ -277,28 +377,14 @@ class Engine:
                 log.line("the service was started again")
                 if job.with_credentials:
                     log.line("the job waits for its credentials, which were in memory only")
-        wanted = self._wanted_uploads()
-        for directory in (self._root / "uploads").iterdir():
-            if directory.name not in wanted:
-                shutil.rmtree(directory, ignore_errors=True)
+        self._keeper.recover()
+        self._uploads.drop_others(
+            {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
+        )
+        recent = time.time() - _WEBHOOK_SECONDS
         for job in self._store.in_state(State.SUCCEEDED, State.FAILED, State.CANCELLED):
-            if job.request.webhook and not job.webhook_sent:
+            if job.request.webhook and not job.webhook_sent and (job.finished or 0.0) > recent:
                 self._call_webhook(job)
-
-    def _wanted_uploads(self) -> set[str]:
-        return {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
-
-    def _drop_what_is_old(self) -> None:
-        for job in self._store.in_state(State.WAITING):
-            if job.created < time.time() - _WAITING_SECONDS:
-                with self._changed:
-                    self._end(job.id, State.FAILED, "no credentials came for a day: publish again")
-        oldest = time.time() - _UPLOAD_SECONDS
-        wanted = self._wanted_uploads()
-        for directory in (self._root / "uploads").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if directory.name not in wanted and directory.stat().st_mtime < oldest:
-                    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _message(error: ChassisError, job: Job) -> str:
@@ -307,36 +393,3 @@ def _message(error: ChassisError, job: Job) -> str:
     if isinstance(error, UploadError):
         return f"the upload cannot be read any more: {error}"
     return str(error)
-
-
-def _is_id(text: str) -> bool:
-    return len(text) == 32 and not set(text) - set("0123456789abcdef")
-
-
-def _hold(root: Path) -> BinaryIO:
-    """A lock on `root` that the kernel lets go of when this process ends, however it does."""
-    file = (root / "lock").open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise EngineError(
-            f"{root} is used by another process of the service: stop it, or give another directory"
-        ) from None
-    return file
-
-
-def _sync(directory: Path) -> None:
-    """Brings what is in `directory` to the disk."""
-    for path in _below(directory):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _below(directory: Path) -> Iterator[Path]:
-    yield from directory.rglob("*")
-    yield directory
-    yield directory.parent

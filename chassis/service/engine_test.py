@@ -5,13 +5,18 @@ import threading
 
 import pytest
 
+from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.metadata import ModelMetadata
 from chassis.sdk.packed_model import PackedModel, write_archive
-from chassis.service.engine import Engine, EngineError, UnknownUploadError
+from chassis.service.addresses import AddressPolicy
+from chassis.service.engine import Engine
 from chassis.service.job import JobRequest, RegistryCredentials, State
 from chassis.service.job_store import QueueFullError, UploadTakenError
+from chassis.service.retention import OUTPUTS, Retention
+from chassis.service.state import StateInUseError
 from chassis.service.upload import UploadError
+from chassis.service.upload_store import UnknownUploadError
+from chassis.service.webhook import Webhooks
 
 
 class Work:
@@ -23,6 +28,7 @@ class Work:
         self.started = threading.Semaphore(0)
         self.runs = []
         self.credentials = []
+        self.tidied = []
         self._result = result or (lambda run: {"digest": "sha256:0"})
 
     def run(self, run):
@@ -33,6 +39,9 @@ class Work:
             run.cancellation.check()
         run.log.line("at work")
         return self._result(run)
+
+    def tidy(self, slot):
+        self.tidied.append(slot)
 
     def stop(self, slots):
         self.slots = slots
@@ -198,7 +207,7 @@ def test_after_a_restart_a_job_waits_for_credentials(engines):
 
 def test_one_directory_has_one_engine(engines):
     engines(Work(), start=False)
-    with pytest.raises(EngineError, match="is used by another process"):
+    with pytest.raises(StateInUseError, match="is used by another process"):
         engines(Work(), start=False)
 
 
@@ -219,15 +228,28 @@ def test_uploads_leave_nothing_behind(engines, tmp_path):
 def test_webhooks_get_the_final_status(engines):
     calls = []
 
-    class Hooks:
-        def call(self, url, document, sent):
-            calls.append((url, document["status"]["state"]))
+    class Hooks(Webhooks):
+        def call(self, url, document, sent, *, client, secret, identifier):
+            calls.append((url, document["status"]["state"], client, secret[:6], identifier))
             sent()
 
-        def close(self):
-            pass
-
-    engine = engines(Work(), webhooks=Hooks())
+    engine = engines(Work(), webhooks=Hooks(AddressPolicy.of_list("--webhook_hosts", ["127.0.0.1"])))
     job = engine.wait(_submit(engine, JobRequest(webhook="http://127.0.0.1:9/x")).id, 10)
-    assert calls == [("http://127.0.0.1:9/x", "succeeded")]
+    assert calls == [("http://127.0.0.1:9/x", "succeeded", "default", "whsec_", job.id)]
     assert engine.get(job.id).webhook_sent
+
+
+def test_what_is_built_is_removed_when_it_is_too_much(engines, tmp_path):
+    work = Work()
+    built = tmp_path / "state" / "slots" / "0" / "output_base"
+    built.mkdir(parents=True)
+    (built / "large").write_bytes(bytes(2000))
+    engine = engines(work, start=False, retention=Retention(cache_bytes=1000), sweep_seconds=0.01)
+    engine.start()
+    while not engine.storage():
+        assert work.started.acquire(timeout=0.01) is False
+    engine.wait(_submit(engine).id, 10)
+    engine.wait(_submit(engine).id, 10)
+    engine.close()
+    assert work.tidied[:1] == [0]
+    assert OUTPUTS in engine.storage()

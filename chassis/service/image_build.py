@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.transport import Cancellation
@@ -18,11 +22,14 @@ from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, p
 from chassis.sdk.locks import write_locks
 from chassis.sdk.packed_model import PICKLE, PackedModel
 from chassis.service.bazel import Bazel, BuildError
+from chassis.service.build_policy import STRATEGIES, BuildPolicy, locking_environment
 from chassis.service.image_store import ImageStore
 from chassis.service.job import Job, RegistryCredentials
 from chassis.service.job_log import JobLog
 from chassis.service.publisher import Publisher
+from chassis.service.retention import Retention
 from chassis.service.upload import Limits, read_model
+from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
 _HUB = "pypi"
@@ -60,14 +67,50 @@ class ImageBuild:
         publisher: Publisher,
         bazelrc: Path | None = None,
         limits: Limits | None = None,
+        retention: Retention | None = None,
+        policy: BuildPolicy | None = None,
     ) -> None:
-        """Works below `root`; `checkout` is the directory of Chassis, `bazelrc` a file of more options for Bazel."""
+        """Works below `root`; `checkout` is the directory of Chassis, `bazelrc` a file of more options for Bazel.
+
+        Bazel keeps its cache of actions as small and as young as `retention` says. Builds may do what `policy` says.
+        """
         self._root = root
         self._checkout = checkout
         self._images = images
         self._publisher = publisher
         self._bazelrc = bazelrc
         self._limits = limits or Limits()
+        self._retention = retention or Retention()
+        self._policy = policy or BuildPolicy()
+
+    def confine(self, strategies: tuple[str, ...] = STRATEGIES) -> str:
+        """Has every build from now on confine a client's code, in the strategy that does so here, and returns it.
+
+        Raises:
+          UnconfinedError: none of them does, by what a model that attacks came to.
+        """
+        workspace = self._workspace(0)
+        cache = self._root / "disk_cache"
+        cache.mkdir(exist_ok=True)
+        home = (Path.home(),) if "HOME" in os.environ else ()
+        watched = (self._root, cache, workspace, self._checkout, *home)
+        strategy = confining_strategy(self._root, watched, self._try, strategies)
+        self._policy = dataclasses.replace(self._policy, strategy=strategy)
+        return strategy
+
+    def _try(self, pickle: bytes, strategy: str) -> str:
+        """Builds a model of `pickle` with a strategy; returns what was printed."""
+        workspace, said = self._workspace(0), list[str]()
+        for name in LOCKS.values():
+            _write(workspace / "requirements" / f"{name}.txt", "# The model requires nothing.\n")
+        with tempfile.TemporaryDirectory(dir=self._root / "scratch", prefix="probe-") as scratch:
+            (Path(scratch) / PICKLE).write_bytes(pickle)
+            model = PackedModel(ModelMetadata("probe"), Path(scratch) / PICKLE, ())
+            self._write_package(workspace, model, ("amd64",), ())
+        policy = dataclasses.replace(self._policy, strategy=strategy)
+        with contextlib.suppress(BuildError):
+            self._bazel(0, policy).build([f"//{_PACKAGE}:probe"], said.append, Cancellation())
+        return "\n".join(said)
 
     def run(self, run: JobRun) -> dict[str, object]:
         """Builds and pushes; returns the job's result.
@@ -78,6 +121,7 @@ class ImageBuild:
         """
         model = read_model(run.upload, self._limits)
         request, log = run.job.request, run.log
+        self._policy.check_sources(request.cross_build)
         workspace = self._workspace(run.slot)
         with _timed(log, "wheels locked"):
             self._write_locks(workspace, model, request.platforms, request.cross_build)
@@ -86,7 +130,7 @@ class ImageBuild:
         several = len(request.platforms) > 1
         target = "index" if several else f"image_{request.platforms[0]}"
         with _timed(log, "built"):
-            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.line, run.cancellation)
+            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.output, run.cancellation)
         layout = self._images.keep(run.job.id, workspace / "bazel-bin" / _PACKAGE / target)
         reader = LayoutReader(layout)
         result: dict[str, object] = {
@@ -97,10 +141,17 @@ class ImageBuild:
         }
         if request.registry:
             with _timed(log, "pushed"):
-                digest, tags = self._publisher.push(layout, request, run.credentials, log, run.cancellation)
+                digest, tags = self._publisher.push(
+                    layout, request, run.job.client, run.credentials, log, run.cancellation
+                )
             repository = f"{request.registry}/{request.repository}"
             result |= {"reference": f"{repository}@{digest}", "tags": [f"{repository}:{tag}" for tag in tags]}
         return result
+
+    def tidy(self, slot: int) -> None:
+        """Removes what Bazel has unpacked and built for a worker; the cache of actions has what is used again."""
+        if (self._slot(slot) / "workspace").is_dir():
+            self._bazel(slot).expunge()
 
     def stop(self, slots: int) -> None:
         """Ends the Bazel servers of the workers."""
@@ -115,19 +166,25 @@ class ImageBuild:
         workspace = self._slot(slot) / "workspace"
         (workspace / "requirements").mkdir(parents=True, exist_ok=True)
         _write(workspace / "BUILD.bazel", "")
+        _write(workspace / "requirements" / "BUILD.bazel", 'exports_files(glob(["*.txt"]))\n')
         _write(
             workspace / ".bazelrc",
-            "build --sandbox_default_allow_network=false --incompatible_strict_action_env\n"
+            "build --sandbox_default_allow_network=false --incompatible_strict_action_env --worker_sandboxing\n"
             f"build --disk_cache={self._root / 'disk_cache'}\n"
+            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
+            "build --experimental_disk_cache_gc_idle_delay=30s\n"
+            f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
+            f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
         )
         return workspace
 
-    def _bazel(self, slot: int) -> Bazel:
+    def _bazel(self, slot: int, policy: BuildPolicy | None = None) -> Bazel:
         startup = [f"--output_base={self._slot(slot) / 'output_base'}", "--max_idle_secs=900"]
         if self._bazelrc:
             startup.append(f"--bazelrc={self._bazelrc}")
-        return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup))
+        options = (policy or self._policy).options()
+        return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup), options)
 
     def _write_locks(
         self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
@@ -136,12 +193,15 @@ class ImageBuild:
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
         key = json.dumps([list(model.requirements), sorted(cross_build)])
         kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
+        if kept.is_dir():
+            os.utime(kept)  # what is used stays (retention.py)
         missing = [name for name in needed if not (kept / "requirements" / f"{name}.txt").is_file()]
         if missing:
             kept.mkdir(parents=True, exist_ok=True)
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
-                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build))
+                environment = locking_environment(os.environ)
+                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build), environment=environment)
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
         for name in LOCKS.values():
@@ -150,7 +210,6 @@ class ImageBuild:
                 workspace / "requirements" / f"{name}.txt",
                 lock.read_text() if name in needed else "# No image for this platform was asked for.\n",
             )
-        _write(workspace / "requirements" / "BUILD.bazel", 'exports_files(glob(["*.txt"]))\n')
 
     def _write_package(
         self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]

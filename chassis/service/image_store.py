@@ -16,14 +16,13 @@ from chassis.oci.layout_reader import INDEX_TYPES, LayoutReader
 class ImageStore:
     """A directory of OCI layouts, one a job."""
 
-    def __init__(self, root: Path, most: int = 20) -> None:
-        """Keeps the newest `most` images below `root`."""
+    def __init__(self, root: Path) -> None:
+        """Keeps images below `root`; how long they stay is the keeper's concern (retention.py)."""
         self._root = root
-        self._most = most
         root.mkdir(parents=True, exist_ok=True)
 
     def keep(self, job_id: str, layout: Path) -> Path:
-        """Takes a copy of `layout`, by hard links where that can be, and lets go of the oldest; returns the copy."""
+        """Takes a copy of `layout`, by hard links where that can be; returns the copy."""
         target = self._root / job_id
         staged = self._root / f".{job_id}"
         shutil.rmtree(staged, ignore_errors=True)
@@ -34,7 +33,6 @@ class ImageStore:
             for name in names:
                 _link(Path(directory, name).resolve(), place / name)
         staged.replace(target)
-        self._forget_oldest()
         return target
 
     def find(self, job_id: str) -> Path | None:
@@ -45,14 +43,6 @@ class ImageStore:
     def sizes(self, layout: Path) -> int:
         """Bytes of the blobs of a layout."""
         return sum(path.stat().st_size for path in layout.glob("blobs/sha256/*"))
-
-    def _forget_oldest(self) -> None:
-        kept = sorted(
-            (path for path in self._root.iterdir() if not path.name.startswith(".")),
-            key=lambda path: path.stat().st_mtime_ns,
-        )
-        for path in kept[: -self._most]:
-            shutil.rmtree(path, ignore_errors=True)
 
 
 def write_tar(layout: Path, name: str, stream: BinaryIO) -> None:

@@ -9,14 +9,14 @@ import re
 import urllib.parse
 from dataclasses import dataclass, field
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
+from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.reference import check_tag, parse_repository
 from chassis.sdk.build_file import LOCKS
-from chassis.sdk.requirements import normalise
 
-_HOST = re.compile(r"(?:\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?)(?::[0-9]{1,5})?")
-_PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_PLACE = 260
 _LONGEST_WEBHOOK = 2000
 _MOST_TAGS = 20
 _MOST_NAMES = 50
@@ -81,19 +81,15 @@ class JobRequest:
             )
         if bool(self.registry) != bool(self.repository):
             raise JobRequestError("registry and repository go together: give both or neither")
-        if self.registry and not _HOST.fullmatch(self.registry):
-            raise JobRequestError(f"registry {self.registry[:200]!r}: expected host or host:port, without scheme")
-        if self.repository and (len(self.repository) > 200 or not _PATH.fullmatch(self.repository)):
-            raise JobRequestError(
-                f"repository {self.repository[:200]!r}: expected lower-case words joined by `/`, `.`, `_` or `-`"
-            )
+        if self.registry:
+            _check_place(self.registry, self.repository)
         if len(self.tags) > _MOST_TAGS:
             raise JobRequestError(f"{len(self.tags)} tags, expected at most {_MOST_TAGS}")
         for tag in self.tags:
-            if not _TAG.fullmatch(tag):
-                raise JobRequestError(
-                    f"tag {tag[:200]!r}: 1 to 128 letters, digits, `.`, `_`, `-`, and none of `.-` at its start"
-                )
+            try:
+                check_tag(tag)
+            except ReferenceError as error:
+                raise JobRequestError(str(error)[:500]) from None
         if self.webhook:
             _check_webhook(self.webhook)
         if len(self.cross_build) > _MOST_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
@@ -120,7 +116,7 @@ class JobRequest:
             if expected is list:
                 if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
                     raise JobRequestError(f"{name}: expected a list of strings")
-                fields[name] = tuple(normalise(item) if name == "cross_build" else item for item in value)
+                fields[name] = tuple(canonical_name(item) if name == "cross_build" else item for item in value)
             elif value is None or isinstance(value, str):
                 fields[name] = value or ""
             else:
@@ -144,7 +140,9 @@ class Job:
 
     Attributes:
       id: 32 hexadecimal digits.
+      client: whose it is.
       upload: the upload that it builds.
+      upload_bytes: of that upload.
       name: the model's name.
       version: the model's version.
       request: what was asked for.
@@ -160,7 +158,9 @@ class Job:
     """
 
     id: str
+    client: str
     upload: str
+    upload_bytes: int
     name: str
     version: str
     request: JobRequest
@@ -197,6 +197,18 @@ class Job:
         }
 
 
+def _check_place(registry: str, repository: str) -> None:
+    """Whether the registry's client will understand them, who would say so only after the build."""
+    if len(registry) + len(repository) > _LONGEST_PLACE:
+        raise JobRequestError(f"registry and repository have more than {_LONGEST_PLACE} characters together")
+    try:
+        read = parse_repository(f"{registry}/{repository}")
+    except ReferenceError as error:
+        raise JobRequestError(str(error)) from None
+    if read.registry != registry:
+        raise JobRequestError(f"registry {registry!r}: expected host or host:port; the path belongs to the repository")
+
+
 def _check_webhook(url: str) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
@@ -208,8 +220,8 @@ def _check_webhook(url: str) -> None:
         or parts.scheme not in ("http", "https")
         or not parts.hostname
         or not port_is_right
-        or any(ord(char) <= 0x20 or ord(char) == 0x7F for char in url)
+        or any(not 0x20 < ord(char) < 0x7F for char in url)
     ):
-        raise JobRequestError(f"webhook {url[:200]!r}: expected an http or https URL")
+        raise JobRequestError(f"webhook {url[:200]!r}: expected an http or https URL in ASCII")
     if parts.username or parts.password:
         raise JobRequestError("webhook: credentials in a URL would be written down with the job, leave them out")

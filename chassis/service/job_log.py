@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from chassis.service.printable import printable
+
 _HIDDEN = "***"
 _LONGEST_LINE = 8000
+_OF_THE_BUILD = "| "
 
 
 class JobLog:
-    """Writes a job's log, a line at a time. Safe to use from several threads."""
+    """Writes a job's log, a line at a time. Safe to use from several threads.
+
+    A line that the build wrote begins with `| `, so that it cannot pass for one of the service's.
+    """
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), most_bytes: int = 64 << 20) -> None:
         """Appends to `path`; whatever of `secrets` stands in a line is written as `***`."""
         self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
         self._lock = threading.Lock()
-        self._file = path.open("ab", buffering=0)
+        self._file = os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab", buffering=0
+        )
         self._left = most_bytes - self._file.tell()
 
     def __enter__(self) -> JobLog:
@@ -28,8 +37,22 @@ class JobLog:
             self._file.close()
 
     def line(self, text: str) -> None:
-        """Adds the lines of `text`; once the log is as long as it may be, nothing more."""
-        content = "".join(f"{line[:_LONGEST_LINE]}\n" for line in self.hide(text).splitlines()).encode()
+        """Adds the lines of `text`, which the service says; once the log is as long as it may be, nothing more."""
+        self._add(text, "")
+
+    def reason(self, text: str) -> None:
+        """Adds why a job failed, of which all but the first line may be what the build wrote."""
+        first, _, rest = text.partition("\n")
+        self.line(first)
+        self.output(rest)
+
+    def output(self, text: str) -> None:
+        """Adds the lines of `text`, which the build wrote."""
+        self._add(text, _OF_THE_BUILD)
+
+    def _add(self, text: str, prefix: str) -> None:
+        lines = printable(self.hide(text).replace("\r\n", "\n")).removesuffix("\n").split("\n") if text else []
+        content = "".join(f"{prefix}{line[:_LONGEST_LINE]}\n" for line in lines).encode("utf-8", "backslashreplace")
         with self._lock:
             if self._left <= 0:
                 return

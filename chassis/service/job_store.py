@@ -13,6 +13,7 @@ from pathlib import Path
 
 from chassis.errors import ChassisError
 from chassis.service.job import Job, JobRequest, State
+from chassis.service.upload_store import QuotaError, Upload
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -34,12 +35,27 @@ CREATE TABLE IF NOT EXISTS jobs (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, number);
 """
-_VERSION = 1
+# From each format to the next; a file of any of them is brought to the newest when it is opened. The jobs of a service
+# that knew no names of clients are those of the client `default`, whom a single token without a name is.
+_STEPS = (
+    _SCHEMA,
+    """
+ALTER TABLE jobs ADD COLUMN client TEXT NOT NULL DEFAULT 'default';
+ALTER TABLE jobs ADD COLUMN upload_bytes INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX jobs_by_client ON jobs (client, number);
+CREATE TABLE runs (client TEXT NOT NULL, ended REAL NOT NULL, seconds REAL NOT NULL) STRICT;
+CREATE INDEX runs_by_client ON runs (client, ended);
+""",
+)
+_VERSION = len(_STEPS)
 
 _COLUMNS = (
-    "id, upload, name, version, request, state, with_credentials, attempts, created, started, finished, message, "
-    "result, webhook_sent"
+    "id, client, upload, upload_bytes, name, version, request, state, with_credentials, attempts, created, started, "
+    "finished, message, result, webhook_sent"
 )
+_DAY = 24 * 3600.0
+_FINAL = "('succeeded', 'failed', 'cancelled')"
+_ACTIVE = "('queued', 'waiting', 'running')"
 
 
 class JobStoreError(ChassisError):
@@ -71,6 +87,7 @@ class JobStore:
         self._lock = threading.RLock()
         try:
             # Statements commit for themselves; synchronous=FULL is what a committed job's survival rests on.
+            path.touch(mode=0o600)  # and with it those that SQLite makes beside it
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -79,8 +96,10 @@ class JobStore:
                 raise JobStoreError(
                     f"{path}: jobs of format {found}, this service knows {_VERSION}: use a newer Chassis"
                 )
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+            for version in range(found, _VERSION):
+                self._connection.executescript(
+                    f"BEGIN IMMEDIATE; {_STEPS[version]} PRAGMA user_version = {version + 1}; COMMIT;"
+                )
         except sqlite3.Error as error:
             raise JobStoreError(f"{path}: {error}\n  move it away to begin anew") from None
 
@@ -91,30 +110,39 @@ class JobStore:
 
     def add(
         self,
-        upload: str,
-        name: str,
-        version: str,
+        upload: Upload,
         request: JobRequest,
         with_credentials: bool,
         most_waiting: int,
+        most_of_client: int = 1 << 31,
     ) -> Job:
-        """Writes a new job; it is on the disk when this returns.
+        """Writes a new job of an upload's client; it is on the disk when this returns.
 
         Raises:
           UploadTakenError: there is a job with this upload.
           QueueFullError: `most_waiting` wait already.
+          QuotaError: `most_of_client` of the client wait already.
         """
         job_id = uuid.uuid4().hex
         with self._transaction():
-            waiting = self._count(State.QUEUED) + self._count(State.WAITING)
+            own = self._waiting("AND client = ?", upload.client)
+            if own >= most_of_client:
+                raise QuotaError(
+                    f"{own} jobs of {upload.client} wait already, and no more than {most_of_client} may: "
+                    "try again later"
+                )
+            waiting = self._waiting()
             if waiting >= most_waiting:
                 raise QueueFullError(
                     f"{waiting} jobs wait already, and no more than {most_waiting} may: try again later"
                 )
             values = (
-                upload,
-                name,
-                version,
+                job_id,
+                upload.client,
+                upload.id,
+                upload.size,
+                upload.name,
+                upload.version,
                 request.to_json(),
                 State.QUEUED.value,
                 int(with_credentials),
@@ -122,31 +150,40 @@ class JobStore:
             )
             try:
                 self._connection.execute(
-                    "INSERT INTO jobs (id, upload, name, version, request, state, with_credentials, created) "
-                    "VALUES (?,?,?,?,?,?,?,?)",
-                    (job_id, *values),
+                    "INSERT INTO jobs (id, client, upload, upload_bytes, name, version, request, state, "
+                    "with_credentials, created) VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    values,
                 )
             except sqlite3.IntegrityError:
-                raise UploadTakenError(f"another job has the upload {upload}") from None
+                raise UploadTakenError(f"another job has the upload {upload.id}") from None
         return self.get(job_id)
 
-    def get(self, job_id: str) -> Job:
-        """The job `job_id`.
+    def get(self, job_id: str, client: str | None = None) -> Job:
+        """The job `job_id`, of `client` if one is given.
 
         Raises:
-          UnknownJobError: there is none.
+          UnknownJobError: there is none, or it is another client's: who asks cannot tell which.
         """
         with self._lock:
-            row = self._connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
+            row = self._connection.execute(
+                f"SELECT {_COLUMNS} FROM jobs WHERE id = ?1 AND (?2 IS NULL OR client = ?2)", (job_id, client)
+            ).fetchone()
         if row is None:
             raise UnknownJobError(f"no job {job_id[:64]!r}")
         return _job(row)
 
-    def newest(self, most: int) -> list[Job]:
-        """The newest jobs, newest first."""
+    def has_upload(self, upload: str, client: str) -> bool:
+        """Whether a job of `client` has an upload."""
+        with self._lock:
+            found = self._connection.execute("SELECT 1 FROM jobs WHERE upload = ? AND client = ?", (upload, client))
+            return found.fetchone() is not None
+
+    def newest(self, most: int, client: str | None = None) -> list[Job]:
+        """The newest jobs, of `client` if one is given, newest first."""
         with self._lock:
             rows = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs ORDER BY number DESC LIMIT ?", (most,)
+                f"SELECT {_COLUMNS} FROM jobs WHERE ?1 IS NULL OR client = ?1 ORDER BY number DESC LIMIT ?2",
+                (client, most),
             ).fetchall()
         return [_job(row) for row in rows]
 
@@ -160,22 +197,33 @@ class JobStore:
             ).fetchall()
         return [_job(row) for row in rows]
 
-    def claim(self) -> Job | None:
-        """Takes the oldest queued job for one worker, which no other gets then; None where nothing is queued."""
-        with self._lock:
-            row = self._connection.execute(
-                "UPDATE jobs SET state = ?, attempts = attempts + 1, started = ? WHERE number = "
-                "(SELECT number FROM jobs WHERE state = ? ORDER BY number LIMIT 1) RETURNING id",
-                (State.RUNNING.value, self._clock(), State.QUEUED.value),
-            ).fetchone()
-        return self.get(row[0]) if row else None
+    def claim(self, may_run: Callable[[str, int], bool] = lambda client, running: True) -> Job | None:
+        """Takes a queued job for one worker, which no other gets then; None if none is queued that may run.
+
+        Clients take turns: whoever has the fewest running is next, of these who was served longest ago. Of a client it
+        is the oldest. `may_run` is asked with a client and the number of its jobs that run.
+        """
+        with self._transaction():
+            waiting = self._connection.execute(
+                "SELECT client, MIN(number), "
+                "(SELECT COUNT(*) FROM jobs AS other WHERE other.state = 'running' AND other.client = jobs.client), "
+                "(SELECT MAX(started) FROM jobs AS other WHERE other.client = jobs.client) "
+                "FROM jobs WHERE state = 'queued' GROUP BY client"
+            ).fetchall()
+            for client, number, running, _ in sorted(waiting, key=lambda row: (row[2], row[3] or 0.0, row[1])):
+                if may_run(client, running):
+                    row = self._connection.execute(
+                        "UPDATE jobs SET state = ?, attempts = attempts + 1, started = ? WHERE number = ? RETURNING id",
+                        (State.RUNNING.value, self._clock(), number),
+                    ).fetchone()
+                    return self.get(row[0])
+        return None
 
     def finish(self, job_id: str, state: State, message: str = "", result: dict[str, object] | None = None) -> bool:
         """Brings a job that is not finished to its final state; returns whether this call did."""
         with self._lock:
             changed = self._connection.execute(
-                "UPDATE jobs SET state = ?, message = ?, result = ?, finished = ? WHERE id = ? "
-                "AND state IN ('queued', 'waiting', 'running')",
+                f"UPDATE jobs SET state = ?, message = ?, result = ?, finished = ? WHERE id = ? AND state IN {_ACTIVE}",
                 (state.value, message, json.dumps(result) if result is not None else None, self._clock(), job_id),
             )
             return changed.rowcount == 1
@@ -205,8 +253,58 @@ class JobStore:
         with self._lock:
             self._connection.execute("UPDATE jobs SET webhook_sent = 1 WHERE id = ?", (job_id,))
 
-    def _count(self, state: State) -> int:
-        return self._connection.execute("SELECT COUNT(*) FROM jobs WHERE state = ?", (state.value,)).fetchone()[0]
+    def ran(self, client: str, seconds: float) -> None:
+        """Remembers for a day that a job of `client` ran that long."""
+        now = self._clock()
+        with self._transaction():
+            self._connection.execute("DELETE FROM runs WHERE ended < ?", (now - _DAY,))
+            self._connection.execute("INSERT INTO runs VALUES (?, ?, ?)", (client, now, seconds))
+
+    def seconds_used(self, client: str) -> float:
+        """How long jobs of `client` ran within the last 24 hours; those that run now included."""
+        now = self._clock()
+        with self._lock:
+            (done,) = self._connection.execute(
+                "SELECT TOTAL(seconds) FROM runs WHERE client = ? AND ended >= ?", (client, now - _DAY)
+            ).fetchone()
+            (running,) = self._connection.execute(
+                "SELECT TOTAL(? - started) FROM jobs WHERE client = ? AND state = 'running'", (now, client)
+            ).fetchone()
+        return done + running
+
+    def active(self, client: str) -> tuple[int, int, int]:
+        """How many jobs of `client` wait, how many run, and how many bytes their uploads have."""
+        with self._lock:
+            return self._connection.execute(
+                "SELECT COUNT(*) FILTER (WHERE state != 'running'), COUNT(*) FILTER (WHERE state = 'running'), "
+                f"COALESCE(SUM(upload_bytes), 0) FROM jobs WHERE client = ? AND state IN {_ACTIVE}",
+                (client,),
+            ).fetchone()
+
+    def forget(self, before: float, most_of_client: int) -> list[str]:
+        """Removes jobs that ended before a time, and of each client all but so many of those that have ended.
+
+        Returns their ids.
+        """
+        with self._lock:
+            rows = self._connection.execute(
+                f"DELETE FROM jobs WHERE state IN {_FINAL} AND (finished < ? OR number IN (SELECT number FROM (SELECT "
+                "number, ROW_NUMBER() OVER (PARTITION BY client ORDER BY number DESC) AS place FROM jobs "
+                f"WHERE state IN {_FINAL}) WHERE place > ?)) RETURNING id",
+                (before, most_of_client),
+            ).fetchall()
+        return [row[0] for row in rows]
+
+    def owners(self) -> dict[str, tuple[str, float | None]]:
+        """For each job its client, and when it ended."""
+        with self._lock:
+            rows = self._connection.execute("SELECT id, client, finished FROM jobs").fetchall()
+        return {job_id: (client, finished) for job_id, client, finished in rows}
+
+    def _waiting(self, condition: str = "", *values: str) -> int:
+        return self._connection.execute(
+            f"SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'waiting') {condition}", values
+        ).fetchone()[0]
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -225,6 +323,8 @@ def _job(row: tuple) -> Job:
     request = json.loads(fields["request"])
     return Job(
         id=fields["id"],
+        client=fields["client"],
+        upload_bytes=fields["upload_bytes"],
         upload=fields["upload"],
         name=fields["name"],
         version=fields["version"],

@@ -7,6 +7,7 @@ import pytest
 
 from chassis.service.job import JobRequest, State
 from chassis.service.job_store import JobStore, JobStoreError, QueueFullError, UnknownJobError, UploadTakenError
+from chassis.service.upload_store import Upload
 
 _REQUEST = JobRequest(
     ("arm64", "amd64"), "127.0.0.1:5000", "team/cats", ("0.0.1",), "http://127.0.0.1/hook", ("annoy",)
@@ -20,8 +21,8 @@ def store(tmp_path):
     store.close()
 
 
-def _add(store, upload="u", with_credentials=False, most=10):
-    return store.add(upload, "cats", "0.0.1", _REQUEST, with_credentials, most)
+def _add(store, upload="u", with_credentials=False, most=10, client="default"):
+    return store.add(Upload(upload, client, "cats", "0.0.1", 10, 0.0), _REQUEST, with_credentials, most)
 
 
 def test_a_job_is_read_as_it_was_written(store):

@@ -11,14 +11,20 @@ from typing import BinaryIO
 from chassis.errors import ChassisError
 from chassis.sdk.checkout import VARIABLE, find_checkout
 from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.service.addresses import AddressPolicy
+from chassis.service.clients import OWN
 from chassis.service.engine import Engine
 from chassis.service.image_build import ImageBuild
 from chassis.service.image_store import ImageStore, write_tar
 from chassis.service.job import JobRequest, RegistryCredentials
+from chassis.service.own_credentials import OwnCredentials
 from chassis.service.publisher import Publisher
 from chassis.service.state import state_directory
+from chassis.service.webhook import Webhooks
 
 _POLL_SECONDS = 0.2
+_EVERYWHERE = ("0.0.0.0/0", "::/0")
+_JOB_SECONDS = 24 * 3600.0
 _BLOCK = 1 << 18
 
 
@@ -39,7 +45,11 @@ class LocalService:
             )
         root = state.absolute() if state else state_directory().parent / "local"
         self._images = ImageStore(root / "images")
-        self._engine = Engine(root, ImageBuild(root, checkout, self._images, Publisher(), bazelrc))
+        # This process is its own client: where its user may push, and connect to, it may.
+        publisher = Publisher(own=OwnCredentials(("*",)))
+        webhooks = Webhooks(AddressPolicy.of_list("", _EVERYWHERE))
+        build = ImageBuild(root, checkout, self._images, publisher, bazelrc)
+        self._engine = Engine(root, build, webhooks=webhooks, job_seconds=_JOB_SECONDS)
         self._engine.start()
         atexit.register(self.close)
 
@@ -98,6 +108,10 @@ class LocalService:
         if layout is None:
             raise ChassisError(f"job {job_id} has no image: it is {job.state.value}")
         write_tar(layout, f"{job.request.repository or job.name}:{(job.request.tags or (job.version,))[0]}", output)
+
+    def webhook_secret(self) -> str:
+        """What this service signs its webhooks with."""
+        return self._engine.webhook_secret(OWN.name)
 
     def close(self) -> None:
         """Stops; what runs goes on with the next client."""

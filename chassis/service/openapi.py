@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from chassis.sdk.build_file import LOCKS
+from chassis.service.clients import Quota
 
 _ID = "[0-9a-f]{32}"
 
@@ -29,7 +31,33 @@ def openapi() -> dict[str, Any]:
                     "upload",
                     {"201": _json("The model was unpacked.", {"$ref": "#/components/schemas/Upload"})},
                     body={"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
-                    refusals=("400", "411", "413", "415"),
+                    refusals=("400", "408", "411", "413", "415", "429"),
+                )
+            },
+            "/api/usage": {
+                "get": _operation(
+                    "usage",
+                    {
+                        "200": _json(
+                            "Whose token it is, what that client has and may have, and what is on the service's disk.",
+                            {"$ref": "#/components/schemas/Usage"},
+                        )
+                    },
+                )
+            },
+            "/api/webhook_secret": {
+                "get": _operation(
+                    "webhookSecret",
+                    {
+                        "200": _json(
+                            "What the webhooks of the client's jobs are signed with, as Standard Webhooks 1.0 has it.",
+                            {
+                                "type": "object",
+                                "properties": {"webhook_secret": {"type": "string", "pattern": "^whsec_"}},
+                                "required": ["webhook_secret"],
+                            },
+                        )
+                    },
                 )
             },
             "/api/jobs": {
@@ -37,7 +65,7 @@ def openapi() -> dict[str, Any]:
                     "listJobs",
                     {
                         "200": _json(
-                            "The newest jobs, newest first, and the registry of jobs that name none.",
+                            "The client's newest jobs, newest first, and the registry of jobs that name none.",
                             {
                                 "type": "object",
                                 "properties": {
@@ -53,7 +81,7 @@ def openapi() -> dict[str, Any]:
                     "submit",
                     {"202": _json("The job is written down and queued.", job)},
                     body={"application/json": {"schema": {"$ref": "#/components/schemas/Submission"}}},
-                    refusals=("400", "404", "409", "413", "415", "503"),
+                    refusals=("400", "404", "408", "409", "413", "415", "429", "503"),
                 ),
             },
             "/api/jobs/{job_id}": {"parameters": one, "get": _operation("getJob", found, refusals=("404",))},
@@ -79,7 +107,7 @@ def openapi() -> dict[str, Any]:
                             "content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}},
                         }
                     },
-                    refusals=("404",),
+                    refusals=("404", "503"),
                 ),
             },
             "/api/jobs/{job_id}/cancel": {
@@ -97,7 +125,7 @@ def openapi() -> dict[str, Any]:
                     "giveCredentials",
                     found,
                     body={"application/json": {"schema": {"$ref": "#/components/schemas/Credentials"}}},
-                    refusals=("400", "404", "413", "415"),
+                    refusals=("400", "404", "408", "413", "415"),
                 ),
             },
         },
@@ -109,6 +137,12 @@ def openapi() -> dict[str, Any]:
 
 
 _TEXTS = {"type": "array", "items": {"type": "string"}}
+_QUOTA = tuple(field.name for field in dataclasses.fields(Quota))
+
+
+def _numbers(names: tuple[str, ...], kind: str | list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": {name: {"type": kind} for name in names}, "required": list(names)}
+
 
 _SCHEMAS: dict[str, Any] = {
     "Credentials": {
@@ -180,19 +214,31 @@ _SCHEMAS: dict[str, Any] = {
         },
         "required": ["job_id", "name", "version", "platforms", "image", "status", "result"],
     },
+    "Usage": {
+        "type": "object",
+        "properties": {
+            "client": {"type": "string"},
+            "used": _numbers(_QUOTA, "number"),
+            "quota": _numbers(_QUOTA, ["integer", "null"]),
+            "storage": {"type": "object", "additionalProperties": _numbers(("bytes", "limit"), "integer")},
+        },
+        "required": ["client", "used", "quota", "storage"],
+    },
     "Error": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]},
 }
 
 _REFUSALS = {
     "400": "The request cannot be understood.",
     "401": "The bearer token is missing or wrong.",
-    "404": "There is no such job, upload or image.",
+    "404": "The client has no such job, upload or image.",
+    "408": "The body comes too slowly.",
     "409": "Another job took the upload.",
     "411": "The length is missing.",
     "413": "It is too large.",
     "415": "The content type is another.",
     "421": "The Host header names another service.",
-    "503": "As many wait as may.",
+    "429": "The client has all that its quota allows; Retry-After says when to ask again.",
+    "503": "As many wait, or are sent, as may.",
 }
 
 

@@ -9,37 +9,35 @@ from pathlib import Path
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import UPLOADED, BlobReport, PushOptions, Watcher, push
 from chassis.oci.registry.client import RegistryClient
-from chassis.oci.registry.credentials import Credential, CredentialStore, Search
-from chassis.oci.registry.reference import Repository, parse_repository
+from chassis.oci.registry.reference import parse_repository
 from chassis.oci.registry.transport import Cancellation, Transport
+from chassis.service.addresses import AddressPolicy
 from chassis.service.job import JobRequest, RegistryCredentials
 from chassis.service.job_log import JobLog
+from chassis.service.own_credentials import OwnCredentials
 
 _CONNECTIONS = 8
-
-
-class _Given(CredentialStore):
-    """The credentials that came with a job, and no others."""
-
-    def __init__(self, credentials: RegistryCredentials) -> None:
-        super().__init__({})
-        self._credentials = credentials
-
-    def find(self, repository: Repository) -> Search:
-        """Those of the job."""
-        return Search(Credential("the job's own", self._credentials.username, self._credentials.password))
-
-    def places(self) -> str:
-        """For messages."""
-        return "the credentials that came with the job"
+_NOWHERE = OwnCredentials()
 
 
 class Publisher:
     """Pushes images, one at a time into one repository."""
 
-    def __init__(self, insecure: bool = False, ca_file: Path | None = None) -> None:
-        """Takes whether plain HTTP is allowed beyond loopback, and more authorities to trust."""
+    def __init__(
+        self,
+        insecure: bool = False,
+        ca_file: Path | None = None,
+        own: OwnCredentials = _NOWHERE,
+        addresses: AddressPolicy | None = None,
+    ) -> None:
+        """Takes whether plain HTTP is allowed beyond loopback, and more authorities to trust.
+
+        `own` says for which repositories the credentials of the service's own user serve, `addresses` where registries
+        may be; without it they may be anywhere.
+        """
         self._insecure = insecure
+        self._own = own
+        self._addresses = addresses
         self._ca_file = ca_file
         self._lock = threading.Lock()
         self._repositories: dict[str, threading.Lock] = {}
@@ -48,20 +46,27 @@ class Publisher:
         self,
         layout: Path,
         request: JobRequest,
+        client: str,
         credentials: RegistryCredentials | None,
         log: JobLog,
         cancellation: Cancellation,
     ) -> tuple[str, list[str]]:
         """Pushes `layout` to where `request` says; returns its digest and the tags that name it.
 
-        Without credentials of the job, those that the service's own user has are taken. A failure sets no tag.
+        Without credentials of the job, those that the service's own user has are taken where the operator lets them
+        serve for `client`. A failure sets no tag.
 
         Raises:
           ChassisError: the registry refuses, or cannot be reached.
         """
         repository = parse_repository(f"{request.registry}/{request.repository}")
-        store = _Given(credentials) if credentials else CredentialStore(os.environ)
-        transport = Transport(connections=_CONNECTIONS, ca_file=self._ca_file, cancellation=cancellation)
+        store = self._own.store(repository, client, credentials, os.environ)
+        transport = Transport(
+            connections=_CONNECTIONS,
+            ca_file=self._ca_file,
+            cancellation=cancellation,
+            addresses=self._addresses.addresses if self._addresses else None,
+        )
         with self._repository_lock(str(repository)):
             cancellation.check()
             client = RegistryClient(repository, transport, store, self._insecure)

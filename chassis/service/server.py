@@ -4,60 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hmac
+import dataclasses
 import json
 import os
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import anyio
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from chassis.errors import ChassisError
-from chassis.service.engine import Engine, UnknownUploadError
+from chassis.service.addresses import AddressError
+from chassis.service.build_policy import SourcesRefusedError
+from chassis.service.clients import Client
+from chassis.service.engine import Engine
+from chassis.service.guard import Guard, RequestError, ServerOptions, error_reply
 from chassis.service.image_store import ImageStore, write_tar
 from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCredentials
 from chassis.service.job_store import QueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
 from chassis.service.upload import UploadError
+from chassis.service.upload_store import QuotaError, UnknownUploadError
 
 _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
 _BLOCK = 1 << 18
+_UNPACKING = 4
 _MAX_STREAMS = 64
+_MAX_STREAMS_OF_A_CLIENT = 16
 _LONGEST_SECRET = 16 << 10
-
-
-@dataclass(frozen=True, slots=True)
-class ServerOptions:
-    """How the service behaves.
-
-    Attributes:
-      token: what a caller must have as its bearer token; empty for none.
-      hosts: what the Host header may say, without port; empty for anything.
-      registry: where images go that were asked for without a registry; empty for nowhere.
-    """
-
-    token: str = ""
-    hosts: frozenset[str] = frozenset()
-    registry: str = ""
-
-
-class RequestError(ChassisError):
-    """A request that is refused; carries the HTTP status."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGIApp:
@@ -68,6 +54,8 @@ def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGI
         Route("/openapi.json", service.describe),
         Route("/healthz", service.health),
         Route("/api/uploads", service.upload, methods=["POST"]),
+        Route("/api/usage", service.usage),
+        Route("/api/webhook_secret", service.webhook_secret),
         Route("/api/jobs", service.submit, methods=["POST"]),
         Route("/api/jobs", service.list_jobs, methods=["GET"]),
         Route("/api/jobs/{job_id}", service.job),
@@ -77,40 +65,29 @@ def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGI
         Route("/api/jobs/{job_id}/credentials", service.credentials, methods=["PUT"]),
     ]
     app = Starlette(routes=routes, exception_handlers={ChassisError: _refuse, ClientDisconnect: _gone})
-    return _Guard(app, options)
+    app.router.redirect_slashes = False  # the redirect would go to whatever the Host header says
+    return Guard(app, engine.clients, options)
 
 
-class _Guard:
-    """What is checked of every request before anything else: the Host header, and the token."""
+class _Streams:
+    """Answers that take long: so many at once, and fewer of them of one client."""
 
-    _OPEN = ("/", "/healthz", "/openapi.json")
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
 
-    def __init__(self, app: ASGIApp, options: ServerOptions) -> None:
-        self._app = app
-        self._options = options
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            refusal = self._refusal(Request(scope))
-            if refusal:
-                await refusal(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-    def _refusal(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "")
-        name = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-        if self._options.hosts and name.lower() not in self._options.hosts:
-            # A page of another site whose name was made to point here would else speak with the service.
-            return _error(421, f"host {host[:100]!r} is none of this service's; start it with --host to serve others")
-        token = self._options.token
-        if token and request.url.path not in self._OPEN:
-            sent = request.headers.get("authorization", "")
-            if not hmac.compare_digest(sent.encode(), f"Bearer {token}".encode()):
-                reply = _error(401, "a bearer token is needed: ChassisClient(url, auth_header='Bearer …')")
-                reply.headers["www-authenticate"] = "Bearer"
-                return reply
-        return None
+    @contextlib.contextmanager
+    def one(self, client: Client) -> Iterator[None]:
+        if self._held.total() >= _MAX_STREAMS or self._held[client.name] >= _MAX_STREAMS_OF_A_CLIENT:
+            raise RequestError(
+                503,
+                f"{_MAX_STREAMS_OF_A_CLIENT} logs and images are sent to a client at once, {_MAX_STREAMS} in all",
+                10,
+            )
+        self._held[client.name] += 1
+        try:
+            yield
+        finally:
+            self._held[client.name] -= 1
 
 
 class _Service:
@@ -118,7 +95,9 @@ class _Service:
         self._engine = engine
         self._images = images
         self._options = options
-        self._streams = asyncio.Semaphore(_MAX_STREAMS)
+        self._streams = _Streams()
+        # Of the threads that answer requests, large uploads take a few only.
+        self._unpacking = anyio.CapacityLimiter(_UNPACKING)
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(
@@ -145,7 +124,11 @@ class _Service:
             raise RequestError(411, "an upload says its length in the header Content-Length")
         if not announced.isdecimal() or int(announced) > limit:
             raise RequestError(413, f"an upload of {announced[:20]} bytes, at most {limit} are taken")
-        with tempfile.TemporaryFile(dir=self._engine.scratch) as spool:
+        client = _client(request)
+        with (
+            self._engine.arriving(client, int(announced)),
+            tempfile.TemporaryFile(dir=self._engine.scratch) as spool,
+        ):
             received = 0
             async for block in request.stream():
                 received += len(block)
@@ -155,7 +138,7 @@ class _Service:
             if received != int(announced):
                 raise RequestError(400, f"the upload was cut short: {received} of {announced} bytes arrived")
             spool.seek(0)
-            upload = await run_in_threadpool(self._engine.receive, spool)
+            upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
         return JSONResponse(
             {"upload_id": upload.id, "name": upload.name, "version": upload.version, "bytes": received}, 201
         )
@@ -166,12 +149,23 @@ class _Service:
         if not isinstance(upload_id, str):
             raise RequestError(400, "upload_id: expected a string")
         credentials = _credentials(document.pop("credentials", None))
-        job = await run_in_threadpool(self._engine.submit, upload_id, JobRequest.from_document(document), credentials)
+        wanted = JobRequest.from_document(document)
+        job = await run_in_threadpool(self._engine.submit, upload_id, wanted, credentials, _client(request))
         return JSONResponse(job.document(), 202)
 
     async def list_jobs(self, request: Request) -> Response:
-        jobs = await run_in_threadpool(self._engine.newest)
+        jobs = await run_in_threadpool(self._engine.newest, 100, _client(request).name)
         return JSONResponse({"jobs": [job.document() for job in jobs], "registry": self._options.registry})
+
+    async def usage(self, request: Request) -> Response:
+        client = _client(request)
+        used = await run_in_threadpool(self._engine.used, client.name)
+        storage = {name: dataclasses.asdict(figure) for name, figure in self._engine.storage().items()}
+        return JSONResponse({"client": client.name, "used": used, "quota": client.quota.document(), "storage": storage})
+
+    async def webhook_secret(self, request: Request) -> Response:
+        headers = {"cache-control": "no-store"}
+        return JSONResponse({"webhook_secret": self._engine.webhook_secret(_client(request).name)}, headers=headers)
 
     async def job(self, request: Request) -> Response:
         return JSONResponse((await self._find(request)).document())
@@ -192,16 +186,14 @@ class _Service:
         job = await self._find(request)
         offset = _number(request, "offset")
         follow = request.query_params.get("follow", "") not in ("", "0", "false")
-        if follow and self._streams.locked():
-            raise RequestError(503, f"{_MAX_STREAMS} logs are being followed already, ask again without follow")
         headers = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
-        return StreamingResponse(
-            self._log(job, offset, follow), media_type="text/plain; charset=utf-8", headers=headers
-        )
+        blocks = await _begun(self._log(job, offset, follow, _client(request)))
+        return StreamingResponse(blocks, media_type="text/plain; charset=utf-8", headers=headers)
 
-    async def _log(self, job: Job, offset: int, follow: bool) -> AsyncIterator[bytes]:
+    async def _log(self, job: Job, offset: int, follow: bool, client: Client) -> AsyncIterator[bytes]:
         path = self._engine.log_path(job.id)
-        async with self._streams if follow else contextlib.nullcontext():
+        with self._streams.one(client) if follow else contextlib.nullcontext():
+            yield b""
             while True:
                 # Asked before reading, so that what a job says at its end is read.
                 final = (await run_in_threadpool(self._engine.get, job.id)).state.final
@@ -222,10 +214,28 @@ class _Service:
             raise RequestError(404, f"job {job.id} {reason}")
         name = f"{job.request.repository or job.name}:{(job.request.tags or (job.version,))[0]}"
         headers = {"content-disposition": f'attachment; filename="{job.name}.tar"'}
-        return StreamingResponse(_piped(lambda out: write_tar(layout, name, out)), 200, headers, "application/x-tar")
+        blocks = await _begun(self._image(layout, name, _client(request)))
+        return StreamingResponse(blocks, 200, headers, "application/x-tar")
+
+    async def _image(self, layout: Path, name: str, client: Client) -> AsyncIterator[bytes]:
+        with self._streams.one(client):
+            yield b""
+            async for block in _piped(lambda out: write_tar(layout, name, out)):
+                yield block
 
     async def _find(self, request: Request) -> Job:
-        return await run_in_threadpool(self._engine.get, request.path_params["job_id"])
+        """The job of a path, if it is the caller's."""
+        return await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
+
+
+def _client(request: Request) -> Client:
+    return request.state.client
+
+
+async def _begun(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """`blocks` after its first, which is empty: what it refuses is refused before the answer has begun."""
+    await anext(blocks)
+    return blocks
 
 
 async def _piped(write: Callable[[BinaryIO], None]) -> AsyncIterator[bytes]:
@@ -303,22 +313,19 @@ _STATUSES: list[tuple[type[ChassisError], int]] = [
     (QueueFullError, 503),
     (UploadError, 400),
     (JobRequestError, 400),
+    (AddressError, 400),
+    (SourcesRefusedError, 403),
 ]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, RequestError):
-        return _error(error.status, str(error))
+        return error_reply(error.status, str(error), error.retry_after)
+    if isinstance(error, QuotaError):
+        return error_reply(429, str(error), error.seconds)
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), 500)
-    reply = _error(status, str(error))
-    if status == 503:
-        reply.headers["retry-after"] = "10"
-    return reply
+    return error_reply(status, str(error), 10 if status == 503 else 0)
 
 
 async def _gone(request: Request, error: Exception) -> Response:
-    return _error(400, "the upload was cut short")
-
-
-def _error(status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status)
+    return error_reply(400, "the upload was cut short")

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from chassis.declaration.kinds import MetadataError
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.pythons import PYTHONS
 from chassis.errors import ChassisError
-from chassis.metadata import MetadataError, ModelMetadata, parse_metadata
 from chassis.sdk.packed_model import DESCRIPTION, FILES, FORMAT, PICKLE, PackedModel, PackedModelError, check_key
 from chassis.sdk.requirements import RequirementError, merge
 
@@ -22,7 +24,6 @@ _BLOCK = 1 << 20
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _LONGEST_TEXT = 10_000
-_PYTHONS = ("3.11",)
 _EXTENDED_BYTES = 1 << 16
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -109,9 +110,9 @@ def read_model(directory: Path, limits: Limits) -> PackedModel:
     unknown = set(document) - {"files", "format", "metadata", "python", "requirements", "signature"}
     if unknown:
         raise UploadError(f"{DESCRIPTION}: unknown key {min(unknown)[:100]!r}")
-    if document.get("python") not in _PYTHONS:
+    if document.get("python") not in PYTHONS:
         raise UploadError(
-            f"the model was pickled by Python {str(document.get('python'))[:20]}, the images have {', '.join(_PYTHONS)}"
+            f"the model was pickled by Python {str(document.get('python'))[:20]}, the images have {', '.join(PYTHONS)}"
         )
     if document.get("signature") not in ("auto", "bytes", "mapping"):
         raise UploadError(f"{DESCRIPTION}: signature: expected auto, bytes or mapping")
@@ -175,7 +176,7 @@ def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
 
 def _metadata(document: object, limits: Limits) -> ModelMetadata:
     try:
-        metadata = parse_metadata(document)
+        metadata = ModelMetadata.parse(document)
     except MetadataError as error:
         raise UploadError(f"{DESCRIPTION}: metadata: {str(error)[:1000]}") from None
     if len(metadata.name) > limits.name_characters or not _NAME.fullmatch(metadata.name):
@@ -188,8 +189,7 @@ def _metadata(document: object, limits: Limits) -> ModelMetadata:
             f"the model's version {metadata.model_version[:100]!r}: it becomes a tag, expected 1 to 128 letters, "
             "digits, `.`, `_`, `-`, and none of `.-` at its start"
         )
-    texts = [value for name in metadata.__slots__ if isinstance(value := getattr(metadata, name), str)]
-    if any(len(text) > _LONGEST_TEXT or "\0" in text for text in texts):
+    if any(len(text) > _LONGEST_TEXT or "\0" in text for text in metadata.texts()):
         raise UploadError(f"{DESCRIPTION}: metadata: a text of more than {_LONGEST_TEXT} characters, or with a NUL")
     return metadata
 

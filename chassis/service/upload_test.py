@@ -6,7 +6,7 @@ import tarfile
 
 import pytest
 
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.sdk.packed_model import PackedModel, write_archive
 from chassis.service.upload import Limits, UploadError, unpack
 
@@ -168,7 +168,8 @@ def test_descriptions_that_cannot_be_are_refused(tmp_path):
         ({"metadata": {"name": "Cats!", "model_version": "1"}}, "the model's name 'Cats!'"),
         ({"metadata": {"name": "../up", "model_version": "1"}}, "the model's name"),
         ({"metadata": {"name": "cats", "model_version": "a b"}}, "the model's version"),
-        ({"metadata": {"name": "cats"}}, "the model's version"),
+        ({"metadata": {"name": "cats", "model_version": ""}}, "the model's version"),
+        ({"metadata": {"name": "c", "inputs": {"x": {"description": "x" * 20000}}}}, "more than 10000 characters"),
         ({"metadata": {"name": "c", "model_version": "1", "summary": "x" * 20000}}, "more than 10000 characters"),
         ({"metadata": {"name": "c", "model_version": "1", "inputs": {}}}, "a model needs at least one"),
         ({"requirements": "numpy"}, "expected a list of strings"),

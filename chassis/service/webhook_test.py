@@ -2,11 +2,15 @@
 
 import http.server
 import json
+import socket
 import threading
 
 import pytest
 
+from chassis.service.addresses import AddressPolicy
 from chassis.service.webhook import Webhooks
+
+LOOPBACK = AddressPolicy.of_list("--webhook_hosts", ["127.0.0.1"])
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def _url(server):
 def test_a_final_status_is_sent_as_json(receiver):
     receiver.statuses = [204]
     sent = threading.Event()
-    webhooks = Webhooks()
+    webhooks = Webhooks(LOOPBACK)
     webhooks.call(_url(receiver), {"job_id": "a"}, sent.set)
     assert sent.wait(10)
     assert receiver.got == [("/hook", "application/json", {"job_id": "a"})]
@@ -53,7 +57,7 @@ def test_a_final_status_is_sent_as_json(receiver):
 def test_a_receiver_that_fails_is_asked_again(receiver):
     receiver.statuses = [500, 503, 200]
     sent = threading.Event()
-    webhooks = Webhooks(pauses=(0.01, 0.01, 0.01))
+    webhooks = Webhooks(LOOPBACK, pauses=(0.01, 0.01, 0.01))
     webhooks.call(_url(receiver), {}, sent.set)
     assert sent.wait(10)
     assert len(receiver.got) == 3
@@ -63,8 +67,10 @@ def test_a_receiver_that_fails_is_asked_again(receiver):
 def test_after_the_last_try_it_is_given_up_and_redirects_are_not_followed(receiver):
     receiver.statuses = [302, 404, 200]
     sent, second = threading.Event(), threading.Event()
-    webhooks = Webhooks(pauses=(0.01,))
+    webhooks = Webhooks(LOOPBACK, pauses=(0.01,))
     webhooks.call(_url(receiver), {"number": 1}, sent.set)
+    for _ in range(2):
+        assert receiver.answered.acquire(timeout=10)
     webhooks.call(_url(receiver), {"number": 2}, second.set)
     assert second.wait(10)
     assert not sent.is_set()
@@ -73,6 +79,26 @@ def test_after_the_last_try_it_is_given_up_and_redirects_are_not_followed(receiv
 
 
 def test_a_receiver_that_is_not_there_does_no_harm():
-    webhooks = Webhooks(pauses=())
+    webhooks = Webhooks(LOOPBACK, pauses=())
     webhooks.call("http://127.0.0.1:9/", {}, lambda: pytest.fail("nobody answered"))
+    webhooks.close()
+
+
+def test_a_name_is_resolved_once_and_the_connection_goes_there(receiver, monkeypatch):
+    """The name's server says something else when it is asked again."""
+    receiver.statuses = [204]
+    lookups, actual = [], socket.getaddrinfo
+
+    def resolve(host, port, *arguments, **options):
+        if host != "rebind.example":
+            return actual(host, port, *arguments, **options)
+        lookups.append(host)
+        return actual("127.0.0.1" if len(lookups) == 1 else "127.0.0.2", port, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    sent = threading.Event()
+    webhooks = Webhooks(AddressPolicy.of_list("--webhook_hosts", ["rebind.example"]), pauses=())
+    webhooks.call(f"http://rebind.example:{receiver.server_port}/hook", {}, sent.set)
+    assert sent.wait(10)
+    assert lookups == ["rebind.example"]
     webhooks.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.platforms import MACHINES
 from chassis.errors import ChassisError
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import ImageConfig, LayoutReader
@@ -33,7 +34,6 @@ HTTP_PORT_VARIABLE = "HTTP_PORT"
 LOG_NAME = "server.log"
 _CRASH_SECONDS = 1.0
 # The kernel's names of OCI's architectures.
-_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 class ServerError(ChassisError):
@@ -100,7 +100,8 @@ def _unpack(plan: Plan, root: Path) -> RootFileSystem:
     reader = LayoutReader(plan.layout)
     _, config = reader.image()
     machine = platform.machine()
-    if not plan.emulator and _MACHINES.get(config.architecture, machine) != machine:
+    wanted = MACHINES.get(config.architecture)
+    if not plan.emulator and wanted is not None and wanted.machine != machine:
         raise ServerError(
             f"{plan.layout} is for {config.architecture} and this machine is {machine}: an emulator is needed\n"
             "  give a static qemu program with --emulator"

@@ -17,6 +17,9 @@ import cloudpickle
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_io import ModelInput, ModelOutput
+from chassis.declaration.model_json import write_model_json
 from chassis.runtime import omi_pb2, omi_pb2_grpc
 
 _START_TIMEOUT = 30.0
@@ -38,25 +41,23 @@ def write_model(
 ) -> Path:
     """Writes a model directory with `function` pickled by value; returns it.
 
-    `max_size` limits input and output, in bytes; `settings` are further keys of model.json.
+    `max_size` limits input and output, in bytes; `settings` take the place of keys of model.json.
     """
     directory.mkdir(parents=True, exist_ok=True)
     module = sys.modules.get(getattr(function, "__module__", ""))
     if module is not None and module is not builtins and not isinstance(function, bytes):
         cloudpickle.register_pickle_by_value(module)
     (directory / "model.pkl").write_bytes(function if isinstance(function, bytes) else cloudpickle.dumps(function))
-    limit = {"max_size": str(max_size or ""), "max_bytes": max_size}
-    document = {
-        "format": 1,
-        "name": "tested",
-        "signature": signature,
-        "batch_size": batch_size,
-        "python": f"{sys.version_info.major}.{sys.version_info.minor}",
-        "inputs": [{"name": "input", "media_type": "application/octet-stream", **limit}],
-        "outputs": [{"name": "results.json", "media_type": "application/json", **limit}],
-        **settings,
-    }
-    (directory / "model.json").write_text(json.dumps(document))
+    limit = str(max_size or "")
+    metadata = ModelMetadata(
+        "tested",
+        model_version="",
+        batch_size=batch_size,
+        inputs=(ModelInput("input", max_size=limit),),
+        outputs=(ModelOutput("results.json", "application/json", limit),),
+    )
+    document = json.loads(write_model_json(metadata, signature, f"{sys.version_info.major}.{sys.version_info.minor}"))
+    (directory / "model.json").write_text(json.dumps({**document, **settings}))
     status = omi_pb2.StatusResponse(
         model_info=omi_pb2.ModelInfo(model_name="Tested"),
         features=omi_pb2.ModelFeatures(batch_size=batch_size),
@@ -102,10 +103,10 @@ class RunningServer:
         self.events: list[dict[str, object]] = []
         self._changed = threading.Condition()
         self._listening = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
         self.port = 0
         self.http_port = 0
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         if wait_listening:
             self._listening.wait(_START_TIMEOUT)
             if not self.port_known():

@@ -18,7 +18,7 @@ from chassis.oci.referrer import ArtifactFile, attach
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.reference import parse_reference
-from chassis.oci.registry.transport import Transport
+from chassis.tools.registry_flags import remedies, transport_of_flags
 from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
@@ -26,14 +26,19 @@ flags.DEFINE_string("image", None, "The image or index, host[:port]/path@sha256:
 flags.DEFINE_string("artifact_type", None, "Media type of the artifact, such as application/spdx+json.", required=True)
 flags.DEFINE_multi_string("file", [], "MEDIA_TYPE=PATH: a file of the artifact.")
 flags.DEFINE_multi_string("annotation", [], "KEY=VALUE: an annotation of the artifact.")
-flags.DEFINE_bool("insecure", False, "Allow plain HTTP to a registry that is not on loopback.")
 
 
 def main(argv: Sequence[str]) -> int:
     """Exit status 0 once the artifact is there and listed."""
     del argv
+    with remedies():
+        _attach()
+    return 0
+
+
+def _attach() -> None:
     reference = parse_reference(FLAGS.image)
-    client = RegistryClient(reference.repository, Transport(), CredentialStore(os.environ), FLAGS.insecure)
+    client = RegistryClient(reference.repository, transport_of_flags(), CredentialStore(os.environ), FLAGS.insecure)
     if not reference.digest:
         named = client.manifest_digest(reference.tag or "latest")
         remedy = f"write @{named}, which it names now" if named else "the registry does not have it"
@@ -45,7 +50,6 @@ def main(argv: Sequence[str]) -> int:
         f"{reference.repository}@{attached.descriptor.digest} refers to {reference.digest}, {listed}", file=sys.stderr
     )
     print(attached.descriptor.digest)
-    return 0
 
 
 def _pairs(flag: str) -> list[tuple[str, str]]:

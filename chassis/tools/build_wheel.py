@@ -41,6 +41,7 @@ _PYTHON = flags.DEFINE_string("python", None, "The Python of the build.", requir
 _HEADERS = flags.DEFINE_string("headers", None, "The root of the target's Python headers.", required=True)
 _HOOK = flags.DEFINE_string("hook", None, "chassis/cross/hook.py, which calls the backend.", required=True)
 _BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it the build takes place at its real paths.")
+_CONFINE = flags.DEFINE_bool("confine", False, "Let the build see nothing else of the machine, or refuse it.")
 _OUTPUT = flags.DEFINE_string("output", None, "Output: the wheel.", required=True)
 
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str]) -> None:
     os.umask(0o022)
     target = cross_target(_ARCHITECTURE.value, _GLIBC.value)
     bwrap = Path(_BWRAP.value).absolute() if _BWRAP.value else None
-    view = open_view(bwrap)
+    view = open_view(bwrap, _CONFINE.value)
     if bwrap and not view.bwrap:
         print(f"note: {_LABEL.value}: no user namespaces here, so its build sees its real paths", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="wheel-", dir=os.environ.get("TMPDIR")) as scratch:

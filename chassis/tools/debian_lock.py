@@ -12,11 +12,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
 
+import pysequoia
 from absl import flags
 
-from chassis.debian.apt import Apt, AptError
+from chassis.debian.apt import Apt, AptError, Verifier
+from chassis.debian.gpgv_program import write_gpgv
 from chassis.debian.lock import Wish, describe_changes, format_lock, make_lock, parse_lock
 from chassis.debian.sources import find_mirrors
 from chassis.errors import ChassisError
@@ -69,10 +72,15 @@ def _lock(path: Path, wish: Wish) -> None:
         print(f"  {line}")
 
 
+def _verifier(directory: Path) -> Verifier:
+    modules = Path(pysequoia.__file__).parents[1]
+    return write_gpgv(directory, f"pysequoia {metadata.version('pysequoia')}", [modules])
+
+
 def _reach(directory: Path, wish: Wish) -> Apt:
     failures = []
     for mirror in find_mirrors():
-        apt = Apt(directory, mirror, wish.suite, wish.architecture)
+        apt = Apt(directory, mirror, wish.suite, wish.architecture, lambda: _verifier(directory))
         try:
             apt.update()
         except AptError as error:
@@ -81,7 +89,7 @@ def _reach(directory: Path, wish: Wish) -> Apt:
         if not apt.verified and not _ALLOW_UNVERIFIED.value:
             raise ChassisError(
                 f"the signature of Debian's {wish.suite} was {apt.signature}\n"
-                "  a lock is what later builds trust: install what is missing, or say --allow_unverified"
+                "  a lock is what later builds trust: --allow_unverified writes it all the same"
             )
         return apt
     raise ChassisError("\n".join(failures))

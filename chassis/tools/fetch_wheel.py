@@ -2,7 +2,7 @@
 
 Runs on the bare interpreter with pip's wheel on the path, before any other package is there: it imports the standard
 library and what pip carries (`pip._vendor.packaging`), nothing of Chassis. Index, proxy, certificates and credentials
-are those that pip is configured with.
+are those that pip is configured with; nothing else of its configuration counts.
 """
 
 from __future__ import annotations
@@ -14,14 +14,36 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from email.message import Message
 from email.parser import HeaderParser
 from pathlib import Path
 
+from pip._internal.configuration import Configuration
+from pip._internal.exceptions import ConfigurationError
 from pip._vendor.packaging.markers import UndefinedEnvironmentName
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 
-_PYTHON = "3.11"
+# What of pip's configuration says where files are and how to get at them. The rest is about installing: it must neither
+# stop a fetch (`require-virtualenv`) nor change what is fetched (`constraint`, `no-binary`, `platform`).
+_SETTINGS = (
+    "cache-dir",
+    "cert",
+    "client-cert",
+    "default-timeout",
+    "extra-index-url",
+    "find-links",
+    "index-url",
+    "keyring-provider",
+    "no-cache-dir",
+    "no-index",
+    "proxy",
+    "resume-retries",
+    "retries",
+    "timeout",
+    "trusted-host",
+)
+
 # Exit statuses that the repository rule tells apart.
 UNREACHABLE, NO_FILE, OTHER_BYTES, BROKEN = 3, 4, 5, 6
 
@@ -46,17 +68,59 @@ def platform_tags(machine: str, glibc: tuple[int, int]) -> list[str]:
     return [*tags, f"linux_{machine}"]
 
 
-def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int, int], directory: Path) -> Path:
-    """Lets pip choose and download the wheel of `requirement` for the platform; its bytes match one of `hashes`."""
+def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict[str, str]:
+    """`environment` for a pip that reads no files of configuration: `_SETTINGS` as pip's files and variables have them.
+
+    `index_url` takes the place of the configured indexes.
+    """
+    configuration = Configuration(isolated=False)
+    try:
+        configuration.load()
+        items = dict(configuration.items())
+    except ConfigurationError as error:
+        raise FetchError(UNREACHABLE, f"pip's configuration cannot be read: {error}") from error
+    found: dict[str, str] = {}
+    # pip's order: what is for every command, for this one, from variables. Newer pips keep the values by file.
+    for section in ("global", "download", ":env:"):
+        for key, value in items.items():
+            values = value if isinstance(value, dict) else {key: value}
+            for inner, text in values.items():
+                start, _, name = inner.rpartition(".")
+                # An empty value is none at all, as for pip.
+                if text and start == section and name.replace("_", "-") in _SETTINGS:
+                    found[name.replace("_", "-")] = " ".join(str(text).split())
+    if index_url:
+        found.pop("extra-index-url", None)
+        found.pop("no-index", None)
+        found["index-url"] = index_url
+    result = {name: value for name, value in environment.items() if not name.startswith("PIP_")}
+    result["PIP_CONFIG_FILE"] = os.devnull
+    for name, value in found.items():
+        result["PIP_" + name.upper().replace("-", "_")] = value
+    return result
+
+
+def download(
+    requirement: str,
+    hashes: list[str],
+    machine: str,
+    glibc: tuple[int, int],
+    directory: Path,
+    python: str,
+    index_url: str = "",
+) -> Path:
+    """Lets pip choose and download the wheel of `requirement` for the platform; its bytes match one of `hashes`.
+
+    `python` is the version of the image's Python, such as 3.11.2.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         lock = Path(scratch) / "requirements.txt"
         lock.write_text(requirement + "".join(f" --hash=sha256:{digest}" for digest in hashes) + "\n")
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "-q", "-q"]
         command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(directory)]
-        command += ["--python-version", _PYTHON, "--implementation", "cp", "--requirement", str(lock)]
+        command += ["--python-version", python, "--implementation", "cp", "--requirement", str(lock)]
         command += [argument for tag in platform_tags(machine, glibc) for argument in ("--platform", tag)]
-        # A constraint of the machine's own must not change what the lock says.
-        environment = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+        environment = pip_environment(os.environ, index_url)
         run = subprocess.run(command, capture_output=True, text=True, env=environment)
     if run.returncode:
         said = run.stderr.strip()
@@ -75,24 +139,27 @@ def download(requirement: str, hashes: list[str], machine: str, glibc: tuple[int
     return wheels[0]
 
 
-def marker_environment(machine: str) -> dict[str, str]:
-    """PEP 508's variables as they are in the image: CPython 3.11 on Linux of `machine`."""
+def marker_environment(machine: str, python: str) -> dict[str, str]:
+    """PEP 508's variables as they are in the image: CPython `python`, such as 3.11.2, on Linux of `machine`.
+
+    Locks are read with the same, see rules/private/locks/lock_target.bzl.
+    """
     return {
         "implementation_name": "cpython",
-        "implementation_version": f"{_PYTHON}.2",
+        "implementation_version": python,
         "os_name": "posix",
         "platform_machine": machine,
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Linux",
         "platform_version": "",
-        "python_full_version": f"{_PYTHON}.2",
-        "python_version": _PYTHON,
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
         "sys_platform": "linux",
     }
 
 
-def requirements(wheel: Path, machine: str) -> dict[str, object]:
+def requirements(wheel: Path, machine: str, python: str) -> dict[str, object]:
     """The file's name and size, and of its METADATA name, version and the dependencies that hold for the target.
 
     `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
@@ -106,12 +173,12 @@ def requirements(wheel: Path, machine: str) -> dict[str, object]:
             headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, EOFError) as error:
         raise FetchError(BROKEN, f"{wheel.name} is no zip archive: {error}") from error
-    return describe(headers, wheel.name, machine) | {"size": wheel.stat().st_size}
+    return describe(headers, wheel.name, machine, python) | {"size": wheel.stat().st_size}
 
 
-def describe(headers: Message, file: str, machine: str) -> dict[str, object]:
+def describe(headers: Message, file: str, machine: str, python: str) -> dict[str, object]:
     """What `requirements` returns, from the headers of a METADATA or PKG-INFO; `file` is the name of what has them."""
-    environment = marker_environment(machine)
+    environment = marker_environment(machine, python)
     requires: dict[str, list[list[object]]] = {}
     for extra in ["", *(headers.get_all("Provides-Extra") or [])]:
         found: list[list[object]] = []
@@ -138,13 +205,24 @@ def main() -> int:
     parser.add_argument("--requirement", required=True, help="name==version")
     parser.add_argument("--hash", action="append", required=True, help="an allowed sha256, hexadecimal")
     parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
+    parser.add_argument("--python", required=True, help="the version of the image's Python, such as 3.11.2")
+    parser.add_argument("--index-url", default="", help="the index, in place of those that pip is configured with")
+    parser.add_argument("--have", type=Path, help="the wheel, if it is there already: read its metadata only")
     parser.add_argument("--glibc", required=True, help="the target's, such as 2.36")
     parser.add_argument("--output", required=True, type=Path, help="directory for the wheel and metadata.json")
     flags = parser.parse_args()
     major, minor = flags.glibc.split(".")
     try:
-        wheel = download(flags.requirement, flags.hash, flags.machine, (int(major), int(minor)), flags.output)
-        metadata = requirements(wheel, flags.machine)
+        wheel = flags.have or download(
+            flags.requirement,
+            flags.hash,
+            flags.machine,
+            (int(major), int(minor)),
+            flags.output,
+            flags.python,
+            flags.index_url,
+        )
+        metadata = requirements(wheel, flags.machine, flags.python)
     except FetchError as error:
         print(error, file=sys.stderr)
         return error.status

@@ -38,11 +38,30 @@ def wheel(
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def fetch(index: Path, output: Path, digest: str, machine: str = "aarch64", requirement: str = "tiny-thing==1.0"):
+def fetch(
+    index: Path,
+    output: Path,
+    digest: str,
+    machine: str = "aarch64",
+    requirement: str = "tiny-thing==1.0",
+    environment: dict[str, str] | None = None,
+    more: tuple[str, ...] = (),
+):
     output.mkdir()
-    flags = ["--requirement", requirement, "--hash", digest, "--machine", machine, "--glibc", "2.36"]
+    flags = [
+        "--requirement",
+        requirement,
+        "--hash",
+        digest,
+        "--machine",
+        machine,
+        "--glibc",
+        "2.36",
+        "--python",
+        "3.11.2",
+    ]
     return subprocess.run(
-        [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, "--output", str(output)],
+        [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, *more, "--output", str(output)],
         env={
             **os.environ,
             "PYTHONPATH": os.environ["PIP"],
@@ -50,6 +69,7 @@ def fetch(index: Path, output: Path, digest: str, machine: str = "aarch64", requ
             "PIP_FIND_LINKS": str(index),
             "PIP_CONFIG_FILE": os.devnull,
             "HOME": str(output),
+            **(environment or {}),
         },
         capture_output=True,
         text=True,
@@ -127,3 +147,60 @@ def test_a_file_that_is_no_zip_is_broken(index, tmp_path):
     done = fetch(index, tmp_path / "out", hashlib.sha256(b"not a zip").hexdigest())
     assert done.returncode == 6
     assert "tiny-thing==1.0" in done.stderr
+
+
+# What people configure pip with for the sake of what they install by hand.
+_DISTURBING = """[global]
+require-virtualenv = true
+constraint = {home}/constraints.txt
+no-binary = :all:
+platform = win32
+python-version = 2.7
+dest = {home}/elsewhere
+[install]
+user = true
+[download]
+require-virtualenv = true
+"""
+
+
+def test_what_pip_is_configured_with_for_installing_does_not_matter(index, tmp_path):
+    path, digest = wheel(index)
+    (tmp_path / "constraints.txt").write_text("tiny-thing==0.9\n")
+    (tmp_path / "pip.conf").write_text(_DISTURBING.format(home=tmp_path))
+    variables = {"PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": str(tmp_path), "PIP_CONSTRAINT": "/nowhere"}
+    variables["PIP_CONFIG_FILE"] = str(tmp_path / "pip.conf")
+    done = fetch(index, tmp_path / "out", digest, environment=variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / path.name).is_file()
+
+
+def test_pips_files_say_where_files_are(index, tmp_path):
+    path, digest = wheel(index)
+    (tmp_path / "pip.conf").write_text(f"[global]\nno-index = true\nfind_links =\n    {tmp_path}/none\n    {index}\n")
+    variables = {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "PIP_FIND_LINKS": "", "PIP_NO_INDEX": ""}
+    done = fetch(index, tmp_path / "out", digest, environment=variables)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / path.name).is_file()
+
+
+def test_a_hubs_own_index_takes_the_place_of_pips(index, tmp_path):
+    path, digest = wheel(index)
+    simple = tmp_path / "simple/tiny-thing"
+    simple.mkdir(parents=True)
+    (simple / "index.html").write_text(f'<a href="{path.as_uri()}">{path.name}</a>')
+    variables = {"PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": "http://127.0.0.1:9/gone"}
+    wanted = (f"--index-url={(tmp_path / 'simple').as_uri()}",)
+    done = fetch(index, tmp_path / "out", digest, environment=variables, more=wanted)
+    assert done.returncode == 0, done.stderr
+    without = fetch(index, tmp_path / "again", digest, environment=variables)
+    assert without.returncode == 4, without.stderr
+
+
+def test_of_a_wheel_that_is_there_only_the_metadata_are_read(index, tmp_path):
+    path, digest = wheel(index)
+    variables = {"PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": str(tmp_path)}
+    done = fetch(index, tmp_path / "out", digest, environment=variables, more=(f"--have={path}",))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "out/metadata.json").read_text())["file"] == path.name
+    assert not list((tmp_path / "out").glob("*.whl"))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from absl import flags
-from wheel.wheelfile import WheelFile
 
+from chassis.compression.wheel_writer import write_wheel
 from chassis.errors import ChassisError
 from chassis.tools.run import run_main
-
-_EPOCH = "315532800"  # 1980-01-01, the first date of a zip archive
 
 _FILE = flags.DEFINE_multi_string("file", [], "PATH_IN_WORKSPACE=FILE: a module that may be needed.")
 _ROOT = flags.DEFINE_multi_string("root", [], "A module to pack, with all that it imports.")
@@ -32,16 +28,12 @@ def main(argv: Sequence[str]) -> None:
     del argv
     modules = dict(_modules(_FILE.value))
     chosen = reachable(modules, _ROOT.value)
+    tops = sorted({name.partition(".")[0] for name in chosen})
     dist_info = f"{_DISTRIBUTION.value}-{_VERSION.value}.dist-info"
-    os.environ["SOURCE_DATE_EPOCH"] = _EPOCH
-    logging.getLogger("wheel").setLevel(logging.WARNING)
-    with WheelFile(_OUTPUT.value, "w") as wheel:
-        for path, file in sorted(modules[name] for name in chosen):
-            wheel.writestr(path, file.read_bytes())
-        wheel.writestr(f"{dist_info}/METADATA", _metadata())
-        wheel.writestr(f"{dist_info}/WHEEL", _WHEEL)
-        tops = sorted({name.partition(".")[0] for name in chosen})
-        wheel.writestr(f"{dist_info}/top_level.txt", "".join(f"{top}\n" for top in tops))
+    documents = {"METADATA": _metadata(), "WHEEL": _WHEEL, "top_level.txt": "".join(f"{top}\n" for top in tops)}
+    files = {path: file.read_bytes() for path, file in (modules[name] for name in chosen)}
+    files |= {f"{dist_info}/{name}": text.encode() for name, text in documents.items()}
+    write_wheel(Path(_OUTPUT.value), files, dist_info)
 
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: chassis\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
-from chassis.metadata import read_metadata
 from chassis.packaging.packager import Model, package_model
 from chassis.tools.run import run_main
 
-_METADATA = flags.DEFINE_string("metadata", None, "The model's metadata (chassis/metadata.py).", required=True)
+_METADATA = flags.DEFINE_string(
+    "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
+)
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
@@ -24,9 +26,11 @@ _SOURCE = flags.DEFINE_multi_string(
 _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KEY).")
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
 _SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", None, "That of the metadata, which it must equal.", lower_bound=0)
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
+_CONFINE = flags.DEFINE_bool(
+    "confine", False, "Let the model's code see the files of this directory, as a sandbox has them, and no others."
+)
 _MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
 _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
 _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
@@ -35,8 +39,6 @@ _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the s
 def main(argv: Sequence[str]) -> None:
     """Packages one model; writes all of its outputs or none."""
     metadata = read_metadata(Path(_METADATA.value))
-    if _BATCH_SIZE.value not in (None, metadata.batch_size):
-        raise ChassisError(f"--batch_size is {_BATCH_SIZE.value}, the metadata says {metadata.batch_size}")
     packaged = package_model(
         Model(
             metadata=metadata,
@@ -50,6 +52,7 @@ def main(argv: Sequence[str]) -> None:
         ),
         timeout=_TIMEOUT.value,
         interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        inputs=Path.cwd() if _CONFINE.value else None,
     )
     _write(
         {

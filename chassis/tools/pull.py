@@ -17,8 +17,14 @@ from chassis.oci.descriptor import Descriptor
 from chassis.oci.pull import parse_platform, pinned_digest, pull_image
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
+from chassis.oci.registry.errors import NotTlsError, UntrustedCertificateError
 from chassis.oci.registry.reference import parse_reference
 from chassis.oci.registry.transport import Transport
+
+_REMEDIES = {
+    NotTlsError: "`insecure = True` in oci_pull allows plain HTTP",
+    UntrustedCertificateError: "for a private authority set SSL_CERT_FILE to a file with its certificates",
+}
 
 
 def main(argv: list[str]) -> int:
@@ -34,7 +40,8 @@ def main(argv: list[str]) -> int:
     try:
         _pull(arguments)
     except ChassisError as error:
-        print(f"error: {error}", file=sys.stderr)
+        remedy = next((text for kind, text in _REMEDIES.items() if isinstance(error, kind)), "")
+        print(f"error: {error}" + (f"\n  {remedy}" if remedy else ""), file=sys.stderr)
         return 1
     return 0
 

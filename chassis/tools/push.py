@@ -8,27 +8,30 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
 
 from chassis.errors import ChassisError
+from chassis.oci.blob_store import LateStore
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import DEFAULT_JOBS, MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
+from chassis.oci.push_plan import PushPlan, plan_of_layout, read_plan
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
-from chassis.oci.registry.reference import check_tag, parse_reference
-from chassis.oci.registry.transport import Cancellation, Transport
-from chassis.oci.tag_list import read_status, read_tags, stamp
+from chassis.oci.registry.reference import parse_reference
+from chassis.tools.cache_flags import BazelCaches, bringing
 from chassis.tools.progress import PushProgress, size_text
+from chassis.tools.registry_flags import deadline, remedies, transport_of_flags
 from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("image", None, "OCI image layout directory to publish.", required=True)
+flags.DEFINE_string("image", None, "OCI image layout directory to publish.")
+flags.DEFINE_string("plan", None, "What an oci_push target says; --image is then not needed.")
 flags.DEFINE_string(
     "repository",
     None,
@@ -42,11 +45,8 @@ flags.DEFINE_multi_string("status_file", [], "File of the workspace's status.")
 flags.DEFINE_bool("accelerator_tags", True, "For each tag of an index, one with -cuda for its images with CUDA alone.")
 flags.DEFINE_bool("dry_run", False, "Say what would move, and how many bytes; send nothing.")
 flags.DEFINE_alias("dry-run", "dry_run")
-flags.DEFINE_bool("insecure", False, "Allow plain HTTP to a registry that is not on loopback.")
 flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names another image.")
 flags.DEFINE_alias("immutable-tags", "immutable_tags")
-flags.DEFINE_string("ca_file", None, "PEM file of authorities to trust beside the system's.")
-flags.DEFINE_alias("ca-file", "ca_file")
 flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted, where it is in the same registry.")
 flags.DEFINE_integer("jobs", DEFAULT_JOBS, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
@@ -55,46 +55,49 @@ flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", l
 def main(argv: Sequence[str]) -> int:
     """Exit status 0 once every tag is set; the digest is then on standard output."""
     del argv
-    if not FLAGS.repository:
+    plan = _plan()
+    repository = FLAGS.repository or plan.repository
+    if not repository:
         raise ChassisError("no repository: give one with --repository host[:port]/path, or in the oci_push target")
-    reference = parse_reference(FLAGS.repository)
+    reference = parse_reference(repository)
     if reference.digest:
-        raise ChassisError(f"repository {FLAGS.repository!r}: leave the digest out; it is the image's own")
-    tags = _tags(reference.tag)
-    signal.signal(signal.SIGTERM, _interrupted)
-    signal.signal(signal.SIGALRM, _expired)
-    signal.setitimer(signal.ITIMER_REAL, FLAGS.timeout)
+        raise ChassisError(f"repository {repository!r}: leave the digest out; it is the image's own")
+    tags = plan.all_tags([*([reference.tag] if reference.tag else []), *FLAGS.tag])
+    cancellation = deadline(FLAGS.timeout)
     begin = time.monotonic()
-    cancellation = Cancellation()
-    transport = Transport(
-        connections=FLAGS.jobs * 2,
-        ca_file=Path(FLAGS.ca_file) if FLAGS.ca_file else None,
-        cancellation=cancellation,
-    )
-    layout = LayoutReader(Path(FLAGS.image))
-    client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
-    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, FLAGS.immutable_tags, FLAGS.accelerator_tags)
+    layout = LayoutReader(plan.documents)
+    stores = [*plan.stores(), LateStore(BazelCaches().stores)]
+    immutable = FLAGS.immutable_tags or plan.immutable_tags
+    options = PushOptions(FLAGS.jobs, FLAGS.dry_run, immutable, FLAGS.accelerator_tags)
     sources = MountSources(
         reference.repository,
         remembered(reference.repository, os.environ),
-        named_sources(reference.repository, FLAGS.mount_from),
+        named_sources(reference.repository, [*plan.mount_from, *FLAGS.mount_from]),
     )
-    with PushProgress(sys.stderr, FLAGS.dry_run) as progress:
-        report = push(layout, client, tags, options, cancellation, progress.watcher(), sources)
+    transport = transport_of_flags(FLAGS.jobs * 2, cancellation)
+    with remedies(), bringing(plan.target), PushProgress(sys.stderr, FLAGS.dry_run) as progress:
+        client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
+        report = push(layout, client, tags, options, cancellation, progress.watcher(), sources, stores)
     signal.setitimer(signal.ITIMER_REAL, 0)
     print(_summary(report, str(reference.repository), time.monotonic() - begin), file=sys.stderr)
     print(report.digest, flush=True)
     return 0
 
 
-def _tags(of_repository: str) -> list[str]:
-    tags = [*([of_repository] if of_repository else []), *FLAGS.tag]
-    for file in FLAGS.tag_file:
-        tags += read_tags(Path(file))
-    if FLAGS.stamped_tag:
-        status = read_status([Path(file) for file in FLAGS.status_file])
-        tags += [stamp(template, status) for template in FLAGS.stamped_tag]
-    return [check_tag(tag) for tag in tags]
+def _plan() -> PushPlan:
+    """The target's plan with what the flags add; without a target what they say alone."""
+    if FLAGS.plan:
+        plan = read_plan(Path(FLAGS.plan), Path(os.environ["RUNFILES_DIR"]))
+    elif FLAGS.image:
+        plan = plan_of_layout(Path(FLAGS.image))
+    else:
+        raise ChassisError("no image: give an OCI image layout directory with --image")
+    return replace(
+        plan,
+        tag_files=(*plan.tag_files, *(Path(file) for file in FLAGS.tag_file)),
+        stamped_tags=(*plan.stamped_tags, *FLAGS.stamped_tag),
+        status_files=(*plan.status_files, *(Path(file) for file in FLAGS.status_file)),
+    )
 
 
 def _summary(report: PushReport, repository: str, seconds: float) -> str:
@@ -107,15 +110,6 @@ def _summary(report: PushReport, repository: str, seconds: float) -> str:
     lines += [f"tag {tag} {'would be set' if FLAGS.dry_run else 'set'}" for tag in report.tags]
     lines += [f"tag {tag} was there already" for tag in report.kept]
     return "\n".join(lines)
-
-
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _expired(*_: object) -> None:
-    if threading.current_thread() is threading.main_thread():
-        raise ChassisError(f"the push took more than {FLAGS.timeout:g} s; no tag was moved that is not reported above")
 
 
 if __name__ == "__main__":

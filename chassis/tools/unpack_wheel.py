@@ -53,7 +53,7 @@ def unpack(wheel: Path, output: Path) -> None:
         if isinstance(error, ZipError | FileExistsError | InvalidRecordEntry):
             raise WheelError(f"{wheel.name}: {error}") from None
         if isinstance(error, InstallerError | configparser.Error | AssertionError | ValueError):
-            raise WheelError(f"{wheel.name}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
+            raise WheelError(f"{wheel.name}: is not a valid wheel: {error or type(error).__name__}") from None
         raise
 
 

@@ -5,6 +5,7 @@ load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
 load(":doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load(":doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
@@ -44,17 +45,6 @@ _ACCELERATOR_ENV = {
     },
     "none": {},
 }
-
-# The front ends that a server may have, and the ports that they listen on unless the environment names others.
-_SERVER_PORTS = {
-    "omi": "45000/tcp",
-    "v1-http": "8080/tcp",
-    "v2-grpc": "45000/tcp",
-    "v2-http": "8080/tcp",
-}
-
-# What the server takes.
-_MOST_WORKERS = 256
 
 # Where container runtimes stop.
 _MOST_LAYERS = 127
@@ -212,11 +202,14 @@ def _impl(ctx):
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
+            all_layers = (ctx.attr.base[ImageInfo].all_layers if ImageInfo in ctx.attr.base else []) + layers,
             architecture = ctx.attr.architecture,
             base_files = base_files,
+            base_layout = ctx.attr.base[ImageInfo].base_layout if ImageInfo in ctx.attr.base else base_layout,
             cpu = ctx.attr.cpu,
             documents = documents,
             files = files,
+            held = ctx.attr.base[ImageInfo].held if ImageInfo in ctx.attr.base else depset(base_files),
             layers = layers,
             layout = layout,
             sources = _sources(ctx.attr.base),
@@ -236,7 +229,7 @@ def chassis_image(
         name,
         model,
         base = Label("//base_images:python"),
-        base_python_version = "3.11",
+        base_python_version = DEFAULT_PYTHON,
         cpu_features = [],
         doctor_allow = {},
         env = {},
@@ -280,22 +273,22 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
-    if workers < 0 or workers > _MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, _MOST_WORKERS))
+    if workers < 0 or workers > MOST_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
     for name_of_server in servers:
-        if name_of_server not in _SERVER_PORTS:
-            fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(_SERVER_PORTS)))
+        if name_of_server not in SERVER_PORTS:
+            fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
     if not servers:
-        fail("chassis_image(name = %r): servers: name at least one of %s" % (name, ", ".join(_SERVER_PORTS)))
+        fail("chassis_image(name = %r): servers: name at least one of %s" % (name, ", ".join(SERVER_PORTS)))
     if ports == None:
-        ports = {_SERVER_PORTS[name_of_server]: None for name_of_server in servers}.keys()
+        ports = {SERVER_PORTS[name_of_server]: None for name_of_server in servers}.keys()
     for port in ports:
         number, slash, protocol = port.partition("/")
         if not number.isdigit() or int(number) > 65535 or (slash and protocol not in ["tcp", "udp"]):
             fail("chassis_image(name = %r): port %r is not of the form 8080 or 8080/tcp" % (name, port))
     if workers != 1:
         env = {"CHASSIS_WORKERS": str(workers)} | env
-    chosen = {} if sorted(servers) == sorted(_SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
+    chosen = {} if sorted(servers) == sorted(SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
     if wheel_layers < 1:
         fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))
     _chassis_image(

@@ -7,6 +7,7 @@ load(":chassis_pickle.bzl", "chassis_pickle")
 load(":layer.bzl", "files_layer")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":model_attributes.bzl", "model_attributes")
+load(":names.bzl", "names")
 load(":packaging.bzl", "packaging")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
@@ -21,29 +22,54 @@ _ATTRS = LAYER_ATTRS | {
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
 }
 
-def _code(ctx, info):
-    """Path in the image to file, for the first-party code behind `deps`."""
-    return {"app/code/" + file.short_path.removeprefix("../"): file for file in info.to_list()}
+def _code(ctx, files):
+    """Path below /app/code to file, for the first-party code behind `deps`."""
+    return {
+        names.code_path(ctx.label.repo_name, names.repository_of(file), names.path_in_repository(file)): file
+        for file in files.to_list()
+    }
 
-def _imports(ctx, imports):
-    """The directories below /app/code that PyInfo's imports name, its root first."""
-    own = ctx.workspace_name
+def _imports(ctx, imports, code):
+    """The directories below /app/code to import from.
+
+    They are the root, those that PyInfo's imports name and that hold code (wheels name directories of the build, which no
+    image has), and the roots of other repositories, as Bazel's own programs have them.
+    """
+    own = ctx.label.repo_name
+
+    # The image has the runtime's own package in its virtual environment.
+    importable = [own, Label("//rules").repo_name]
+    directories = {}
+    roots = {}
+    for path, file in code.items():
+        if names.repository_of(file) not in importable:
+            roots[names.code_path(own, names.repository_of(file), "")] = None
+        if file.is_directory:
+            directories[path] = None
+        for _ in range(path.count("/")):
+            path = path.rpartition("/")[0]
+            directories[path] = None
     found = {"": None}
     for path in imports.to_list():
-        if path == own:
-            continue
-        found[path.removeprefix(own + "/")] = None
-    return found.keys()
+        repository, _, directory = path.partition("/")
+        place = names.code_path(own, "" if repository == ctx.workspace_name else repository, directory)
+        if place in directories:
+            found[place] = None
+    return (found | roots).keys()
 
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
+    imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
     data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
     tool = ctx.attr._files_layer[DefaultInfo].files_to_run
     layers = []
     if code:
-        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, code))
+        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, {
+            "app/code/" + path: file
+            for path, file in code.items()
+        }))
     if data:
         layers.append(files_layer(ctx, ctx.label.name + ".data", tool, "data", ctx.attr.version, data))
     layers.append(files_layer(ctx, ctx.label.name + ".model", tool, "model", ctx.attr.version, {
@@ -54,7 +80,7 @@ def _impl(ctx):
     return [
         DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
         ModelInfo(
-            imports = _imports(ctx, depset(transitive = [info.imports for info in infos])),
+            imports = imports,
             layers = layers,
             name = ctx.label.name,
             python_version = pickle.python_version,
@@ -69,6 +95,18 @@ _chassis_model = rule(
     doc = _DOC,
     provides = [ModelInfo],
 )
+
+def _parts(media_types, max_sizes, tensors, descriptions):
+    """Inputs or outputs as the metadata has them (chassis/declaration/model_io.py)."""
+    return {
+        name: {
+            "description": descriptions.get(name, ""),
+            "max_size": max_sizes.get(name, ""),
+            "media_type": media_type,
+            "tensor": tensors.get(name, ""),
+        }
+        for name, media_type in media_types.items()
+    }
 
 def chassis_model(
         name,
@@ -85,10 +123,15 @@ def chassis_model(
         outputs = {"results.json": "application/json"},
         max_sizes = {},
         tensors = {},
+        descriptions = {},
         signature = "auto",
         author = "",
+        source = "",
+        model_type = "",
         summary = "",
         details = "",
+        technical = "",
+        performance = "",
         status_timeout = "60s",
         run_timeout = "60s",
         load_timeout = "300s",
@@ -133,7 +176,7 @@ def chassis_model(
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error.
       deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
-      model_name: for people; the target's name where it is left out.
+      model_name: for people; defaults to the target's name.
       version: the model's version.
       inputs: input name to media type.
       outputs: output name to media type.
@@ -142,18 +185,23 @@ def chassis_model(
         Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
+      descriptions: input or output name to what it is, for people.
       signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
       author: of the model.
+      source: where the model comes from, such as a URL.
+      model_type: what kind of model it is, such as `"image classification"`.
       summary: one sentence about the model.
       details: more about it.
+      technical: how it works, for engineers.
+      performance: how good it is, and on which data.
       status_timeout: for callers, such as `"60s"`.
       run_timeout: the longest that one call of the function may take, such as `"60s"`.
       load_timeout: after which a server whose model is not loaded ends.
       drain_timeout: what a server that is told to stop has for what it accepted.
-      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call.
+      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
       queue_size: how many inputs may wait for the model; more are refused at once.
       required_ram: for schedulers, such as `"512M"`.
-      num_cpus: for schedulers.
+      num_cpus: for schedulers; `0.5` is half of one.
       num_gpus: for schedulers.
       tags: Bazel's.
       target_compatible_with: Bazel's.
@@ -171,6 +219,7 @@ def chassis_model(
         pickle_on = pickle_on,
         max_sizes = max_sizes,
         tensors = tensors,
+        descriptions = descriptions,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -186,30 +235,27 @@ def chassis_model(
         "batch_size": batch_size,
         "details": details,
         "drain_timeout": drain_timeout,
-        "inputs": {
-            input: {"max_size": max_sizes.get(input, ""), "media_type": media_type, "tensor": tensors.get(input, "")}
-            for input, media_type in inputs.items()
-        },
+        "inputs": _parts(inputs, max_sizes, tensors, descriptions),
         "load_timeout": load_timeout,
         "max_wait_ms": max_wait_ms,
         "model_name": model_name or name,
+        "model_type": model_type,
         "model_version": version,
         "name": name,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
-        "outputs": {
-            output: {"max_size": max_sizes.get(output, ""), "media_type": media_type, "tensor": tensors.get(output, "")}
-            for output, media_type in outputs.items()
-        },
+        "outputs": _parts(outputs, max_sizes, tensors, descriptions),
+        "performance": performance,
         "queue_size": queue_size,
         "required_ram": required_ram,
         "run_timeout": run_timeout,
+        "source": source,
         "status_timeout": status_timeout,
         "summary": summary,
+        "technical": technical,
     }
     chassis_pickle(
         name = name + ".pickle",
-        batch_size = batch_size,
         data = data,
         data_keys = keys,
         deps = deps + [Label("//chassis")],

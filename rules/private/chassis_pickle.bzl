@@ -1,8 +1,10 @@
 """chassis_pickle: the predict function, pickled in the build. `chassis_model` makes one; users do not."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load(":names.bzl", "names")
 load(":python_toolchain.bzl", "toolchain_python_version")
 load(":runfiles.bzl", "runfiles_path")
 
@@ -17,7 +19,6 @@ wheels are imported.
 _EMULATED_TIMEOUT_S = 1800
 
 _ATTRS = {
-    "batch_size": attr.int(),
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(providers = [PyInfo]),
@@ -28,18 +29,16 @@ _ATTRS = {
         providers = [TargetPythonInfo],
         doc = "The target's Python, where that is to import and pickle; the build machine's where it is left out.",
     ),
-    "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/metadata.py)."),
+    "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/declaration/metadata_file.py)."),
     "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),
     "pickle": attr.label(allow_single_file = [".pkl"]),
     "signature": attr.string(),
     "srcs": attr.label_list(allow_files = [".py"]),
+    "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_pickle_model": attr.label(default = "//chassis/tools:pickle_model", cfg = "exec", executable = True),
 }
 
 _TOOLCHAIN = "@rules_python//python:toolchain_type"
-
-def _source_name(file):
-    return file.short_path.removeprefix("../")
 
 def _impl(ctx):
     prefix = ctx.attr.package_dir
@@ -59,9 +58,8 @@ def _impl(ctx):
     else:
         args.add("--entry_point=" + ctx.attr.entry_point)
     for file in ctx.files.srcs:
-        args.add("--source=%s=%s" % (_source_name(file), file.path))
+        args.add("--source=%s=%s" % (names.path_in_repository(file), file.path))
     args.add("--package_dir=" + prefix)
-    args.add("--batch_size=%d" % ctx.attr.batch_size)
     args.add("--signature=" + (ctx.attr.signature or "auto"))
     for key, target in zip(ctx.attr.data_keys, ctx.files.data):
         args.add_all([target], format_each = "--data=" + key.replace("%", "%%") + "=%s", expand_directories = False)
@@ -71,6 +69,8 @@ def _impl(ctx):
     for path in imports.to_list():
         roots[path] = None
     args.add_all(_import_paths(ctx, sources, roots), format_each = "--import_path=%s")
+    if ctx.attr._confine[BuildSettingInfo].value:
+        args.add("--confine")
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     tools = []
@@ -108,16 +108,27 @@ def _impl(ctx):
     ]
 
 def _import_paths(ctx, sources, roots):
-    """Where the runfiles paths of `roots` are in the action: source tree, output tree or external repository."""
+    """Where the runfiles paths of `roots` are in the action, and the roots of the repositories that sources are in.
+
+    Both are in the source tree, the output tree or an external repository, `external/NAME` of either.
+    """
     paths = {}
     trees = {}
     prefixes = {"": None}
+    repositories = {}
     for file in sources.to_list():
         if file.is_directory:
             trees[runfiles_path(ctx, file)] = file.path
-        else:
-            # `bazel-out/…/bin` before a generated file, `external/…` before another repository's, nothing else.
-            prefixes[file.path.removesuffix(file.short_path.removeprefix("../")).rstrip("/")] = None
+            continue
+
+        # `bazel-out/…/bin` before a generated file, `external` before another repository's, nothing else.
+        prefix = file.path.removesuffix(file.short_path.removeprefix("../")).rstrip("/")
+        repository = names.repository_of(file)
+        prefixes[prefix] = None
+
+        # What pickles has Chassis' own package already.
+        if repository in [ctx.label.repo_name, ""] or repository != Label("//rules").repo_name:
+            repositories[_joined(prefix, repository)] = repository
     for root in roots:
         if root in trees:
             paths[trees[root]] = None
@@ -125,10 +136,17 @@ def _import_paths(ctx, sources, roots):
         own = ctx.workspace_name + "/"
         relative = root.removeprefix(own) if root.startswith(own) else root
         for prefix in prefixes:
-            paths["/".join([part for part in [prefix, relative] if part])] = None
-    for prefix in prefixes:
-        paths[prefix or "."] = None
+            paths[_joined(prefix, relative)] = None
+    if not ctx.label.repo_name:
+        paths["."] = None
+    for wanted in [True, False]:
+        for path, repository in repositories.items():
+            if (repository == ctx.label.repo_name) == wanted:
+                paths[path or "."] = None
     return paths.keys()
+
+def _joined(*parts):
+    return "/".join([part for part in parts if part])
 
 chassis_pickle = rule(
     implementation = _impl,

@@ -1,10 +1,13 @@
 """chassis_wheel: a wheel for the target platform, built from source on the build machine."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
+load(":declared.bzl", "MACHINES")
 load(":distribution.bzl", closure = "distribution")
+load(":names.bzl", "names")
 load(":root_runfiles.bzl", "path_in_runfiles")
 load(":target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
@@ -35,24 +38,20 @@ _ATTRS = UNPACK_ATTRS | {
     "_build_wheel": attr.label(default = "//chassis/tools:build_wheel", cfg = "exec", executable = True),
     "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
+    "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
 }
 
-_MACHINES = {
-    "amd64": "x86_64",
-    "arm64": "aarch64",
-}
-
 def _wheel_name(ctx):
     """The name of the output, which an action must know beforehand: `tag`, or an extension module's."""
-    tag = ctx.attr.tag or "cp311-cp311-manylinux_%s_%s" % (ctx.attr.glibc.replace(".", "_"), _MACHINES[ctx.attr.architecture])
+    tag = ctx.attr.tag or "cp311-cp311-manylinux_%s_%s" % (ctx.attr.glibc.replace(".", "_"), MACHINES[ctx.attr.architecture])
     return "%s-%s-%s.whl" % (ctx.attr.distribution.replace("-", "_"), ctx.attr.version, tag)
 
 def _relative(ctx, file):
     """A source's path from the directory of the sources."""
-    path = file.short_path
+    path = names.path_in_repository(file)
     prefix = ctx.attr.package + "/" if ctx.attr.package else ""
     if not path.startswith(prefix):
         fail("%s: %s is not below %s, where the sources of this wheel are" % (ctx.label, path, ctx.attr.package))
@@ -85,7 +84,7 @@ def _build(ctx):
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")
-    args.add("--label=" + (attr.lock and "%s==%s (%s)" % (attr.distribution, attr.version, attr.lock) or str(ctx.label)))
+    args.add("--label=" + (attr.lock and "%s==%s (%s)" % (attr.distribution, attr.version, attr.lock) or names.label_for_people(ctx.label)))
     args.add("--distribution=" + attr.distribution)
     args.add("--version=" + attr.version)
     args.add("--architecture=" + attr.architecture)
@@ -106,6 +105,8 @@ def _build(ctx):
     args.add("--python=" + path_in_runfiles(ctx, roots, ctx.file._python))
     args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
     args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
+    if attr._confine[BuildSettingInfo].value:
+        args.add("--confine")
     args.add(wheel, format = "--output=%s")
     ctx.actions.run(
         executable = ctx.executable._build_wheel,
@@ -129,7 +130,7 @@ def _build(ctx):
 def _impl(ctx):
     if bool(ctx.file.sdist) == bool(ctx.files.srcs):
         fail("%s: give either `sdist` or `srcs`" % ctx.label)
-    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, ctx.attr.lock or str(ctx.label))
+    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, ctx.attr.lock or names.label_for_people(ctx.label))
 
 _wheel_from_source = rule(
     implementation = _impl,

@@ -1,6 +1,7 @@
 """debian_base: a base image put together from pinned Debian packages."""
 
 load("//rules/providers:image_info.bzl", "BaseInfo")
+load(":declared.bzl", "DEFAULT_PYTHON")
 load(":layer.bzl", "layers_action")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 
@@ -23,7 +24,7 @@ _ATTRS = LAYER_ATTRS | {
         the last. Without, all is in one layer.""",
     ),
     "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),
-    "python_version": attr.string(default = "3.11", doc = "Minor version of the Python among them."),
+    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the Python among them."),
     "_base_layer": attr.label(default = "//chassis/tools:base_layer", cfg = "exec", executable = True),
 }
 

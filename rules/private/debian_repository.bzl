@@ -2,6 +2,7 @@
 
 load(":debian_lock.bzl", "debian_lock")
 load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
+load(":repository_process.bzl", "make_modes_plain", "run_bare")
 
 def _fetch(rctx, lock):
     """Downloads every package of a lock, side by side, and checks it.
@@ -59,6 +60,8 @@ def _packages_impl(rctx):
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 
+exports_files(glob(["packages/*.deb"]))
+
 # In the lock's order.
 filegroup(
     name = "packages",
@@ -66,6 +69,7 @@ filegroup(
 %s    ],
 )
 """ % "".join(['        "packages/%s.deb",\n' % package.name for package in packages]))
+    make_modes_plain(rctx)
 
 debian_packages = repository_rule(
     implementation = _packages_impl,
@@ -111,7 +115,7 @@ find . -xtype l -delete
 """
 
 def _keep_links_inside(rctx):
-    done = rctx.execute(["sh", "-c", _KEEP_LINKS_INSIDE, "sh", rctx.path("root")])
+    done = run_bare(rctx, ["sh", "-c", _KEEP_LINKS_INSIDE, "sh", rctx.path("root")])
     if done.return_code:
         fail("%s: the links of the unpacked packages of %s: %s" % (rctx.name, rctx.attr.lock, done.stderr))
 
@@ -144,8 +148,10 @@ def _compile_python(rctx):
     command += ["-s", str(rctx.path(".")), "-p", "/"]
     rctx.report_progress("compiling the standard library")
 
-    # Files that do not compile are there on purpose (lib2to3's test data), so the status says nothing.
-    rctx.execute(command + [rctx.path(home + "/lib"), rctx.path("pip")], environment = {"PYTHONHASHSEED": "0"})
+    # Files that do not compile are there on purpose (lib2to3's test data): the status is then 1.
+    done = run_bare(rctx, command + [rctx.path(home + "/lib"), rctx.path("pip")])
+    if done.return_code not in [0, 1]:
+        fail("%s: the standard library was not compiled (status %d): %s" % (rctx.name, done.return_code, done.stderr))
 
 def _loader(rctx):
     for path in _LOADERS:
@@ -200,7 +206,11 @@ def _root_impl(rctx):
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
-        rctx.symlink("root/" + program, name)
+
+        # Not `rctx.symlink`, which would write this machine's path into the link.
+        linked = run_bare(rctx, ["ln", "-s", "root/" + program, name])
+        if linked.return_code:
+            fail("%s: %s: %s" % (rctx.name, name, linked.stderr))
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 
@@ -218,6 +228,7 @@ filegroup(
     srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
 )
 """ % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
+    make_modes_plain(rctx)
 
 debian_root = repository_rule(
     implementation = _root_impl,

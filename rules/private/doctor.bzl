@@ -2,6 +2,7 @@
 
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load(":doctor_codes.bzl", "DOCTOR_CODES")
+load(":names.bzl", "names")
 load(":persistent_worker.bzl", "run_in_worker")
 
 # For rules whose layers go into images.
@@ -111,7 +112,7 @@ def examine(ctx, config, variant, layers, base_files):
         "facts": [file.path for file in facts],
         "features": ctx.attr.cpu_features,
         "labels": config["labels"],
-        "name": str(ctx.label).removeprefix("@@").removeprefix("@"),
+        "name": names.label_for_people(ctx.label),
         "variant": variant,
     }, indent = " ") + "\n")
     info = DoctorInfo(

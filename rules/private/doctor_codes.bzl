@@ -1,4 +1,4 @@
-"""The codes of the doctor's findings. The table in chassis/doctor/codes.py says what they mean; a test compares the two."""
+"""The codes of chassis/doctor/codes.py. Written by `bazel run //docs:update`, do not edit."""
 
 DOCTOR_CODES = [
     "ELF001",

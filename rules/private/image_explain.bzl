@@ -1,6 +1,7 @@
 """image_explain: what an image is made of, for people."""
 
 load("//rules/providers:image_info.bzl", "ImageInfo")
+load(":names.bzl", "names")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """Explains an image: `bazel run //model:image.explain [-- --diff=OTHER_LAYOUT] [--html=FILE] [--json]`.
@@ -30,7 +31,7 @@ def _impl(ctx):
         FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --image="$RUNFILES_DIR/"%s --name=%s --layers="$RUNFILES_DIR/"%s --layers_root="$RUNFILES_DIR" "$@"\n' % (
             shell_quote(runfiles_path(ctx, ctx.executable._explain)),
             shell_quote(runfiles_path(ctx, directory)),
-            shell_quote(str(ctx.attr.image.label).removeprefix("@@").removeprefix("@")),
+            shell_quote(names.label_for_people(ctx.attr.image.label)),
             shell_quote(runfiles_path(ctx, layers)),
         ),
         is_executable = True,

@@ -3,6 +3,7 @@
 load("//rules/providers:layer_info.bzl", "LayerInfo")
 load(":doctor.bzl", "layer_facts")
 load(":layer_flags.bzl", "COMPILING_JOBS", "layer_flags")
+load(":names.bzl", "names")
 load(":persistent_worker.bzl", "run_in_worker")
 
 def _outputs(ctx, name):
@@ -95,7 +96,7 @@ def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_v
     """
     args = ctx.actions.args()
     args.add("--kind=" + kind)
-    args.add("--name=" + str(ctx.label).lstrip("@"))
+    args.add("--name=" + names.label_in_image(ctx.label))
     args.add("--version=" + version)
     if python_version:
         args.add("--python_version=" + python_version)

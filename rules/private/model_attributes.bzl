@@ -1,17 +1,17 @@
 """What can be known to be wrong with a chassis_model's attributes before anything runs."""
 
+load(":declared.bzl", "DATATYPES")
+
 _SIGNATURES = ["auto", "bytes", "mapping"]
 _PICKLE_ON = ["exec", "target"]
-
-_DATATYPES = ["BF16", "BOOL", "FP16", "FP32", "FP64", "INT16", "INT32", "INT64", "INT8", "UINT16", "UINT32", "UINT64", "UINT8"]
 
 def _tensor_problem(text):
     """What is wrong with `text`, such as `FP32[3,-1]`, or None."""
     if text == "BYTES":
         return None
     datatype, bracket, rest = text.partition("[")
-    if datatype not in _DATATYPES:
-        return "%r is none of BYTES, %s" % (datatype, ", ".join(_DATATYPES))
+    if datatype not in DATATYPES:
+        return "%r is none of BYTES, %s" % (datatype, ", ".join(DATATYPES))
     if not bracket:
         return None
     if not rest.endswith("]"):
@@ -19,12 +19,12 @@ def _tensor_problem(text):
     lengths = [length.strip() for length in rest[:-1].split(",")] if rest != "]" else []
     for length in lengths:
         if length != "-1" and not (length.isdigit() and length[0] != "0" and len(length) < 10):
-            return "%r is no size of one item: a positive number, or -1 where it varies" % length
+            return "%r is not a size of one item: a positive number, or -1 if it varies" % length
     if len([length for length in lengths if length == "-1"]) > 1:
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}):
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}, descriptions = {}):
     """Checks the attributes against each other.
 
     Args:
@@ -38,6 +38,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       pickle_on: one of exec, target.
       max_sizes: dict, input or output name to a size.
       tensors: dict, input or output name to datatype and shape.
+      descriptions: dict, input or output name to a text.
 
     Returns:
       What is wrong and what to do, or None.
@@ -61,7 +62,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
-    for attribute, named in [("max_sizes", max_sizes), ("tensors", tensors)]:
+    for attribute, named in [("descriptions", descriptions), ("max_sizes", max_sizes), ("tensors", tensors)]:
         for name in named:
             if name not in inputs and name not in outputs:
                 return "%s: %r is none of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))

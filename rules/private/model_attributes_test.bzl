@@ -1,6 +1,7 @@
 """Tests of model_attributes.bzl."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
+load(":declared.bzl", "NO_TENSORS", "TENSORS")
 load(":model_attributes.bzl", "model_attributes")
 
 _GOOD = {
@@ -33,13 +34,15 @@ _CASES = [
     ({"inputs": {}}, "inputs and outputs need a name each"),
     ({"max_sizes": {"input": "1M"}}, None),
     ({"max_sizes": {"imput": "1M"}}, "max_sizes: \"imput\" is none of the inputs and outputs input, results.json"),
+    ({"descriptions": {"imput": "pixels"}}, "descriptions: \"imput\" is none of the inputs and outputs"),
+    ({"descriptions": {"input": "pixels"}}, None),
     ({"tensors": {"input": "FP32[3,-1]", "results.json": "INT64"}}, None),
     ({"tensors": {"input": "BYTES", "results.json": "BOOL[]"}}, None),
     ({"tensors": {"row": "FP32"}}, "tensors: \"row\" is none of the inputs and outputs"),
-    ({"tensors": {"input": "float32[3]"}}, "\"float32\" is none of BYTES, BOOL, FP16, FP32"),
+    ({"tensors": {"input": "float32[3]"}}, "\"float32\" is none of BYTES, BF16, BOOL, FP16, FP32"),
     ({"tensors": {"input": "FP32[3"}}, "no ] behind the shape"),
-    ({"tensors": {"input": "FP32[3,]"}}, "\"\" is no size of one item"),
-    ({"tensors": {"input": "FP32[0]"}}, "\"0\" is no size of one item"),
+    ({"tensors": {"input": "FP32[3,]"}}, "\"\" is not a size of one item"),
+    ({"tensors": {"input": "FP32[0]"}}, "\"0\" is not a size of one item"),
     ({"tensors": {"input": "FP32[-1,-1]"}}, "two sizes vary"),
     ({"tensors": {"input": "BYTES[1]"}}, "\"BYTES\" is none of"),
     ({"signature": "bytes", "tensors": {"input": "FP32[3]"}}, "a function of bytes gives JSON"),
@@ -53,6 +56,11 @@ def _check_test_impl(ctx):
             asserts.equals(env, None, found)
         else:
             asserts.true(env, wanted in (found or ""), "%s gave %s" % (change, found))
+    for text in TENSORS:
+        asserts.equals(env, None, model_attributes.check(**(_GOOD | {"tensors": {"input": text}})))
+    for text in NO_TENSORS:
+        found = model_attributes.check(**(_GOOD | {"tensors": {"input": text}}))
+        asserts.true(env, "tensors: %r of \"input\"" % text in (found or ""), "%r gave %s" % (text, found))
     return unittest.end(env)
 
 _check_test = unittest.make(_check_test_impl)

@@ -3,8 +3,10 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load(":declared.bzl", "DEFAULT_PYTHON")
 load(":layer.bzl", "files_layer")
 load(":layer_flags.bzl", "LAYER_ATTRS")
+load(":names.bzl", "names")
 load(":packaging.bzl", "packaging")
 
 _DOC = """A model server: its first-party code goes into the virtual environment of the image, its wheels beside."""
@@ -12,7 +14,7 @@ _DOC = """A model server: its first-party code goes into the virtual environment
 _ATTRS = LAYER_ATTRS | {
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging], doc = "The server's libraries and wheels."),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
-    "python_version": attr.string(default = "3.11", doc = "Minor version of the base's Python."),
+    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the base's Python."),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
     "_pyvenv_cfg": attr.label(default = "//rules/private:pyvenv.cfg", allow_single_file = True),
 }
@@ -20,11 +22,9 @@ _ATTRS = LAYER_ATTRS | {
 def _impl(ctx):
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
     site_packages = "opt/venv/lib/python%s/site-packages/" % ctx.attr.python_version
-    root = ctx.label.workspace_name
     entries = {"opt/venv/pyvenv.cfg": ctx.file._pyvenv_cfg}
     for file in depset(transitive = [info.files for info in infos]).to_list():
-        path = file.short_path.removeprefix("../" + root + "/") if root else file.short_path
-        entries[site_packages + path] = file
+        entries[site_packages + names.path_in_repository(file)] = file
     layer = files_layer(
         ctx,
         ctx.label.name,

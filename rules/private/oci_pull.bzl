@@ -1,5 +1,8 @@
 """oci_pull: an image of a registry as a base, its layers fetched one by one and only when an action needs them."""
 
+load(":declared.bzl", "MACHINES")
+load(":repository_process.bzl", "make_modes_plain", "run_fetching")
+
 PULL_ATTRS = {
     "digest": attr.string(doc = "The image's or index's digest, `sha256:…`. Without it the error says which one to write."),
     "image": attr.string(mandatory = True, doc = "Registry and repository, such as `registry.example/python`; a tag in it is for people."),
@@ -11,21 +14,17 @@ PULL_ATTRS = {
 # Runtimes stop at 127 layers. A repository that nothing needs costs nothing.
 _MOST_LAYERS = 127
 
-_CPUS = {"amd64": "x86_64", "arm64": "aarch64"}
-
 def _run(rctx, arguments):
     """Runs the pull tool on the pinned interpreter."""
     attr = rctx.attr
     image = attr.image + ("@" + attr.digest if attr.digest else "")
     workspace = rctx.path(attr._tool).dirname.dirname.dirname
-    result = rctx.execute(
+    result = run_fetching(
+        rctx,
         [rctx.path(attr._python), "-P", rctx.path(attr._tool), "--image=" + image, "--output=" + str(rctx.path("."))] +
         (["--insecure"] if attr.insecure else []) + arguments,
+        {"PYTHONPATH": "%s:%s" % (workspace, _urllib3(rctx))},
         timeout = 3600,
-        environment = {
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": "%s:%s" % (workspace, _urllib3(rctx)),
-        },
     )
     if result.return_code:
         fail("oci_pull %s: %s" % (attr.base_name, result.stderr.strip().removeprefix("error: ")))
@@ -80,6 +79,7 @@ pulled_image(
         "".join(['        "@%s__%d//:layer",\n' % (attr.own_name, number) for number in range(count)]),
         _without_tag(attr.image),
     ))
+    make_modes_plain(rctx)
 
 _pulled_image_repository = repository_rule(
     implementation = _image_impl,
@@ -94,6 +94,7 @@ def _layer_impl(rctx):
     rctx.report_progress("layer %d of %s" % (attr.number, attr.image))
     _run(rctx, ["--layer=%d" % attr.number, "--layers_json=%s" % layers])
     rctx.file("BUILD.bazel", 'exports_files(["layer"], visibility = ["//visibility:public"])\n')
+    make_modes_plain(rctx)
 
 _pulled_layer_repository = repository_rule(
     implementation = _layer_impl,
@@ -104,9 +105,9 @@ _pulled_layer_repository = repository_rule(
 def _hub_impl(rctx):
     arms = []
     for platform, repository in rctx.attr.images.items():
-        cpu = _CPUS.get(platform.split("/")[1])
+        cpu = MACHINES.get(platform.split("/")[1])
         if not cpu:
-            fail("oci_pull %s: platform %s: the CPU is one of %s" % (rctx.attr.own_name, platform, ", ".join(_CPUS)))
+            fail("oci_pull %s: platform %s: the CPU is one of %s" % (rctx.attr.own_name, platform, ", ".join(MACHINES)))
         arms.append('        "@platforms//cpu:%s": "@%s//:image",\n' % (cpu, repository))
     if len(rctx.attr.images) == 1:
         actual = '"@%s//:image"' % rctx.attr.images.values()[0]

@@ -1,12 +1,17 @@
 """oci_push: publishes an image to a registry."""
 
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
+load("//rules/providers:push_info.bzl", "PushInfo")
+load(":push_plan.bzl", "push_plan")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
 
 Blobs that the registry has are not sent again; the manifest goes after its blobs, tags come last. The digest is printed
 alone on standard output. Flags are those of rules_oci's `oci_push`.
+
+It starts from the image's documents: layers are not brought to this machine. What the registry lacks is taken from where
+it is: the outputs of this build, the disk cache or the remote cache.
 """
 
 _ATTRS = {
@@ -21,40 +26,34 @@ _ATTRS = {
 
 def _impl(ctx):
     image = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo]
-    arguments = ['--image="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, image.layout))]
-    if ctx.attr.repository:
-        arguments.append(shell_quote("--repository=" + ctx.attr.repository))
-    images = [image] if ImageInfo in ctx.attr.image else image.images
-    for source in {source: None for entry in images for source in entry.sources}:
-        arguments.append(shell_quote("--mount_from=" + source))
-    for tag in ctx.attr.tags_to_push:
-        arguments.append(shell_quote("--tag=" + tag))
-    if ctx.attr.immutable_tags:
-        arguments.append("--immutable_tags")
 
     # Read when the push runs, not when something is built: no action depends on the time or the commit.
     status_files = [ctx.info_file, ctx.version_file] if ctx.attr.stamped_tags else []
-    for flag, files in {"status_file": status_files, "tag_file": ctx.files.tag_files}.items():
-        for file in files:
-            arguments.append("--" + flag + '="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file)))
-    for tag in ctx.attr.stamped_tags:
-        arguments.append(shell_quote("--stamped_tag=" + tag))
+    info = push_plan(ctx, image, struct(
+        immutable_tags = ctx.attr.immutable_tags,
+        repository = ctx.attr.repository,
+        stamped_tags = ctx.attr.stamped_tags,
+        status_files = status_files,
+        tag_files = ctx.files.tag_files,
+        tags = ctx.attr.tags_to_push,
+    ))
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
         launcher,
-        FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s %s "$@"\n' % (
+        FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --plan="$RUNFILES_DIR/"%s "$@"\n' % (
             shell_quote(runfiles_path(ctx, ctx.executable._push)),
-            " ".join(arguments),
+            shell_quote(runfiles_path(ctx, info.plan)),
         ),
         is_executable = True,
     )
-    runfiles = ctx.runfiles(
-        [ctx.executable._push] + status_files + ctx.files.tag_files,
-        transitive_files = image.files,
-    ).merge(ctx.attr._push[DefaultInfo].default_runfiles)
-    return [DefaultInfo(executable = launcher, runfiles = runfiles)]
+    runfiles = ctx.runfiles([ctx.executable._push, info.plan], transitive_files = info.files)
+    return [
+        DefaultInfo(executable = launcher, runfiles = runfiles.merge(ctx.attr._push[DefaultInfo].default_runfiles)),
+        OutputGroupInfo(layers = info.layers),
+        info,
+    ]
 
-_oci_push = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True)
+_oci_push = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True, provides = [PushInfo])
 
 # What the distribution specification allows: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 def _check_tag(name, tag):

@@ -1,6 +1,7 @@
 """python_wheel: first-party Python modules as a wheel for pip."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load(":names.bzl", "names")
 
 _DOC = """A wheel of pure Python: the modules that `roots` import, out of the sources of `deps`. The same bytes for the same sources."""
 
@@ -20,14 +21,14 @@ def _impl(ctx):
         file
         for file in depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps]).to_list()
         # Wheels that the libraries need are named in `requires`.
-        if not file.short_path.startswith("../") and not file.is_directory and file.extension == "py"
+        if names.repository_of(file) == ctx.label.repo_name and not file.is_directory and file.extension == "py"
     ]
     wheel = ctx.actions.declare_file("%s-%s-py3-none-any.whl" % (ctx.attr.distribution, ctx.attr.version))
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")
     for file in own:
-        args.add("--file=%s=%s" % (file.short_path, file.path))
+        args.add("--file=%s=%s" % (names.path_in_repository(file), file.path))
     for root in ctx.attr.roots:
         args.add("--root=" + root)
     for text in ctx.attr.requires:

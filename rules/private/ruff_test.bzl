@@ -1,9 +1,10 @@
 """ruff_test: the Python files of a package are formatted and free of what ruff finds."""
 
+load(":buildifier_test.bzl", "buildifier_test")
 load(":python_tool.bzl", "python_test")
 
 def ruff_test(name = "ruff_test", srcs = None):
-    """Makes a test of the package's Python files.
+    """Makes a test of the package's Python files, and `buildifier_test` of its Starlark.
 
     Args:
       name: the target's name.
@@ -17,3 +18,4 @@ def ruff_test(name = "ruff_test", srcs = None):
         path_args = srcs or native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
         deps = [Label("@chassis_tools//ruff")],
     )
+    buildifier_test()

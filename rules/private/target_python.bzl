@@ -1,6 +1,7 @@
 """target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
 
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load(":declared.bzl", "DEFAULT_PYTHON", "LOADERS")
 load(":runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load(":target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
 
@@ -13,13 +14,8 @@ _ATTRS = {
     "architecture": attr.string(mandatory = True),
     "cpu": attr.string(),
     "emulator": attr.label(allow_single_file = True, cfg = "exec"),
-    "python_version": attr.string(default = "3.11"),
+    "python_version": attr.string(default = DEFAULT_PYTHON),
     "root": attr.label(mandatory = True, allow_files = True),
-}
-
-_LOADERS = {
-    "amd64": ("x86_64-linux-gnu", "ld-linux-x86-64.so.2"),
-    "arm64": ("aarch64-linux-gnu", "ld-linux-aarch64.so.1"),
 }
 
 _LAUNCHER = """\
@@ -34,7 +30,7 @@ def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     root = ctx.files.root[0]
-    triple, loader = _LOADERS[ctx.attr.architecture]
+    triple, loader = LOADERS[ctx.attr.architecture]
     emulator = ""
     if ctx.file.emulator:
         emulator = '"$RUNFILES_DIR/"%s -cpu %s ' % (

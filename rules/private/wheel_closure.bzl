@@ -3,7 +3,7 @@
 # More than any lock has; a loop without end is not to be had in Starlark.
 _MOST_STEPS = 100000
 
-def wheel_closure(distribution, read_metadata, locked):
+def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {}):
     """Collects a distribution and what it depends on, through its extras and theirs. A cycle just ends the walk.
 
     Args:
@@ -11,6 +11,8 @@ def wheel_closure(distribution, read_metadata, locked):
       read_metadata: function from a locked name to the dict that chassis/tools/fetch_wheel.py writes: `version`, and
         `requires`, which maps "" and each extra to a list of [name, [extra, …]].
       locked: every name of the lock.
+      extras: name to the extras that the lock asks of it: they are followed wherever it is reached.
+      problems: name to why the lock's pin of it cannot be used.
 
     Returns:
       The sorted list of names. An error, a string, in its place where the lock lacks one.
@@ -26,11 +28,16 @@ def wheel_closure(distribution, read_metadata, locked):
             continue
         seen[(name, extra)] = True
         metadata = read_metadata(name)
-        closure[name] = True
+        if name not in closure:
+            closure[name] = True
+            queue.extend([(name, asked) for asked in extras.get(name, [])])
 
         # pip warns about an extra that the wheel does not offer, and goes on.
-        for needed, extras in metadata["requires"].get(extra, []):
+        for needed, wanted in metadata["requires"].get(extra, []):
+            asking = "%s%s==%s needs %s" % (name, "[%s]" % extra if extra else "", metadata["version"], needed)
+            if needed in problems:
+                return "%s: %s" % (asking, problems[needed])
             if needed not in locked:
-                return "%s==%s needs %s" % (name, metadata["version"], needed)
-            queue.extend([(needed, wanted) for wanted in [""] + extras])
+                return asking + ", which the lock does not hold"
+            queue.extend([(needed, part) for part in [""] + wanted])
     return sorted(closure)

@@ -10,18 +10,27 @@ _REQUIRES = {
     "needs-missing": {"": [["nowhere", []]]},
     "right": {"": [["left", []], ["alone", []]]},
     "self": {"": [["self", []]], "all": [["self", ["some"]]], "some": [["alone", []]]},
+    "uses-broken": {"": [["broken", []]]},
     "uses-extra": {"": [["with-extra", ["fast", "unknown"]]]},
+    "uses-rooted": {"": [["rooted", []]]},
+    "rooted": {"": [], "more": [["with-extra", ["fast"]]]},
     "with-extra": {"": [], "fast": [["alone", []]], "slow": [["needs-missing", []]]},
 }
 
 _CASES = {
     "alone": ["alone"],
     "left": ["alone", "left", "right"],
-    "needs-missing": "needs-missing==1.0 needs nowhere",
+    "needs-missing": "needs-missing==1.0 needs nowhere, which the lock does not hold",
+    "rooted": ["alone", "rooted", "with-extra"],
     "self": ["self"],
+    "uses-broken": "uses-broken==1.0 needs broken: it is broken",
     "uses-extra": ["alone", "uses-extra", "with-extra"],
+    "uses-rooted": ["alone", "rooted", "uses-rooted", "with-extra"],
     "with-extra": ["with-extra"],
 }
+
+# What the lock asks of the distributions themselves.
+_EXTRAS = {"rooted": ["more", "unknown"]}
 
 def _closure_test_impl(ctx):
     env = unittest.begin(ctx)
@@ -30,6 +39,8 @@ def _closure_test_impl(ctx):
             distribution,
             lambda name: {"requires": _REQUIRES[name], "version": "1.0"},
             _REQUIRES.keys(),
+            _EXTRAS,
+            {"broken": "it is broken"},
         )
         asserts.equals(env, wanted, found)
     return unittest.end(env)

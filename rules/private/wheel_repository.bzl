@@ -1,15 +1,15 @@
-"""The repositories of a wheel lock: a wheel as it is, its closure of dependencies, and the hub that selects by platform."""
+"""The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
+load("//rules/private/locks:lock_target.bzl", "DEFAULT_GLIBC", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
+load(":repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
-load(":wheel_lock.bzl", "PLATFORMS", "wheel_lock")
 
 # The environment that pip's configuration can stand in.
 _PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
 
 # The largest value of an integer attribute.
 _MOST_INT = (1 << 31) - 1
-
-_RENEW = "Renew the lock: bazel run //requirements:update"
 
 # What a hub is told of building wheels from source; for the extension's tag class and its WORKSPACE twin.
 CROSS_BUILD_ATTRS = {
@@ -42,38 +42,61 @@ def _fetch(rctx, tool, more):
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
         "--machine",
-        PLATFORMS[attr.platform],
+        LOCK_PLATFORMS[attr.platform].machine,
+        "--python",
+        attr.python,
         "--output",
         rctx.path("."),
     ] + more
     for sha256 in attr.hashes:
         arguments += ["--hash", sha256]
+    if attr.index_url:
+        arguments += ["--index-url", attr.index_url]
     pip = rctx.path(attr._python).dirname.get_child("pip")
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
-    return rctx.execute(arguments, environment = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(pip)})
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
+
+def _downloaded(rctx):
+    """The arguments that say where the wheel is, if Bazel's downloader has it from the address in the lock; else none.
+
+    The downloader looks into the repository cache and `--distdir` first.
+    """
+    attr = rctx.attr
+    if not attr.url:
+        return []
+    rctx.report_progress("downloading %s" % attr.wheel)
+    done = rctx.download(
+        attr.url,
+        allow_fail = True,
+        auth = use_netrc(read_user_netrc(rctx), [attr.url], {}),
+        output = attr.wheel,
+        sha256 = attr.hashes[0],
+    )
+    return ["--have", rctx.path(attr.wheel)] if done.success else []
 
 def _reasons(rctx):
     """What the exit status of a tool means."""
     attr = rctx.attr
+    renew = "Renew the lock: " + attr.renew
     return {
         3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
-        4: ("the index has no wheel of it for this platform (CPython 3.11, glibc %s, %s) that the lock's hashes allow. %s. " +
-            "Where the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
-            "and the wheel is built from them") % (attr.glibc, PLATFORMS[attr.platform], _RENEW),
-        5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % _RENEW,
+        4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow. %s. " +
+            "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
+            "and the wheel is built from them") % (attr.python, attr.glibc, LOCK_PLATFORMS[attr.platform].machine, renew),
+        5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
         6: "the file is broken.",
     }
 
 def _file_impl(rctx):
     """One wheel, or the sdist to build it from, fetched by pip, and its metadata."""
     attr = rctx.attr
-    what = "wheel %s==%s for %s (%s, line %d)" % (attr.distribution, attr.version, attr.platform, attr.lock, attr.line)
+    what = "wheel %s==%s for %s (%s)" % (attr.distribution, attr.version, attr.platform, attr.where)
     if attr.sdist and not attr.cross_build:
         fail(("%s: the lock holds its sdist, %s, and no wheel. Name it in the hub, cross_build = [%r], to have the wheel " +
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc])
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc] + _downloaded(rctx))
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
@@ -87,10 +110,11 @@ def _file_impl(rctx):
         build_deps = json.encode(_build_deps(rctx, metadata) if is_sdist else []),
         distribution = json.encode(attr.distribution),
         file = json.encode(metadata["file"]),
-        lock = json.encode("%s, line %d" % (attr.lock, attr.line)),
+        lock = json.encode(attr.where),
         size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
         version = json.encode(attr.version),
     ))
+    make_modes_plain(rctx)
 
 _BUILD = """\
 load("@chassis//rules/private:wheel.bzl", "wheel")
@@ -147,14 +171,18 @@ wheel_file_repository = repository_rule(
         "build_requires": attr.string_list(),
         "cross_build": attr.bool(),
         "distribution": attr.string(mandatory = True),
-        "glibc": attr.string(default = "2.36"),
+        "glibc": attr.string(default = DEFAULT_GLIBC),
         "hashes": attr.string_list(mandatory = True),
-        "line": attr.int(mandatory = True),
-        "lock": attr.string(mandatory = True),
+        "index_url": attr.string(doc = "The index to ask in place of those that pip is configured with."),
         "own_name": attr.string(mandatory = True),
-        "platform": attr.string(mandatory = True, values = PLATFORMS.keys()),
+        "platform": attr.string(mandatory = True, values = LOCK_PLATFORMS.keys()),
+        "python": attr.string(default = DEFAULT_PYTHON),
+        "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
         "sdist": attr.string(),
+        "url": attr.string(doc = "Where Bazel's downloader finds the wheel; pip serves if it does not."),
         "version": attr.string(mandatory = True),
+        "wheel": attr.string(doc = "The wheel's file name, with `url`."),
+        "where": attr.string(mandatory = True, doc = "Lock and line."),
         "_fetch_sdist": attr.label(default = "//chassis/tools:fetch_sdist.py"),
         "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),
         "_python": attr.label(default = "@chassis_python//:python"),
@@ -169,13 +197,15 @@ def _sibling(rctx, name):
 
 def _closure_impl(rctx):
     attr = rctx.attr
-    closure = wheel_closure(
+    closure = attr.wheels or wheel_closure(
         attr.distribution,
         lambda name: json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name)))),
         attr.locked,
+        attr.extras,
+        attr.problems,
     )
     if type(closure) == "string":
-        fail("%s on %s, which the lock does not hold: %s. %s" % (closure, attr.platform, attr.lock, _RENEW))
+        fail("%s\n  on %s, in %s\n  renew the lock: %s" % (closure, attr.platform, attr.lock, attr.renew))
     wheels = [
         "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
         for name in closure
@@ -196,123 +226,15 @@ wheel_closure_repository = repository_rule(
     implementation = _closure_impl,
     attrs = {
         "distribution": attr.string(mandatory = True),
+        "extras": attr.string_list_dict(doc = "Name to the extras that the lock asks of it."),
         "hub": attr.string(mandatory = True),
         "lock": attr.string(mandatory = True),
-        "locked": attr.string_list(mandatory = True, doc = "Every distribution of the lock."),
+        "locked": attr.string_list(doc = "Every distribution of the lock."),
         "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
         "platform": attr.string(mandatory = True),
+        "problems": attr.string_dict(doc = "Name to why the lock's pin of it cannot be used."),
+        "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "wheels": attr.string_list(doc = "The closure, where the lock says it; by default the wheels' metadata does."),
     },
     doc = "A distribution with all that its metadata says it depends on, on one platform.",
 )
-
-def _hub_impl(rctx):
-    """`@hub//name` for each distribution of any lock; a platform without it fails with what is missing where."""
-    everywhere = {}
-    for platform, names in rctx.attr.distributions.items():
-        for name in names:
-            everywhere.setdefault(name, []).append(platform)
-    for name, platforms in everywhere.items():
-        build = ['load("@chassis//rules/private:missing_distribution.bzl", "missing_distribution")\n']
-        arms = []
-        for platform in sorted(rctx.attr.distributions):
-            if platform in platforms:
-                target = "@%s//:distribution" % closure_repository_name(rctx.attr.hub, platform, name)
-            else:
-                target = ":missing_on_" + platform
-                build.append("missing_distribution(name = %r, distribution = %r, platform = %r, lock = %r, found_in = %r)\n" % (
-                    "missing_on_" + platform,
-                    name,
-                    platform,
-                    rctx.attr.locks[platform],
-                    [rctx.attr.places["%s %s" % (other, name)] for other in sorted(platforms)],
-                ))
-            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, target))
-        for alias in dict([(name, None), (name.replace("-", "_"), None)]):
-            rctx.file(alias + "/BUILD.bazel", "\n".join(build) + """
-package(default_visibility = ["//visibility:public"])
-
-alias(
-    name = %r,
-    actual = select({
-%s    }, no_match_error = %r),
-)
-""" % (alias, "".join(arms), "@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"" % (rctx.attr.hub, ", ".join(sorted(rctx.attr.locks)))))
-    rctx.file("BUILD.bazel", "")
-    rctx.file("distributions.json", json.encode(sorted(everywhere)))
-
-wheel_hub_repository = repository_rule(
-    implementation = _hub_impl,
-    attrs = {
-        "distributions": attr.string_list_dict(mandatory = True, doc = "Platform to the names in its lock."),
-        "hub": attr.string(mandatory = True),
-        "locks": attr.string_dict(mandatory = True, doc = "Platform to its lock's name."),
-        "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
-    },
-    doc = "The hub: `@hub//name` selects the wheel of the target platform.",
-)
-
-def wheel_repositories(name, locks, read, build_hub = "chassis_build", build_requires = {}, cross_build = []):
-    """Makes the repositories of a hub.
-
-    Args:
-      name: the hub's apparent name.
-      locks: dict from a lock's label to its platform, one of `PLATFORMS`.
-      read: function from a lock's label to its text (a module extension's or a repository rule's `read`).
-      build_hub: see CROSS_BUILD_ATTRS.
-      build_requires: see CROSS_BUILD_ATTRS.
-      cross_build: see CROSS_BUILD_ATTRS.
-    """
-    buildable = [wheel_lock.normalize(distribution) for distribution in cross_build]
-    more = {wheel_lock.normalize(distribution): wanted for distribution, wanted in build_requires.items()}
-    distributions = {}
-    names = {}
-    places = {}
-    for lock, platform in locks.items():
-        if platform not in PLATFORMS:
-            fail("hub %s: %s is no platform of a wheel lock; those are: %s" % (name, platform, ", ".join(PLATFORMS)))
-        if platform in names:
-            fail("hub %s: two locks for %s: %s and %s" % (name, platform, names[platform], lock))
-        file = "//%s:%s" % (lock.package, lock.name)
-        requirements = wheel_lock.parse(read(lock), file, platform)
-        if type(requirements) == "string":
-            fail(requirements)
-        names[platform] = file
-        distributions[platform] = sorted(requirements)
-        for requirement in requirements.values():
-            places["%s %s" % (platform, requirement.name)] = "%s, line %d" % (file, requirement.line)
-            file_name = file_repository_name(name, platform, requirement.name)
-            wheel_file_repository(
-                name = file_name,
-                build_hub = build_hub,
-                build_requires = [wheel_lock.normalize(wanted) for wanted in more.get(requirement.name, [])],
-                cross_build = requirement.name in buildable,
-                distribution = requirement.name,
-                hashes = requirement.hashes,
-                line = requirement.line,
-                lock = file,
-                own_name = file_name,
-                platform = platform,
-                sdist = requirement.sdist,
-                version = requirement.version,
-            )
-            own_name = closure_repository_name(name, platform, requirement.name)
-            wheel_closure_repository(
-                name = own_name,
-                distribution = requirement.name,
-                hub = name,
-                lock = file,
-                locked = sorted(requirements),
-                own_name = own_name,
-                platform = platform,
-            )
-    everything = [distribution for found in distributions.values() for distribution in found]
-    for distribution in buildable + more.keys():
-        if distribution not in everything:
-            fail("hub %s: %s is to be built, and stands in none of its locks: %s" % (name, distribution, ", ".join(names.values())))
-    wheel_hub_repository(
-        name = name,
-        distributions = distributions,
-        hub = name,
-        locks = names,
-        places = places,
-    )

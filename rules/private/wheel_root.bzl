@@ -1,5 +1,6 @@
 """wheel_root: a locked wheel's files as one directory, for a program that a build runs as it is."""
 
+load(":repository_process.bzl", "make_modes_plain")
 load(":wheel_repository.bzl", "file_repository_name")
 
 WHEEL_ROOT_ATTRS = {
@@ -30,6 +31,7 @@ filegroup(
     srcs = ["root"],
 )
 """)
+    make_modes_plain(rctx)
 
 wheel_root = repository_rule(
     implementation = _impl,

@@ -1,28 +1,36 @@
 """wheel_locks: what a module extension does in one step takes a repository and a macro call in a WORKSPACE."""
 
-load(":wheel_repository.bzl", "CROSS_BUILD_ATTRS")
+load("//rules/private/locks:lock_source.bzl", "lock_source")
+load(":wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
+
+# What says where locks are, which are read here.
+_LOCKS = ["lock", "locks", "platforms"]
 
 def _impl(rctx):
-    files = []
-    for lock, platform in rctx.attr.locks.items():
-        files.append("    (struct(name = %r, package = %r), %r, %r),\n" % (lock.name, lock.package, platform, rctx.read(lock)))
+    attr = rctx.attr
+    sources = []
+    for label, platforms in hub_locks(attr, attr.hub):
+        source = lock_source(rctx, label)
+        sources.append("    (struct(file = %r, texts = %r), %r),\n" % (source.file, source.texts, platforms))
+    options = ["    %s = %r,\n" % (name, getattr(attr, name)) for name in sorted(HUB_ATTRS) if name not in _LOCKS]
     rctx.file("BUILD.bazel", "")
     rctx.file("wheels.bzl", """\
-load("@chassis//rules/private:wheel_repository.bzl", "wheel_repositories")
+load("@chassis//rules/private:wheel_hub.bzl", "wheel_repositories")
 
-_LOCKS = [
+_SOURCES = [
 %s]
 
+_OPTIONS = struct(
+%s)
+
 def wheel_hub():
-    texts = {lock: text for lock, _, text in _LOCKS}
-    wheel_repositories(%r, {lock: platform for lock, platform, _ in _LOCKS}, lambda lock: texts[lock], build_hub = %r, build_requires = %r, cross_build = %r)
-""" % ("".join(files), rctx.attr.hub, rctx.attr.build_hub, rctx.attr.build_requires, rctx.attr.cross_build))
+    wheel_repositories(%r, _SOURCES, _OPTIONS)
+""" % ("".join(sources), "".join(options), attr.hub))
 
 wheel_locks = repository_rule(
     implementation = _impl,
-    attrs = CROSS_BUILD_ATTRS | {
+    attrs = HUB_ATTRS | {
         "hub": attr.string(mandatory = True, doc = "The hub's name, such as `pypi`."),
-        "locks": attr.label_keyed_string_dict(mandatory = True, doc = "Each lock with its platform, as for the extension."),
     },
     doc = "Reads wheel locks; `load(\"@name//:wheels.bzl\", \"wheel_hub\")` and `wheel_hub()` then make the hub.",
 )

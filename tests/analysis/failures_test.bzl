@@ -121,6 +121,41 @@ def failure_tests(name):
         lock = "//requirements:linux_arm64.txt",
         platform = "linux_arm64",
         tags = manual,
+        renew = "bazel run //ml:locks",
+    )
+    missing_distribution(
+        name = "broken",
+        distribution = "idna",
+        platform = "linux_arm64",
+        problem = "//ml:lock.txt, line 3: idna==3.20 has no --hash",
+        renew = "bazel run //ml:locks",
+        tags = manual,
+    )
+    missing_distribution(
+        name = "other_marker",
+        distribution = "colorama",
+        listed = True,
+        lock = "//ml:lock.txt",
+        platform = "linux_arm64",
+        renew = "bazel run //ml:locks",
+        tags = manual,
+    )
+    missing_distribution(
+        name = "import_name",
+        distribution = "sklearn",
+        hub = "pypi",
+        import_of = ["scikit-learn"],
+        locked = True,
+        renew = "bazel run //ml:locks",
+        tags = manual,
+    )
+    missing_distribution(
+        name = "import_not_locked",
+        distribution = "cv2",
+        hub = "pypi",
+        import_of = ["opencv-python-headless", "opencv-python"],
+        renew = "bazel run //ml:locks",
+        tags = manual,
     )
     _fake_model(name = "model_of_312", python_version = "3.12")
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
@@ -169,7 +204,11 @@ def failure_tests(name):
 
     says = {
         "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
-        "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //requirements:update"],
+        "broken": ["idna cannot be had for linux_arm64", "//ml:lock.txt, line 3: idna==3.20 has no --hash", "renew the lock: bazel run //ml:locks"],
+        "import_name": ["sklearn is what Python imports; its distribution is scikit-learn", "write: @pypi//scikit-learn"],
+        "import_not_locked": ["opencv-python-headless or opencv-python, which no lock of @pypi has", "run: bazel run //ml:locks"],
+        "other_marker": ["colorama is not locked for linux_arm64", "its marker does not hold"],
+        "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //ml:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],

@@ -44,3 +44,11 @@ def test_case_files_of_the_guide_are_ones(number, tmp_path):
     case = tmp_path / "case.json"
     case.write_text(json.dumps(json.loads(shown[number])))
     assert len(read_cases(case)) == 1
+
+
+def test_readme_lists_every_page():
+    root = Path(os.environ["README"]).parent
+    pages = {path.relative_to(root).as_posix() for path in (root / "docs").rglob("*.md")} | {"CONTRIBUTING.md"}
+    listed = set(re.findall(r"\]\(([-\w./]+\.md)\)", text("README").partition("## Read on")[2]))
+    assert pages <= listed
+    assert len(pages) > 15

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +86,10 @@ def test_jobs_their_states_logs_and_sizes_are_shown(page: Page, service: Service
     _until(page, "document.querySelectorAll('#jobs tbody tr').length === 4")
     assert _states(page) == ["queued", "running", "failed", "succeeded"]
     assert page.evaluate("document.getElementById('summary').textContent") == "1 running, 1 queued, 1 failed"
+    used = page.evaluate("document.getElementById('usage').innerText")
+    assert "Client default" in used
+    assert re.search(r"queued\s+1\s+\d", used), used
+    assert re.search(r"images\s+[\d.]+ kB\s+107.4 GB", used), used
     row = page.evaluate(f"document.querySelector('tr[data-job=\"{done}\"]').innerText")
     assert "arm64" in row
     assert "kB" in row

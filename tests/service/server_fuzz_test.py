@@ -38,7 +38,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess
 def test_no_request_brings_a_server_error(service: ServiceProcess, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
     operations = [found.ok() for found in schema.get_all_operations()]
-    assert len(operations) == 9
+    assert len(operations) == 11
     for operation in operations:
         # Any bytes are a body of the upload's type, and a request without a body has nothing that could be wrong.
         wrong = operation.method in ("post", "put") and operation.path != "/api/uploads"

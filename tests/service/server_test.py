@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from chassis.client import ChassisClient, ClientError
-from chassis.metadata import ModelMetadata
+from chassis.declaration.model import ModelMetadata
 from chassis.model import ChassisModel
 from chassis.sdk.packed_model import PackedModel, write_archive
 from chassis.sdk.remote import ServiceError, ServiceUnreachableError

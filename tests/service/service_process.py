@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 _STOP_SECONDS = 30.0
@@ -14,9 +16,13 @@ _STOP_SECONDS = 30.0
 class ServiceProcess:
     """`tests.service.quick_service` below a directory; a context manager that ends it."""
 
-    def __init__(self, state: Path, token: str = "") -> None:
+    def __init__(
+        self, state: Path, token: str = "", environment: Mapping[str, str] | None = None, **options: object
+    ) -> None:
+        """`options` are those of `quick_service.QuickOptions`."""
         self.state = state
-        self._token = token
+        self._options = json.dumps(options | ({"tokens": token} if token else {}))
+        self._environment = environment or {}
         self.port = ""
         self._process: subprocess.Popen[str] | None = None
 
@@ -37,12 +43,12 @@ class ServiceProcess:
         self.state.mkdir(parents=True, exist_ok=True)
         with (self.state.parent / "stderr").open("ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.service.quick_service", str(self.state), self._token, self.port],
+                [sys.executable, "-m", "tests.service.quick_service", str(self.state), self.port, self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=os.environ | {"no_proxy": "127.0.0.1,localhost"},
+                env=os.environ | {"no_proxy": "127.0.0.1,localhost", **self._environment},
             )
         assert self._process.stdout is not None
         self.port = self._process.stdout.readline().strip()
@@ -73,6 +79,11 @@ class ServiceProcess:
         """The ids of the jobs that were run, a run each."""
         path = self.state / "runs"
         return path.read_text().split() if path.exists() else []
+
+    def open_files(self) -> int:
+        """How many files and connections the process has open."""
+        assert self._process is not None
+        return len(list(Path(f"/proc/{self._process.pid}/fd").iterdir()))
 
     def resident_bytes(self) -> int:
         """The most memory that the process had so far."""

@@ -24,12 +24,13 @@ class BuildService:
       checkout: the directory of Chassis.
     """
 
-    def __init__(self, root: Path, registry: str) -> None:
+    def __init__(self, root: Path, registry: str, *options: str) -> None:
         self.cache = root / "cache"
         # A runfile is a link into the checkout; the test is marked as one that runs beside it.
         self.checkout = Path(os.environ["CHECKOUT_FILE"]).resolve().parent
         self._state = self.cache / "chassis" / "local"
         self._registry = registry
+        self._options = options
         self._port = "0"
         self._process: subprocess.Popen[str] | None = None
 
@@ -57,7 +58,7 @@ class BuildService:
     def start(self) -> None:
         """Starts it, on the port that it had before."""
         command = [sys.executable, "-m", "chassis.service", f"--port={self._port}", f"--state={self._state}"]
-        command.append(f"--registry={self._registry}")
+        command += [f"--registry={self._registry}", "--buildable=crcmod", *self._options]
         if self.bazelrc:
             command.append(f"--bazelrc={self.bazelrc}")
         self._process = subprocess.Popen(
@@ -69,10 +70,13 @@ class BuildService:
             # A test that runs into its time limit is killed: the service stops then, and its Bazel with it.
             preexec_fn=end_with_parent(),
         )
-        said = _stderr(self._process).readline()
-        address = re.search(r"http://127\.0\.0\.1:(\d+)", said)
-        assert address, said + _stderr(self._process).read()
-        self._port = address[1]
+        said = ""
+        for line in _stderr(self._process):
+            said += line
+            if address := re.search(r"http://127\.0\.0\.1:(\d+)", line):
+                self._port = address[1]
+                return
+        raise AssertionError(said)
 
     def stop(self) -> None:
         """Has it stop as a SIGTERM does; what runs goes on after a start."""

@@ -139,7 +139,7 @@ def _row(item: Any, where: str) -> dict[str, Any]:
         isinstance(number, int) and 0 <= number < 1 << 62 for number in numbers
     ):
         raise TableError(f"{where}: its table of contents holds a malformed entry: {str(item)[:200]}")
-    names = [name for name in row["name"].split("/") if name not in ("", ".")]
+    names = [name for name in str(row["name"]).split("/") if name not in ("", ".")]
     if ".." in names or not names:
         raise TableError(f"{where}: its table of contents names the impossible path {row['name']!r}")
     return row | {"name": "/".join(names)}

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.oci.descriptor import LayerFile, Origin
 from chassis.oci.explain.contents import LayerContents
 
@@ -78,11 +79,11 @@ def _stored(files: Iterable[LayerFile], stored: Mapping[str, int]) -> int | None
 
 def _wheel_owners(contents: LayerContents) -> dict[str, tuple[str, str, str]]:
     """Path to owner by the RECORDs; without their content, only what lies in a `.dist-info` directory itself."""
-    owners = {}
+    owners: dict[str, tuple[str, str, str]] = {}
     for file in contents.files:
         found = _DIST_INFO.fullmatch(posixpath.dirname(file.path))
         if found and file.path.endswith("/RECORD"):
-            owner = ("wheel", re.sub(r"[-_.]+", "-", found[1]).lower(), found[2])
+            owner = ("wheel", canonical_name(found[1]), found[2])
             directory = posixpath.dirname(file.path)
             owners |= {other.path: owner for other in contents.files if other.path.startswith(directory + "/")}
             root = posixpath.dirname(directory)

@@ -1,7 +1,7 @@
 """Files to layer: code, data and models, as a build lays them out for an action.
 
-Such inputs are often symbolic links into a cache and always of mode 0555, so links are followed to their
-content and modes are made anew: 0755 for what starts as an executable does (`#!` or ELF), 0644 for all else.
+Such inputs are often symbolic links into a cache, of mode 0555 or 0755 whatever they are, so links are followed to
+their content and modes are made anew (chassis/file_mode.py).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.file_mode import mode_of
 from chassis.oci import digest
 from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, is_module
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.writer import LayerWriter
 
-_EXECUTABLE_STARTS = (b"#!", b"\x7fELF")
 _LEAST_LINKED_BYTES = 4096
 _MAX_DEPTH = 128
 
@@ -92,7 +92,10 @@ def _add_bytecode(writer: LayerWriter, compiled: Iterable[tuple[str, bytes]]) ->
 
 
 def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tuple[str, _Found | None]]:
-    """Yields files, and None for directories, below `source`; `above` are the real paths that lead to it."""
+    """Yields the files below `source`, and None for itself if it is a directory; `above` are the real paths to it.
+
+    An empty directory further down is left out: a sandbox and a cache bring files alone to an action.
+    """
     try:
         status = source.stat()
     except FileNotFoundError:
@@ -108,7 +111,7 @@ def _walk(destination: str, source: Path, above: tuple[str, ...]) -> Iterator[tu
     real = str(source.resolve())
     if real in above or len(above) > _MAX_DEPTH:
         raise LayerError(f"{destination!r}: its source {source} leads back to a directory above it")
-    if destination:
+    if destination and not above:
         yield destination, None
     for child in sorted(source.iterdir()):
         name = f"{destination}/{child.name}" if destination else child.name
@@ -148,6 +151,6 @@ def _add_file(writer: LayerWriter, destination: str, found: _Found, original: st
         writer.add_hardlink(destination, original)
         return
     with found.source.open("rb") as stream:
-        mode = 0o755 if stream.read(4).startswith(_EXECUTABLE_STARTS) else 0o644
+        mode = mode_of(stream.read(4))
         stream.seek(0)
         writer.add_stream(destination, stream, found.size, mode)

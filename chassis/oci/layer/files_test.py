@@ -54,7 +54,7 @@ def test_trees_are_walked_in_order_with_modes_made_from_content(tmp_path):
         "app/code/sub/lib.so": 0o755,
         "app/code/sub/run.sh": 0o755,
     }
-    assert files["app/code/void"]["type"] == "dir"
+    assert "app/code/void" not in files, "a sandbox would not have it either"
     assert {file["mode"] for file in files.values() if file["type"] == "dir"} == {0o755}
 
 
@@ -87,7 +87,7 @@ def test_symbolic_links_are_made(tmp_path):
 def test_the_order_and_form_of_inputs_do_not_change_the_layer(tmp_path):
     tree = _tree(tmp_path)
     entries = [Entry(f"d/{path.relative_to(tree)}", path) for path in tree.rglob("*") if path.is_file()]
-    entries.append(Entry("d/void", tree / "void"))
+    entries.append(Entry("d", tree / "void"))
     _, first = _layer(tmp_path / "1", entries)
     _, second = _layer(tmp_path / "2", entries[::-1])
     _, third = _layer(tmp_path / "3", [Entry("/d/", tree)])
@@ -151,3 +151,20 @@ def test_modules_bring_their_bytecode_where_the_entries_have_none(tmp_path):
     assert found.keys() == {bytecode_path("app/code/a.py"), bytecode_path("app/code/sub/own.py")}
     assert found[bytecode_path("app/code/sub/own.py")] == b"as it is"
     assert b"/app/code/a.py" in found[bytecode_path("app/code/a.py")]
+
+
+def test_an_empty_directory_that_is_named_itself_is_there(tmp_path):
+    (tmp_path / "empty").mkdir()
+    files, _ = _layer(tmp_path / "out", [Entry("app/data/empty", tmp_path / "empty")])
+    assert files["app/data/empty"]["type"] == "dir"
+
+
+def test_modes_and_dates_of_the_inputs_do_not_change_the_layer(tmp_path):
+    layers = []
+    for number, (mode, date) in enumerate([(0o755, 1), (0o644, 1_700_000_000), (0o500, 1_800_000_000)]):
+        tree = _tree(tmp_path / str(number))
+        for path in tree.rglob("*"):
+            path.chmod(mode if path.is_file() else 0o755)
+            os.utime(path, (date, date))
+        layers.append(_layer(tmp_path / f"out{number}", [Entry("d", tree)])[1])
+    assert layers[0] == layers[1] == layers[2]

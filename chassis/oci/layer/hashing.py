@@ -16,7 +16,7 @@ _QUEUED_BUFFERS = 6
 class Hash(Protocol):
     """The part of a `hashlib` object that is used here."""
 
-    def update(self, data: bytes, /) -> None:
+    def update(self, data: bytes | bytearray, /) -> None:
         """Takes more content in."""
 
     def hexdigest(self) -> str:
@@ -31,7 +31,7 @@ class HashThread:
 
     def __init__(self) -> None:
         # Both queues are C's: `queue.Queue`, which is Python's, costs as much as hashing a few kilobytes.
-        self._queue: queue.SimpleQueue[tuple[bytes, tuple[Hash, ...]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[bytes | bytearray, tuple[Hash, ...]] | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(_QUEUED_BUFFERS):
             self._free.put(None)
@@ -39,7 +39,7 @@ class HashThread:
         self._thread = threading.Thread(target=self._run, name="layer-hashes", daemon=True)
         self._thread.start()
 
-    def submit(self, data: bytes, *hashes: Hash) -> None:
+    def submit(self, data: bytes | bytearray, *hashes: Hash) -> None:
         """Updates each of `hashes` with `data`, later; `data` must not change from now on."""
         self._free.get()
         self._queue.put((data, hashes))

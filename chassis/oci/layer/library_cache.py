@@ -13,11 +13,11 @@ import struct
 from collections.abc import Iterable, Mapping
 from functools import cmp_to_key
 
+from chassis.declaration.platforms import MACHINES
 from chassis.oci.layer.debian_paths import merged
 
 CACHE = "etc/ld.so.cache"
 CONFIGURATION = re.compile(r"etc/ld\.so\.conf\.d/[^/]+\.conf")
-_TRIPLETS = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 # FLAG_ELF_LIBC6 with the architecture's own (FLAG_X8664_LIB64, FLAG_AARCH64_LIB64).
 _FLAGS = {"amd64": 0x0303, "arm64": 0x0A03}
 _MAGIC = b"glibc-ld.so.cache1.1"
@@ -55,7 +55,7 @@ def library_cache(configurations: Mapping[str, bytes], paths: Iterable[str], arc
 
 
 def _own_directories(architecture: str) -> tuple[str, ...]:
-    triplet = _TRIPLETS[architecture]
+    triplet = MACHINES[architecture].triplet
     return (f"/lib/{triplet}", f"/usr/lib/{triplet}", "/lib", "/usr/lib")
 
 

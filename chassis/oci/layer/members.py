@@ -4,29 +4,26 @@ stream.
 Specifications: RFC 1952 (gzip: several members are one file), RFC 1951 section 3.2.4 (stored blocks), OCI
 image specification, layer.md, "Gzip media types" and "zstd media types".
 
-All deflating is ISA-L's at level 2. Its level 3 is not used: its output differs between CPUs (AVX-512, AVX2
-and SSE seen), which would make digests depend on the machine; levels 0 to 2 gave the same bytes on all x86-64
-CPUs tried. On arm64 ISA-L's output is another: build machines of both kinds that must agree need zlib-ng
-here, whose output was the same everywhere, at half the speed. What is spliced is not concerned.
+What is compressed here is compressed by `chassis.compression`, whose bytes depend on the content alone. ISA-L only
+inflates and takes checksums: what that gives is determined by its input, and is compared with digests.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import BinaryIO, Protocol
 
 from isal import isal_zlib
 
+from chassis.compression.compressor import MEMBER_BYTES, deflated
 from chassis.oci.descriptor import MEDIA_TYPE_LAYER, MEDIA_TYPE_LAYER_GZIP, MEDIA_TYPE_LAYER_ZSTD
+from chassis.oci.layer.cut_members import CutMember
 from chassis.oci.layer.hashing import HashThread
+from chassis.oci.layer.stored_blocks import STORED_END, stored_blocks
 
 GZIP_HEADER = bytes.fromhex("1f8b08000000000000ff")
-LEVEL = 2
-_RAW = -15
-_MAX_STORED = 65535
-STORED_END = bytes.fromhex("010000ffff")
 _FLUSH_BYTES = 1 << 18
 _ZSTD_LEVEL = 3
 _TRAILER = struct.Struct("<II")
@@ -38,12 +35,12 @@ class BlobFile:
     def __init__(self, stream: BinaryIO, threads: HashThread) -> None:
         self._stream = stream
         self._threads = threads
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._waiting = 0
         self._state = hashlib.sha256()
         self.size = 0
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Appends `data`, which must not change from now on."""
         self._parts.append(data)
         self.size += len(data)
@@ -71,6 +68,8 @@ class Encoder(Protocol):
     media_type: str
     splices: bool
     """Whether `raw` is understood: deflate streams are copied as they are."""
+    member_bytes: int
+    """The most bytes that `plain` takes of a content that is to be compressed; 0 if it takes any number."""
 
     def frame(self, data: bytes) -> None:
         """Headers and paddings between two contents."""
@@ -95,6 +94,9 @@ class Encoder(Protocol):
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """A whole content uncompressed, after `begin`; `store` says that compressing it is not worth it."""
 
+    def member(self, member: CutMember) -> int:
+        """A part of a content, compressed; returns its offset in the blob."""
+
     def finish(self) -> None:
         """Ends the stream, where it has an end."""
 
@@ -108,6 +110,7 @@ class GzipMembers:
 
     media_type = MEDIA_TYPE_LAYER_GZIP
     splices = True
+    member_bytes = MEMBER_BYTES
 
     def __init__(self, out: BlobFile) -> None:
         self._out = out
@@ -119,8 +122,7 @@ class GzipMembers:
         if self._open:
             header, (crc, size) = b"", self._open
             self._open = None
-        deflated = isal_zlib.compress(data, LEVEL, _RAW)
-        self._out.write(b"%b%b%b" % (header, deflated, _trailer(isal_zlib.crc32(data, crc), size + len(data))))
+        self._out.write(b"".join((header, deflated(data), _trailer(isal_zlib.crc32(data, crc), size + len(data)))))
 
     def begin(self) -> int:
         """Writes the member's header."""
@@ -154,15 +156,25 @@ class GzipMembers:
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
         """Deflates, or wraps in stored blocks, and ends the member."""
+        if not store:
+            content = b"".join(pieces)
+            self._out.write(deflated(content))
+            self.end(isal_zlib.crc32(content), len(content))
+            return
         crc, size = 0, 0
-        transform, flush = (_stored, lambda: STORED_END) if store else _deflater()
         for piece in pieces:
             crc = isal_zlib.crc32(piece, crc)
             size += len(piece)
-            if deflated := transform(piece):
-                self._out.write(deflated)
-        self._out.write(flush())
+            self._out.write(stored_blocks(piece))
+        self._out.write(STORED_END)
         self.end(crc, size)
+
+    def member(self, member: CutMember) -> int:
+        """Writes a member at once."""
+        offset = self.begin()
+        self._out.write(member.stream)
+        self.end(member.crc, member.size)
+        return offset
 
     def finish(self) -> None:
         """Ends the last member."""
@@ -174,6 +186,7 @@ class PlainTar:
 
     media_type = MEDIA_TYPE_LAYER
     splices = False
+    member_bytes = 0
 
     def __init__(self, out: BlobFile) -> None:
         self._out = out
@@ -206,6 +219,10 @@ class PlainTar:
         for piece in pieces:
             self._out.write(piece)
 
+    def member(self, member: CutMember) -> int:
+        """Never called: `member_bytes` is 0 and such layers have no chunks."""
+        raise NotImplementedError
+
     def finish(self) -> None:
         """Nothing."""
 
@@ -236,35 +253,13 @@ class ZstdTar(PlainTar):
         self._out.write(self._stream.flush())
 
 
-def stored_blocks(data: bytes, final: bool = False) -> bytes:
-    """`data` as deflate blocks of type 0, each of at most 65,535 bytes; the last is marked final where asked
-    for.
-    """
-    view = memoryview(data)
-    parts: list[bytes | memoryview] = []
-    for start in range(0, len(view), _MAX_STORED):
-        block = view[start : start + _MAX_STORED]
-        last = final and start + len(block) == len(view)
-        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
-    return b"".join(parts)
-
-
 def compresses(samples: Iterable[bytes], least_saving: float) -> bool:
     """Whether deflating saves at least the fraction `least_saving` of the samples."""
-    plain = deflated = 0
+    plain = stored = 0
     for sample in samples:
         plain += len(sample)
-        deflated += len(isal_zlib.compress(sample, LEVEL, _RAW))
-    return deflated <= plain * (1 - least_saving)
-
-
-def _deflater() -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
-    stream = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, _RAW)
-    return stream.compress, stream.flush
-
-
-def _stored(piece: bytes) -> bytes:
-    return stored_blocks(piece)
+        stored += len(deflated(sample))
+    return stored <= plain * (1 - least_saving)
 
 
 def _trailer(crc: int, size: int) -> bytes:

@@ -77,9 +77,9 @@ def test_holds_what_a_layer_of_each_would_install(tmp_path, wheels):
 def test_parts_tell_the_packages_apart(tmp_path, wheels):
     merged, files = _layer(tmp_path / "merged", *wheels)
     assert [(part.name, part.version) for part in merged.parts] == [
-        ("nvidia-a", "1"),
-        ("nvidia-b", "2.0"),
         ("zope", "3"),
+        ("nvidia-b", "2.0"),
+        ("nvidia-a", "1"),
     ]
     assert sum(part.entries for part in merged.parts) == len(files)
     start = 0
@@ -103,9 +103,26 @@ def test_the_order_of_the_wheels_does_not_matter(tmp_path, wheels):
     [(b"# another\n", 0o644), (_SHARED["nvidia/__init__.py"], 0o755)],
     ids=["content", "mode"],
 )
-def test_two_wheels_at_odds_over_a_path_are_refused_and_leave_nothing(tmp_path, wheels, content, mode):
+def test_of_two_contents_the_later_wheels_counts_as_in_layers_of_their_own(tmp_path, wheels, content, mode):
     other = _wheel(tmp_path, "other", "1", {"nvidia/__init__.py": content}, mode)
-    with pytest.raises(WheelError, match=r"other-1.*installs /.*nvidia/__init__\.py, which nvidia_a-1-py3"):
+    _, files = _layer(tmp_path / "merged", other, *wheels)
+    apart = {}
+    for number, wheel in enumerate(sorted([other, *wheels])):
+        apart |= {file["path"]: file for file in _layer(tmp_path / str(number), wheel)[1]}
+    assert {file["path"]: file for file in files} == apart
+    assert len(files) == len(apart)
+    shared = apart[f"{_SITE}/nvidia/__init__.py"]
+    assert (shared["digest"], shared["mode"]) == (f"sha256:{hashlib.sha256(content).hexdigest()}", mode)
+
+
+def test_a_hidden_file_is_checked_against_its_own_record(tmp_path, wheels):
+    other = _wheel(tmp_path, "a_first", "1", {"nvidia/__init__.py": b"# another\n"})
+    with zipfile.ZipFile(other) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(other, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, b"# changed\n" if name == "nvidia/__init__.py" else data)
+    with pytest.raises(WheelError, match=r"a_first-1.*'nvidia/__init__\.py' differs from its SHA-256 in RECORD"):
         _layer(tmp_path / "merged", *wheels, other)
     assert list((tmp_path / "merged").iterdir()) == []
 

@@ -24,12 +24,13 @@ from installer.records import Hash, InvalidRecordEntry, RecordEntry
 from installer.scripts import Script
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.paths import LayerPathError
-from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, canonical_name, open_wheel
+from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, open_wheel
 from chassis.oci.layer.writer import LayerWriter
 from chassis.oci.layer.zip_index import ZipError
 
@@ -69,7 +70,7 @@ def add_wheel(
         except (BytecodeError, LayerError, LayerPathError, ZipError) as error:
             raise WheelError(f"{wheel.label}: {error}") from None
         except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(f"{wheel.label}: is no valid wheel: {error or 'malformed entry_points.txt'}") from None
+            raise WheelError(f"{wheel.label}: is not a valid wheel: {error or type(error).__name__}") from None
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 

@@ -18,7 +18,9 @@ from installer.records import InvalidRecordEntry, parse_record_file
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, parse_metadata_file, parse_wheel_filename
 
+from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
+from chassis.oci.layer.entry_points import EntryPointError, EntryPoints, read_entry_points
 from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
 
 _MAX_METADATA_BYTES = 64 << 20
@@ -82,6 +84,8 @@ class CheckedWheel(WheelSource):
         self._index = index
         self._members = {member.name: member for member in index.members}
         self._dist_info = self._find_dist_info()
+        self._data = self._find_data()
+        self._entry_points = self._read_entry_points()
         self.record = self._read_record()
         self._check_wheel_file()
         self._check_data_directory()
@@ -93,8 +97,8 @@ class CheckedWheel(WheelSource):
 
     @property
     def data_dir(self) -> str:
-        """The `.data` directory, spelled as the `.dist-info` one."""
-        return self._dist_info.removesuffix(".dist-info") + ".data"
+        """The `.data` directory, however it is spelled: as the `.dist-info` one if there is none."""
+        return self._data
 
     @property
     def dist_info_filenames(self) -> list[str]:
@@ -108,6 +112,11 @@ class CheckedWheel(WheelSource):
         Raises:
           WheelError: it is missing, damaged or not UTF-8.
         """
+        if filename == "entry_points.txt":
+            return self._entry_points.text()
+        return self._read_text(filename)
+
+    def _read_text(self, filename: str) -> str:
         name = f"{self._dist_info}/{filename}"
         member = self._members.get(name)
         if member is None:
@@ -122,10 +131,12 @@ class CheckedWheel(WheelSource):
             raise WheelError(f"{self.label}: {error}") from None
 
     def get_contents(self) -> Iterator[WheelContentElement]:
-        """Every file but those that the installation writes itself (INSTALLER and RECORD)."""
+        """Every file but those that the installation writes itself: INSTALLER, RECORD, launchers of entry points."""
         replaced = {f"{self._dist_info}/{name}" for name in _REPLACED}
+        scripts = self._data + "/scripts/"
         for member in self._index.members:
-            if member.name not in replaced:
+            launcher = member.name.startswith(scripts) and self._entry_points.has_launcher(member.name[len(scripts) :])
+            if member.name not in replaced and not launcher:
                 record = self.record.get(member.name, (member.name, "", ""))
                 yield record, cast("BinaryIO", MemberStream(self._index.stream, member)), member.executable
 
@@ -138,6 +149,27 @@ class CheckedWheel(WheelSource):
         if canonical_name(name) != canonical_name(self.distribution):
             raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
         return found[0]
+
+    def _find_data(self) -> str:
+        usual = self._dist_info.removesuffix(".dist-info") + ".data"
+        tops = {name.split("/", 1)[0] for name in self._members if "/" in name}
+        found = sorted(name for name in tops if name.endswith(".data"))
+        if len(found) > 1:
+            raise WheelError(f"{self.label}: has {len(found)} .data directories where a wheel has one at most: {found}")
+        if not found:
+            return usual
+        name = found[0].removesuffix(".data").rpartition("-")[0]
+        if canonical_name(name) != canonical_name(self.distribution):
+            raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
+        return found[0]
+
+    def _read_entry_points(self) -> EntryPoints:
+        if f"{self._dist_info}/entry_points.txt" not in self._members:
+            return EntryPoints({})
+        try:
+            return read_entry_points(self._read_text("entry_points.txt"))
+        except EntryPointError as error:
+            raise WheelError(f"{self.label}: {error}") from None
 
     def _read_record(self) -> dict[str, tuple[str, str, str]]:
         try:
@@ -183,11 +215,6 @@ def open_wheel(path: Path) -> Iterator[CheckedWheel]:
         raise WheelError(f"{path.name}: {error}") from None
     with index:
         yield CheckedWheel(path.name, index)
-
-
-def canonical_name(name: str) -> str:
-    """A distribution's name in the index's spelling (PyPA, "Names and normalization")."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def machine(tag: str) -> str:

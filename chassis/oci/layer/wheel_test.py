@@ -183,6 +183,44 @@ def test_pip_installs_the_same_packages(tmp_path):
             assert found[name] == path.read_bytes(), name
 
 
+# What pip takes, however odd it is: changes of the wheel, and then paths with the content that they have.
+_TAKEN = {
+    "data directory spelled otherwise": (
+        {"Demo.Pkg-1.2.data/data/share/odd.txt": b"odd"} | {k: None for k in _FILES if ".data/" in k},
+        {"opt/venv/share/odd.txt": b"odd"},
+    ),
+    "launcher of an entry point": (
+        {f"demo_pkg-1.2.data/scripts/{name}": b"old" for name in ("demo", "demo-script.py", "demo.exe")},
+        {"opt/venv/bin/demo": b"from demo_pkg import main"},
+    ),
+    "option twice": (
+        {f"{_INFO}/entry_points.txt": b"[console_scripts]\ndemo = a:b\n  demo = demo_pkg:main\n[other]\nx y z =\n"},
+        {"opt/venv/bin/demo": b"from demo_pkg import main"},
+    ),
+    "section twice, and both kinds": (
+        {
+            f"{_INFO}/entry_points.txt": b"[gui_scripts]\ndemo=a:b\n[console_scripts]\ndemo=c:d\n"
+            b"[gui_scripts]\nx = demo_pkg:main [e]"
+        },
+        {"opt/venv/bin/demo": b"from a import b", "opt/venv/bin/x": b"from demo_pkg import main"},
+    ),
+    "names that differ by case": (
+        {"demo_pkg/Empty.py": b"X = 1\n", "DEMO_pkg/x.py": b""},
+        {f"{_SITE}/demo_pkg/Empty.py": b"X = 1\n", f"{_SITE}/DEMO_pkg/x.py": b"", f"{_SITE}/demo_pkg/empty.py": b""},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", _TAKEN)
+def test_what_pip_takes_is_taken(tmp_path, case):
+    changes, expected = _TAKEN[case]
+    found = _extracted(_layer(_wheel(tmp_path, **changes), tmp_path / "out")[2])
+    for path, content in expected.items():
+        assert content in found[path][0] if content else found[path][0] == b""
+    assert not [path for path in found if ".data/" in path]
+    assert "opt/venv/bin/demo.exe" not in found and "opt/venv/bin/demo-script.py" not in found
+
+
 _REFUSED = {
     "other cpu": (
         {
@@ -218,11 +256,18 @@ _REFUSED = {
     ),
     "entry point malformed": (
         {f"{_INFO}/entry_points.txt": b"[console_scripts]\nx = not a module!\n"},
-        "no valid wheel",
+        "entry_points.txt, line 2: 'x = not a module!' is not a script's `name = module:attribute`",
     ),
-    "entry points no ini": ({f"{_INFO}/entry_points.txt": b"nothing\n"}, "no valid wheel"),
+    "entry points no ini": (
+        {f"{_INFO}/entry_points.txt": b"nothing\n"},
+        "entry_points.txt, line 1: 'nothing' is in no section",
+    ),
     "file under a file": ({"demo_pkg/empty.py/x": b"x"}, "no directory"),
-    "script over an entry point": ({"demo_pkg-1.2.data/scripts/demo": b"x"}, "twice"),
+    "two data directories": ({"Demo.Pkg-1.2.data/data/x": b""}, "has 2 .data directories"),
+    "another's data directory": (
+        {"other-1.2.data/data/x": b""} | {k: None for k in _FILES if ".data/" in k},
+        "other-1.2.data belongs to another distribution",
+    ),
 }
 
 

@@ -22,20 +22,13 @@ from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origi
 from chassis.oci.digest import PREFIX
 from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.contents import pieces_from, pieces_of, regroup, samples_from, samples_of
+from chassis.oci.layer.cut_members import cut_members
 from chassis.oci.layer.deflate_source import DeflateSource, unended
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.hashing import HashThread
-from chassis.oci.layer.members import (
-    STORED_END,
-    BlobFile,
-    Encoder,
-    GzipMembers,
-    PlainTar,
-    ZstdTar,
-    compresses,
-    stored_blocks,
-)
+from chassis.oci.layer.members import BlobFile, Encoder, GzipMembers, PlainTar, ZstdTar, compresses
 from chassis.oci.layer.paths import check_link, check_path
+from chassis.oci.layer.stored_blocks import STORED_END, stored_blocks
 from chassis.oci.layer.tar_header import ROOT, Owner
 
 Compression = Literal["estargz", "gzip", "zstd", "none"]
@@ -63,7 +56,8 @@ class LayerWriter:
 
     Parents that were not added are added as directories of mode 0755 owned by root, so that two layers never
     disagree on one. `chunk_size` (bytes, 0: never) splits larger files of an eStargz layer into members that
-    a lazy reader fetches singly; such files are recompressed.
+    a lazy reader fetches singly; such files are recompressed. Without it, files over 4 MiB that are compressed here are
+    split at that size, since the compressor takes a member whole.
     """
 
     def __init__(self, blob: Path, compression: Compression = "estargz", chunk_size: int = 0) -> None:
@@ -223,17 +217,17 @@ class LayerWriter:
 
     def _plain(self, entry: toc.TocEntry, pieces: Iterable[bytes], store: bool) -> None:
         self._flush_frames()
-        if not 0 < self._chunk_size < entry.size:
+        size = self._chunk_size or (0 if store else self._encoder.member_bytes)
+        if not 0 < size < entry.size:
             offset = self._encoder.begin()
             self._encoder.plain(self._hashed(entry, pieces), store)
             self._one_chunk(entry, offset)
             return
         start = 0
-        for part in regroup(self._hashed(entry, pieces), self._chunk_size):
-            offset = self._encoder.begin()
-            self._encoder.plain([part], store)
-            entry.chunks.append(toc.Chunk(offset, start, len(part), hashlib.sha256(part)))
-            start += len(part)
+        for member in cut_members(regroup(self._hashed(entry, pieces), size), size, store):
+            offset = self._encoder.member(member)
+            entry.chunks.append(toc.Chunk(offset, start, member.size, member.state))
+            start += member.size
 
     def _splice(self, entry: toc.TocEntry, source: DeflateSource) -> None:
         self._flush_frames()

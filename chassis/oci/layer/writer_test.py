@@ -11,6 +11,7 @@ import random
 import resource
 import subprocess
 import tarfile
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -164,6 +165,69 @@ def test_same_entries_give_the_same_bytes_under_another_umask_and_zone(tmp_path,
     finally:
         os.umask(before)
     assert (second / "blob").stat().st_mode & 0o777 == 0o644
+
+
+def _patterned(size: int) -> bytes:
+    """Content that compresses, no two parts of it alike."""
+    return b"".join(b"%08d weights and biases\n" % number for number in range(size // 28 + 1))[:size]
+
+
+@pytest.mark.parametrize(("compression", "most"), [("estargz", 4 << 20), ("gzip", 4 << 20)])
+def test_a_large_content_is_compressed_in_members_of_bounded_size(tmp_path, compression, most):
+    content = _patterned(9_000_001)
+    fill = lambda w: w.add_stream("f", io.BytesIO(content), len(content)) or _ORIGIN  # noqa: E731
+    _, _, blob = _write(tmp_path, fill, compression=compression)
+    sizes, rest = [], blob
+    while rest:
+        member = zlib.decompressobj(31)
+        sizes.append(len(member.decompress(rest)))
+        assert member.eof
+        rest = member.unused_data
+    assert sizes[1:4] == [most, most, len(content) - 2 * most]
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as archive:
+        assert archive.extractfile("f").read() == content
+
+
+@pytest.mark.parametrize("chunk_size", [0, 300_000, 1 << 20])
+def test_the_number_of_processors_makes_no_difference(tmp_path, monkeypatch, chunk_size):
+    content = _patterned(9_000_001)
+    blobs = []
+    for count in (1, 2, 64):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=count: set(range(count)))
+        fill = lambda w: w.add_stream("f", io.BytesIO(content), len(content)) or _ORIGIN  # noqa: E731
+        blobs.append(_write(tmp_path, fill, chunk_size=chunk_size))
+    assert blobs[0] == blobs[1] == blobs[2]
+
+
+class _Endless(io.RawIOBase):
+    """Content of any length that compresses."""
+
+    def __init__(self) -> None:
+        self._block = _patterned(1 << 20)
+
+    def read(self, size=-1):
+        return self._block[:size]
+
+
+@pytest.mark.parametrize("size", [32 << 20, 160 << 20])
+def test_memory_does_not_grow_with_a_content(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    with LayerWriter(tmp_path / "blob") as writer:
+        tracemalloc.start()
+        try:
+            with pytest.raises(LayerError, match="is longer than"):
+                writer.add_stream("f", _Endless(), size)
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert most < 64 << 20
+
+
+def test_a_large_content_that_ends_early_is_refused_and_leaves_nothing(tmp_path):
+    content = _patterned(9_000_001)
+    with pytest.raises(LayerError, match="ends 5 bytes early"):
+        _write(tmp_path, lambda w: w.add_stream("f", io.BytesIO(content), len(content) + 5) or _ORIGIN)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_noise_is_stored_and_text_is_compressed(tmp_path):

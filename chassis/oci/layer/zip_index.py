@@ -243,10 +243,11 @@ def _check_names(members: list[ZipMember]) -> None:
         seen.add(member.name)
     alike: dict[str, str] = {}
     for name in seen:
-        key = name.casefold() if name.isascii() else unicodedata.normalize("NFKC", name).casefold()
+        # Upper and lower case are two files on Linux, and pip takes both.
+        key = name if name.isascii() else unicodedata.normalize("NFKC", name)
         if (other := alike.setdefault(key, name)) != name:
             first, second = sorted((name, other))
-            raise ZipError(f"members {first!r} and {second!r} differ only by case or Unicode form")
+            raise ZipError(f"members {first!r} and {second!r} differ only by Unicode form")
 
 
 def _check_ratio(members: list[ZipMember]) -> None:

@@ -10,13 +10,15 @@ import json
 import threading
 import time
 import urllib.parse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.oci.registry.challenge import Challenge, parse_challenges
 from chassis.oci.registry.credentials import CredentialStore, Search
-from chassis.oci.registry.errors import AuthenticationError
+from chassis.oci.registry.errors import AnswerError, AuthenticationError
+from chassis.oci.registry.origin import is_private, is_this_machine, origin
 from chassis.oci.registry.reference import Repository
-from chassis.oci.registry.transport import Answer, Transport, origin
+from chassis.oci.registry.request import Answer, Request
+from chassis.oci.registry.transport import Transport
 
 _CLIENT = "chassis"
 _DEFAULT_TOKEN_SECONDS = 60.0  # what the specification says where `expires_in` is missing
@@ -47,6 +49,11 @@ class Authenticator:
         self._search: Search | None = None
         self._challenge: Challenge | None = None
         self._tokens: dict[tuple[str, ...], _Token] = {}
+
+    def following(self, other: Authenticator) -> Authenticator:
+        """This one, with the challenge that another repository of the registry met, so that none is asked for anew."""
+        self._challenge = other._challenge
+        return self
 
     def header(self, scopes: tuple[str, ...]) -> str:
         """The Authorization header for requests with these scopes, "" where the registry asked for none
@@ -102,7 +109,7 @@ class Authenticator:
         realm = self._realm(challenge)
         service = challenge.parameters.get("service", "")
         credential = search.credential
-        headers = {"Accept": "application/json"}
+        request = Request("GET", realm, {"Accept": "application/json"}, confidential=credential is not None)
         if credential and credential.identity_token:
             form = {
                 "grant_type": "refresh_token",
@@ -111,16 +118,22 @@ class Authenticator:
                 "client_id": _CLIENT,
                 "refresh_token": credential.identity_token,
             }
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            answer = self._transport.request("POST", realm, headers, urllib.parse.urlencode(form).encode())
+            request = replace(request, method="POST", body=urllib.parse.urlencode(form).encode())
+            request = request.with_headers(Content_Type="application/x-www-form-urlencoded")
         else:
             query = [("service", service)] if service else []
             query += [("scope", scope) for scope in scopes]
             if credential:
-                headers["Authorization"] = credential.basic()
+                request = request.with_headers(Authorization=credential.basic())
                 query.append(("account", credential.username))
             joint = "&" if urllib.parse.urlsplit(realm).query else "?"
-            answer = self._transport.request("GET", realm + joint + urllib.parse.urlencode(query), headers)
+            request = replace(request, url=realm + joint + urllib.parse.urlencode(query))
+        try:
+            answer = self._transport.send(request)
+        except AnswerError as error:
+            raise AuthenticationError(
+                f"{self._repository.registry}: its token server cannot be used: {error}"
+            ) from None
         if answer.status in (400, 401, 403):
             raise self._refused(f"refuses a token (its token server {origin(realm)} answers {answer.status})")
         if answer.status != 200:
@@ -128,20 +141,32 @@ class Authenticator:
         return self._parse_token(answer, realm)
 
     def _realm(self, challenge: Challenge) -> str:
+        """The token server that a registry names. It may be any host, as with Docker Hub's, and gets the credentials of
+        the registry, which is trusted to choose it: TLS proves which registry it is.
+
+        Raises:
+          AuthenticationError: it would get them in the clear, or is an address that only this machine or its network
+            knows, while the registry is not.
+        """
         realm = challenge.parameters.get("realm", "")
+        registry = self._repository
         try:
-            parts = urllib.parse.urlsplit(realm)
-            host = Repository(parts.netloc, "")
-            valid = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
-            valid = valid and realm.isascii() and realm.isprintable() and " " not in realm
-        except ValueError:
+            where = origin(realm)
+            valid = realm.isascii() and realm.isprintable() and not {" ", "\\"} & set(realm)
+        except AnswerError:
             valid = False
         if not valid:
-            raise AuthenticationError(f"{self._repository.registry} names a malformed token server: {realm[:200]!r}")
-        if parts.scheme == "http" and not (host.is_loopback or self._allow_plain_http):
+            raise AuthenticationError(f"{registry.registry} names a malformed token server: {realm[:200]!r}")
+        parts = urllib.parse.urlsplit(realm)
+        host = parts.hostname or ""
+        if parts.scheme == "http" and not (self._allow_plain_http or (registry.is_loopback and is_this_machine(host))):
             raise AuthenticationError(
-                f"{self._repository.registry} names a token server without encryption ({origin(realm)}); "
-                "credentials are not sent there"
+                f"{registry.registry} names a token server without encryption ({where}); credentials are not sent there"
+            )
+        if is_private(host) and not is_private(registry.host) and host != registry.host:
+            raise AuthenticationError(
+                f"{registry.registry} names a token server with a private address ({where}); "
+                "it is not asked, so that a registry reaches nothing through this machine"
             )
         return realm
 
@@ -150,7 +175,7 @@ class Authenticator:
             fields = json.loads(answer.body)
             token = fields.get("token") or fields.get("access_token")
             seconds = float(fields.get("expires_in") or _DEFAULT_TOKEN_SECONDS)
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
             token, seconds = None, 0.0
         valid = isinstance(token, str) and token.isascii() and token.isprintable()
         if not valid or not token or len(token) > _MAX_TOKEN_CHARACTERS:

@@ -1,7 +1,8 @@
 """Credentials from where people already have them: Docker's and Podman's files, credential helpers, netrc.
 
-Nothing is read before a registry asks, and no secret shows in a message or a representation. File formats:
-docker/cli's config.json and containers-auth.json(5); helpers: docker-credential-helpers' protocol.
+Nothing is read before a registry asks, and no secret shows in a message or a representation. What is filed for
+`corp.example` is not sent to `corp.example:8443`, and netrc's `default` is sent to nobody. File formats: docker/cli's
+config.json and containers-auth.json(5); helpers: docker-credential-helpers' protocol.
 """
 
 from __future__ import annotations
@@ -156,7 +157,9 @@ class CredentialStore:
     def _from_netrc(self, repository: Repository, problems: list[str]) -> Credential | None:
         path = self._netrc_path()
         try:
-            found = netrc.netrc(str(path)).authenticators(repository.host)
+            # Not by `authenticators`, which falls back on the entry `default`: whoever names a registry would get that.
+            hosts = netrc.netrc(str(path)).hosts
+            default = hosts.pop("default", None)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -165,7 +168,10 @@ class CredentialStore:
         except (netrc.NetrcParseError, UnicodeDecodeError):
             problems.append(f"{path}: is no valid netrc file")
             return None
+        found = next((hosts[machine] for machine in _machines(repository) if machine in hosts), None)
         if not found:
+            if default or repository.host in hosts:
+                problems.append(f"{path}: has no entry `machine {_machines(repository)[0]}`, and no other entry counts")
             return None
         return Credential(str(path), username=found[0] or found[1] or "", password=found[2] or "")
 
@@ -179,6 +185,13 @@ def _keys(repository: Repository) -> list[str]:
     parts = repository.path.split("/")
     spaces = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
     return [f"{host}/{space}" for host in hosts if "://" not in host for space in spaces] + hosts
+
+
+def _machines(repository: Repository) -> list[str]:
+    """What netrc may call a registry: its host and port. A machine without a port is the one at HTTPS's own port."""
+    if not repository.port or repository.port == "443":
+        return [repository.registry, repository.host]
+    return [repository.registry]
 
 
 def _from_auths(auths: Any, repository: Repository, path: Path, problems: list[str]) -> Credential | None:

@@ -78,6 +78,40 @@ def test_files_are_asked_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("repository", "user"),
+    [
+        ("corp.example/x", "host"),
+        ("corp.example:443/x", "host"),
+        ("corp.example:8443/x", None),
+        ("other.example:8443/x", "port"),
+        ("other.example/x", None),
+        ("127.0.0.1:5000/x", None),
+        ("[::1]:5000/x", "six"),
+        ("[::1]/x", None),
+        ("default:443/x", None),
+    ],
+)
+def test_of_netrc_only_the_machine_itself_counts(tmp_path: Path, repository: str, user: str | None) -> None:
+    machines = {"corp.example": "host", "other.example:8443": "port", "[::1]:5000": "six"}
+    lines = [f"machine {machine} login {name} password pw" for machine, name in machines.items()]
+    write(tmp_path / ".netrc", "\n".join([*lines, "default login everybody password pw"])).chmod(0o600)
+    search = find(tmp_path, repository)
+    assert (search.credential.username if search.credential else None) == user
+    if user is None:
+        assert f"has no entry `machine {repository.partition('/')[0]}`" in search.problems[0]
+
+
+def test_of_an_auth_file_only_the_registry_with_its_port_counts(tmp_path: Path) -> None:
+    write(
+        tmp_path / ".docker/config.json", {"auths": {"corp.example": auth("host"), "https://p.example:1/": auth("p")}}
+    )
+    assert find(tmp_path, "corp.example:8443/x").credential is None
+    assert find(tmp_path, "corp.example.evil.example/x").credential is None
+    assert find(tmp_path, "p.example/x").credential is None
+    assert find(tmp_path, "p.example:1/x").credential is not None
+
+
+@pytest.mark.parametrize(
     ("content", "problem"),
     [
         ("{", "is not JSON"),

@@ -12,10 +12,12 @@ from typing import BinaryIO
 
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.errors import AnswerError, RegistryError, UnreachableError
+from chassis.oci.registry.request import Answer, Request
 from chassis.oci.registry.session import status_error
-from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer
+from chassis.oci.registry.transport import TRANSIENT_STATUSES
 from chassis.oci.registry.upload import Target
 
+_ADVANCE_BYTES = 256 << 10  # a connection that brings less has failed: a registry may not drip for ever
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 
 
@@ -54,11 +56,11 @@ class BlobDownload:
         while self._offset < self._descriptor.size or not self._offset:
             before = self._offset
             headers = {"Range": f"bytes={before}-"} if before else {}
-            url = self._target.url(f"blobs/{self._descriptor.digest}")
+            request = Request("GET", self._target.url(f"blobs/{self._descriptor.digest}"), headers)
             wait: float | None = None
             cause: RegistryError
             try:
-                answer = self._target.session.request("GET", url, self._target.scopes, headers, attempts=1, sink=self)
+                answer = self._target.session.send(request, self._target.scopes, attempts=1, sink=self)
                 if answer.status in (200, 206):
                     cause = AnswerError(f"{self._what}: the registry sent {self._offset} bytes of it")
                     if self._offset == self._descriptor.size:
@@ -69,7 +71,7 @@ class BlobDownload:
                         raise cause
             except UnreachableError as error:
                 cause = error
-            failures = 1 if self._offset > before else failures + 1
+            failures = 1 if self._offset - before >= _ADVANCE_BYTES else failures + 1
             if failures >= transport.backoff.attempts:
                 raise cause
             transport.cancellation.sleep(transport.backoff.wait(failures - 1, wait))

@@ -26,8 +26,16 @@ class NotTlsError(RegistryError):
     """What answers does not speak TLS."""
 
 
+class UntrustedCertificateError(RegistryError):
+    """What answers has a certificate that no trusted authority vouches for."""
+
+
 class AnswerError(RegistryError):
     """The registry's answer is malformed, too large, or contradicts what was sent."""
+
+
+class TooSlowError(AnswerError):
+    """An answer came so slowly that it may never end."""
 
 
 class StatusError(RegistryError):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.reference import Repository
 
 _LINE = re.compile(r"(sha256:[0-9a-f]{64}) ([a-z0-9][a-z0-9._/-]{0,254})")
@@ -64,6 +65,27 @@ class MountSources:
                     text = self._file.read_text(encoding="ascii")
             self._known = dict(match.groups() for line in text.splitlines() if (match := _LINE.fullmatch(line)))
         return self._known
+
+
+class KnownBlobs:
+    """Which repositories of one registry have a blob, as this process saw it; unlike `MountSources` no guess."""
+
+    def __init__(self) -> None:
+        self._paths: dict[str, dict[str, None]] = {}
+
+    def add(self, path: str, blobs: Iterable[Descriptor]) -> None:
+        """Takes in that a repository has these blobs."""
+        for blob in blobs:
+            self._paths.setdefault(blob.digest, {})[path] = None
+
+    def has(self, digest: str, path: str) -> bool:
+        """Whether the repository has the blob."""
+        return path in self._paths.get(digest, {})
+
+    def elsewhere(self, digest: str, path: str) -> str:
+        """A repository that has the blob, "" if none is known or this one has it itself."""
+        paths = self._paths.get(digest, {})
+        return "" if path in paths else next(iter(paths), "")
 
 
 def named_sources(repository: Repository, names: Iterable[str]) -> list[str]:

@@ -39,6 +39,12 @@ class Repository:
         return name.strip("[]")
 
     @property
+    def port(self) -> str:
+        """The port as written; "" where none is."""
+        host, _, port = self.registry.rpartition(":")
+        return port if host and not self.registry.endswith("]") else ""
+
+    @property
     def api_host(self) -> str:
         """`host[:port]` of the API, which for Docker Hub is another than its name."""
         return _HUB_API if self.registry in _HUB else self.registry
@@ -115,7 +121,7 @@ def parse_repository(text: str) -> Repository:
     """Reads `host[:port]/path`; a tag or a digest in it is an error."""
     reference = parse_reference(text)
     if reference.tag or reference.digest:
-        raise ReferenceError(f"repository {text!r}: leave tag and digest out; tags are given with --tag")
+        raise ReferenceError(f"repository {text!r}: leave tag and digest out")
     return reference.repository
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 
 from chassis.oci.registry.auth import Authenticator
 from chassis.oci.registry.errors import (
@@ -14,8 +13,10 @@ from chassis.oci.registry.errors import (
     StatusError,
     UnreachableError,
 )
+from chassis.oci.registry.origin import origin
 from chassis.oci.registry.reference import Repository
-from chassis.oci.registry.transport import Answer, BodyFactory, Sink, Transport, origin
+from chassis.oci.registry.request import Answer, Request, Sink
+from chassis.oci.registry.transport import Transport
 
 _SHOWN_ERRORS = 5
 _SHOWN_CHARACTERS = 300
@@ -31,28 +32,22 @@ class Session:
         self.transport = transport
         self._authenticator = authenticator
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        scopes: tuple[str, ...],
-        headers: Mapping[str, str] | None = None,
-        body: bytes | BodyFactory | None = None,
-        length: int = 0,
-        attempts: int | None = None,
-        sink: Sink | None = None,
-    ) -> Answer:
-        """Sends a request with the authorization for `scopes`, once more after a 401; see
-        `Transport.request`.
+    def beside(self, authenticator: Authenticator) -> Session:
+        """A session with the same registry for another repository."""
+        return Session(self.base, self.transport, authenticator.following(self._authenticator))
 
-        Credentials go to the registry's own origin only.
+    def send(
+        self, request: Request, scopes: tuple[str, ...], attempts: int | None = None, sink: Sink | None = None
+    ) -> Answer:
+        """Sends a request with the authorization for `scopes`, once more after a 401; see `Transport.send`.
+
+        Credentials go to the registry's own origin only, and what another origin says of a log-in does not count.
         """
+        own = origin(request.url) == origin(self.base)
         for last in (False, True):
-            own = origin(url) == origin(self.base)
             authorization = self._authenticator.header(scopes) if own else ""
-            sent = {**(headers or {}), **({"Authorization": authorization} if authorization else {})}
-            answer = self.transport.request(method, url, sent, body, length, attempts, sink)
-            if answer.status != 401 or not own:
+            answer = self.transport.send(request.with_headers(Authorization=authorization), attempts, sink)
+            if answer.status != 401 or not own or origin(answer.url) != origin(self.base):
                 return answer
             if last:
                 raise self._authenticator.rejected()
@@ -76,7 +71,7 @@ def connect(
         try:
             # The first answer decides whether anything is there at all, so it gets fewer tries than what
             # follows.
-            answer = transport.request("GET", f"{base}/v2/", attempts=3)
+            answer = transport.send(Request("GET", f"{base}/v2/"), attempts=3)
         except UnreachableError as error:
             failures.append(error)
             if not isinstance(error, BrokenConnectionError):

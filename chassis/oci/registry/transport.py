@@ -3,38 +3,34 @@ retried."""
 
 from __future__ import annotations
 
-import contextlib
 import random
 import threading
-import time
-import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Protocol
 
 import urllib3
 
-from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Connections
+from chassis.oci.registry.connections import BLOCK_BYTES, IO_SECONDS, Addresses, Connections
+from chassis.oci.registry.deadline import Deadline
 from chassis.oci.registry.errors import (
     AnswerError,
     BrokenConnectionError,
     CancelledError,
     NotTlsError,
     RegistryError,
+    TooSlowError,
     UnreachableError,
+    UntrustedCertificateError,
 )
-from chassis.oci.registry.file_body import FileBody
+from chassis.oci.registry.origin import origin, resolve
+from chassis.oci.registry.request import Answer, Content, Request, Sink
 
 CONNECT_SECONDS = 15.0
-ANSWER_SECONDS = 120.0  # for a whole answer's body, however slowly it drips
 MAX_ANSWER_BYTES = 4 << 20
 TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
-_MAX_HEADER_CHARACTERS = 16 << 10
-_AUTHORIZATION = "Authorization"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,49 +52,12 @@ class Backoff:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A registry's answer: HTTP status, headers, the whole body (bounded), and the URL that gave it."""
+class Patience:
+    """How slow an answer may be: `seconds` for a whole one, however it drips; a body that goes to a sink has as long
+    for each `least_bytes` of it."""
 
-    status: int
-    headers: urllib3.HTTPHeaderDict
-    body: bytes
-    url: str
-
-    def header(self, name: str) -> str:
-        """The header's value, "" where it is missing.
-
-        Raises:
-          AnswerError: it is absurdly long or holds control characters.
-        """
-        value = self.headers.get(name, "")
-        if len(value) > _MAX_HEADER_CHARACTERS or not value.isprintable():
-            raise AnswerError(f"{self.url}: answers with a malformed {name} header ({len(value)} characters)")
-        return value
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds that the registry asks to wait (RFC 9110, section 10.2.3); None where it asks for
-        nothing."""
-        value = self.headers.get("Retry-After", "")
-        if value.isdigit() and len(value) < 9:
-            return float(value)
-        with contextlib.suppress(ValueError, TypeError):
-            return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-        return None
-
-
-# Opens a request's body, anew each time that it is sent.
-BodyFactory = Callable[[], FileBody]
-
-
-class Sink(Protocol):
-    """Takes the body of an answer 200 or 206 as it comes, of any size."""
-
-    def begin(self, answer: Answer) -> None:
-        """Is told of status and headers before the first byte; the answer's body is empty."""
-
-    def write(self, data: bytes) -> None:
-        """Takes the next bytes."""
+    seconds: float = 120.0
+    least_bytes: int = 256 << 10
 
 
 class Cancellation:
@@ -110,6 +69,10 @@ class Cancellation:
     def set(self) -> None:
         """Gives up."""
         self._event.set()
+
+    def reset(self) -> None:
+        """Goes on, once all work that was given up has ended."""
+        self._event.clear()
 
     def check(self) -> None:
         """Raises `CancelledError` once it is set."""
@@ -131,32 +94,27 @@ class Transport:
         backoff: Backoff | None = None,
         ca_file: Path | None = None,
         cancellation: Cancellation | None = None,
+        patience: Patience | None = None,
+        addresses: Addresses | None = None,
     ) -> None:
         """`connections` is how many are kept open to one host.
 
         `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
+        With `addresses`, nothing else is connected to, neither for a redirect nor for a token server.
         """
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
-        self._connections = Connections(connections, ca_file)
+        self._patience = patience or Patience()
+        self._connections = Connections(connections, ca_file, addresses)
 
-    def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | BodyFactory | None = None,
-        length: int = 0,
-        attempts: int | None = None,
-        sink: Sink | None = None,
-    ) -> Answer:
+    def send(self, request: Request, attempts: int | None = None, sink: Sink | None = None) -> Answer:
         """Sends a request, again after transient faults where that is safe to decide here.
 
-        `body` is bytes, or a factory of bodies of `length` bytes. `attempts` 1 leaves retrying to the
-        caller. A `sink` takes the body of a good answer, which is then not in the `Answer`.
+        `attempts` 1 leaves retrying to the caller. A `sink` takes the body of a good answer, which is then not in the
+        `Answer`.
 
         Raises:
-          UnreachableError: no answer after every attempt. AnswerError: the answer is oversized or malformed,
+          UnreachableError: no answer after every attempt. AnswerError: the answer is oversized, malformed or endless,
             or redirects somewhere it should not.
         """
         attempts = attempts or self.backoff.attempts
@@ -164,7 +122,7 @@ class Transport:
             self.cancellation.check()
             last = attempt == attempts - 1
             try:
-                answer = self._follow(method, url, dict(headers or {}), body, length, sink)
+                answer = self._follow(request, sink)
             except UnreachableError:
                 if last:
                     raise
@@ -175,120 +133,89 @@ class Transport:
             self.cancellation.sleep(self.backoff.wait(attempt, answer.retry_after))
         raise AssertionError("unreachable")
 
-    def _follow(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | BodyFactory | None,
-        length: int,
-        sink: Sink | None,
-    ) -> Answer:
+    def _follow(self, request: Request, sink: Sink | None) -> Answer:
+        first = request
         for _ in range(_MAX_REDIRECTS):
-            answer = self._send(method, url, headers, body, length, sink)
+            answer = self._exchange(request, sink)
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return answer
-            if answer.status in (301, 302, 303) and method not in ("GET", "HEAD"):
+            if answer.status in (301, 302, 303) and request.method not in ("GET", "HEAD"):
                 return answer
-            target = resolve(url, location)
-            if origin(target) != origin(url):
-                headers.pop(_AUTHORIZATION, None)
-            url = target
-        raise AnswerError(f"{origin(url)}: redirects more than {_MAX_REDIRECTS} times")
+            request = request.redirected(resolve(request.url, location))
+        raise AnswerError(f"{origin(first.url)}: redirects more than {_MAX_REDIRECTS} times")
 
-    def _send(
-        self,
-        method: str,
-        url: str,
-        headers: dict[str, str],
-        body: bytes | BodyFactory | None,
-        length: int,
-        sink: Sink | None,
-    ) -> Answer:
-        file = body() if callable(body) else None
-        if file is not None:
-            headers = {**headers, "Content-Length": str(length)}
+    def _exchange(self, request: Request, sink: Sink | None) -> Answer:
+        where = origin(request.url)
+        content = request.body if isinstance(request.body, Content) else None
+        body = content.open() if content else None
+        headers = {**request.headers, **({"Content-Length": str(content.size)} if content else {})}
+        deadline = Deadline(self._patience.seconds, self._patience.least_bytes if sink else 0)
         try:
-            response = self._connections.manager(url).request(
-                method,
-                url,
-                headers=headers,
-                body=file.blocks() if file is not None else body,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
-            )
-            return self._read(response, method, url, sink)
+            with self._connections.timed(deadline):
+                response = self._connections.manager(request.url).request(
+                    request.method,
+                    request.url,
+                    headers=headers,
+                    body=body.blocks() if body is not None else request.body,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                    timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=IO_SECONDS),
+                )
+                return self._read(response, request, sink, deadline)
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.NameResolutionError) as error:
-            raise UnreachableError(f"{origin(url)} cannot be reached: {_reason(error)}") from None
+            raise UnreachableError(f"{where} cannot be reached: {_reason(error)}") from None
         except urllib3.exceptions.ConnectTimeoutError:
-            raise UnreachableError(f"{origin(url)} cannot be reached: no answer within {CONNECT_SECONDS:g} s") from None
-        except urllib3.exceptions.SSLError as error:
-            raise _tls_error(url, error) from None
+            raise UnreachableError(f"{where} cannot be reached: no answer within {CONNECT_SECONDS:g} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise BrokenConnectionError(f"{origin(url)}: the connection broke: {_reason(error)}") from None
+            if deadline.expired:
+                raise TooSlowError(f"{where}: {_slowness(self._patience, sink)}") from None
+            if isinstance(error, urllib3.exceptions.SSLError):
+                raise _tls_error(where, error) from None
+            raise BrokenConnectionError(f"{where}: the connection broke: {_reason(error)}") from None
         finally:
-            if file is not None:
-                file.close()
+            if body is not None:
+                body.close()
 
-    def _read(self, response: urllib3.BaseHTTPResponse, method: str, url: str, sink: Sink | None) -> Answer:
+    def _read(
+        self, response: urllib3.BaseHTTPResponse, request: Request, sink: Sink | None, deadline: Deadline
+    ) -> Answer:
+        headers = urllib3.HTTPHeaderDict(response.headers)
         try:
             if sink and response.status in (200, 206):
-                answer = Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"", url)
+                answer = Answer(response.status, headers, b"", request.url)
                 sink.begin(answer)
                 while data := response.read1(BLOCK_BYTES):
                     self.cancellation.check()
+                    deadline.moved(len(data))
                     sink.write(data)
-                return answer
-            parts: list[bytes] = []
-            size, end = 0, time.monotonic() + ANSWER_SECONDS
-            while method != "HEAD" and (data := response.read1(BLOCK_BYTES)):
-                parts.append(data)
-                size += len(data)
-                if size > MAX_ANSWER_BYTES:
-                    response.close()
-                    raise AnswerError(f"{origin(url)}: an answer of more than {MAX_ANSWER_BYTES} bytes")
-                if time.monotonic() > end:
-                    response.close()
-                    raise BrokenConnectionError(f"{origin(url)}: an answer took over {ANSWER_SECONDS:g} s")
-            return Answer(response.status, urllib3.HTTPHeaderDict(response.headers), b"".join(parts), url)
+            else:
+                answer = Answer(response.status, headers, self._whole(response, request), request.url)
+            if deadline.expired:  # the end of a connection may look like that of the body
+                raise TooSlowError(f"{origin(request.url)}: {_slowness(self._patience, sink)}")
+            return answer
         except RegistryError:
             response.close()  # what is left of the body would be read as the next answer
             raise
         finally:
             response.release_conn()
 
-
-def resolve(url: str, location: str) -> str:
-    """The URL that a Location header means, seen from `url`.
-
-    Raises:
-      AnswerError: it is malformed, has another scheme than HTTP's, holds a user name, or leaves HTTPS for
-        HTTP.
-    """
-    try:
-        target = urllib.parse.urljoin(url, location)
-        parts = urllib.parse.urlsplit(target)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) > 0
-        valid = valid and parts.username is None and target.isascii() and target.isprintable() and " " not in target
-    except ValueError:
-        valid = False
-    if not valid:
-        raise AnswerError(f"{origin(url)}: answers with the malformed Location {location[:200]!r}")
-    if url.startswith("https:") and parts.scheme == "http":
-        if parts.netloc != urllib.parse.urlsplit(url).netloc:
-            raise AnswerError(f"{origin(url)}: sends to {origin(target)}, which is not encrypted; refused")
-        target = "https" + target.removeprefix("http")  # a registry that does not know of the TLS before it
-    return target
+    def _whole(self, response: urllib3.BaseHTTPResponse, request: Request) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while request.method != "HEAD" and (data := response.read1(BLOCK_BYTES)):
+            parts.append(data)
+            size += len(data)
+            if size > MAX_ANSWER_BYTES:
+                raise AnswerError(f"{origin(request.url)}: an answer of more than {MAX_ANSWER_BYTES} bytes")
+        return b"".join(parts)
 
 
-def origin(url: str) -> str:
-    """Scheme, host and port: what credentials are for."""
-    parts = urllib.parse.urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+def _slowness(patience: Patience, sink: Sink | None) -> str:
+    share = f"{patience.least_bytes} bytes of a body" if sink else "an answer"
+    return f"{share} took over {patience.seconds:g} s"
 
 
 def _reason(error: BaseException) -> str:
@@ -308,13 +235,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = inner[0] if inner else error.__cause__ or error.__context__
 
 
-def _tls_error(url: str, error: BaseException) -> RegistryError:
+def _tls_error(where: str, error: BaseException) -> RegistryError:
     text = str(error)
     if "CERTIFICATE_VERIFY_FAILED" in text:
-        return RegistryError(
-            f"{origin(url)}: its certificate is not trusted ({text[:200]})\n"
-            "  for a private authority give its certificates with --ca_file, or set SSL_CERT_FILE"
-        )
+        return UntrustedCertificateError(f"{where}: its certificate is not trusted ({text[:200]})")
     if "WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text:
-        return NotTlsError(f"{origin(url)}: does not speak TLS; --insecure allows plain HTTP")
-    return BrokenConnectionError(f"{origin(url)}: the encrypted connection broke: {text[:200]}")
+        return NotTlsError(f"{where}: does not speak TLS")
+    return BrokenConnectionError(f"{where}: the encrypted connection broke: {text[:200]}")

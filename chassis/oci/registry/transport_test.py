@@ -8,45 +8,10 @@ import time
 import pytest
 import urllib3
 
-from chassis.oci.registry.errors import AnswerError
-from chassis.oci.registry.transport import Answer, Backoff, origin, resolve
+from chassis.oci.registry.request import Answer
+from chassis.oci.registry.transport import Backoff
 
 URL = "https://r.example/v2/x/blobs/uploads/"
-
-
-@pytest.mark.parametrize(
-    ("location", "target"),
-    [
-        ("/v2/x/blobs/uploads/1?_state=a%3D", "https://r.example/v2/x/blobs/uploads/1?_state=a%3D"),
-        ("1", "https://r.example/v2/x/blobs/uploads/1"),
-        ("https://store.example:444/1", "https://store.example:444/1"),
-        ("http://r.example/1", "https://r.example/1"),
-    ],
-)
-def test_locations(location: str, target: str) -> None:
-    assert resolve(URL, location) == target
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "http://store.example/1",
-        "http://r.example:80/1",
-        "file:///etc/passwd",
-        "https://user:pw@r.example/1",
-        "https://r.example:port/1",
-        "https://[::1/",
-        "https://r.example/a b",
-        "https://r.example/é",
-    ],
-)
-def test_locations_that_are_refused(location: str) -> None:
-    with pytest.raises(AnswerError):
-        resolve(URL, location)
-
-
-def test_the_origin_holds_no_user() -> None:
-    assert origin("https://user:pw@R.example:5000/x") == "https://r.example:5000"
 
 
 @pytest.mark.parametrize(

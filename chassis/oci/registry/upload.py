@@ -7,14 +7,14 @@ registry takes; after a break the registry is asked how far it came.
 
 from __future__ import annotations
 
+import functools
 import re
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from chassis.oci import digest as digests
 from chassis.oci.descriptor import Descriptor
+from chassis.oci.registry.blob_source import BlobSource
 from chassis.oci.registry.errors import (
     AnswerError,
     AuthenticationError,
@@ -23,9 +23,10 @@ from chassis.oci.registry.errors import (
     StatusError,
     UnreachableError,
 )
-from chassis.oci.registry.file_body import FileBody
+from chassis.oci.registry.origin import resolve
+from chassis.oci.registry.request import Answer, Body, Content, Request
 from chassis.oci.registry.session import Session, status_error
-from chassis.oci.registry.transport import TRANSIENT_STATUSES, Answer, resolve
+from chassis.oci.registry.transport import TRANSIENT_STATUSES
 
 # Up to here a blob goes with the request that completes it, which saves a round trip.
 _SINGLE_REQUEST_BYTES = 1 << 20
@@ -59,15 +60,22 @@ class Target:
         """The URL of something in the repository."""
         return f"{self.session.base}/v2/{self.path}/{rest}"
 
+    def send(self, request: Request, attempts: int | None = None) -> Answer:
+        """Sends a request with the repository's authorization; see `Session.send`."""
+        return self.session.send(request, self.scopes, attempts)
+
 
 class BlobUpload:
-    """The upload of one blob from a file."""
+    """The upload of one blob from where it is."""
 
-    def __init__(self, target: Target, descriptor: Descriptor, file: Path, progress: Progress) -> None:
+    def __init__(
+        self, target: Target, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
+    ) -> None:
+        """`source` says where the blob is; it is asked once, and not for a blob that is mounted."""
         self._target = target
         self._session = target.session
         self._descriptor = descriptor
-        self._file = file
+        self._find_source = source
         self._progress = progress
         self._sent = 0
         self._piece = descriptor.size
@@ -101,8 +109,9 @@ class BlobUpload:
         if answer and answer.status == 201:
             self._verify(answer)
             return MOUNTED
+        _ = self._source  # what is not to be had begins no upload
         if not answer or answer.status != 202:  # a refused mount begins an upload, or should
-            answer = self._session.request("POST", url, self._target.scopes, body=b"")
+            answer = self._target.send(Request("POST", url, body=b""))
         if answer.status != 202:
             raise status_error(answer, f"{self._what}: starting its upload")
         location = self._location(answer)
@@ -113,12 +122,16 @@ class BlobUpload:
         self._complete(location)
         return UPLOADED
 
+    @functools.cached_property
+    def _source(self) -> BlobSource:
+        return self._find_source()
+
     def _mount(self, url: str, source: str) -> Answer | None:
         """Asks for the blob of another repository; None where that may not even be asked."""
         query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
         scopes = (*self._target.scopes, f"repository:{source}:pull")
         try:
-            return self._session.request("POST", f"{url}?{query}", scopes, body=b"")
+            return self._session.send(Request("POST", f"{url}?{query}", body=b""), scopes)
         except AuthenticationError:
             return None
 
@@ -134,15 +147,7 @@ class BlobUpload:
                 headers["Content-Range"] = f"{offset}-{end - 1}"
             cause: RegistryError
             try:
-                answer = self._session.request(
-                    "PATCH",
-                    location,
-                    self._target.scopes,
-                    headers,
-                    self._body(offset, end),
-                    end - offset,
-                    attempts=1,
-                )
+                answer = self._target.send(Request("PATCH", location, headers, self._body(offset, end)), attempts=1)
                 if answer.status in (202, 204):
                     offset, failures, location = end, 0, self._location(answer)
                     continue
@@ -166,7 +171,7 @@ class BlobUpload:
     def _resume(self, location: str, cause: RegistryError) -> tuple[int, str]:
         """Asks the registry how many bytes it has; raises `_Restart` where it lost the upload."""
         try:
-            answer = self._session.request("GET", location, self._target.scopes)
+            answer = self._target.send(Request("GET", location))
         except UnreachableError as error:
             raise _Restart(error) from None
         match = _RANGE.fullmatch(answer.header("Range"))
@@ -186,15 +191,7 @@ class BlobUpload:
         size = self._descriptor.size
         along = size <= _SINGLE_REQUEST_BYTES
         try:
-            answer = self._session.request(
-                "PUT",
-                url,
-                self._target.scopes,
-                _OCTETS,
-                self._body(0, size) if along else b"",
-                size if along else 0,
-                attempts=1,
-            )
+            answer = self._target.send(Request("PUT", url, _OCTETS, self._body(0, size) if along else b""), attempts=1)
         except BrokenConnectionError as error:
             raise _Restart(error) from None
         if answer.status in (201, 204):
@@ -217,13 +214,9 @@ class BlobUpload:
             raise AnswerError(f"{self._what}: the registry accepted it but does not have it; nothing was tagged")
 
     def _explain_digest(self, error: StatusError) -> None:
-        found, size = digests.of_file(self._file)
-        if found != self._descriptor.digest:
-            raise RegistryError(
-                f"{self._file}: changed since the image was built: it has the digest {found} and {size} "
-                f"bytes, expected {self._descriptor.digest} and {self._descriptor.size} bytes\n"
-                "  build the image again"
-            ) from error
+        defect = self._source.defect(self._descriptor)
+        if defect:
+            raise RegistryError(defect) from error
 
     def _location(self, answer: Answer) -> str:
         location = answer.header("Location")
@@ -231,12 +224,12 @@ class BlobUpload:
             raise AnswerError(f"{self._what}: the registry's answer {answer.status} has no Location")
         return resolve(answer.url, location)
 
-    def _body(self, start: int, end: int) -> Callable[[], FileBody]:
-        def open_body() -> FileBody:
+    def _body(self, start: int, end: int) -> Content:
+        def open_body() -> Body:
             self._report(start - self._sent)
-            return FileBody(self._file, start, end, self._report, self._session.transport.cancellation.check)
+            return self._source.body(start, end, self._report, self._session.transport.cancellation.check)
 
-        return open_body
+        return Content(open_body, end - start)
 
     def _report(self, count: int) -> None:
         self._sent += count
@@ -246,7 +239,7 @@ class BlobUpload:
 
 def blob_exists(target: Target, descriptor: Descriptor) -> bool:
     """Whether the registry has a blob; one of another size than the descriptor's is an error."""
-    answer = target.session.request("HEAD", target.url(f"blobs/{descriptor.digest}"), target.scopes)
+    answer = target.send(Request("HEAD", target.url(f"blobs/{descriptor.digest}")))
     if answer.status == 404:
         return False
     if answer.status != 200:

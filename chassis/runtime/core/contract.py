@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from chassis.declaration.model_io import ModelInput, ModelOutput
+from chassis.declaration.tensor import BYTES, item_shape, shown
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
-from chassis.runtime.core.datatype import BYTES, item_shape, shown
 
-
-class Part(NamedTuple):
-    """A named input or output.
-
-    Attributes:
-      name: the key in an item, such as `input` or `results.json`.
-      media_type: such as `application/json`.
-      max_size: the limit as declared, such as `10M`; empty for none.
-      max_bytes: the same in bytes; None for none.
-      datatype: of the tensor that stands for it in the Open Inference Protocol; the content is its elements in
-        row-major order, little-endian. BYTES is the content as it is.
-      shape: of one item's tensor, where the datatype is not BYTES; -1 for a size that varies, at most one.
-    """
-
-    name: str
-    media_type: str = "application/octet-stream"
-    max_size: str = ""
-    max_bytes: int | None = None
-    datatype: str = "BYTES"
-    shape: tuple[int, ...] = ()
-
-    def fault(self, kind: str, content: bytes) -> str | None:
-        """Why `content` is no tensor of this `kind`, `input` or `output`; None where it is one."""
-        if self.datatype == BYTES or item_shape(self.datatype, self.shape, len(content)) is not None:
-            return None
-        return f"{kind} {self.name!r} has {len(content)} bytes, which are no {shown(self.datatype, self.shape)}"
+Part = ModelInput | ModelOutput
 
 
 class Contract(NamedTuple):
@@ -45,8 +21,8 @@ class Contract(NamedTuple):
       one_input: whether the function takes the first input alone, so that an item must hold it.
     """
 
-    inputs: tuple[Part, ...] = (Part("input"),)
-    outputs: tuple[Part, ...] = (Part("results.json", "application/json"),)
+    inputs: tuple[ModelInput, ...] = (ModelInput("input"),)
+    outputs: tuple[ModelOutput, ...] = (ModelOutput("results.json", "application/json"),)
     one_input: bool = True
 
     def refusal(self, item: Item) -> Answer | None:
@@ -65,7 +41,7 @@ class Contract(NamedTuple):
         return _too_large("output", self.outputs, output) or _malformed("output", self.outputs, output)
 
 
-def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes]) -> str | None:
+def _too_large(kind: str, parts: Sequence[Part], content: Mapping[str, bytes]) -> str | None:
     for part in parts:
         value = content.get(part.name)
         if value is not None and part.max_bytes is not None and len(value) > part.max_bytes:
@@ -74,10 +50,11 @@ def _too_large(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes])
     return None
 
 
-def _malformed(kind: str, parts: tuple[Part, ...], content: Mapping[str, bytes]) -> str | None:
+def _malformed(kind: str, parts: Sequence[Part], content: Mapping[str, bytes]) -> str | None:
     for part in parts:
-        if part.datatype != BYTES and part.name in content:
-            fault = part.fault(kind, content[part.name])
-            if fault:
-                return fault
+        if part.datatype == BYTES or part.name not in content:
+            continue
+        size = len(content[part.name])
+        if item_shape(part.datatype, part.shape, size) is None:
+            return f"{kind} {part.name!r} has {size} bytes, which are no {shown(part.datatype, part.shape)}"
     return None

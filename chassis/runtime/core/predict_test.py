@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chassis.runtime.core.contract import Contract, Part
+from chassis.declaration.model_io import ModelInput, ModelOutput
+from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import ModelContractError, PredictFunction
 
 KINDS: dict[str, tuple[Any, str, int]] = {
@@ -68,12 +69,12 @@ def test_buffers_are_sent_as_bytes() -> None:
 
 
 def test_the_declared_names_are_used() -> None:
-    contract = Contract((Part("image.png"),), (Part("labels.json"),))
+    contract = Contract((ModelInput("image.png"),), (ModelOutput("labels.json"),))
     (answer,) = PredictFunction(len, "bytes", 0, contract)([{"image.png": b"abc", "more": b""}])
     assert answer.output == {"labels.json": b"3"}
 
 
 def test_an_output_above_its_max_size_fails_with_both_sizes() -> None:
-    contract = Contract(outputs=(Part("results.json", max_size="1K", max_bytes=1024),))
+    contract = Contract(outputs=(ModelOutput("results.json", max_size="1K"),))
     (answer,) = PredictFunction(lambda _: "x" * 2000, "bytes", 0, contract)([{"input": b""}])
     assert answer.error == "output 'results.json' has 2002 bytes, more than its max_size 1K (1024 bytes)"

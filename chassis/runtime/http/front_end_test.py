@@ -179,10 +179,10 @@ def test_what_is_not_served_is_not_imported(tmp_path: Path) -> None:
 
         return sorted({"grpc", "grpc_reflection.v1alpha", "httptools", "google.protobuf"} & set(sys.modules))
 
-    model = write_model(tmp_path, loaded, workers=0)
-    with RunningServer(model, {"CHASSIS_SERVERS": "v2-http"}) as server:
+    model = write_model(tmp_path, loaded)
+    with RunningServer(model, {"CHASSIS_SERVERS": "v2-http", "CHASSIS_WORKERS": "0"}) as server:
         assert json.loads(infer(server, "").json()["outputs"][0]["data"][0]) == ["httptools"]
-    with RunningServer(model, {"CHASSIS_SERVERS": "omi"}) as server:
+    with RunningServer(model, {"CHASSIS_SERVERS": "omi", "CHASSIS_WORKERS": "0"}) as server:
         assert json.loads(server.run(b"").outputs[0].output["results.json"]) == ["google.protobuf", "grpc"]
 
 

@@ -11,9 +11,10 @@ import json
 import time
 from collections.abc import Mapping
 
+from chassis.declaration.model_io import ModelOutput
+from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
@@ -91,7 +92,7 @@ class KserveV1:
     def _prediction(self, output: Mapping[str, bytes]) -> bytes:
         """An item's output as JSON: the only one itself, several as an object."""
         parts = {part.name: part for part in self._model.contract.outputs}
-        values = {name: self._value(content, parts.get(name, Part(name))) for name, content in output.items()}
+        values = {name: self._value(content, parts.get(name, ModelOutput(name))) for name, content in output.items()}
         if len(values) == 1:
             return next(iter(values.values()))
         return b"{" + b",".join(json.dumps(name).encode() + b":" + value for name, value in values.items()) + b"}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from chassis.runtime.core.datatype import BYTES, NUMERIC
+from chassis.declaration.tensor import BYTES, NUMERIC
 from chassis.runtime.http.message import Route
 from chassis.runtime.inference.exchange import Identity
 

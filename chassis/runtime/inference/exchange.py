@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from chassis.declaration.model_io import ModelOutput
+from chassis.declaration.tensor import BYTES, item_shape, shown
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES, item_shape, shown
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
 from chassis.runtime.core.service import ModelService, State, StoppingError
 from chassis.runtime.inference.tensor import Tensor
@@ -110,7 +111,7 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequenc
         missing = [index for index, row in enumerate(rows) if name not in row]
         if missing:
             raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
-        tensors.append(output_tensor(parts.get(name, Part(name)), [row[name] for row in rows]))
+        tensors.append(output_tensor(parts.get(name, ModelOutput(name)), [row[name] for row in rows]))
     return tensors
 
 

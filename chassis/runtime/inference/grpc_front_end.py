@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import grpc
 
+from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.datatype import BYTES
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.inference.exchange import (

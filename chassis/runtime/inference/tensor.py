@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from chassis.runtime.core.datatype import BYTES, FLOATS, NUMERIC
+from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
 _MOST_DIMENSIONS = 32

@@ -87,6 +87,25 @@ function drawDetails() {
   $("fetch").hidden = job.status.state !== "succeeded";
 }
 
+function numbers(table, rows) {
+  table.tBodies[0].replaceChildren(...rows.map((cells) => {
+    const made = element("tr");
+    made.append(...cells.map((text, column) => element("td", text, column ? "number" : undefined)));
+    return made;
+  }));
+}
+
+async function drawUsage() {
+  const answer = await call("/api/usage");
+  if (!answer.ok) return;
+  const { client, used, quota, storage } = await answer.json();
+  const shown = (name, value) => (value === null ? "no limit" : name === "bytes" ? size(value) : String(value));
+  $("usage-title").textContent = `Client ${client}`;
+  numbers($("quota"), Object.keys(quota).map((name) => [name === "minutes" ? "minutes in 24 hours" : name, shown(name, used[name]), shown(name, quota[name])]));
+  numbers($("storage"), Object.entries(storage).map(([name, figure]) => [name, size(figure.bytes), figure.limit ? size(figure.limit) : ""]));
+  $("usage").hidden = false;
+}
+
 function choose(id, focus) {
   chosen = id;
   history.replaceState(null, "", `#${id}`);
@@ -132,7 +151,7 @@ async function refresh() {
   if (answer.status === 401) {
     $("refused").hidden = !token;
     $("login").hidden = false;
-    $("jobs").hidden = $("details").hidden = $("summary").hidden = true;
+    $("jobs").hidden = $("details").hidden = $("summary").hidden = $("usage").hidden = true;
     $("token").focus();
     return false;
   }
@@ -140,6 +159,7 @@ async function refresh() {
   jobs = (await answer.json()).jobs;
   drawJobs();
   drawDetails();
+  await drawUsage().catch(() => {});
   document.documentElement.dataset.ready = "yes";
   return true;
 }

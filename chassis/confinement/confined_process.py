@@ -1,0 +1,66 @@
+"""Runs a program behind walls: what it starts ends with it, and what it says is bounded."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chassis.confinement.descendants import adopt_orphans, end_descendants
+from chassis.confinement.errors import ConfinementError
+from chassis.confinement.walls import Walls
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended; `output` is the end of what it wrote to both streams. None of `status`: out of time."""
+
+    status: int | None
+    output: str
+
+
+def run_confined(
+    command: Sequence[str],
+    walls: Walls,
+    *,
+    request: str,
+    environment: Mapping[str, str],
+    timeout: float,
+    shown: int,
+) -> Ended:
+    """Runs `command` with `request` on standard input, for at most `timeout` seconds.
+
+    When this returns, nothing runs any more of what it started, also of what has left its session. The last `shown`
+    bytes of output are kept.
+
+    Raises:
+      ConfinementError: the kernel has not what the walls are made of.
+    """
+    adopt_orphans()
+    # Files, not pipes: a process that is left behind keeps a pipe open.
+    with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given, walls.built() as restrict:
+        given.write(request.encode())
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=given,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                preexec_fn=restrict,
+            )
+        except subprocess.SubprocessError as error:
+            raise ConfinementError(f"the walls around {command[0]} cannot be built: {error}") from None
+        status: int | None = None
+        try:
+            status = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        finally:
+            end_descendants()
+        said.seek(max(0, said.seek(0, os.SEEK_END) - shown))
+        return Ended(status, said.read(shown).decode("utf-8", "replace"))

@@ -1,0 +1,242 @@
+"""Seccomp: a filter of system calls that a process sets for itself and all that it starts.
+
+What is refused answers EPERM, as a container's runtime has it: programs know that. https://docs.kernel.org/userspace-api/seccomp_filter.html
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chassis.confinement.errors import ConfinementError
+
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
+# Of struct seccomp_data; the lower half of an argument comes first on little-endian machines.
+_NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
+_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+_X32 = 0x40000000
+_NEW_NAMESPACES = 0x7E020000
+"""`CLONE_NEW…` of clone(2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Machine:
+    """Its AUDIT_ARCH, and where its system calls differ: a column of _NUMBERS."""
+
+    audit: int
+    column: int
+
+
+_MACHINES = {"x86_64": _Machine(0xC000003E, 0), "aarch64": _Machine(0xC00000B7, 1)}
+
+# Name to number on x86_64 and on aarch64; None where the machine has no such call.
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "adjtimex": (159, 171),
+    "bpf": (321, 280),
+    "chmod": (90, None),
+    "chown": (92, None),
+    "chroot": (161, 51),
+    "clock_adjtime": (305, 266),
+    "clock_settime": (227, 112),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "delete_module": (176, 106),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "file_setattr": (469, 469),
+    "finit_module": (313, 273),
+    "fremovexattr": (199, 16),
+    "fsconfig": (431, 431),
+    "fsetxattr": (190, 7),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "futimesat": (261, None),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioperm": (173, None),
+    "iopl": (172, None),
+    "ioprio_set": (251, 30),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "kill": (62, 129),
+    "lchown": (94, None),
+    "lookup_dcookie": (212, 18),
+    "lremovexattr": (198, 15),
+    "lsetxattr": (189, 6),
+    "migrate_pages": (256, 238),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "move_pages": (279, 239),
+    "mq_open": (240, 180),
+    "msgget": (68, 186),
+    "name_to_handle_at": (303, 264),
+    "nfsservctl": (180, 42),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "perf_event_open": (298, 241),
+    "pidfd_getfd": (438, 438),
+    "pidfd_send_signal": (424, 424),
+    "pivot_root": (155, 41),
+    "prlimit64": (302, 261),
+    "process_madvise": (440, 440),
+    "process_mrelease": (448, 448),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "reboot": (169, 142),
+    "removexattr": (197, 14),
+    "removexattrat": (466, 466),
+    "request_key": (249, 218),
+    "rt_sigqueueinfo": (129, 138),
+    "rt_tgsigqueueinfo": (297, 240),
+    "sched_setattr": (314, 274),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "semget": (64, 190),
+    "setdomainname": (171, 162),
+    "sethostname": (170, 161),
+    "setns": (308, 268),
+    "setpriority": (141, 140),
+    "settimeofday": (164, 170),
+    "setxattr": (188, 5),
+    "setxattrat": (463, 463),
+    "shmget": (29, 194),
+    "socket": (41, 198),
+    "swapoff": (168, 225),
+    "swapon": (167, 224),
+    "syslog": (103, 116),
+    "tgkill": (234, 131),
+    "tkill": (200, 130),
+    "truncate": (76, 45),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "userfaultfd": (323, 282),
+    "utime": (132, None),
+    "utimensat": (280, 88),
+    "utimes": (235, None),
+    "vhangup": (153, 58),
+}
+
+_METADATA = (
+    *("chmod", "chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "file_setattr", "fremovexattr"),
+    *(
+        "fsetxattr",
+        "futimesat",
+        "lchown",
+        "lremovexattr",
+        "lsetxattr",
+        "removexattr",
+        "removexattrat",
+        "setxattr",
+        "setxattrat",
+    ),
+    *("utime", "utimensat", "utimes"),
+)
+"""What changes a file without opening it for writing, so that Landlock lets it through."""
+
+_OTHERS_PROCESSES = ("kill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill")
+_OWN_PID = ("kill", "tgkill")
+"""Of these, what stays for the process itself: abort(3)."""
+
+_MISSING = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
+"""Answer ENOSYS, for which callers have another way: clone3's flags cannot be seen by a filter."""
+
+_SPECIAL = {"clone", "prlimit64", *_MISSING, *_OTHERS_PROCESSES, *_METADATA, "truncate"}
+_NEVER = tuple(name for name in _NUMBERS if name not in _SPECIAL)
+
+
+def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> bytes:
+    """The filter's program (`struct sock_filter`s) that leaves no socket, namespace, key ring, or reach into others.
+
+    It is for the process that calls this, or is forked by the one that does: `signals` go by the process's number.
+
+    Args:
+      metadata: whether modes, owners, times and attributes of files may be changed.
+      signals: whether signals may be sent to other processes.
+      truncating: whether files may be truncated by their name.
+
+    Raises:
+      ConfinementError: the machine is neither x86_64 nor aarch64.
+    """
+    machine = _MACHINES.get(platform.machine())
+    if machine is None:
+        raise ConfinementError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
+    refused = dict.fromkeys(_NEVER, errno.EPERM) | {"socket": errno.EACCES} | dict.fromkeys(_MISSING, errno.ENOSYS)
+    if not metadata:
+        refused |= dict.fromkeys(_METADATA, errno.EPERM)
+    if not truncating:
+        refused["truncate"] = errno.EPERM
+    own: dict[str, int] = {"prlimit64": 0}
+    if not signals:
+        refused |= {name: errno.EPERM for name in _OTHERS_PROCESSES if name not in _OWN_PID}
+        own |= dict.fromkeys(_OWN_PID, os.getpid())
+    return _program(machine, refused, own)
+
+
+def set_filter(program: bytes) -> None:
+    """Sets the filter for this process, which must not be able to gain privileges any more.
+
+    Raises:
+      ConfinementError: the kernel refuses.
+    """
+    buffer = ctypes.create_string_buffer(program, len(program))
+    pointer = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, pointer, 0, 0):
+        raise ConfinementError(f"no filter of system calls: {os.strerror(ctypes.get_errno())}")
+
+
+def _program(machine: _Machine, refused: Mapping[str, int], own: Mapping[str, int]) -> bytes:
+    """`refused`: name to errno. `own`: name to the one first argument with which a call is let through."""
+    steps: list[tuple[int, int, int, int]] = [
+        (_LOAD, 0, 0, _ARCHITECTURE),
+        (_EQUAL, 1, 0, machine.audit),
+        (_RETURN, 0, 0, _KILL_PROCESS),
+        (_LOAD, 0, 0, _NUMBER),
+    ]
+    if machine.column == 0:
+        steps += [(_ANY_BIT, 0, 1, _X32), (_RETURN, 0, 0, _KILL_PROCESS)]
+    for name, error in sorted(refused.items()):
+        if (number := _NUMBERS[name][machine.column]) is not None:
+            steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | error)]
+    for name, first in sorted(own.items()):
+        steps += _when(_number(name, machine), [(_EQUAL, 1, 0, first)])
+    steps += _when(_number("clone", machine), [(_ANY_BIT, 0, 1, _NEW_NAMESPACES)])
+    steps.append((_RETURN, 0, 0, _ALLOW))
+    return b"".join(struct.pack("HBBI", *step) for step in steps)
+
+
+def _when(number: int, test: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
+    """Refuses a call unless `test` of its first argument skips one step."""
+    return [
+        (_EQUAL, 0, 4, number),
+        (_LOAD, 0, 0, _ARGUMENTS),
+        *test,
+        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+
+
+def _number(name: str, machine: _Machine) -> int:
+    number = _NUMBERS[name][machine.column]
+    assert number is not None
+    return number

@@ -1,0 +1,212 @@
+"""Tests of chassis.confinement: each is something that a program tries from behind the walls."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from chassis.confinement.confined_process import Ended, run_confined
+from chassis.confinement.descendants import end_descendants
+from chassis.confinement.errors import ConfinementError
+from chassis.confinement.landlock import READ, Ruleset, landlock_version
+from chassis.confinement.walls import Walls, action_inputs
+
+_SECONDS = 60
+_PYTHON = (Path(sys.base_prefix), Path(sys.executable).resolve().parent)
+
+# Each answers with what it got, or lets out the error that kept it from that.
+_ATTEMPTS = """
+import ctypes, json, os, socket, subprocess, sys
+secret, outside, port, pid = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    if libc.syscall(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return "done"
+def read_only_truncate():
+    os.close(os.open(sys.argv[5], os.O_RDONLY | os.O_TRUNC))
+attempts = {
+    "read": lambda: open(secret).read(),
+    "list": lambda: os.listdir(os.path.dirname(secret)),
+    "list root": lambda: os.listdir("/"),
+    "read through a link": lambda: (os.symlink(secret, outside + "/../in/link"), open(outside + "/../in/link").read()),
+    "hard link": lambda: os.link(secret, outside + "/../in/hard"),
+    "write": lambda: open(outside + "/made", "w").close(),
+    "overwrite": lambda: open(secret, "w").close(),
+    "overwrite an input": lambda: open(sys.argv[5], "w").close(),
+    "truncate": lambda: os.truncate(secret, 0),
+    "truncate an input": read_only_truncate,
+    "rename": lambda: os.rename(secret, secret + "2"),
+    "remove": lambda: os.unlink(secret),
+    "make a directory": lambda: os.mkdir(outside + "/d"),
+    "mode": lambda: os.chmod(secret, 0o777),
+    "mode of an input": lambda: os.chmod(os.open(sys.argv[5], os.O_RDONLY), 0o777),
+    "times": lambda: os.utime(secret, (1, 1)),
+    "environment of another": lambda: open(f"/proc/{pid}/environ", "rb").read(),
+    "memory of another": lambda: open(f"/proc/{pid}/mem", "rb").read(1),
+    "root of another": lambda: os.listdir(f"/proc/{pid}/root/"),
+    "signal": lambda: os.kill(pid, 0),
+    "trace": lambda: call(101 if os.uname().machine == "x86_64" else 117, 16, pid, 0, 0),
+    "tcp": lambda: socket.create_connection(("127.0.0.1", port)),
+    "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port)),
+    "unix": lambda: socket.socket(socket.AF_UNIX).connect(outside + "/socket"),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "io_uring": lambda: call(425, 8, 0),
+    "keys": lambda: call(250 if os.uname().machine == "x86_64" else 219, 0, -3, 0),
+    "namespace": lambda: os.unshare(0x10000000) if hasattr(os, "unshare") else call(272, 0x10000000),
+    "shared memory": lambda: open("/dev/shm/x", "w"),
+    "capabilities": lambda: os.chroot("/"),
+    "program": lambda: subprocess.run(["/bin/cat", secret], check=True, capture_output=True).stdout.decode(),
+}
+got = {}
+for name, attempt in attempts.items():
+    try:
+        got[name] = repr(attempt())
+    except (OSError, subprocess.CalledProcessError):
+        pass
+print(json.dumps({
+    "got": got,
+    "input": open(sys.argv[5]).read(),
+    "sum": subprocess.run(["/bin/sh", "-c", "echo $((1+2))"], capture_output=True, text=True).stdout.strip(),
+    "urandom": len(os.urandom(8)),
+    "capabilities": [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapPrm", "CapEff"))],
+    "pair": len(socket.socketpair()),
+    "written": open(outside + "/../in/own", "w").write("own"),
+}))
+"""
+
+
+def _confined(code: str, walls: Walls, *arguments: object, timeout: float = _SECONDS) -> Ended:
+    return run_confined(
+        [sys.executable, "-I", "-S", "-c", code, *map(str, arguments)],
+        Walls((*walls.readable, *_PYTHON), walls.writable),
+        request="",
+        environment={},
+        timeout=timeout,
+        shown=100_000,
+    )
+
+
+@pytest.mark.parametrize("landlock", [7, 3])
+def test_confined_code_has_its_inputs_and_its_directory_and_nothing_else(
+    tmp_path: Path, landlock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if landlock < landlock_version():  # as on an older kernel: no rules for TCP, none for signals
+        monkeypatch.setattr("chassis.confinement.landlock.landlock_version", lambda: landlock)
+        monkeypatch.setattr("chassis.confinement.walls.landlock_version", lambda: landlock)
+    for name in ("in", "secret", "outside", "inputs"):
+        (tmp_path / name).mkdir()
+    secret, given = tmp_path / "secret" / "key", tmp_path / "inputs" / "data"
+    secret.write_text("open sesame")
+    given.write_text("for the model")
+    before = {path: (path.stat().st_mode, path.stat().st_mtime_ns) for path in (secret, given)}
+    sleeper = subprocess.Popen(["/bin/sleep", str(_SECONDS)])
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as named:
+        os.chdir(tmp_path)  # a socket's path is short
+        named.bind("outside/socket")
+        named.listen()
+        port = server.getsockname()[1]
+        walls = Walls((tmp_path / "inputs",), (tmp_path / "in",))
+        try:
+            ended = _confined(_ATTEMPTS, walls, secret, tmp_path / "outside", port, sleeper.pid, given)
+        finally:
+            sleeper.kill()
+            sleeper.wait()
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert ended.status == 0, ended.output
+    found = json.loads(ended.output)
+    assert found.pop("got") == {}
+    assert [int(mask, 16) for mask in found.pop("capabilities")] == [0, 0]
+    assert found == {"input": "for the model", "sum": "3", "urandom": 8, "pair": 2, "written": 3}
+    assert secret.read_text() == "open sesame"
+    assert given.read_text() == "for the model"
+    assert before == {path: (path.stat().st_mode, path.stat().st_mtime_ns) for path in (secret, given)}
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["socket"]
+
+
+def test_what_detaches_itself_ends_with_the_program(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+for _ in range(3):
+    if not os.fork():
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        with open(sys.argv[1], "a") as log:
+            while True:
+                log.write("x")
+                log.flush()
+                time.sleep(0.001)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.001)
+print("started")
+"""
+    log = tmp_path / "log"
+    start = time.monotonic()
+    ended = _confined(code, Walls((), (tmp_path,)), log)
+    assert (ended.status, ended.output) == (0, "started\n")
+    assert time.monotonic() - start < _SECONDS / 2
+    size = log.stat().st_size
+    assert size
+    with contextlib.suppress(ChildProcessError):
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)
+    end_descendants()
+    assert log.stat().st_size == size
+
+
+def test_a_program_that_runs_out_of_time_ends_with_what_it_started(tmp_path: Path) -> None:
+    code = "import os, time\nos.fork()\nos.setsid() if os.fork() else None\ntime.sleep(600)"
+    ended = _confined(code, Walls((), (tmp_path,)), timeout=0.5)
+    assert ended.status is None
+
+
+def test_the_inputs_of_an_action_are_what_its_links_lead_to(tmp_path: Path) -> None:
+    real, root = tmp_path / "real", tmp_path / "root"
+    (real / "tree" / "deep").mkdir(parents=True)
+    (real / "tree" / "deep" / "leaf").write_text("leaf")
+    (real / "file").write_text("file")
+    (real / "other").write_text("other")
+    (root / "external" / "a").mkdir(parents=True)
+    (root / "external" / "a" / "file").symlink_to(real / "file")
+    (root / "tree").symlink_to(real / "tree")
+    (root / "gone").symlink_to(real / "gone")
+    assert set(map(Path, action_inputs(root))) == {root, root / "external" / "a" / "file", root / "tree", root / "gone"}
+    code = """
+import sys
+print(open(sys.argv[1] + "/external/a/file").read(), open(sys.argv[1] + "/tree/deep/leaf").read())
+open(sys.argv[2])
+"""
+    ended = _confined(code, Walls(action_inputs(root), ()), root, real / "other")
+    assert "file leaf" in ended.output
+    assert "PermissionError" in ended.output
+
+
+def test_a_ruleset_is_refused_by_name_where_the_kernel_has_no_landlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert landlock_version() >= 1
+    monkeypatch.setattr("chassis.confinement.landlock._CREATE_RULESET", 9999)
+    with pytest.raises(Exception, match="this kernel has no Landlock"):
+        Ruleset()
+
+
+def test_a_landlock_that_lets_files_be_truncated_takes_a_read_only_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chassis.confinement.walls.landlock_version", lambda: 2)
+    monkeypatch.setattr("chassis.confinement.walls._is_read_only", lambda path: False)
+    with pytest.raises(ConfinementError, match=r"version 2, lets confined code truncate files: it takes Linux 6\.2"):
+        _confined("print(1)", Walls((), ()))
+    monkeypatch.setattr("chassis.confinement.walls._is_read_only", lambda path: True)
+    assert _confined("print(1)", Walls((), ())).output == "1\n"
+
+
+def test_a_path_that_does_not_exist_is_passed_over(tmp_path: Path) -> None:
+    with Ruleset() as ruleset:
+        ruleset.allow(tmp_path / "gone", READ)

@@ -1,0 +1,77 @@
+"""What Starlark has of the declarations: the text of rules/private/declared.bzl."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from chassis.declaration.front_ends import MOST_WORKERS, SERVER_PORTS
+from chassis.declaration.platforms import MACHINES, PLATFORMS
+from chassis.declaration.pythons import DEFAULT_PYTHON, PYTHONS
+from chassis.declaration.tensor import NUMERIC
+
+STARLARK_WRITTEN = "Written by `bazel run //docs:update`, do not edit."
+_HEAD = f'"""What rules need of chassis/declaration. {STARLARK_WRITTEN}"""\n'
+
+TENSORS = ("FP32[3,-1]", "INT64[ 2, 2 ]", "INT64[]", "BOOL[]", "UINT8", "BYTES", "FP16[-1]", "FP64[999999999]")
+"""Tensors as models declare them, which Python and Starlark both take."""
+
+NO_TENSORS = (
+    *("float32", "FP32[", "FP32[3", "FP32[3,]", "FP32[0]", "FP32[-2]", "FP32[-1,-1]", "FP32[1000000000]"),
+    *("FP32[2]x", "FP32[2][2]", "FP32 [2]", "FP32[x]", "FP8[2]", "BYTES[1]", "[3]"),
+)
+"""Texts that both refuse."""
+
+
+def declared_bzl() -> str:
+    """Returns the file."""
+    parts = [
+        _HEAD,
+        _table("By architecture, as OCI has it, the machine as wheel tags have it.", "MACHINES", _machines()),
+        _table(
+            "By architecture, the name in Debian's directories and the loader in them.",
+            "LOADERS",
+            {name: [one.triplet, one.loader.rpartition("/")[2]] for name, one in MACHINES.items()},
+        ),
+        _table(
+            "By wheel lock, the accelerator and the machine that its wheels are for.",
+            "LOCKS",
+            {
+                one.lock: ["cuda" if one.cuda else "none", MACHINES[one.architecture].machine]
+                for one in PLATFORMS.values()
+            },
+        ),
+        _table("The minor versions of Python that an image can have.", "PYTHONS", PYTHONS),
+        _table("That of an image whose base says no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),
+        _table(
+            "By front end, the port that it listens on unless the environment names another.",
+            "SERVER_PORTS",
+            {name: f"{port}/tcp" for name, port in SERVER_PORTS.items()},
+        ),
+        _table("The most processes of the model beside one server.", "MOST_WORKERS", MOST_WORKERS),
+        _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),
+        _table("Tensors, and texts that are none: for a test of what Starlark takes.", "TENSORS", TENSORS),
+        _table(None, "NO_TENSORS", NO_TENSORS),
+    ]
+    return "\n".join(parts)
+
+
+def _machines() -> dict[str, str]:
+    return {name: one.machine for name, one in MACHINES.items()}
+
+
+def _table(comment: str | None, name: str, value: object) -> str:
+    return (f"# {comment}\n" if comment else "") + f"{name} = {_literal(value)}\n"
+
+
+def _literal(value: object) -> str:
+    """As buildifier formats it."""
+    if isinstance(value, dict):
+        return "{\n" + "".join(f"    {json.dumps(key)}: {_inline(value[key])},\n" for key in sorted(value)) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) > 1:
+        return "[\n" + "".join(f"    {json.dumps(one)},\n" for one in value) + "]"
+    return _inline(value)
+
+
+def _inline(value: object) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,87 @@
+"""What wheels are locked for: the platforms of wheel locks, the Python and the glibc of images, and what follows from them."""
+
+load("//rules/private:declared.bzl", "LOCKS")
+
+# The platforms that locks and hubs know. `machine` is the CPU by its name in wheel tags and markers, `accelerator` the value
+# of the constraint //platforms/accelerator.
+LOCK_PLATFORMS = {
+    lock: struct(accelerator = accelerator, machine = machine)
+    for lock, (accelerator, machine) in LOCKS.items()
+}
+
+# The Python of the default base images.
+DEFAULT_PYTHON = "3.11.2"
+
+# The glibc of the default base images.
+DEFAULT_GLIBC = "2.36"
+
+# The oldest glibc 2.x that wheels of a machine are made for, and what its older tags are called (PEP 600).
+_OLDEST_GLIBC = {"aarch64": 17, "x86_64": 5}
+_LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+
+def _environment(machine, python, extras = [], groups = []):
+    """The variables of markers as they are in the image, see python_markers.bzl."""
+    return {
+        "dependency_groups": groups,
+        "extra": extras,
+        "extras": extras,
+        "implementation_name": "cpython",
+        "implementation_version": python,
+        "os_name": "posix",
+        "platform_machine": machine,
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Linux",
+        "platform_version": "",
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
+        "sys_platform": "linux",
+    }
+
+def _platform_tags(machine, glibc):
+    tags = []
+    for minor in range(int(glibc.split(".")[1]), _OLDEST_GLIBC[machine] - 1, -1):
+        tags.append("manylinux_2_%d_%s" % (minor, machine))
+        if minor in _LEGACY:
+            tags.append("%s_%s" % (_LEGACY[minor], machine))
+    return tags + ["linux_" + machine]
+
+def _tag_ranks(machine, python, glibc):
+    """Every tag of a wheel that runs on the target, to its rank: 0 is the most specific, as packaging.tags orders them."""
+    major, minor = [int(part) for part in python.split(".")[:2]]
+    platforms = _platform_tags(machine, glibc)
+    interpreter = "cp%d%d" % (major, minor)
+    older = range(minor - 1, -1, -1)
+    tags = []
+    for abi in (interpreter, "abi3", "none"):
+        tags += ["%s-%s-%s" % (interpreter, abi, platform) for platform in platforms]
+    for lower in range(minor - 1, 1, -1):
+        tags += ["cp%d%d-abi3-%s" % (major, lower, platform) for platform in platforms]
+    versions = ["py%d%d" % (major, minor), "py%d" % major] + ["py%d%d" % (major, lower) for lower in older]
+    for version in versions:
+        tags += ["%s-none-%s" % (version, platform) for platform in platforms]
+    tags += [interpreter + "-none-any"] + [version + "-none-any" for version in versions]
+    return {tag: rank for rank, tag in enumerate(tags)}
+
+def lock_target(platform, python = DEFAULT_PYTHON, glibc = DEFAULT_GLIBC):
+    """What a lock is read for.
+
+    Args:
+      platform: one of `LOCK_PLATFORMS`.
+      python: the version of the image's Python, such as `3.11.2`.
+      glibc: the version of the image's glibc, such as `2.36`.
+
+    Returns:
+      A struct with `platform`, `accelerator`, `machine`, `python`, `glibc`, `environment` (a function from the lists of extras
+      and of groups that are asked for to the variables of markers) and `tag_ranks`.
+    """
+    known = LOCK_PLATFORMS[platform]
+    return struct(
+        accelerator = known.accelerator,
+        environment = lambda extras = [], groups = []: _environment(known.machine, python, extras, groups),
+        glibc = glibc,
+        machine = known.machine,
+        platform = platform,
+        python = python,
+        tag_ranks = _tag_ranks(known.machine, python, glibc),
+    )

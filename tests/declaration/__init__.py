@@ -1,0 +1,1 @@
+"""Tests of the declaration, through the whole build."""

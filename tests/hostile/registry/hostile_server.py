@@ -1,0 +1,108 @@
+"""A server on loopback that answers with any bytes at all, at any pace, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import contextlib
+import socketserver
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_BLOCK_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as it arrived; names of headers are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def has_log_in(self) -> bool:
+        """Whether it has an Authorization header."""
+        return "authorization" in self.headers
+
+
+# The whole answer, head and body, at once or in pieces; a server waits for `HostileServer.stopped` between those.
+Script = Callable[[Asked], "bytes | Iterable[bytes]"]
+
+
+def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
+    """An answer that tells the truth of its length; names of headers are given with `_` for `-`."""
+    named = {"Content-Length": str(len(body))} | {name.replace("_", "-"): text for name, text in headers.items()}
+    head = "".join(f"{name}: {text}\r\n" for name, text in named.items())
+    return f"HTTP/1.1 {status} As Told\r\n{head}\r\n".encode() + body
+
+
+class HostileServer:
+    """Answers as its `script` says; a context manager. It keeps connections open, as registries do."""
+
+    def __init__(self, script: Script, tls: tuple[Path, Path] | None = None) -> None:
+        """`tls` is a certificate and its key, as PEM files."""
+        self.script = script
+        self.requests: list[Asked] = []
+        self.stopped = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.hostile = self
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.port = self._server.server_address[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"{'https' if tls else 'http'}://{self.address}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(10)
+
+    def drip(self, pieces: Iterable[bytes], seconds: float) -> Iterable[bytes]:
+        """The pieces, each after a wait, until the server stops."""
+        for piece in pieces:
+            if self.stopped.wait(seconds):
+                return
+            yield piece
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    hostile: HostileServer
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is what the tests hope for."""
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+    timeout = _BLOCK_SECONDS
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while line := self.rfile.readline():
+                method, path, _ = line.decode().split(" ", 2)
+                headers = {}
+                while (line := self.rfile.readline().strip()) != b"":
+                    name, _, value = line.decode().partition(":")
+                    headers[name.lower()] = value.strip()
+                asked = Asked(method, path, headers, self.rfile.read(int(headers.get("content-length", "0"))))
+                self.server.hostile.requests.append(asked)
+                answer = self.server.hostile.script(asked)
+                for piece in [answer] if isinstance(answer, bytes) else answer:
+                    self.wfile.write(piece)
+                    self.wfile.flush()
+                if not isinstance(answer, bytes):
+                    return  # the end of a stream is that of its connection

@@ -1,0 +1,104 @@
+"""Dependency confusion: a public index with a higher version of what a private one has under the same name."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from chassis.errors import ChassisError
+from chassis.locking.target import AMD64
+from chassis.locking.uv import Uv, find_uv
+from tests.hostile.service.callers import receiver
+
+_WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+
+
+def _wheel(folder: Path, name: str, version: str) -> Path:
+    """A wheel of nothing."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        record = ""
+        for member, text in ((f"{info}/METADATA", metadata), (f"{info}/WHEEL", _WHEEL)):
+            archive.writestr(member, text)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{member},sha256={digest},{len(text)}\n"
+        archive.writestr(f"{info}/RECORD", f"{record}{info}/RECORD,,\n")
+    return path
+
+
+@contextlib.contextmanager
+def _index(folder: Path, *wheels: tuple[str, str]) -> Iterator[str]:
+    """The URL of an index on loopback with these distributions."""
+    folder.mkdir()
+    files = {path.name: path.read_bytes() for path in (_wheel(folder, *wheel) for wheel in wheels)}
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        name = handler.path.rstrip("/").rpartition("/")[2].partition("#")[0]
+        links = [file for file in files if file.startswith(f"{name.replace('-', '_')}-")]
+        content, kind = files.get(name), "application/zip"
+        if content is None and links:
+            lines = [
+                f'<a href="/files/{file}#sha256={hashlib.sha256(files[file]).hexdigest()}">{file}</a>' for file in links
+            ]
+            content, kind = f"<!DOCTYPE html><html><body>{''.join(lines)}</body></html>".encode(), "text/html"
+        handler.send_response(200 if content is not None else 404)
+        handler.send_header("content-type", kind)
+        handler.send_header("content-length", str(len(content or b"")))
+        handler.end_headers()
+        if handler.command != "HEAD":
+            handler.wfile.write(content or b"")
+
+    with receiver(answer) as server:
+        yield f"http://{server.address}/simple"
+
+
+def _environment(folder: Path, public: str, private: str, **more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "TMPDIR", "LD_LIBRARY_PATH")}
+    return {
+        **kept,
+        "HOME": str(folder),
+        "XDG_CONFIG_DIRS": "",
+        "PIP_CONFIG_FILE": "/dev/null",
+        "UV_CACHE_DIR": str(folder / "uv"),
+        "PIP_INDEX_URL": public,
+        "PIP_EXTRA_INDEX_URL": private,
+        **more,
+    }
+
+
+def _lock(folder: Path, environment: dict[str, str], requirement: str) -> str:
+    (folder / "requirements.in").write_text(requirement)
+    Uv(find_uv(), environment).compile(["requirements.in"], AMD64, folder, folder / "lock.txt")
+    return (folder / "lock.txt").read_text()
+
+
+def test_a_private_name_is_the_private_indexs(tmp_path: Path) -> None:
+    with (
+        _index(tmp_path / "public", ("corp_tool", "99.0"), ("numbers", "1.0")) as public,
+        _index(tmp_path / "private", ("corp_tool", "1.0")) as private,
+    ):
+        lock = _lock(tmp_path, _environment(tmp_path, public, private), "corp-tool\nnumbers\n")
+        assert "corp-tool==1.0 " in lock
+        assert "numbers==1.0 " in lock
+
+
+def test_who_trusts_all_indexes_alike_says_so_and_is_told_how(tmp_path: Path) -> None:
+    with (
+        _index(tmp_path / "public", ("corp_tool", "99.0")) as public,
+        _index(tmp_path / "private", ("corp_tool", "1.0")) as private,
+    ):
+        environment = _environment(tmp_path, public, private)
+        with pytest.raises(ChassisError, match="set the variable UV_INDEX_STRATEGY=unsafe-best-match"):
+            _lock(tmp_path, environment, "corp-tool>=2\n")
+        lock = _lock(tmp_path, environment | {"UV_INDEX_STRATEGY": "unsafe-best-match"}, "corp-tool>=2\n")
+        assert "corp-tool==99.0 " in lock

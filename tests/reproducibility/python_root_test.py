@@ -1,0 +1,34 @@
+"""Python's root, an input of all that a tool of this project does, has nothing of the machine that unpacked it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+_ROOT = Path(os.environ["PYTHON_ROOT"]).resolve()
+_UNCHECKED_HASH = 1  # PEP 552: neither a time nor a hash that Python compares.
+
+
+def _files() -> list[Path]:
+    return [path for path in sorted(_ROOT.rglob("*")) if path.is_file() and not path.is_symlink()]
+
+
+def test_bytecode_has_no_time_and_no_path_of_the_machine() -> None:
+    compiled = [path for path in _files() if path.suffix == ".pyc"]
+    assert len(compiled) > 500
+    machine = os.fsencode(_ROOT.parent)
+    for path in compiled:
+        content = path.read_bytes()
+        assert int.from_bytes(content[4:8], "little") == _UNCHECKED_HASH, path
+        assert machine not in content, path
+
+
+def test_modes_are_plain() -> None:
+    assert {stat.S_IMODE(path.stat().st_mode) for path in _files()} == {0o644, 0o755}
+
+
+def test_links_stay_inside() -> None:
+    for link in filter(Path.is_symlink, _ROOT.rglob("*")):
+        assert not link.readlink().is_absolute(), link
+        assert link.resolve().is_relative_to(_ROOT), link
