@@ -31,6 +31,8 @@ class Limits(NamedTuple):
 
     Attributes:
       request_bytes: the largest message or body, inflated (`CHASSIS_MAX_REQUEST_BYTES`).
+      message_bytes: the same over gRPC, whose core holds messages before anybody can count them: less by default where
+        memory is limited.
       inflight_bytes: what all requests and unread answers together may take (`CHASSIS_MAX_INFLIGHT_BYTES`).
       connections: of HTTP, and of gRPC again, at a time (`CHASSIS_MAX_CONNECTIONS`).
       head_bytes: request line and headers together (`CHASSIS_MAX_HEAD_BYTES`).
@@ -45,6 +47,7 @@ class Limits(NamedTuple):
     """
 
     request_bytes: int = _REQUEST
+    message_bytes: int = _REQUEST
     inflight_bytes: int = _INFLIGHT
     connections: int = _CONNECTIONS
     head_bytes: int = 64 << 10
@@ -97,6 +100,11 @@ def inflight_default(memory: int | None) -> int:
 def request_default(inflight: int) -> int:
     """The largest body of which a server with `inflight` bytes can hold one, with the copies that are made of it."""
     return max(1, min(_REQUEST, inflight * 2 // 5))
+
+
+def message_default(inflight: int, memory: int | None) -> int:
+    """The largest message of gRPC: of those in a container with a limit there may come many at a time."""
+    return request_default(inflight) if memory is None else max(1, min(request_default(inflight), inflight // 8))
 
 
 def connections_default(inflight: int, files: int) -> int:

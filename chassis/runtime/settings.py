@@ -18,6 +18,7 @@ from chassis.runtime.limits import (
     connections_default,
     inflight_default,
     memory_limit,
+    message_default,
     raise_file_limit,
     request_default,
 )
@@ -152,6 +153,7 @@ def _limits(environment: _Environment) -> Limits:
     usual = Limits()
     return Limits(
         request_bytes=request or request_default(inflight),
+        message_bytes=request or message_default(inflight, memory),
         inflight_bytes=inflight,
         connections=environment.integer(
             "CHASSIS_MAX_CONNECTIONS", connections_default(inflight, files), 1, max(1, files)

@@ -98,7 +98,7 @@ def test_limits_follow_from_memory_where_they_are_not_set(model: Path, monkeypat
     monkeypatch.setattr("chassis.runtime.settings.memory_limit", lambda: 100 << 20)
     limits = read(model).limits
     assert (limits.inflight_bytes, limits.request_bytes, limits.memory) == (50 << 20, 20 << 20, 100 << 20)
-    assert not limits.settled
+    assert (limits.message_bytes, limits.settled) == ((50 << 20) // 8, False)
     limits = read(model, CHASSIS_MAX_INFLIGHT_BYTES="1000000", CHASSIS_MAX_REQUEST_BYTES="5000").limits
     assert (limits.inflight_bytes, limits.request_bytes, limits.settled) == (1000000, 5000, True)
 

@@ -92,7 +92,10 @@ class KserveV1:
     def _prediction(self, output: Mapping[str, bytes]) -> bytes:
         """An item's output as JSON: the only one itself, several as an object."""
         parts = {part.name: part for part in self._model.contract.outputs}
-        values = {name: self._value(content, parts.get(name, ModelOutput(name))) for name, content in output.items()}
+        values = {
+            name: self._value(content, parts[name] if name in parts else ModelOutput(name))
+            for name, content in output.items()
+        }
         if len(values) == 1:
             return next(iter(values.values()))
         return b"{" + b",".join(json.dumps(name).encode() + b":" + value for name, value in values.items()) + b"}"

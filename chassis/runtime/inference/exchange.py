@@ -111,7 +111,7 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequenc
         missing = [index for index, row in enumerate(rows) if name not in row]
         if missing:
             raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
-        tensors.append(output_tensor(parts.get(name, ModelOutput(name)), [row[name] for row in rows]))
+        tensors.append(output_tensor(parts[name] if name in parts else ModelOutput(name), [row[name] for row in rows]))
     return tensors
 
 

@@ -97,7 +97,7 @@ class GrpcServer:
         self._budget = budget
         self._most_calls = max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES)
         self._options = (
-            ("grpc.max_receive_message_length", limits.request_bytes),
+            ("grpc.max_receive_message_length", limits.message_bytes),
             ("grpc.max_send_message_length", -1),
             # Many small messages may inflate to more than memory holds before anybody looks: `messages` inflates them.
             ("grpc.per_message_decompression", 0),
@@ -113,7 +113,7 @@ class GrpcServer:
             ("grpc.so_reuseport", 0),
         )
         self._metrics = metrics
-        self._decoder = ContentDecoder(budget, limits.request_bytes)
+        self._decoder = ContentDecoder(budget, limits.message_bytes)
         self._sending: dict[Call, tuple[float, int]] = {}
         self._watching: asyncio.Task[None] | None = None
         self._methods: dict[str, Method] = {}
@@ -150,7 +150,7 @@ class GrpcServer:
             self._options,
             self._ended,
             most_calls=self._most_calls,
-            most_bytes=max(limits.request_bytes, limits.inflight_bytes // 4),
+            most_bytes=max(limits.message_bytes, limits.inflight_bytes // 4),
         )
         bound = self._server.bind(f"{host}:{port}")
         if not bound:
@@ -259,7 +259,7 @@ class GrpcServer:
     async def _watch(self) -> None:
         """Ends calls whose message does not come, or whose answer is not read, until cancelled."""
         limits = self._limits
-        patience = limits.transfer_grace + limits.request_bytes / _MESSAGE_RATE
+        patience = limits.transfer_grace + limits.message_bytes / _MESSAGE_RATE
         pressure = MemoryPressure(limits, self._budget)
         server = self._server
         assert server is not None

@@ -41,7 +41,7 @@ async def fail(request, call):
 
 
 async def ask():
-    server = GrpcServer(Limits(request_bytes=1000), 10, Metrics(), Budget(1 << 20))
+    server = GrpcServer(Limits(message_bytes=1000), 10, Metrics(), Budget(1 << 20))
     server.add("Tested", {"Fail": Unary(bytes, fail, "tested")})
     port = await server.start("127.0.0.1", 0)
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
