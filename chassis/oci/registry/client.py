@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -64,8 +65,7 @@ class RegistryClient:
     ) -> str:
         """Uploads (or mounts) a blob from a file, or from what `source` gives, which is only asked if the blob has to
         be sent; returns `upload.UPLOADED` or `MOUNTED`."""
-        file = source if isinstance(source, Path) else None
-        sender = (lambda: FileSource(file)) if file else source
+        sender = functools.partial(FileSource, source) if isinstance(source, Path) else source
         return BlobUpload(self._target, descriptor, sender, progress).run(mount_from)
 
     def manifest_digest(self, reference: str) -> str:
