@@ -22,4 +22,5 @@ memory."""
 
 def deflated(content: bytes) -> bytes | bytearray:
     """`content` as a deflate stream."""
-    return deflate_compress(content, LEVEL)
+    stream: bytes | bytearray = deflate_compress(content, LEVEL)
+    return stream

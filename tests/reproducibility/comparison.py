@@ -49,10 +49,20 @@ class Image:
         for number, name in enumerate(names):
             if self.layers[number : number + 1] != other.layers[number : number + 1]:
                 found.append(f"layer {number + 1} ({name})")
-        for key in sorted(self.config.keys() | other.config.keys()):
-            if key != "rootfs" and self.config.get(key) != other.config.get(key):
-                found.append(f"{key}: {self.config.get(key)} and {other.config.get(key)}")
+        one, another = dict(_leaves("", self.config)), dict(_leaves("", other.config))
+        for key in sorted(one.keys() | another.keys()):
+            if not key.startswith("rootfs") and one.get(key) != another.get(key):
+                found.append(f"{key}: {one.get(key)!r} and {another.get(key)!r}")
         return found
+
+
+def _leaves(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Each path in a JSON document to what is there."""
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(f"{path}.{key}".lstrip("."), part)
+    else:
+        yield path, value
 
 
 def read_image(layout: Path) -> Image:

@@ -11,6 +11,8 @@ Machines are stood for by user namespaces: each has a user, a home directory, a 
 of its own, below ~/.cache/chassis, and is removed afterwards. Each row's images have to have the first row's digests,
 and the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes
 and contents.
+
+Packages that Bazel fetched stay in ~/.cache/chassis/reproducibility-repositories for the next time.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Matrix:
     leak: bool
     repository_cache: str
     first: dict[str, comparison.Image] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
     trees: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     prepared: set[Machine] = field(default_factory=set)
     used: dict[tuple[str, str], tuple[Machine, Path]] = field(default_factory=dict)
@@ -68,7 +71,9 @@ class Matrix:
             wrong += self._wrong_trees(row)
         if not self.first:
             self.trees = comparison.repository_trees(self._external(row))
-            if not self.leak:
+            if self.leak:
+                self.told = images[IMAGES[0]].evidence()
+            else:
                 wrong += _wrong_record(images[IMAGES[0]])
         for name, image in images.items():
             first = self.first.setdefault(name, image)
@@ -95,7 +100,7 @@ class Matrix:
         )
 
     def _unnoticed(self, row: Row, wrong: Sequence[str], image: comparison.Image) -> list[str]:
-        before, after = self.first[IMAGES[0]].evidence(), image.evidence()
+        before, after = self.told, image.evidence()
         print(f"{'':22}{row.leak}: {before.get(row.leak)!r} and {after.get(row.leak)!r}")
         if row.cache == "hits":
             return [] if wrong else ["every action was a hit, though some may not be cached"]

@@ -49,7 +49,7 @@ class Row:
     Attributes:
       name: of the row.
       machine: where it is built.
-      leak: what `matrix.py --leak` lets into the image that differs in this row: the start of a line of leaks.py.
+      leak: what `matrix.py --leak` lets into the image that differs in this row: a word of leaks.py, or `history`.
       workspace: `checkout` of Chassis, or `outer`, which depends on it (workspaces.py).
       repository: where the images are, such as `@team`.
       options: Bazel's.
@@ -79,9 +79,9 @@ ROWS = (
     Row("first", ADA, ""),
     Row("next", ADA, "repository", options=("--config=next",)),
     Row("workspace", ADA, "repository", options=("--config=workspace",)),
-    Row("no-worker", ADA, "worker", options=("--spawn_strategy=sandboxed",), cache=_COLD, short=False),
+    Row("no-worker", ADA, "history", options=("--spawn_strategy=sandboxed",), cache=_COLD, short=False),
     Row("no-sandbox", ADA, "directory", options=("--spawn_strategy=local",), cache=_COLD, short=False),
-    Row("plain-worker", ADA, "directory", options=("--noworker_sandboxing",), cache=_COLD, short=False),
+    Row("plain-worker", ADA, "history", options=("--noworker_sandboxing",), cache=_COLD, short=False),
     Row("depends", ADA, "repository", OUTER, more=("//borrowed:image",)),
     Row("dependency", ADA, "repository", OUTER, "@team"),
     Row(

@@ -122,7 +122,7 @@ class GzipMembers:
         if self._open:
             header, (crc, size) = b"", self._open
             self._open = None
-        self._out.write(b"%b%b%b" % (header, deflated(data), _trailer(isal_zlib.crc32(data, crc), size + len(data))))
+        self._out.write(b"".join((header, deflated(data), _trailer(isal_zlib.crc32(data, crc), size + len(data)))))
 
     def begin(self) -> int:
         """Writes the member's header."""

@@ -51,8 +51,10 @@ class Budget:
             return False
         return True
 
-    def require(self, size: int, what: str) -> None:
+    def require(self, size: int, what: str, held: int = 0) -> None:
         """Raises RequestError where `size` bytes, which `what` needs for a moment, are not left.
+
+        `held` of them have been taken for it already.
 
         Raises:
           RequestError: 413, for more than there can ever be.
@@ -60,7 +62,7 @@ class Budget:
         """
         if size > self.total:
             raise RequestError(413, self.too_large(size, what))
-        if not self.has(size):
+        if size > held and not self.has(size - held):
             raise BusyError(self.busy())
 
     def too_large(self, size: int, what: str) -> str:

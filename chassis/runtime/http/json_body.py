@@ -32,7 +32,10 @@ _SPACE = " \t\r\n"
 
 
 def memory_needed(content: bytes | bytearray) -> int:
-    """About as many bytes as reading `content` takes at most, for a moment, beside itself."""
+    """About as many bytes as reading `content` takes at most, for a moment, itself among them.
+
+    It is there until it is text, and the text until it is values.
+    """
     if content.isascii():
         # Whatever escapes stand for may be of four bytes, and with it the string that they are in.
         text, values = 1, 5 if b"\\u" in content else 1
@@ -42,14 +45,16 @@ def memory_needed(content: bytes | bytearray) -> int:
     return len(content) * (text + values) + objects + (content.count(b",") + content.count(b":")) * _EACH_VALUE
 
 
-def read_object(content: bytes | bytearray, budget: Budget) -> dict[str, object]:
+def read_object(content: bytes | bytearray, budget: Budget, held: int = 0) -> dict[str, object]:
     """The JSON object in `content`, UTF-8, whose memory is free when the caller has dropped it too.
+
+    `held` bytes of `budget` are the request's already.
 
     Raises:
       RequestError: it is not JSON, or not an object, or takes more memory to read than `budget` leaves.
     """
     if len(content) > _SMALL:
-        budget.require(memory_needed(content), "the request's JSON")
+        budget.require(memory_needed(content), "the request's JSON", held)
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

@@ -69,7 +69,7 @@ class KserveV1:
 
     def _items(self, request: Request) -> list[Item]:
         """The items of `request`. When this returns its body is gone."""
-        instances = read_object(request.take_body(), self._model.budget).get("instances")
+        instances = read_object(request.take_body(), self._model.budget, request.cost).get("instances")
         if not isinstance(instances, list) or not instances:
             raise RequestError(400, "instances: expected a list of at least one")
         check_room(self._model, len(instances))

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from chassis.runtime.core.answer import Item
-from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State
 from chassis.runtime.http.json_body import read_object
@@ -38,7 +37,6 @@ from chassis.runtime.version import VERSION
 PROTOCOL = "v2-http"
 
 _HEADER_LENGTH = "inference-header-content-length"
-_LARGE = 1 << 16
 _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
 
@@ -134,11 +132,11 @@ class OpenInference:
         """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
         parts = _split(request)
         binary = parts.pop()
-        document = read_object(parts.pop(), self._model.budget)
+        document = read_object(parts.pop(), self._model.budget, request.cost)
         identifier = _optional(document, "id", "")
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
-        tensors = _read_inputs(document, binary, self._model.budget)
+        tensors = _read_inputs(document, binary)
         binary_outputs, otherwise = _read_outputs(document)
         document.clear()
         return _Asked(identifier, items(self._model, tensors), binary_outputs, otherwise)
@@ -188,7 +186,7 @@ def _split(request: Request) -> list[bytes | bytearray | memoryview]:
     return [body[:length], memoryview(body)[length:]]
 
 
-def _read_inputs(document: dict[str, object], binary: memoryview, budget: Budget) -> list[Tensor]:
+def _read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
         raise RequestError(400, "inputs: expected a list of tensors")
@@ -210,8 +208,6 @@ def _read_inputs(document: dict[str, object], binary: memoryview, budget: Budget
                 f"input {name!r}: binary_data_size {size!r}, {len(binary) - position} bytes are left behind the "
                 f"JSON, whose length the header {_HEADER_LENGTH} gives",
             )
-        if size > _LARGE:
-            budget.require(size, f"input {name!r}")
         tensors.append(from_raw(name, datatype, shape, binary[position : position + size]))
         position += size
     if position != len(binary):

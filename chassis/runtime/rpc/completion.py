@@ -51,6 +51,7 @@ class CompletionServer:
     Attributes:
       arrivals: how many counted calls have been taken.
       reading: calls whose message has not come, and since when (`time.monotonic`); the oldest first.
+      quiet: whether `woken` is to be called, in the loop's thread, when there is one again.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class CompletionServer:
         many calls there may be at a time, and bytes of messages that the loop has not looked at."""
         self.arrivals = 0
         self.reading: dict[Call, float] = {}
+        self.quiet = False
+        self.woken: Callable[[], None] = lambda: None
         self._ended = ended
         self._alive: set[Call] = set()
         self._most_calls = most_calls
@@ -163,6 +166,9 @@ class CompletionServer:
             self.post(method.begin, call, None)
         else:
             self.reading[call] = time.monotonic()
+            if self.quiet:
+                self.quiet = False
+                self.post(self.woken)
             call.read(method.begin)
 
     def _make_room(self) -> bool:

@@ -56,7 +56,7 @@ def parse(data: bytes, read: Callable[[bytes], object], schema: Callable[[], Sch
     if len(data) > _SMALL:
         try:
             packed = count_fields(data, schema(), _MOST_FIELDS) if schema is not None else 0
-            budget.require(len(data) + packed * _PACKED, "the message")
+            budget.require(packed * _PACKED, "the message")
         except FieldsError:
             text = f"the message has more than {_MOST_FIELDS} fields"
             raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import os
 
+from chassis.runtime.core.budget import Budget
 from chassis.runtime.limits import Limits, memory_in_use
 
-_NEARLY = 0.9
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class MemoryPressure:
     """Compares what the process uses with what it used at first and may use now."""
 
-    def __init__(self, limits: Limits) -> None:
-        """Takes the bounds; what is used now is the server's own."""
-        self._limits = limits
-        self._most = resident_bytes() + limits.inflight_bytes + limits.inflight_bytes // 4
+    def __init__(self, limits: Limits, budget: Budget) -> None:
+        """Takes the container's limit and what requests may take; what is used now is the server's own."""
+        self._limit = limits.memory
+        self._budget = budget
+        self._first = resident_bytes()
 
     def is_high(self) -> bool:
-        """Whether there is more than all requests may take, or nearly all that the container has."""
-        if resident_bytes() > self._most:
+        """Whether there is a quarter more than all requests may take, or less than half of that is left."""
+        total = self._budget.total
+        if resident_bytes() > self._first + total + total // 4:
             return True
-        if self._limits.memory is None:
-            return False
-        return (memory_in_use() or 0) > self._limits.memory * _NEARLY
+        return self._limit is not None and self._limit - (memory_in_use() or 0) < total // 2
 
 
 def resident_bytes() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -41,8 +42,11 @@ _KEEPALIVE_MS = 60_000
 _MESSAGE_RATE = 1 << 20
 """Bytes a second at which the largest message would come in time: of a message nothing is seen before it is whole."""
 
-_TICK = 0.02
+_TICK = 0.005
 _IDLE_TICK = 0.5
+_AWAKE = 1.0
+"""Seconds between looks at what is being read: while something is and some time after, and otherwise."""
+
 _PAUSE = 0.03
 _ROUNDS = 10
 """Seconds, and turns of the event loop, without a call that tell that none is on its way."""
@@ -146,7 +150,7 @@ class GrpcServer:
             self._options,
             self._ended,
             most_calls=self._most_calls,
-            most_bytes=limits.inflight_bytes,
+            most_bytes=max(limits.request_bytes, limits.inflight_bytes // 4),
         )
         bound = self._server.bind(f"{host}:{port}")
         if not bound:
@@ -256,17 +260,30 @@ class GrpcServer:
         """Ends calls whose message does not come, or whose answer is not read, until cancelled."""
         limits = self._limits
         patience = limits.transfer_grace + limits.request_bytes / _MESSAGE_RATE
-        pressure = MemoryPressure(limits)
+        pressure = MemoryPressure(limits, self._budget)
+        server = self._server
+        assert server is not None
+        woken = asyncio.Event()
+        server.woken = woken.set
+        seen = 0.0
         while True:
-            await asyncio.sleep(_TICK if self._server and self._server.reading else _IDLE_TICK)
-            assert self._server is not None
             now = time.monotonic()
-            reading = list(self._server.reading.items())
+            if server.reading:
+                seen = now
+            if now - seen < _AWAKE:
+                await asyncio.sleep(_TICK)
+            else:
+                woken.clear()
+                server.quiet = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _IDLE_TICK)
+            now = time.monotonic()
+            reading = list(server.reading.items())
             overdue = [call for call, since in reading if now - since > patience]
             if reading and now - reading[0][1] > _TICK and pressure.is_high():
-                overdue += [call for call, _ in reading[: len(reading) // 2 + 1]]
+                overdue += [call for call, since in reading if now - since > _TICK]
             for call in overdue:
-                self._server.reading.pop(call, None)
+                server.reading.pop(call, None)
                 call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "the message did not come in time")
             for call, (since, size) in list(self._sending.items()):
                 if now - since > limits.transfer_grace + size / max(limits.least_rate, 1.0):
