@@ -2,7 +2,7 @@
 
 load(":debian_lock.bzl", "debian_lock")
 load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
-load(":repository_process.bzl", "make_modes_plain", "run_bare")
+load(":repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 
 def _fetch(rctx, lock):
     """Downloads every package of a lock, side by side, and checks it.
@@ -206,11 +206,7 @@ def _root_impl(rctx):
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
-
-        # Not `rctx.symlink`, which would write this machine's path into the link.
-        linked = run_bare(rctx, ["ln", "-s", "root/" + program, name])
-        if linked.return_code:
-            fail("%s: %s: %s" % (rctx.name, name, linked.stderr))
+        link_program(rctx, "root/" + program, name)
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 

@@ -1,5 +1,7 @@
 """npm_package: programs of a package of npm's registry, pinned. For tools of this repository's own tests."""
 
+load(":repository_process.bzl", "link_program", "make_modes_plain", "run_bare", "run_fetching")
+
 _DOC = """A package of npm's registry, fetched when something first asks for it, by npm as the machine has it configured:
 registry, proxy and credentials are npm's. Its bytes are those that the lock names. `//:NAME` is each of its programs.
 """
@@ -46,7 +48,7 @@ def _impl(rctx):
         fail(("%s is fetched with npm, which is not on the PATH\n" % rctx.attr.package) +
              "  install npm (Debian: apt-get install npm), or leave out the tests that need it: " +
              "bazel test //... --test_tag_filters=-npm --build_tests_only")
-    fetched = rctx.execute([npm, "pack", "--silent", "%s@%s" % (rctx.attr.package, version)])
+    fetched = run_fetching(rctx, [npm, "pack", "--silent", "%s@%s" % (rctx.attr.package, version)])
     if fetched.return_code:
         fail("npm pack %s@%s failed with status %d:\n%s" % (
             rctx.attr.package,
@@ -61,9 +63,10 @@ def _impl(rctx):
         program = path.format(platform = _platform(rctx))
         if not rctx.path(program).exists:
             fail("%s %s has no %s: it has no program for this machine" % (rctx.attr.package, version, program))
-        rctx.symlink(program, name)
-        rctx.execute(["chmod", "+x", program])
+        link_program(rctx, program, name)
+        run_bare(rctx, ["chmod", "+x", program])
     rctx.file("BUILD.bazel", _BUILD % repr(rctx.attr.programs.keys()))
+    make_modes_plain(rctx)
 
 npm_package = repository_rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
 

@@ -1,6 +1,7 @@
 """What a push needs to know, as a file: the image's documents, and where its layers may be."""
 
 load("//rules/providers:push_info.bzl", "PushInfo")
+load(":names.bzl", "names")
 load(":runfiles.bzl", "runfiles_path")
 
 def push_plan(ctx, image, what):
@@ -33,7 +34,7 @@ def push_plan(ctx, image, what):
         "status_files": [runfiles_path(ctx, file) for file in what.status_files],
         "tag_files": [runfiles_path(ctx, file) for file in what.tag_files],
         "tags": what.tags,
-        "target": str(ctx.label).removeprefix("@@").removeprefix("@"),
+        "target": names.label_for_people(ctx.label),
     }, indent = " ") + "\n")
     return PushInfo(
         files = depset([image.documents] + layers.values() + what.status_files + what.tag_files, transitive = held),

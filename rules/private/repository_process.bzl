@@ -58,6 +58,18 @@ def run_fetching(rctx, arguments, environment = {}, timeout = 600):
             unset += ["-u", name]
     return rctx.execute(["env"] + unset + _assignments(_FETCHING | environment) + arguments, timeout = timeout)
 
+def link_program(rctx, program, name):
+    """Links to a program of the repository, relatively: `rctx.symlink` would write this machine's path into the link.
+
+    Args:
+      rctx: the repository's context.
+      program: string, its path in the repository.
+      name: string, the link's, at the top of the repository.
+    """
+    linked = run_bare(rctx, ["ln", "-s", program, name])
+    if linked.return_code:
+        fail("%s: %s: %s" % (rctx.name, name, linked.stderr))
+
 def make_modes_plain(rctx):
     """Gives all files of a repository modes that depend on what they are alone; the last step of its rule.
 
