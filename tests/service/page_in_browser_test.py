@@ -86,6 +86,7 @@ def test_jobs_their_states_logs_and_sizes_are_shown(page: Page, service: Service
     _until(page, "document.querySelectorAll('#jobs tbody tr').length === 4")
     assert _states(page) == ["queued", "running", "failed", "succeeded"]
     assert page.evaluate("document.getElementById('summary').textContent") == "1 running, 1 queued, 1 failed"
+    _until(page, "/images\\s+[\\d.]+ kB/.test(document.getElementById('usage').innerText)")
     used = page.evaluate("document.getElementById('usage').innerText")
     assert "Client default" in used
     assert re.search(r"queued\s+1\s+\d", used), used
