@@ -21,6 +21,4 @@ def buildifier_test(name = "buildifier_test"):
         env_paths = {"@chassis_buildifier//:buildifier": "BUILDIFIER"},
         main = Label("//tests:run_buildifier.py"),
         path_args = native.glob(_STARLARK, allow_empty = True),
-        # For a machine without npm: --test_tag_filters=-npm.
-        tags = ["npm"],
     )
