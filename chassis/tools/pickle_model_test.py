@@ -44,7 +44,7 @@ def made(workspace: Path) -> set[str]:
 
 def test_the_three_files_are_written(workspace: Path) -> None:
     (workspace / "flags").write_text("--entry_point=model:process\n--source=ml/model.py=model.py\n--package_dir=ml\n")
-    done = run(workspace, "--metadata=metadata.json", "--batch_size=2", "--flagfile=flags")
+    done = run(workspace, "--metadata=metadata.json", "--flagfile=flags")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert made(workspace) == {"model.pkl", "status.pb", "model.json"}
 
@@ -54,7 +54,6 @@ def test_the_three_files_are_written(workspace: Path) -> None:
     [
         (["--entry_point=model:missing", "--source=model.py=model.py"], "has no 'missing'"),
         (["--entry_point=model:process", "--source=model.py"], "--source=model.py: expected NAME=FILE"),
-        (["--entry_point=model:process", "--batch_size=3"], "--batch_size is 3, the metadata says 2"),
         (["--data=a=x", "--data=a=y"], "--data: 'a' is given twice, as x and y"),
         (["--pickle=nowhere.pkl"], "nowhere.pkl: No such file or directory"),
     ],
