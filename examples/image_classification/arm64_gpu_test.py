@@ -17,7 +17,7 @@ from chassis.doctor.waivers import read_waivers, waivers_of_labels
 from chassis.oci.descriptor import LayerDescriptor, Platform
 from chassis.oci.layout import ImageLayer, RunSettings, write_documents
 
-_LOCKED = re.compile(r"^# (\S+\.whl)\n([a-z0-9-]+)==(\S+) --hash=sha256:[0-9a-f]{64}$", re.MULTILINE)
+_LOCKED = re.compile(r"^# (\S+\.whl)\n([a-z0-9-]+)(?:\[[^]]*\])?==(\S+) --hash=sha256:[0-9a-f]{64}$", re.MULTILINE)
 _CUDA_VERSION = "13.0"
 
 
