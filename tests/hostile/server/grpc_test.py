@@ -82,13 +82,14 @@ def test_a_flood_of_streams_leaves_memory_bounded_and_others_served(server: Runn
             peer = stack.enter_context(Peer(server.port))
             peer.send(b"".join(opening(stream) for stream in range(1, 6001, 2)))
         assert memory.peak < 160 * _MIB
+        # A flood may push out the calls of others while it lasts (docs/security.md), and not for longer.
         deadline = time.monotonic() + 30
         while True:
             with contextlib.suppress(grpc.RpcError):
                 assert server.health_of() == "SERVING"
+                assert server.run(b"ab").status_code == 200
                 break
             assert time.monotonic() < deadline
-        assert server.run(b"ab").status_code == 200
 
 
 @pytest.mark.parametrize(
