@@ -13,6 +13,7 @@ from chassis.runtime import omi_pb2
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
+from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.core.service import ModelService, State, StoppingError
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.server import Unary
@@ -86,18 +87,22 @@ class OmiService:
         """Each item's answer, in order. An item's failure is its own; the response is 200 when all were answered.
 
         Raises:
-          CallError: the queue is full, or the server is stopping.
+          CallError: there are too many items, the queue is full, or the server is stopping.
         """
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         caller = call.traced()
         try:
+            self._model.check_size(len(request.inputs))
             asked = [_item(item.input) for item in request.inputs]
             notes = _unsupported(request)
             del request  # the items are copies
             response = await self._run(asked, notes, caller)
             code = grpc.StatusCode.OK
             return response
+        except RequestError as error:
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            raise CallError(code, str(error)) from None
         except QueueFullError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED
             raise CallError(code, str(error)) from None

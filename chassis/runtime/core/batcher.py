@@ -21,6 +21,7 @@ from chassis.runtime.core.answer import (
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
+from chassis.runtime.core.request_error import RequestError
 
 _LOG = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class Batcher:
           loop: where callers wait.
           batch_size: the most items of a batch, at least 1.
           max_wait: seconds that an item may wait for a batch to fill while the model is idle.
-          queue_size: how many items may wait; a larger request is taken only by an empty queue.
+          queue_size: how many items may wait, and the most of one request, unless a batch is larger.
           metrics: where batches and their times are counted.
         """
         self._loop = loop
@@ -158,7 +159,9 @@ class Batcher:
 
         Raises:
           QueueFullError: at once, where they would not fit.
+          RequestError: there are more than would ever fit.
         """
+        self.check_size(len(items))
         waiting = self.waiting()
         if waiting and waiting + len(items) > self._queue_size:
             raise QueueFullError(
@@ -173,6 +176,16 @@ class Batcher:
         self._pending += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
         self._consider()
         return request.future
+
+    def check_size(self, items: int) -> None:
+        """Raises RequestError if a request of so many `items` is never taken: an item may cost its caller no byte."""
+        most = max(self._queue_size, self._batch_size)
+        if items > most:
+            raise RequestError(
+                400,
+                f"the request has {items} items, at most {most} are taken at a time; send fewer, or raise "
+                "CHASSIS_QUEUE_SIZE",
+            )
 
     def withdraw(self, answers: asyncio.Future[list[Answer]]) -> None:
         """Lets go of what still waits for `answers`, which nobody waits for any more: it may be large."""

@@ -13,6 +13,7 @@ from chassis.runtime.core import batcher
 from chassis.runtime.core.answer import Answer, Item, describe_exception
 from chassis.runtime.core.batcher import Batch, Batcher, NotLoaded, QueueFullError
 from chassis.runtime.core.model_thread import ModelThread
+from chassis.runtime.core.request_error import RequestError
 
 LIMIT = 20.0
 
@@ -149,13 +150,18 @@ def test_a_full_queue_refuses_at_once_and_takes_again_later() -> None:
     drive(model, scenario, model.gate, queue_size=3)
 
 
-def test_an_empty_queue_takes_a_request_larger_than_itself() -> None:
+@pytest.mark.parametrize(("batch_size", "most"), [(1, 3), (10, 10)])
+def test_a_request_larger_than_the_queue_and_a_batch_is_refused_even_when_nothing_waits(
+    batch_size: int, most: int
+) -> None:
     model = Recorder()
 
     async def scenario(batcher: Batcher) -> None:
-        assert len(await batcher.submit(items(*[b"x"] * 10))) == 10
+        with pytest.raises(RequestError, match=f"the request has {most + 1} items, at most {most} are taken"):
+            batcher.submit(items(*[b"x"] * (most + 1)))
+        assert len(await batcher.submit(items(*[b"x"] * most))) == most
 
-    drive(model, scenario, model.gate, queue_size=2)
+    drive(model, scenario, model.gate, batch_size=batch_size, queue_size=3)
 
 
 def test_a_cancelled_request_is_left_out() -> None:

@@ -95,15 +95,21 @@ class ModelService:
         """How many items wait for the model."""
         return self._batcher.waiting()
 
+    def check_size(self, items: int) -> None:
+        """Raises RequestError if a request of so many `items` is never taken. Ask before you make the items."""
+        self._batcher.check_size(items)
+
     async def answer(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> list[Answer]:
         """Answers each of `items`, in order; those that break the contract never reach the model.
 
         Raises:
           QueueFullError: too many items wait already.
+          RequestError: there are more items than one request may have.
           StoppingError: the server is stopping.
         """
         if self.state is State.STOPPING:
             raise StoppingError(self.reason)
+        self.check_size(len(items))
         refusals = [self.contract.refusal(item) for item in items]
         refused = any(refusals)
         if refused:

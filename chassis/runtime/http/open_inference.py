@@ -20,6 +20,7 @@ from chassis.runtime.inference.exchange import (
     PLATFORM,
     Identity,
     answered,
+    check_outputs,
     check_parameters,
     items,
     outputs,
@@ -228,6 +229,7 @@ def _read_outputs(document: dict[str, object]) -> tuple[dict[str, bool], bool]:
         if not isinstance(chosen, bool):
             raise RequestError(400, f"output {entry['name']!r}: binary_data is true or false")
         binary[entry["name"]] = chosen
+    check_outputs(entry["name"] for entry in outputs)
     return binary, otherwise
 
 

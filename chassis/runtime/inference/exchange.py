@@ -63,9 +63,19 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
 
 
 def check_room(model: ModelService, count: int) -> None:
-    """Raises RequestError where `count` items would take more memory than is left."""
+    """Raises RequestError if `count` items are more than one request may have, or take more memory than is left."""
+    model.check_size(count)
     if count > _FEW:
         model.budget.require(count * _ITEM_BYTES, f"a request of {count} items")
+
+
+def check_outputs(names: Iterable[str]) -> None:
+    """Raises RequestError if a request names an output twice: each time would cost a copy of the answer."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise RequestError(400, f"output {name!r} is asked for twice")
+        seen.add(name)
 
 
 def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:

@@ -17,6 +17,7 @@ from chassis.runtime.inference.exchange import (
     PLATFORM,
     Identity,
     answered,
+    check_outputs,
     check_parameters,
     items,
     outputs,
@@ -132,6 +133,7 @@ class InferenceService:
             del request  # the items are copies
             answers = await answered(self._model, asked, caller)
             tensors = outputs(answers, self._model.contract.outputs, wanted)
+            self._check_answer(tensors, call.cost)
             code = grpc.StatusCode.OK
         except RequestError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
@@ -148,6 +150,13 @@ class InferenceService:
         for tensor in tensors:
             _add(response, tensor, raw)
         return response
+
+    def _check_answer(self, tensors: Sequence[Tensor], held: int) -> None:
+        """Raises BusyError if the answer's content does not fit the budget without the `held` bytes of its request: the
+        message would be a copy of it, and its serialised form another."""
+        size, budget = sum(len(element) for tensor in tensors for element in tensor.elements), self._model.budget
+        if not budget.has(size - held):
+            raise BusyError(budget.too_large(size, "the answer") if size > budget.total else budget.busy())
 
     def _check(self, name: str, version: str) -> None:
         try:
@@ -174,7 +183,9 @@ def _wanted(request: messages.ModelInferRequest) -> list[str]:
         check_parameters(f"input {given.name!r}", given.parameters)
     for output in request.outputs:
         check_parameters(f"output {output.name!r}", output.parameters)
-    return [output.name for output in request.outputs]
+    wanted = [output.name for output in request.outputs]
+    check_outputs(wanted)
+    return wanted
 
 
 def _inputs(request: messages.ModelInferRequest) -> list[Tensor]:
