@@ -223,7 +223,7 @@ _FCNTLS = (
 """Not F_SETOWN, with which a descriptor signals other processes, nor F_NOTIFY and F_SETLEASE, to watch them."""
 
 _AF_UNIX, _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 1, 5, 0xF
-_ONLY = {
+_ONLY: dict[str, tuple[_Argument, ...]] = {
     "clone": (_Argument(0, (0,), mask=_NEW_NAMESPACES),),
     "fcntl": (_Argument(1, _FCNTLS),),
     "ioctl": (_Argument(1, _IOCTLS),),
