@@ -71,6 +71,7 @@ class Walls:
             )
         signals = version >= landlock.SCOPES_SINCE
         with Ruleset() as ruleset:
+            path: str | Path
             for path in _SYSTEM:
                 ruleset.allow(path, READ)
             for path in _DEVICES:
