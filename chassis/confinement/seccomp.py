@@ -19,7 +19,7 @@ _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 # Of struct seccomp_data; the lower half of an argument comes first on little-endian machines.
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16
-_LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+_LOAD, _EQUAL, _ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
 _X32 = 0x40000000
 _NEW_NAMESPACES = 0x7E020000
 """`CLONE_NEW…` of clone(2)."""
@@ -33,13 +33,28 @@ class _Machine:
     column: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """What an argument of a call, or the bits of it that `mask` has, must be for the call to be let through.
+
+    Only the lower 32 bits count, so the kernel must take no more of it than these.
+    """
+
+    index: int
+    values: tuple[int, ...]
+    mask: int = 0xFFFFFFFF
+
+
 _MACHINES = {"x86_64": _Machine(0xC000003E, 0), "aarch64": _Machine(0xC00000B7, 1)}
 
 # Name to number on x86_64 and on aarch64; None where the machine has no such call.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    "accept": (43, 202),
+    "accept4": (288, 242),
     "acct": (163, 89),
     "add_key": (248, 217),
     "adjtimex": (159, 171),
+    "bind": (49, 200),
     "bpf": (321, 280),
     "chmod": (90, None),
     "chown": (92, None),
@@ -48,12 +63,16 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "clock_settime": (227, 112),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "connect": (42, 203),
     "delete_module": (176, 106),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
     "fchmodat2": (452, 452),
     "fchown": (93, 55),
     "fchownat": (260, 54),
+    "fcntl": (72, 25),
     "file_setattr": (469, 469),
     "finit_module": (313, 273),
     "fremovexattr": (199, 16),
@@ -63,10 +82,16 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "futimesat": (261, None),
+    "getxattr": (191, 8),
+    "getxattrat": (464, 464),
     "init_module": (175, 105),
+    "inotify_add_watch": (254, 27),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
+    "ioctl": (16, 29),
     "ioperm": (173, None),
     "iopl": (172, None),
     "ioprio_set": (251, 30),
@@ -76,6 +101,12 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "keyctl": (250, 219),
     "kill": (62, 129),
     "lchown": (94, None),
+    "lgetxattr": (192, 9),
+    "listen": (50, 201),
+    "listmount": (458, 458),
+    "listxattr": (194, 11),
+    "listxattrat": (465, 465),
+    "llistxattr": (195, 12),
     "lookup_dcookie": (212, 18),
     "lremovexattr": (198, 15),
     "lsetxattr": (189, 6),
@@ -85,11 +116,16 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "move_mount": (429, 429),
     "move_pages": (279, 239),
     "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    "msgctl": (71, 187),
     "msgget": (68, 186),
+    "msgrcv": (70, 188),
+    "msgsnd": (69, 189),
     "name_to_handle_at": (303, 264),
     "nfsservctl": (180, 42),
     "open_by_handle_at": (304, 265),
     "open_tree": (428, 428),
+    "open_tree_attr": (467, 467),
     "perf_event_open": (298, 241),
     "pidfd_getfd": (438, 438),
     "pidfd_send_signal": (424, 424),
@@ -108,10 +144,14 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "request_key": (249, 218),
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
+    "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
     "sched_setparam": (142, 118),
     "sched_setscheduler": (144, 119),
+    "semctl": (66, 191),
     "semget": (64, 190),
+    "semop": (65, 193),
+    "semtimedop": (220, 192),
     "setdomainname": (171, 162),
     "sethostname": (170, 161),
     "setns": (308, 268),
@@ -119,8 +159,12 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "settimeofday": (164, 170),
     "setxattr": (188, 5),
     "setxattrat": (463, 463),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
     "shmget": (29, 194),
     "socket": (41, 198),
+    "socketpair": (53, 199),
+    "statmount": (457, 457),
     "swapoff": (168, 225),
     "swapon": (167, 224),
     "syslog": (103, 116),
@@ -153,6 +197,9 @@ _METADATA = (
 )
 """What changes a file without opening it for writing, so that Landlock lets it through."""
 
+_ATTRIBUTES = ("getxattr", "getxattrat", "lgetxattr", "listxattr", "listxattrat", "llistxattr")
+"""What reads attributes of a file without opening it, the same; answers EOPNOTSUPP, with which copying goes on."""
+
 _OTHERS_PROCESSES = ("kill", "pidfd_send_signal", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "tgkill", "tkill")
 _OWN_PID = ("kill", "tgkill")
 """Of these, what stays for the process itself: abort(3)."""
@@ -160,7 +207,37 @@ _OWN_PID = ("kill", "tgkill")
 _MISSING = ("clone3", "io_uring_enter", "io_uring_register", "io_uring_setup")
 """Answer ENOSYS, for which callers have another way: clone3's flags cannot be seen by a filter."""
 
-_SPECIAL = {"clone", "prlimit64", *_MISSING, *_OTHERS_PROCESSES, *_METADATA, "truncate"}
+_IOCTLS = (
+    *(0x5401, 0x802C542A, 0x540F, 0x5413),  # TCGETS, TCGETS2, TIOCGPGRP, TIOCGWINSZ: what a terminal is asked
+    *(0x541B, 0x5421, 0x5450, 0x5451),  # FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
+    *(0x40049409, 0x4020940D),  # FICLONE, FICLONERANGE: these take a file that is open for writing
+)
+"""The rest answers ENOTTY: some change a file that is open for reading, or signal others (FIOSETOWN)."""
+
+_FCNTLS = (
+    *range(8),  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_SETLK, F_SETLKW
+    *(9, 11, 16),  # F_GETOWN, F_GETSIG, F_GETOWN_EX
+    *(36, 37, 38),  # F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
+    *range(1027, 1035),  # F_DUPFD_QUERY, F_CREATED_QUERY, F_CANCELLK, F_DUPFD_CLOEXEC, F_…PIPE_SZ, F_…_SEALS
+)
+"""Not F_SETOWN, with which a descriptor signals other processes, nor F_NOTIFY and F_SETLEASE, to watch them."""
+
+_AF_UNIX, _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 1, 5, 0xF
+_ONLY: dict[str, tuple[_Argument, ...]] = {
+    "clone": (_Argument(0, (0,), mask=_NEW_NAMESPACES),),
+    "fcntl": (_Argument(1, _FCNTLS),),
+    "ioctl": (_Argument(1, _IOCTLS),),
+    "prlimit64": (_Argument(0, (0,)),),
+    "sched_setaffinity": (_Argument(0, (0,)),),
+    # A pair of datagram sockets can send to any other socket by its name; these are connected for good.
+    "socketpair": (
+        _Argument(0, (_AF_UNIX,)),
+        _Argument(1, (_SOCK_STREAM, _SOCK_SEQPACKET), mask=_SOCK_TYPE_MASK),
+    ),
+}
+"""Calls that are let through with these arguments alone."""
+
+_SPECIAL = {*_ONLY, *_MISSING, *_OTHERS_PROCESSES, *_METADATA, *_ATTRIBUTES, "truncate"}
 _NEVER = tuple(name for name in _NUMBERS if name not in _SPECIAL)
 
 
@@ -170,7 +247,7 @@ def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> byte
     It is for the process that calls this, or is forked by the one that does: `signals` go by the process's number.
 
     Args:
-      metadata: whether modes, owners, times and attributes of files may be changed.
+      metadata: whether modes, owners, times and attributes of files may be changed, and attributes read by name.
       signals: whether signals may be sent to other processes.
       truncating: whether files may be truncated by their name.
 
@@ -182,14 +259,14 @@ def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> byte
         raise ConfinementError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
     refused = dict.fromkeys(_NEVER, errno.EPERM) | {"socket": errno.EACCES} | dict.fromkeys(_MISSING, errno.ENOSYS)
     if not metadata:
-        refused |= dict.fromkeys(_METADATA, errno.EPERM)
+        refused |= dict.fromkeys(_METADATA, errno.EPERM) | dict.fromkeys(_ATTRIBUTES, errno.EOPNOTSUPP)
     if not truncating:
         refused["truncate"] = errno.EPERM
-    own: dict[str, int] = {"prlimit64": 0}
+    only: dict[str, tuple[_Argument, ...]] = dict(_ONLY)
     if not signals:
         refused |= {name: errno.EPERM for name in _OTHERS_PROCESSES if name not in _OWN_PID}
-        own |= dict.fromkeys(_OWN_PID, os.getpid())
-    return _program(machine, refused, own)
+        only |= dict.fromkeys(_OWN_PID, (_Argument(0, (os.getpid(),)),))
+    return _program(machine, refused, only)
 
 
 def set_filter(program: bytes) -> None:
@@ -205,8 +282,8 @@ def set_filter(program: bytes) -> None:
         raise ConfinementError(f"no filter of system calls: {os.strerror(ctypes.get_errno())}")
 
 
-def _program(machine: _Machine, refused: Mapping[str, int], own: Mapping[str, int]) -> bytes:
-    """`refused`: name to errno. `own`: name to the one first argument with which a call is let through."""
+def _program(machine: _Machine, refused: Mapping[str, int], only: Mapping[str, Sequence[_Argument]]) -> bytes:
+    """`refused`: name to errno. `only`: name to the arguments with which a call is let through."""
     steps: list[tuple[int, int, int, int]] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
         (_EQUAL, 1, 0, machine.audit),
@@ -218,22 +295,23 @@ def _program(machine: _Machine, refused: Mapping[str, int], own: Mapping[str, in
     for name, error in sorted(refused.items()):
         if (number := _NUMBERS[name][machine.column]) is not None:
             steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | error)]
-    for name, first in sorted(own.items()):
-        steps += _when(_number(name, machine), [(_EQUAL, 1, 0, first)])
-    steps += _when(_number("clone", machine), [(_ANY_BIT, 0, 1, _NEW_NAMESPACES)])
+    for name, arguments in sorted(only.items()):
+        error = errno.ENOTTY if name == "ioctl" else errno.EPERM
+        steps += _when(_number(name, machine), arguments, error)
     steps.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(struct.pack("HBBI", *step) for step in steps)
 
 
-def _when(number: int, test: Sequence[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Refuses a call unless `test` of its first argument skips one step."""
-    return [
-        (_EQUAL, 0, 4, number),
-        (_LOAD, 0, 0, _ARGUMENTS),
-        *test,
-        (_RETURN, 0, 0, _ERRNO | errno.EPERM),
-        (_RETURN, 0, 0, _ALLOW),
-    ]
+def _when(number: int, arguments: Sequence[_Argument], error: int) -> list[tuple[int, int, int, int]]:
+    """Refuses a call unless each of `arguments` has one of its values."""
+    tests: list[tuple[int, int, int, int]] = []
+    for argument in arguments:
+        tests += [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument.index), (_AND, 0, 0, argument.mask)]
+        count = len(argument.values)
+        tests += [(_EQUAL, count - place, 0, value) for place, value in enumerate(argument.values)]
+        tests.append((_RETURN, 0, 0, _ERRNO | error))
+    tests.append((_RETURN, 0, 0, _ALLOW))
+    return [(_EQUAL, 0, len(tests), number), *tests]
 
 
 def _number(name: str, machine: _Machine) -> int:

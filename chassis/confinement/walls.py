@@ -33,6 +33,12 @@ _SYSTEM = (
 
 _DEVICES = ("/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero")
 
+_OWN = (
+    *("auxv", "cmdline", "comm", "environ", "limits", "maps", "numa_maps", "oom_score_adj", "smaps", "smaps_rollup"),
+    *("stat", "statm", "status", "fd", "fdinfo"),
+)
+"""Of /proc/self. The rest tells of the machine: its connections (net, also below task), its mounts and its cgroups."""
+
 _PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 1, 24, 47, 4
 _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,6 +71,7 @@ class Walls:
             )
         signals = version >= landlock.SCOPES_SINCE
         with Ruleset() as ruleset:
+            path: str | Path
             for path in _SYSTEM:
                 ruleset.allow(path, READ)
             for path in _DEVICES:
@@ -76,7 +83,8 @@ class Walls:
 
             def restrict() -> None:
                 _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-                ruleset.allow("/proc/self", READ)  # the child's own
+                for name in _OWN:  # the child's
+                    ruleset.allow(f"/proc/self/{name}", READ)
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 drop_capabilities()
                 ruleset.restrict()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,20 +19,42 @@ from chassis.confinement.confined_process import Ended, run_confined
 from chassis.confinement.descendants import end_descendants
 from chassis.confinement.errors import ConfinementError
 from chassis.confinement.landlock import READ, Ruleset, landlock_version
-from chassis.confinement.walls import Walls, action_inputs
+from chassis.confinement.walls import Walls, action_inputs, drop_capabilities
 
 _SECONDS = 60
 _PYTHON = (Path(sys.base_prefix), Path(sys.executable).resolve().parent)
 
 # Each answers with what it got, or lets out the error that kept it from that.
 _ATTEMPTS = """
-import ctypes, json, os, socket, subprocess, sys
+import asyncio, ctypes, fcntl, json, os, shutil, socket, struct, subprocess, sys
 secret, outside, port, pid = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+segment, queue, semaphores = map(int, sys.argv[6:])
 libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+intel = os.uname().machine == "x86_64"
 def call(*arguments):
-    if libc.syscall(*arguments) < 0:
+    result = libc.syscall(*arguments)
+    if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return "done"
+    return result
+def call_of(x86_64, aarch64, *arguments):
+    return call(x86_64 if intel else aarch64, *arguments)
+def datagram(kind, address):
+    os.chdir(outside)  # a socket's path is short
+    return socket.socketpair(socket.AF_UNIX, kind)[0].sendto(b"forged", address)
+def signal_by_a_pipe(command, value):
+    reader, writer = os.pipe()
+    fcntl.fcntl(reader, command, value)
+    fcntl.fcntl(reader, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)
+    os.write(writer, b"x")
+def given():
+    return os.open(sys.argv[5], os.O_RDONLY)
+def flags():
+    now = bytearray(8)
+    fcntl.ioctl(given(), 0x80086601, now)
+    fcntl.ioctl(given(), 0x40086602, struct.pack("q", struct.unpack("q", now)[0] | 0x40))
+async def answered():
+    return await asyncio.sleep(0.001, "yes")
 def read_only_truncate():
     os.close(os.open(sys.argv[5], os.O_RDONLY | os.O_TRUNC))
 attempts = {
@@ -59,6 +83,51 @@ attempts = {
     "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", port)),
     "unix": lambda: socket.socket(socket.AF_UNIX).connect(outside + "/socket"),
     "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "datagram to a name": lambda: datagram(socket.SOCK_DGRAM, "log"),
+    "raw datagram to a name": lambda: datagram(socket.SOCK_RAW, "log"),
+    "datagram to an abstract name": lambda: datagram(socket.SOCK_DGRAM, "\\0gone"),
+    "stream to a name": lambda: datagram(socket.SOCK_STREAM, "socket"),
+    "pair of another family": lambda: socket.socketpair(30, socket.SOCK_STREAM),
+    "name of a pair": lambda: socket.socketpair()[0].bind("\\0mine"),
+    "listen": lambda: socket.socketpair()[0].listen(),
+    "connect": lambda: call_of(42, 203, socket.socketpair()[0].fileno(), struct.pack("H7s", 1, b"socket"), 9),
+    "accept": lambda: socket.socketpair()[0].accept(),
+    "owner of a descriptor": lambda: signal_by_a_pipe(8, pid),
+    "owner of a descriptor, extended": lambda: signal_by_a_pipe(15, struct.pack("ii", 1, pid)),
+    "signal of a descriptor": lambda: signal_by_a_pipe(10, 9),
+    "owner of a socket": lambda: fcntl.ioctl(socket.socketpair()[0], 0x8901, struct.pack("i", pid)),
+    "group of a socket": lambda: fcntl.ioctl(socket.socketpair()[0], 0x8902, struct.pack("i", pid)),
+    "lease": lambda: fcntl.fcntl(given(), 1024, 0),
+    "notice of a directory": lambda: fcntl.fcntl(os.open(os.path.dirname(sys.argv[5]), os.O_RDONLY), 1026, 2),
+    "inotify": lambda: call_of(294, 26, 0),
+    "old inotify": lambda: call(253) if intel else call(26, 0),
+    "inotify of a directory": lambda: call_of(254, 27, call_of(294, 26, 0), outside.encode(), 0xFFF),
+    "fanotify": lambda: call_of(300, 262, 0x200, 0),
+    "System V memory": lambda: call_of(30, 196, segment, None, 0),
+    "System V memory, listed": lambda: call_of(31, 195, segment, 2, ctypes.create_string_buffer(256)),
+    "System V memory, removed": lambda: call_of(31, 195, segment, 0, 0),
+    "message": lambda: call_of(69, 189, queue, struct.pack("qq", 1, 1), 8, 0o4000),
+    "message, received": lambda: call_of(70, 188, queue, ctypes.create_string_buffer(64), 8, 0, 0o4000),
+    "queue removed": lambda: call_of(71, 187, queue, 0, 0),
+    "semaphore": lambda: call_of(65, 193, semaphores, struct.pack("Hhh", 0, 1, 0), 1),
+    "semaphore, timed": lambda: call_of(220, 192, semaphores, struct.pack("Hhh", 0, 1, 0), 1, None),
+    "semaphores removed": lambda: call_of(66, 191, semaphores, 0, 0, 0),
+    "processors of another": lambda: os.sched_setaffinity(pid, os.sched_getaffinity(pid)),
+    "scheduler of another": lambda: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)),
+    "parameters of another": lambda: os.sched_setparam(pid, os.sched_param(0)),
+    "attributes of another": lambda: call_of(314, 274, pid, struct.pack("IIQiIQQQ", 48, 3, 0, 0, 0, 0, 0, 0), 0),
+    "priority of another": lambda: os.setpriority(os.PRIO_PROCESS, pid, 19),
+    "class of input and output of another": lambda: call_of(251, 30, 1, pid, 3 << 13),
+    "limit of another": lambda: call_of(302, 261, pid, 7, None, ctypes.create_string_buffer(16)),
+    "flags of an input": flags,
+    "attributes of an input": lambda: fcntl.ioctl(given(), 0x401C5820, bytes(28)),
+    "verity of an input": lambda: fcntl.ioctl(given(), 0x40806685, struct.pack("III116x", 1, 1, 4096)),
+    "extended attributes": lambda: os.listxattr(secret),
+    "extended attribute": lambda: call_of(192, 9, secret.encode(), b"user.secret", ctypes.create_string_buffer(64), 64),
+    "sockets of the machine": lambda: open("/proc/self/net/unix").read(),
+    "sockets of the machine, by a thread": lambda: open(f"/proc/self/task/{os.getpid()}/net/unix").read(),
+    "mounts": lambda: open("/proc/self/mountinfo").read(),
+    "mounts, by a call": lambda: call(458, struct.pack("IIQQQ", 24, 0, 2**64 - 1, 0, 0), bytes(800), 100, 0),
     "io_uring": lambda: call(425, 8, 0),
     "keys": lambda: call(250 if os.uname().machine == "x86_64" else 219, 0, -3, 0),
     "namespace": lambda: os.unshare(0x10000000) if hasattr(os, "unshare") else call(272, 0x10000000),
@@ -79,6 +148,12 @@ print(json.dumps({
     "urandom": len(os.urandom(8)),
     "capabilities": [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapPrm", "CapEff"))],
     "pair": len(socket.socketpair()),
+    "asyncio": asyncio.run(answered()),
+    "own processors": os.sched_setaffinity(0, os.sched_getaffinity(0)),
+    "own": [name for name in ("maps", "stat", "status") if open("/proc/self/" + name).read()],
+    "descriptors": len(os.listdir("/proc/self/fd")) > 2,
+    "lock": fcntl.flock(given(), fcntl.LOCK_SH),
+    "copy": os.path.basename(shutil.copyfile(sys.argv[5], outside + "/../in/copy")),
     "written": open(outside + "/../in/own", "w").write("own"),
 }))
 """
@@ -95,6 +170,19 @@ def _confined(code: str, walls: Walls, *arguments: object, timeout: float = _SEC
     )
 
 
+@contextlib.contextmanager
+def _system_v() -> Iterator[tuple[int, int, int]]:
+    """A segment of memory, a queue and a semaphore of this process, which are there to be found."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    segment, queue, semaphore = libc.shmget(0, 4096, 0o600), libc.msgget(0, 0o600), libc.semget(0, 1, 0o600)
+    try:
+        assert min(segment, queue, semaphore) >= 0
+        yield segment, queue, semaphore
+    finally:
+        removed = (libc.shmctl(segment, 0, None), libc.msgctl(queue, 0, None), libc.semctl(semaphore, 0, 0))
+    assert removed == (0, 0, 0), "they were removed, or never there"
+
+
 @pytest.mark.parametrize("landlock", [7, 3])
 def test_confined_code_has_its_inputs_and_its_directory_and_nothing_else(
     tmp_path: Path, landlock: int, monkeypatch: pytest.MonkeyPatch
@@ -108,30 +196,49 @@ def test_confined_code_has_its_inputs_and_its_directory_and_nothing_else(
     secret.write_text("open sesame")
     given.write_text("for the model")
     before = {path: (path.stat().st_mode, path.stat().st_mtime_ns) for path in (secret, given)}
-    sleeper = subprocess.Popen(["/bin/sleep", str(_SECONDS)])
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as named:
+    with contextlib.suppress(OSError):  # not every file system has them
+        os.setxattr(secret, "user.secret", b"open sesame")
+    # Without capabilities, as a service's processes are: the kernel itself guards those that have more than the caller.
+    sleeper = subprocess.Popen(["/bin/sleep", str(_SECONDS)], preexec_fn=drop_capabilities)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as named,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log,
+        _system_v() as objects,
+    ):
         os.chdir(tmp_path)  # a socket's path is short
         named.bind("outside/socket")
         named.listen()
+        log.bind("outside/log")
+        log.setblocking(False)
         port = server.getsockname()[1]
         walls = Walls((tmp_path / "inputs",), (tmp_path / "in",))
         try:
-            ended = _confined(_ATTEMPTS, walls, secret, tmp_path / "outside", port, sleeper.pid, given)
+            ended = _confined(_ATTEMPTS, walls, secret, tmp_path / "outside", port, sleeper.pid, given, *objects)
         finally:
             sleeper.kill()
             sleeper.wait()
         server.setblocking(False)
         with pytest.raises(BlockingIOError):
             server.accept()
+        with pytest.raises(BlockingIOError):
+            log.recv(100)
     assert ended.status == 0, ended.output
     found = json.loads(ended.output)
     assert found.pop("got") == {}
     assert [int(mask, 16) for mask in found.pop("capabilities")] == [0, 0]
-    assert found == {"input": "for the model", "sum": "3", "urandom": 8, "pair": 2, "written": 3}
+    assert found == {"input": "for the model", "sum": "3", "urandom": 8, "pair": 2, "written": 3} | {
+        "asyncio": "yes",
+        "own processors": None,
+        "own": ["maps", "stat", "status"],
+        "descriptors": True,
+        "lock": None,
+        "copy": "copy",
+    }
     assert secret.read_text() == "open sesame"
     assert given.read_text() == "for the model"
     assert before == {path: (path.stat().st_mode, path.stat().st_mtime_ns) for path in (secret, given)}
-    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["socket"]
+    assert sorted(path.name for path in (tmp_path / "outside").iterdir()) == ["log", "socket"]
 
 
 def test_what_detaches_itself_ends_with_the_program(tmp_path: Path) -> None:
