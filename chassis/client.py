@@ -201,7 +201,7 @@ class ChassisClient:
         """Writes the job's image as an OCI archive, which `docker load`, podman and skopeo take; whole or not at all.
 
         Raises:
-          ChassisError: there is no image, or it arrives incomplete.
+          ChassisError: the job has no image, or it arrives incomplete.
         """
         target = Path(output_filename)
         part = target.with_name(f".{target.name}.{os.getpid()}")

@@ -171,7 +171,7 @@ class ChassisModel:
           For each input its outputs: name to content, as they would be sent.
 
         Raises:
-          TestInputError: that is no input.
+          TestInputError: the value is not an input.
           ModelTestError: the function failed, or returned what cannot be sent.
         """
         given = items(test_input, self.metadata.inputs[0].name)
@@ -184,7 +184,7 @@ class ChassisModel:
 
         Raises:
           ModelError: the model has no batch function.
-          TestInputError: that is no input.
+          TestInputError: the value is not an input.
           ModelTestError: the function failed, or returned what cannot be sent.
         """
         if self._batch is None:

@@ -84,7 +84,7 @@ def open_view(bwrap: Path | None, confine: bool = False) -> View:
     Raises:
       ConfinementError: the build is to be confined, and the kernel does not let it.
     """
-    refused = "there is no bwrap"
+    refused = "bwrap is missing"
     if bwrap is not None:
         command = [*(_system_alone if confine else _whole_machine)(bwrap), "--", "/bin/sh", "-c", "exit 0"]
         try:

@@ -59,7 +59,7 @@ class Stream(Protocol):
 
 
 def read_elf(stream: Stream) -> Elf:
-    """Reads an ELF file. What is damaged is no error: `defect` says why."""
+    """Reads an ELF file. A damaged file is not an error: `defect` says why."""
     try:
         return _read(stream)
     except Exception as error:  # pyelftools raises whatever a damaged file leads it into.

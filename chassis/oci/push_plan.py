@@ -49,7 +49,7 @@ class PushPlan:
         """Every tag, those of files and of the workspace's status too.
 
         Raises:
-          ChassisError: a file cannot be read, or something is no tag.
+          ChassisError: a file cannot be read, or a tag is malformed.
         """
         tags = [*self.tags, *more]
         for file in self.tag_files:

@@ -26,7 +26,7 @@ class PickleVersionError(PackagingError):
 
 
 class CorruptPickleError(PackagingError):
-    """A file that is no pickle, or not a whole one."""
+    """A file that is not a pickle, or not a whole one."""
 
 
 class UnreproducibleError(PackagingError):

@@ -67,7 +67,8 @@ def _content(value: object) -> bytes:
         content = read()
         return content.encode() if isinstance(content, str) else bytes(content)
     raise TestInputError(
-        f"a {type(value).__name__} is no input: give a path, bytes, a str, an open file, a mapping or a list of them"
+        f"a {type(value).__name__} is not an input: "
+        "give a path, bytes, a str, an open file, a mapping or a list of them"
     )
 
 

@@ -42,12 +42,12 @@ def test_text_that_can_be_no_path_is_content():
 
 def test_what_is_no_input_is_named(tmp_path):
     refusals = [
-        (3, "a int is no input"),
+        (3, "a int is not an input"),
         ([], "the list of inputs is empty"),
         ([b"x"], "input 0 of the list is a bytes"),
         ({}, "the mapping has no input"),
         ({1: b"x"}, "the input name 1 is a int"),
-        ({"input": None}, "a NoneType is no input"),
+        ({"input": None}, "a NoneType is not an input"),
         (tmp_path / "absent.jpg", "absent.jpg: No such file"),
     ]
     for given, message in refusals:

@@ -181,7 +181,7 @@ def _on_disk(size: int) -> int:
 
 
 def remove_entry(path: Path) -> None:
-    """Removes a file, a link, or a directory with all below it; what is gone already is no error."""
+    """Removes a file, a link, or a directory with all below it; what is gone already is ignored."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

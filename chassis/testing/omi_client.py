@@ -90,7 +90,7 @@ class OmiClient:
         return [Answer(item.success, dict(item.output)) for item in response.outputs]
 
     def shutdown(self, seconds: float) -> None:
-        """Asks the server to end; an answer that does not come is no error, since it may end first."""
+        """Asks the server to end; an answer may be missing, since it may end first."""
         try:
             self._shutdown(omi_pb2.ShutdownRequest(), timeout=seconds)
         except grpc.RpcError as error:

@@ -98,7 +98,7 @@ def parse_reference(text: str) -> Reference:
         )
     match = _HOST.fullmatch(registry)
     if match is None or int(match["port"] or 1) not in range(1, 65536):
-        raise ReferenceError(f"repository {text!r}: {registry!r} is no host[:port]")
+        raise ReferenceError(f"repository {text!r}: {registry!r} is not a host[:port]")
     path, colon, tag = path.partition(":")
     if not _PATH.fullmatch(path) or len(path) > _MAX_PATH:
         raise ReferenceError(

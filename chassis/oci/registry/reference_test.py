@@ -43,11 +43,11 @@ def test_references_are_read_and_written(text: str, expected: Reference) -> None
         ("r.example/x:-v", "tag '-v'"),
         ("r.example/x:" + "v" * 129, "has 1 to 128"),
         ("r.example/x@sha256:1", "not a digest"),
-        ("r.example:0/x", "no host"),
-        ("r.example:99999/x", "no host"),
+        ("r.example:0/x", "not a host"),
+        ("r.example:99999/x", "not a host"),
         ("user@r.example/x", "names no registry|not a digest"),
-        ("r.example\r\nX: y/x", "no host"),
-        ("-r.example/x", "no host"),
+        ("r.example\r\nX: y/x", "not a host"),
+        ("-r.example/x", "not a host"),
     ],
 )
 def test_what_is_wrong_with_a_reference_is_told(text: str, message: str) -> None:
