@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import time
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
@@ -61,6 +62,28 @@ class Peer:
             self.socket.sendall(content)
         except OSError:
             return False
+        return True
+
+    def ended(self, streams: int, timeout: float) -> bool:
+        """Waits until the server has ended that many streams, or the connection; False after `timeout` seconds."""
+        until = time.monotonic() + timeout
+        received, over = bytearray(), set()
+        while len(over) < streams:
+            self.socket.settimeout(max(until - time.monotonic(), 0.001))
+            try:
+                part = self.socket.recv(65536)
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+            if not part:
+                return True
+            received += part
+            while len(received) >= 9 and len(received) >= 9 + int.from_bytes(received[:3]):
+                kind, flags, stream = received[3], received[4], int.from_bytes(received[5:9])
+                if kind == RESET or (kind in (HEADERS, DATA) and flags & END_STREAM):
+                    over.add(stream)
+                del received[: 9 + int.from_bytes(received[:3])]
         return True
 
     def rest(self, timeout: float = 5.0) -> bytes:
