@@ -1,9 +1,9 @@
 """Repositories for WORKSPACE mode: the twins of the module extensions."""
 
-load("//rules/private:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
-load("//rules/private:oci_pull.bzl", _oci_pull = "oci_pull")
-load("//rules/private:wheel_root.bzl", _wheel_root = "wheel_root")
-load("//rules/private:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
+load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
+load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
+load("//rules/private/wheels:wheel_root.bzl", _wheel_root = "wheel_root")
+load("//rules/private/wheels:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
 
 debian_packages = _debian_packages
 debian_root = _debian_root

@@ -1,4 +1,4 @@
-"""What Starlark has of the declarations: the text of rules/private/declared.bzl."""
+"""What Starlark has of the declarations: the text of rules/private/declaration/declared.bzl."""
 
 from __future__ import annotations
 

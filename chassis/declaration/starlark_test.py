@@ -14,7 +14,7 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_copy_is_as_written() -> None:
-    written = (_ROOT / "rules/private/declared.bzl").read_text()
+    written = (_ROOT / "rules/private/declaration/declared.bzl").read_text()
     assert written == declared_bzl(), "write it again with: bazel run //docs:update"
 
 

@@ -11,7 +11,7 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 def test_rules_know_the_same_codes() -> None:
-    listed = re.findall(r'^    "(\w+)",$', (_ROOT / "rules/private/doctor_codes.bzl").read_text(), re.M)
+    listed = re.findall(r'^    "(\w+)",$', (_ROOT / "rules/private/doctor/doctor_codes.bzl").read_text(), re.M)
     assert listed == list(CODES)
 
 

@@ -35,7 +35,7 @@ def doctor_page() -> str:
 
 
 def doctor_codes_bzl() -> str:
-    """Returns rules/private/doctor_codes.bzl."""
+    """Returns rules/private/doctor/doctor_codes.bzl."""
     lines = "".join(f'    "{name}",\n' for name in CODES)
     return f'"""The codes of chassis/doctor/codes.py. {STARLARK_WRITTEN}"""\n\nDOCTOR_CODES = [\n{lines}]\n'
 

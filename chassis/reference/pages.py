@@ -38,8 +38,8 @@ def written_files() -> dict[str, str]:
         f"{REFERENCE}/settings.md": settings_page((root / "rules/BUILD.bazel").read_text()),
         f"{REFERENCE}/doctor_codes.md": doctor_page(),
         f"{REFERENCE}/errors.md": errors_page(sources),
-        "rules/private/declared.bzl": declared_bzl(),
-        "rules/private/doctor_codes.bzl": doctor_codes_bzl(),
+        "rules/private/declaration/declared.bzl": declared_bzl(),
+        "rules/private/doctor/doctor_codes.bzl": doctor_codes_bzl(),
     }
 
 

@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image")
-load("//rules/private:missing_distribution.bzl", "missing_distribution")
+load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load("//rules/providers:wheel_info.bzl", "WheelInfo", "WheelLayerInfo")

@@ -1,6 +1,6 @@
 """browser_test: a test of pages in a real browser."""
 
-load("//rules/private:python_tool.bzl", "pytest_test")
+load("//rules/private/python:python_tool.bzl", "pytest_test")
 
 def browser_test(name, srcs, deps = [], data = [], env_paths = {}, tags = [], **kwargs):
     """A pytest test that finds a browser with `tests.browser.browser.BrowserFiles.of_environment()`.

@@ -1,9 +1,9 @@
 """Images of many small wheels and nothing else."""
 
 load("//rules:defs.bzl", "BaseInfo", "chassis_image")
-load("//rules/private:packaging.bzl", "packaging")
-load("//rules/private:target.bzl", "target_architecture")
-load("//rules/private:wheel.bzl", "wheel")
+load("//rules/private/model:packaging.bzl", "packaging")
+load("//rules/private/platform:target.bzl", "target_architecture")
+load("//rules/private/wheels:wheel.bzl", "wheel")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")

@@ -1,6 +1,6 @@
 """What wheels are locked for: the platforms of wheel locks, the Python and the glibc of images, and what follows from them."""
 
-load("//rules/private:declared.bzl", "LOCKS")
+load("//rules/private/declaration:declared.bzl", "LOCKS")
 
 # The platforms that locks and hubs know. `machine` is the CPU by its name in wheel tags and markers, `accelerator` the value
 # of the constraint //platforms/accelerator.

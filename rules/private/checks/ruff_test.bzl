@@ -1,0 +1,21 @@
+"""ruff_test: the Python files of a package are formatted and free of what ruff finds."""
+
+load(":buildifier_test.bzl", "buildifier_test")
+load("//rules/private/python:python_tool.bzl", "python_test")
+
+def ruff_test(name = "ruff_test", srcs = None):
+    """Makes a test of the package's Python files, and `buildifier_test` of its Starlark.
+
+    Args:
+      name: the target's name.
+      srcs: the files; every `.py` of the package where it is left out.
+    """
+    python_test(
+        name = name,
+        size = "small",
+        data = [Label("//:pyproject.toml")],
+        main = Label("//tests:run_ruff.py"),
+        path_args = srcs or native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
+        deps = [Label("@chassis_tools//ruff")],
+    )
+    buildifier_test()

@@ -1,0 +1,65 @@
+"""debian_base: a base image put together from pinned Debian packages."""
+
+load("//rules/providers:image_info.bzl", "BaseInfo")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
+load("//rules/private/image:layer.bzl", "layers_action")
+load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+
+_DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
+
+What the scripts would have made is made by the build: users (root, nobody, nonroot with id 65532), the certificate
+bundle, `/tmp`, the links of a merged `/usr`, the alternatives that scripts spell out, the loader's cache where libraries lie
+outside its own directories, the bytecode of Python's modules, and an entry of each package in `/var/lib/dpkg/status.d` for
+scanners.
+"""
+
+_ATTRS = LAYER_ATTRS | {
+    "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "What the packages are built for."),
+    "env": attr.string_dict(doc = "Environment that the base sets."),
+    "layers": attr.string_list_dict(
+        doc = """Layers to make beside that of all packages: name to packages, such as `{"renewed": ["libssl3", "tzdata"]}`.
+
+        The packages that none names are the lowest layer, these are above in their order, and what the build makes of all of
+        them, such as users and links, is the highest. A new release of a package then re-makes the layer that it is in and
+        the last. Without, all is in one layer.""",
+    ),
+    "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),
+    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the Python among them."),
+    "_base_layer": attr.label(default = "//chassis/tools:base_layer", cfg = "exec", executable = True),
+}
+
+def _impl(ctx):
+    args = ctx.actions.args()
+    args.add("--architecture=" + ctx.attr.architecture)
+    args.add("--python_version=" + ctx.attr.python_version)
+    args.add_all(ctx.files.packages, format_each = "--deb=%s")
+    for group, members in ctx.attr.layers.items():
+        args.add("--layer=%s=%s" % (group, ",".join(members)))
+    parts = [ctx.label.name]
+    if ctx.attr.layers:
+        parts += ["%s.%s" % (ctx.label.name, group) for group in ctx.attr.layers] + [ctx.label.name + ".generated"]
+    layers = layers_action(
+        ctx,
+        parts,
+        ["base " + part for part in parts],
+        ctx.attr._base_layer[DefaultInfo].files_to_run,
+        args,
+        ctx.files.packages,
+        "BaseLayer",
+    )
+    return [
+        DefaultInfo(files = depset([file for layer in layers for file in [layer.blob, layer.descriptor]])),
+        BaseInfo(
+            architecture = ctx.attr.architecture,
+            env = ctx.attr.env,
+            layers = layers,
+            python_version = ctx.attr.python_version,
+        ),
+    ]
+
+debian_base = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    provides = [BaseInfo],
+)

@@ -1,0 +1,244 @@
+"""Repositories of pinned Debian packages: the `.deb` files themselves, or their files unpacked to run from."""
+
+load(":debian_lock.bzl", "debian_lock")
+load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
+load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
+
+def _fetch(rctx, lock):
+    """Downloads every package of a lock, side by side, and checks it.
+
+    Returns:
+      The lock's packages, and those of them that could not be had with their URLs.
+    """
+    packages = debian_lock.parse(rctx.read(lock), str(lock))
+    if type(packages) == "string":
+        fail(packages)
+    mirror = debian_mirror.find(rctx)
+    downloads = []
+    for package in packages:
+        url = mirror + "/" + package.path.replace("+", "%2b").replace("~", "%7e")
+        downloads.append((package, url, rctx.download(
+            url = [url],
+            output = "packages/" + package.name + ".deb",
+            sha256 = package.sha256,
+            allow_fail = True,
+            block = False,
+        )))
+    return packages, [(package, url) for package, url, download in downloads if not download.wait().success]
+
+def _fetch_all(rctx):
+    """The packages of `lock`, every one of them there."""
+    packages, missing = _fetch(rctx, rctx.attr.lock)
+    for package, url in missing:
+        _explain(rctx, package, url)
+    return packages
+
+def _explain(rctx, package, url):
+    """Fails with what was wanted. Why it was not to be had only Bazel's own warning says, which stands before."""
+    fail("%s %s (//%s:%s, line %d): %s did not give the file of the lock; Bazel's warning above says why.\n" % (
+             package.name,
+             package.version,
+             rctx.attr.lock.package,
+             rctx.attr.lock.name,
+             package.line,
+             url,
+         ) +
+         "  other bytes (it names both checksums): if the lock's line is right, do not trust the file\n" +
+         "  not found: the mirror has moved on; renew the lock with `bazel run //base_images:update`\n" +
+         "  not reachable: " + debian_mirror.remedy)
+
+_LOCK_ATTRS = {
+    "lock": attr.label(
+        mandatory = True,
+        allow_single_file = True,
+        doc = "The lock: one package a line, `name version sha256:HEX pool/path.deb`.",
+    ),
+}
+
+def _packages_impl(rctx):
+    packages = _fetch_all(rctx)
+    rctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+exports_files(glob(["packages/*.deb"]))
+
+# In the lock's order.
+filegroup(
+    name = "packages",
+    srcs = [
+%s    ],
+)
+""" % "".join(['        "packages/%s.deb",\n' % package.name for package in packages]))
+    make_modes_plain(rctx)
+
+debian_packages = repository_rule(
+    implementation = _packages_impl,
+    attrs = _LOCK_ATTRS,
+    environ = ENVIRON,
+    doc = "The `.deb` files of a lock, as `//:packages`.",
+)
+
+# Finds its root beside itself, so that it runs from an external directory, a sandbox or a runfiles tree alike.
+_LAUNCHER = """\
+#!/bin/sh
+root="${{0%/*}}/root"
+{environment}exec "$root/{loader}" --argv0 "$0" \\
+  --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
+  "$root/{program}" "$@"
+"""
+
+# Where releases before and after trixie have it.
+_LOADERS = [
+    "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+    "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+]
+
+# What stands for a program that a moving suite no longer has. The status is EX_UNAVAILABLE of sysexits.h.
+_MISSING = """\
+#!/bin/sh
+echo "{program}: the mirror does not have {packages}, which {lock} names" >&2
+echo "  renew the lock with: bazel run //base_images:update" >&2
+exit 69
+"""
+
+# Absolute links (Bazel unpacks them with the root's own path before them) become relative ones into the root, and links
+# to nothing go: a root is an input of actions, and Bazel takes neither kind to a remote cache.
+_KEEP_LINKS_INSIDE = """\
+cd "$1" || exit
+find . -type l -lname '/*' | while IFS= read -r link; do
+  target=$(readlink "$link")
+  target=${target#"$1"}
+  up=$(printf %s "${link%/*}" | sed 's#^[.]##; s#/[^/]*#../#g')
+  ln -sfn "$up${target#/}" "$link" || exit
+done
+find . -xtype l -delete
+"""
+
+def _keep_links_inside(rctx):
+    done = run_bare(rctx, ["sh", "-c", _KEEP_LINKS_INSIDE, "sh", rctx.path("root")])
+    if done.return_code:
+        fail("%s: the links of the unpacked packages of %s: %s" % (rctx.name, rctx.attr.lock, done.stderr))
+
+# Programs look for these under absolute paths of the machine's, never in a root: time zones, authorities, character sets,
+# manuals, settings. They would be two files in three of what every action that Python runs has as its input.
+_NEVER_READ = ["usr/lib/x86_64-linux-gnu/gconv", "etc"]
+_WHEELS = "root/usr/share/python-wheels"
+
+def _reduce_python(rctx):
+    """Leaves of a Python's packages what it can find, and pip as a directory."""
+    for wheel in rctx.path(_WHEELS).readdir():
+        if wheel.basename.startswith("pip-"):
+            rctx.symlink(wheel, "pip.zip")
+            rctx.extract("pip.zip", output = "pip")
+    rctx.delete("pip.zip")
+    for path in _NEVER_READ:
+        rctx.delete("root/" + path)
+    for path in rctx.path("root/usr/share").readdir():
+        if path != rctx.path(_WHEELS):
+            rctx.delete(path)
+
+def _compile_python(rctx):
+    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode."""
+    home = "root/" + rctx.attr.pythonhome
+    python = rctx.attr.programs.keys()[0]
+    command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+
+    # The root is an input of every action that Python runs, so a cache that machines share wants the same bytes of each:
+    # no path of this one (the import puts the real one in), and sets in one order.
+    command += ["-s", str(rctx.path(".")), "-p", "/"]
+    rctx.report_progress("compiling the standard library")
+
+    # Files that do not compile are there on purpose (lib2to3's test data): the status is then 1.
+    done = run_bare(rctx, command + [rctx.path(home + "/lib"), rctx.path("pip")])
+    if done.return_code not in [0, 1]:
+        fail("%s: the standard library was not compiled (status %d): %s" % (rctx.name, done.return_code, done.stderr))
+
+def _loader(rctx):
+    for path in _LOADERS:
+        if rctx.path("root/" + path).exists:
+            return path
+    fail("%s: no package of %s holds the loader that its programs run with; add libc6" % (rctx.name, rctx.attr.lock))
+
+def _missing(rctx, program, missing):
+    return _MISSING.format(
+        lock = "//%s:%s" % (rctx.attr.moving_lock.package, rctx.attr.moving_lock.name),
+        packages = " ".join([package.name + " " + package.version for package, _ in missing]),
+        program = program.rpartition("/")[2],
+    )
+
+def _root_impl(rctx):
+    if rctx.os.name != "linux" or rctx.os.arch not in ["amd64", "x86_64"]:
+        fail("%s: the programs of %s run on Linux amd64, this machine is %s %s" %
+             (rctx.name, rctx.attr.lock, rctx.os.name, rctx.os.arch))
+    packages, missing = _fetch_all(rctx), []
+    if rctx.attr.moving_lock:
+        moving, missing = _fetch(rctx, rctx.attr.moving_lock)
+        absent = [package.name for package, _ in missing]
+        packages = packages + [package for package in moving if package.name not in absent]
+    for package in packages:
+        rctx.extract("packages/%s.deb" % package.name, output = "unpacked/" + package.name)
+        archives = [
+            path
+            for path in rctx.path("unpacked/" + package.name).readdir()
+            if path.basename.startswith("data.tar")
+        ]
+        if len(archives) != 1:
+            fail("%s: %s.deb holds %d data archives, expected one" % (rctx.attr.lock, package.name, len(archives)))
+        rctx.extract(archives[0], output = "root")
+        rctx.delete("unpacked/" + package.name)
+    rctx.delete("unpacked")
+    rctx.delete("packages")
+    if rctx.attr.pythonhome:
+        _reduce_python(rctx)
+    _keep_links_inside(rctx)
+    environment = ""
+    if rctx.attr.pythonhome:
+        environment = 'export PYTHONHOME="$root/%s"\n' % rctx.attr.pythonhome
+    for name, program in rctx.attr.programs.items():
+        if not rctx.path("root/" + program).exists:
+            if missing:
+                rctx.file(name, _missing(rctx, program, missing), executable = True)
+                continue
+            fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
+        rctx.file(name, _LAUNCHER.format(program = program, environment = environment, loader = _loader(rctx)), executable = True)
+    if rctx.attr.pythonhome:
+        _compile_python(rctx)
+    for name, program in rctx.attr.static_programs.items():
+        if not rctx.path("root/" + program).exists:
+            fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
+        link_program(rctx, "root/" + program, name)
+    rctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+exports_files(%r)
+
+# One directory, one input: a sandbox links it as a whole.
+filegroup(
+    name = "files",
+    srcs = ["root"],
+)
+
+# pip as a directory to import from, where the root has Debian's python3-pip-whl.
+filegroup(
+    name = "pip_package",
+    srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
+)
+""" % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
+    make_modes_plain(rctx)
+
+debian_root = repository_rule(
+    implementation = _root_impl,
+    attrs = _LOCK_ATTRS | {
+        "moving_lock": attr.label(
+            allow_single_file = True,
+            doc = "A second lock, of a suite that moves on, such as testing. Where the mirror does not have its packages any more, their programs say so and exit with status 69.",
+        ),
+        "programs": attr.string_dict(
+            doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",
+        ),
+        "pythonhome": attr.string(doc = "Where the root's Python has its `lib/python3.x`, such as `usr`; empty without Python."),
+        "static_programs": attr.string_dict(doc = "Statically linked programs to export by name, such as `usr/bin/qemu-aarch64-static`: they need no launcher."),
+    },
+    environ = ENVIRON,
+    doc = "The packages of a lock, unpacked but not installed, with launchers for their programs (Linux amd64).",
+)

@@ -1,0 +1,98 @@
+"""chassis_test: starts an image from its own root file system and compares its answers with cases."""
+
+load("//rules/providers:image_info.bzl", "ImageInfo")
+load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/private/platform:target.bzl", "emulated_cpu")
+
+_DOC = """An inference test of an image, under its own CPU."""
+
+_ATTRS = PLATFORM_ATTRS | {
+    "cases": attr.label_list(mandatory = True, allow_files = [".json"]),
+    "data": attr.label_list(allow_files = True),
+    "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition),
+    "startup_timeout": attr.int(default = 120),
+    "tolerance": attr.string(default = "1e-6"),
+    "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
+    "_emulator_arm64": attr.label(
+        default = "@chassis_emulator//:qemu-aarch64",
+        cfg = "exec",
+        allow_single_file = True,
+    ),
+    "_emulator_amd64": attr.label(
+        default = "@chassis_emulator//:qemu-x86_64",
+        cfg = "exec",
+        allow_single_file = True,
+    ),
+    "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
+    "_runner": attr.label(default = "//chassis/tools:image_test", cfg = "exec", executable = True),
+}
+
+def _emulator(ctx, image):
+    """(flag value, CPU): empty where the image's architecture is that of the build machine and no CPU is asked for."""
+    cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
+    if not cpu:
+        return None, ""
+    return {"amd64": ctx.file._emulator_amd64, "arm64": ctx.file._emulator_arm64}[image.architecture], cpu
+
+def _impl(ctx):
+    image = (ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image)[ImageInfo]
+    emulator, cpu = _emulator(ctx, image)
+
+    def located(file):
+        return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
+
+    arguments = [
+        "--image=" + located(image.layout),
+        "--bwrap=" + located(ctx.file._bwrap),
+        "--tolerance=" + ctx.attr.tolerance,
+        "--timeout=%d" % ctx.attr.startup_timeout,
+    ]
+    if emulator:
+        arguments += ["--emulator=" + located(emulator), "--emulator_cpu=" + cpu]
+    arguments += ["--case=" + located(case) for case in ctx.files.cases]
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(
+        launcher,
+        FIND_RUNFILES + "exec %s %s \"$@\"\n" % (located(ctx.executable._runner), " ".join(arguments)),
+        is_executable = True,
+    )
+    runfiles = ctx.runfiles(
+        files = ctx.files.cases + ctx.files.data + [ctx.file._bwrap] + ([emulator] if emulator else []),
+        transitive_files = depset(transitive = [ctx.attr._emulator_files[DefaultInfo].files, image.files]),
+    ).merge_all([
+        ctx.attr._runner[DefaultInfo].default_runfiles,
+        ctx.runfiles([ctx.executable._runner]),
+    ])
+    return [DefaultInfo(executable = launcher, runfiles = runfiles)]
+
+_chassis_test = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, test = True)
+
+def chassis_test(name, image, cases, platform = None, data = [], tolerance = "1e-6", startup_timeout = 120, size = "medium", **kwargs):
+    """Starts an image from its own root file system and compares what the model answers with what is expected.
+
+    Where the image's CPU is not the build machine's, it runs under an emulator that is told to be the platform's CPU.
+    Nothing of the build machine can be imported: the server sees the image's files, `/proc`, `/dev` and an empty `/tmp`.
+
+    Args:
+      name: the target's name.
+      image: the `chassis_image`.
+      cases: case files, JSON, see docs/testing.md.
+      platform: label of the platform to test; `--platforms`, or the build machine's, where it is left out.
+      data: files that the cases name.
+      tolerance: the most that a number may differ by, absolutely and relative to what is expected.
+      startup_timeout: seconds that the server may take to be ready.
+      size: Bazel's test size.
+      **kwargs: Bazel's common attributes of tests.
+    """
+    _chassis_test(
+        name = name,
+        cases = cases,
+        data = data,
+        image = image,
+        platform = platform_label(platform),
+        size = size,
+        startup_timeout = startup_timeout,
+        tolerance = tolerance,
+        **kwargs
+    )

@@ -1,0 +1,71 @@
+"""The two actions behind an image: its documents, from descriptors alone, and its layout, which links to its layers."""
+
+load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
+
+IMAGE_LAYOUT_ATTRS = {
+    "_image_documents": attr.label(default = "//chassis/tools:image_documents", cfg = "exec", executable = True),
+    "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
+}
+
+def image_documents(ctx, spec, layers, base_documents):
+    """Index, manifest and configuration of an image, as a layout without layers.
+
+    Args:
+      ctx: context of a rule with `IMAGE_LAYOUT_ATTRS`.
+      spec: dict, what the image is made of (chassis/oci/image_spec.py), but for its layers and its base.
+      layers: list of LayerInfo, lowest first; no blob is an input.
+      base_documents: list of File, the first of them the layout that the image stands on, which may lack its layers.
+
+    Returns:
+      The directory, a File.
+    """
+    documents = ctx.actions.declare_directory(ctx.label.name + ".documents")
+    file = ctx.actions.declare_file(ctx.label.name + ".spec.json")
+    ctx.actions.write(file, json.encode_indent(spec | {
+        "base_layout": base_documents[0].path if base_documents else None,
+        "layers": [{"descriptor": layer.descriptor.path, "files": layer.files.path} for layer in layers],
+    }, indent = " ") + "\n")
+    args = ctx.actions.args()
+    args.add(file, format = "--spec=%s")
+    args.add_all([documents], format_each = "--output=%s", expand_directories = False)
+    run_in_worker(
+        ctx,
+        args,
+        executable = ctx.executable._image_documents,
+        inputs = [file] + base_documents + [input for layer in layers for input in [layer.descriptor, layer.files]],
+        outputs = [documents],
+        mnemonic = "ImageDocuments",
+        progress_message = "Image %{label}",
+    )
+    return documents
+
+def image_layout(ctx, documents, layers, base_files):
+    """The layout of an image: its documents, and relative links to the layers.
+
+    The blobs are inputs for Bazel's sake, which wants the targets of links to be there: nothing of them is read.
+
+    Args:
+      ctx: context of a rule with `IMAGE_LAYOUT_ATTRS`.
+      documents: what `image_documents` made.
+      layers: list of LayerInfo, lowest first.
+      base_files: list of File, the first of them the layout that the image stands on; none where there is no such.
+
+    Returns:
+      The directory, a File.
+    """
+    layout = ctx.actions.declare_directory(ctx.label.name)
+    args = ctx.actions.args()
+    args.add_all([documents], format_each = "--documents=%s", expand_directories = False)
+    args.add_all([layer.blob for layer in layers], format_each = "--layer=%s")
+    args.add_all(base_files[:1], format_each = "--base_layout=%s", expand_directories = False)
+    args.add_all([layout], format_each = "--output=%s", expand_directories = False)
+    run_in_worker(
+        ctx,
+        args,
+        executable = ctx.executable._image_layout,
+        inputs = [documents] + base_files + [layer.blob for layer in layers],
+        outputs = [layout],
+        mnemonic = "ImageLayout",
+        progress_message = "Layout of image %{label}",
+    )
+    return layout

@@ -1,0 +1,286 @@
+"""chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
+
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/providers:code_info.bzl", "CodeInfo")
+load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
+load(":chassis_pickle.bzl", "chassis_pickle")
+load("//rules/private/image:layer.bzl", "files_layer")
+load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load(":model_attributes.bzl", "model_attributes")
+load("//rules/private/tools:names.bzl", "names")
+load(":packaging.bzl", "packaging")
+
+_DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
+
+_ATTRS = LAYER_ATTRS | {
+    "data": attr.label_list(allow_files = True),
+    "data_keys": attr.string_list(),
+    "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),
+    "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
+    "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
+    "version": attr.string(),
+    "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
+}
+
+def _code(ctx, files):
+    """Path below /app/code to file, for the first-party code behind `deps`."""
+    return {
+        names.code_path(ctx.label.repo_name, names.repository_of(file), names.path_in_repository(file)): file
+        for file in files.to_list()
+    }
+
+def _imports(ctx, imports, code):
+    """The directories below /app/code to import from.
+
+    They are the root, those that PyInfo's imports name and that hold code (wheels name directories of the build, which no
+    image has), and the roots of other repositories, as Bazel's own programs have them.
+    """
+    own = ctx.label.repo_name
+
+    # The image has the runtime's own package in its virtual environment.
+    importable = [own, Label("//rules").repo_name]
+    directories = {}
+    roots = {}
+    for path, file in code.items():
+        if names.repository_of(file) not in importable:
+            roots[names.code_path(own, names.repository_of(file), "")] = None
+        if file.is_directory:
+            directories[path] = None
+        for _ in range(path.count("/")):
+            path = path.rpartition("/")[0]
+            directories[path] = None
+    found = {"": None}
+    for path in imports.to_list():
+        repository, _, directory = path.partition("/")
+        place = names.code_path(own, "" if repository == ctx.workspace_name else repository, directory)
+        if place in directories:
+            found[place] = None
+    return (found | roots).keys()
+
+def _impl(ctx):
+    pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
+    infos = [dep[CodeInfo] for dep in ctx.attr.deps]
+    code = _code(ctx, depset(transitive = [info.files for info in infos]))
+    imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
+    data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
+    tool = ctx.attr._files_layer[DefaultInfo].files_to_run
+    layers = []
+    if code:
+        layers.append(files_layer(ctx, ctx.label.name + ".code", tool, "code", ctx.attr.version, {
+            "app/code/" + path: file
+            for path, file in code.items()
+        }))
+    if data:
+        layers.append(files_layer(ctx, ctx.label.name + ".data", tool, "data", ctx.attr.version, data))
+    layers.append(files_layer(ctx, ctx.label.name + ".model", tool, "model", ctx.attr.version, {
+        "app/model/model.json": pickle.settings,
+        "app/model/model.pkl": pickle.pickle,
+        "app/model/status.pb": pickle.status,
+    }))
+    return [
+        DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
+        ModelInfo(
+            imports = imports,
+            layers = layers,
+            name = ctx.label.name,
+            python_version = pickle.python_version,
+            version = ctx.attr.version,
+            wheels = depset(transitive = [info.wheels for info in infos]),
+        ),
+    ]
+
+_chassis_model = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    provides = [ModelInfo],
+)
+
+def _parts(media_types, max_sizes, tensors, descriptions):
+    """Inputs or outputs as the metadata has them (chassis/declaration/model_io.py)."""
+    return {
+        name: {
+            "description": descriptions.get(name, ""),
+            "max_size": max_sizes.get(name, ""),
+            "media_type": media_type,
+            "tensor": tensors.get(name, ""),
+        }
+        for name, media_type in media_types.items()
+    }
+
+def chassis_model(
+        name,
+        entry_point = None,
+        srcs = [],
+        pickle = None,
+        pickle_on = "exec",
+        batch_size = 0,
+        data = [],
+        deps = [],
+        model_name = None,
+        version = "0.0.1",
+        inputs = {"input": "application/octet-stream"},
+        outputs = {"results.json": "application/json"},
+        max_sizes = {},
+        tensors = {},
+        descriptions = {},
+        signature = "auto",
+        author = "",
+        source = "",
+        model_type = "",
+        summary = "",
+        details = "",
+        technical = "",
+        performance = "",
+        status_timeout = "60s",
+        run_timeout = "60s",
+        load_timeout = "300s",
+        drain_timeout = "10s",
+        max_wait_ms = 0,
+        queue_size = 1024,
+        required_ram = "512M",
+        num_cpus = 1,
+        num_gpus = 0,
+        tags = [],
+        target_compatible_with = [],
+        testonly = False,
+        visibility = None):
+    """A Python predict function, with its data and dependencies, ready for `chassis_image`.
+
+    The entry module is imported on the build machine, with the build machine's wheels (but see `pickle_on`), and its
+    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
+    `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
+    bytes, to mappings from output name to bytes.
+
+    Example, built by this repository's tests:
+
+    ```starlark
+    chassis_model(
+        name = "digits",
+        srcs = ["model.py"],
+        entry_point = "model:batch_process",
+        batch_size = 16,
+        data = [":weights.npz"],
+        deps = ["@pypi//numpy"],
+    )
+    ```
+
+    Args:
+      name: the target's name, and the model's name in URLs.
+      entry_point: `module:attribute`; the module is relative to this package and one of `srcs`.
+      srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
+      pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
+      pickle_on: `exec`, with the build machine's Python and wheels; or `target`, with those of the target, under
+        emulation where its CPU is another: slower, and for a hub that has no lock for the build machine.
+      batch_size: the most inputs of one call; 0 for a function of one input.
+      data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
+        A label that stands for several files is an error.
+      deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
+      model_name: for people; defaults to the target's name.
+      version: the model's version.
+      inputs: input name to media type.
+      outputs: output name to media type.
+      max_sizes: input or output name to the most bytes, such as `"10M"`.
+      tensors: of a function of mappings, input or output name to the tensor that its bytes are in the Open Inference
+        Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
+        a size varies. The function gets and gives the elements in row-major order, little-endian: what
+        `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
+      descriptions: input or output name to what it is, for people.
+      signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
+      author: of the model.
+      source: where the model comes from, such as a URL.
+      model_type: what kind of model it is, such as `"image classification"`.
+      summary: one sentence about the model.
+      details: more about it.
+      technical: how it works, for engineers.
+      performance: how good it is, and on which data.
+      status_timeout: for callers, such as `"60s"`.
+      run_timeout: the longest that one call of the function may take, such as `"60s"`.
+      load_timeout: after which a server whose model is not loaded ends.
+      drain_timeout: what a server that is told to stop has for what it accepted.
+      max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
+      queue_size: how many inputs may wait for the model; more are refused at once.
+      required_ram: for schedulers, such as `"512M"`.
+      num_cpus: for schedulers; `0.5` is half of one.
+      num_gpus: for schedulers.
+      tags: Bazel's.
+      target_compatible_with: Bazel's.
+      testonly: Bazel's.
+      visibility: Bazel's.
+    """
+    problem = model_attributes.check(
+        entry_point = entry_point,
+        pickle = pickle,
+        srcs = srcs,
+        batch_size = batch_size,
+        signature = signature,
+        inputs = inputs,
+        outputs = outputs,
+        pickle_on = pickle_on,
+        max_sizes = max_sizes,
+        tensors = tensors,
+        descriptions = descriptions,
+    )
+    if problem:
+        fail("chassis_model(name = %r): %s" % (name, problem))
+    keys = model_attributes.data_keys(
+        [(label, native.package_relative_label(label)) for label in data],
+        srcs,
+        native.package_name(),
+    )
+    if type(keys) == "string":
+        fail("chassis_model(name = %r): %s" % (name, keys))
+    metadata = {
+        "author": author,
+        "batch_size": batch_size,
+        "details": details,
+        "drain_timeout": drain_timeout,
+        "inputs": _parts(inputs, max_sizes, tensors, descriptions),
+        "load_timeout": load_timeout,
+        "max_wait_ms": max_wait_ms,
+        "model_name": model_name or name,
+        "model_type": model_type,
+        "model_version": version,
+        "name": name,
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "outputs": _parts(outputs, max_sizes, tensors, descriptions),
+        "performance": performance,
+        "queue_size": queue_size,
+        "required_ram": required_ram,
+        "run_timeout": run_timeout,
+        "source": source,
+        "status_timeout": status_timeout,
+        "summary": summary,
+        "technical": technical,
+    }
+    chassis_pickle(
+        name = name + ".pickle",
+        data = data,
+        data_keys = keys,
+        deps = deps + [Label("//chassis")],
+        entry_point = entry_point or "",
+        interpreter = Label("//platforms:python") if pickle_on == "target" else None,
+        metadata = json.encode_indent(metadata, indent = " ") + "\n",
+        package_dir = native.package_name(),
+        pickle = pickle,
+        signature = signature,
+        srcs = srcs,
+        tags = tags + ["manual"],
+        target_compatible_with = target_compatible_with if pickle_on == "target" else [],
+        testonly = testonly,
+        visibility = ["//visibility:private"],
+    )
+    _chassis_model(
+        name = name,
+        data = data,
+        data_keys = keys,
+        deps = deps,
+        pickle = name + ".pickle" if pickle_on == "exec" else None,
+        pickle_on_target = name + ".pickle" if pickle_on == "target" else None,
+        tags = tags,
+        target_compatible_with = target_compatible_with,
+        testonly = testonly,
+        version = version,
+        visibility = visibility,
+    )

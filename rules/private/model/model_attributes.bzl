@@ -1,0 +1,101 @@
+"""What can be known to be wrong with a chassis_model's attributes before anything runs."""
+
+load("//rules/private/declaration:declared.bzl", "DATATYPES")
+
+_SIGNATURES = ["auto", "bytes", "mapping"]
+_PICKLE_ON = ["exec", "target"]
+
+def _tensor_problem(text):
+    """What is wrong with `text`, such as `FP32[3,-1]`, or None."""
+    if text == "BYTES":
+        return None
+    datatype, bracket, rest = text.partition("[")
+    if datatype not in DATATYPES:
+        return "%r is none of BYTES, %s" % (datatype, ", ".join(DATATYPES))
+    if not bracket:
+        return None
+    if not rest.endswith("]"):
+        return "no ] behind the shape of one item"
+    lengths = [length.strip() for length in rest[:-1].split(",")] if rest != "]" else []
+    for length in lengths:
+        if length != "-1" and not (length.isdigit() and length[0] != "0" and len(length) < 10):
+            return "%r is not a size of one item: a positive number, or -1 if it varies" % length
+    if len([length for length in lengths if length == "-1"]) > 1:
+        return "two sizes vary: the bytes of a tensor tell but one"
+    return None
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}, descriptions = {}):
+    """Checks the attributes against each other.
+
+    Args:
+      entry_point: `module:attribute`, or None.
+      pickle: label of a ready pickle, or None.
+      srcs: labels, as strings.
+      batch_size: int.
+      signature: one of auto, bytes, mapping.
+      inputs: dict, input name to media type.
+      outputs: dict, output name to media type.
+      pickle_on: one of exec, target.
+      max_sizes: dict, input or output name to a size.
+      tensors: dict, input or output name to datatype and shape.
+      descriptions: dict, input or output name to a text.
+
+    Returns:
+      What is wrong and what to do, or None.
+    """
+    if bool(entry_point) == bool(pickle):
+        return "give either `entry_point` (with `srcs`) or `pickle`"
+    if entry_point:
+        module, colon, attribute = entry_point.partition(":")
+        if not colon or not module or not attribute:
+            return "entry_point = %r is not of the form \"module:attribute\", such as \"model:batch_process\"" % entry_point
+        wanted = module.replace(".", "/") + ".py"
+        if wanted not in [src.rpartition(":")[2] for src in srcs]:
+            return "entry_point = %r: its module is %s, which is not in srcs = %r" % (entry_point, wanted, srcs)
+    elif srcs:
+        return "`srcs` is for an `entry_point`; a ready pickle's code goes into `deps`"
+    if batch_size < 0:
+        return "batch_size = %d: leave it out for a function of one input, or give 1 or more" % batch_size
+    if signature not in _SIGNATURES:
+        return "signature = %r: choose one of %s" % (signature, ", ".join(_SIGNATURES))
+    if pickle_on not in _PICKLE_ON:
+        return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
+    if not inputs or not outputs:
+        return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
+    for attribute, named in [("descriptions", descriptions), ("max_sizes", max_sizes), ("tensors", tensors)]:
+        for name in named:
+            if name not in inputs and name not in outputs:
+                return "%s: %r is none of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+    for name, text in tensors.items():
+        problem = _tensor_problem(text)
+        if problem:
+            return "tensors: %r of %r: %s; expected such as \"FP32[3,224]\"" % (text, name, problem)
+    if tensors and signature == "bytes":
+        return "tensors: a function of bytes gives JSON; give one of mappings, whose inputs and outputs are tensors"
+    return None
+
+def _data_keys(data, srcs, package):
+    """What `chassis.data_path` calls each of `data`: its name in its package, with its package where it is another.
+
+    Args:
+      data: list of (label as it was written, Label).
+      srcs: labels of the code, as they were written.
+      package: the model's package.
+
+    Returns:
+      A list of keys in the order of `data`. An error is a string in place of the list.
+    """
+    keys = {}
+    for written, label in data:
+        if written in srcs or written.removeprefix(":") in srcs or ":" + written in srcs:
+            return "%s stands in both srcs and data: code is pickled, data is a file of the image" % written
+        key = label.name if label.package == package else label.package + "/" + label.name
+        if key in keys:
+            return "data %s and %s would both be chassis.data_path(%r)" % (keys[key], written, key)
+        keys[key] = written
+    return keys.keys()
+
+model_attributes = struct(
+    check = _check,
+    data_keys = _data_keys,
+)

@@ -1,0 +1,176 @@
+"""python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
+load(":python_toolchain.bzl", "toolchain_python_version")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+
+_DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
+
+`py_binary`'s own launcher wants a Python on the PATH to find the real one; an action that runs a tool for a tenth of a
+second would pay for two interpreters, and the build would lean on a program that it did not pin.
+"""
+
+_ATTRS = {
+    "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
+    "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
+    "env": attr.string_dict(doc = "Environment."),
+    "env_inherit": attr.string_list(doc = "Variables that `bazel test` and `bazel run` hand on from whoever started it."),
+    "env_paths": attr.label_keyed_string_dict(
+        allow_files = True,
+        doc = "Data with the variable of the environment that holds its absolute path.",
+    ),
+    "main": attr.label(mandatory = True, allow_single_file = [".py"], doc = "The file that runs."),
+    "path_args": attr.label_list(allow_files = True, doc = "Files whose absolute paths are arguments, after `tool_args`."),
+    "tool_args": attr.string_list(doc = "Arguments before the caller's."),
+    "zip_imports": attr.label_list(
+        allow_files = [".whl"],
+        doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
+    ),
+}
+
+_COMPILED_ATTRS = {
+    "compiled": attr.bool(
+        doc = "Compile what the program imports in the build: for one that a person waits for, half of whose start is compiling. Files beside a module of this build are not there then.",
+    ),
+    "_compile": attr.label(default = "//chassis/tools:compile_modules", cfg = "exec", executable = True),
+}
+
+_TOOLCHAIN = "@rules_python//python:toolchain_type"
+
+def _located(ctx, target):
+    """The path of a target's program or only file, for the shell."""
+    file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
+    return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
+
+def _compiled(ctx, sources):
+    """A directory with the bytecode of all that the program imports, as the runfiles have it."""
+    directory = ctx.actions.declare_directory(ctx.label.name + ".compiled")
+    args = ctx.actions.args()
+    args.add_all([directory], format_each = "--output=%s", expand_directories = False)
+    for source in sources:
+        args.add_all([source], format_each = runfiles_path(ctx, source) + "=%s", expand_directories = False)
+    args.use_param_file("@%s")
+    args.set_param_file_format("multiline")
+    ctx.actions.run(
+        executable = ctx.executable._compile,
+        arguments = [args],
+        inputs = sources,
+        outputs = [directory],
+        mnemonic = "CompileModules",
+        progress_message = "Compiling the modules of %{label}",
+    )
+    return directory
+
+def _start(ctx, roots, python_version, transitive_sources):
+    """What the interpreter runs, the roots to import from in order, and the files for both."""
+    main = runfiles_path(ctx, ctx.file.main)
+
+    # Another minor version cannot read the bytecode.
+    compiles = getattr(ctx.attr, "compiled", False) and ctx.attr._compile[ToolPythonInfo].python_version == python_version
+    if not compiles:
+        return '"$RUNFILES_DIR/%s"' % main, roots, [ctx.file.main]
+    directory = _compiled(ctx, transitive_sources.to_list() + [ctx.file.main])
+    own_root = [root for root in roots if main.startswith(root + "/")][0]
+    module = main.removeprefix(own_root + "/").removesuffix(".py").replace("/", ".")
+
+    # A wheel with extension modules is not in the directory, so the roots themselves come after.
+    compiled_roots = [runfiles_path(ctx, directory) + "/" + root for root in roots]
+    return "-m " + module, compiled_roots + roots, [directory]
+
+def _impl(ctx):
+    runtime = ctx.toolchains[_TOOLCHAIN].py3_runtime
+    if runtime.interpreter:
+        interpreter = '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, runtime.interpreter)
+        runtime_files = depset([runtime.interpreter], transitive = [runtime.files])
+    else:
+        interpreter = shell_quote(runtime.interpreter_path)
+        runtime_files = depset()
+    imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
+    imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
+
+    # The program's own repository, which is not the target's where a macro of Chassis makes the target.
+    own_root = ctx.attr.main.label.repo_name or ctx.workspace_name
+    roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
+    transitive_sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
+    python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])
+    start, roots, start_files = _start(ctx, roots, python_version, transitive_sources)
+    script = FIND_RUNFILES
+    for name, value in ctx.attr.env.items():
+        script += "export %s=%s\n" % (name, shell_quote(value))
+    for target, name in ctx.attr.env_paths.items():
+        script += "export %s=%s\n" % (name, _located(ctx, target))
+    script += "PYTHONPATH=%s\n" % ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots])
+    script += "export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1\n"
+    arguments = [shell_quote(argument) for argument in ctx.attr.tool_args]
+    arguments += [_located(ctx, target) for target in ctx.attr.path_args]
+    script += " ".join(
+        ["exec", interpreter, "-P", "-s", start] + arguments + ['"$@"'],
+    ) + "\n"
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(launcher, script, is_executable = True)
+    runfiles = ctx.runfiles(
+        files = start_files + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
+        transitive_files = depset(transitive = [runtime_files, transitive_sources]),
+    )
+    runfiles = runfiles.merge_all([
+        target[DefaultInfo].default_runfiles
+        for target in ctx.attr.deps + ctx.attr.data + ctx.attr.env_paths.keys()
+    ])
+    return [
+        DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),
+        RunEnvironmentInfo(inherited_environment = ctx.attr.env_inherit),
+        ToolPythonInfo(python_version = python_version),
+    ]
+
+python_tool = rule(
+    implementation = _impl,
+    attrs = _ATTRS | _COMPILED_ATTRS,
+    doc = _DOC,
+    executable = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+bare_python_tool = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = "A `python_tool` that others may be compiled with.",
+    executable = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+python_test = rule(
+    implementation = _impl,
+    attrs = _ATTRS | _COMPILED_ATTRS,
+    doc = "A `python_tool` that is a test.",
+    test = True,
+    toolchains = [_TOOLCHAIN],
+)
+
+def pytest_test(name, srcs, deps = [], data = [], env = {}, env_paths = {}, size = "small", **kwargs):
+    """A test of pytest files.
+
+    Args:
+      name: the target's name.
+      srcs: the test files.
+      deps: what they import.
+      data: files they find in their runfiles.
+      env: environment.
+      env_paths: label to the variable of the environment that holds its absolute path.
+      size: Bazel's test size.
+      **kwargs: any other attribute of a test.
+    """
+    python_test(
+        name = name,
+        data = data,
+        deps = deps + [
+            Label("@chassis_tools//pytest"),
+            Label("@chassis_tools//hypothesis"),
+        ],
+        env = env,
+        env_paths = env_paths,
+        main = Label("//tests:run_pytest.py"),
+        path_args = srcs,
+        size = size,
+        **kwargs
+    )

@@ -1,0 +1,82 @@
+"""target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
+
+load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOADERS")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
+
+_DOC = """Starts the Python of unpacked packages with the packages' own loader and libraries.
+
+The packages are those of the default base, so what runs here is, byte for byte, what runs in the image.
+"""
+
+_ATTRS = {
+    "architecture": attr.string(mandatory = True),
+    "cpu": attr.string(),
+    "emulator": attr.label(allow_single_file = True, cfg = "exec"),
+    "python_version": attr.string(default = DEFAULT_PYTHON),
+    "root": attr.label(mandatory = True, allow_files = True),
+}
+
+_LAUNCHER = """\
+root="$RUNFILES_DIR/"{root}
+export PYTHONHOME="$root/usr"
+exec {emulator}"$root/lib/{triple}/{loader}" --argv0 "$self" \\
+  --library-path "$root/lib/{triple}:$root/usr/lib/{triple}" \\
+  "$root/usr/bin/python{version}" "$@"
+"""
+
+def _impl(ctx):
+    if not ctx.attr.architecture:
+        fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
+    root = ctx.files.root[0]
+    triple, loader = LOADERS[ctx.attr.architecture]
+    emulator = ""
+    if ctx.file.emulator:
+        emulator = '"$RUNFILES_DIR/"%s -cpu %s ' % (
+            shell_quote(runfiles_path(ctx, ctx.file.emulator)),
+            emulated_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu),
+        )
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(launcher, FIND_RUNFILES + _LAUNCHER.format(
+        emulator = emulator,
+        loader = loader,
+        root = shell_quote(runfiles_path(ctx, root)),
+        triple = triple,
+        version = ctx.attr.python_version,
+    ), is_executable = True)
+    files = [root] + ([ctx.file.emulator] if ctx.file.emulator else [])
+    return [
+        DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = ctx.runfiles(files)),
+        TargetPythonInfo(emulated = bool(emulator), python_version = ctx.attr.python_version),
+    ]
+
+_target_python = rule(
+    implementation = _impl,
+    attrs = _ATTRS,
+    doc = _DOC,
+    executable = True,
+    provides = [TargetPythonInfo],
+)
+
+def target_python(name, **kwargs):
+    """The Python of the platform that `--platforms` names, for a build machine of Linux on x86_64.
+
+    Args:
+      name: the target's name.
+      **kwargs: Bazel's common attributes.
+    """
+    _target_python(
+        name = name,
+        architecture = target_architecture(),
+        cpu = target_cpu(),
+        emulator = select({
+            Label("//platforms:is_linux_arm64_any"): Label("@chassis_emulator//:qemu-aarch64"),
+            "//conditions:default": None,
+        }),
+        root = select({
+            Label("//platforms:is_linux_arm64_any"): Label("@chassis_python_arm64//:files"),
+            "//conditions:default": Label("@chassis_python//:files"),
+        }),
+        **kwargs
+    )

@@ -1,0 +1,93 @@
+"""oci_push: publishes an image to a registry."""
+
+load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
+load("//rules/providers:push_info.bzl", "PushInfo")
+load(":push_plan.bzl", "push_plan")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+
+_DOC = """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
+
+Blobs that the registry has are not sent again; the manifest goes after its blobs, tags come last. The digest is printed
+alone on standard output. Flags are those of rules_oci's `oci_push`.
+
+It starts from the image's documents: layers are not brought to this machine. What the registry lacks is taken from where
+it is: the outputs of this build, the disk cache or the remote cache.
+"""
+
+_ATTRS = {
+    "image": attr.label(mandatory = True, providers = [[ImageInfo], [IndexInfo]], doc = "The image or index to publish."),
+    "immutable_tags": attr.bool(doc = "Refuse to move a tag that names another image."),
+    "repository": attr.string(doc = "Registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it."),
+    "stamped_tags": attr.string_list(doc = "Tags with `{KEY}`s of the workspace's status."),
+    "tag_files": attr.label_list(allow_files = True, doc = "Files of tags, one a line."),
+    "tags_to_push": attr.string_list(doc = "Tags; `--tag` adds to them."),
+    "_push": attr.label(default = "//chassis/tools:push", cfg = "exec", executable = True),
+}
+
+def _impl(ctx):
+    image = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo]
+
+    # Read when the push runs, not when something is built: no action depends on the time or the commit.
+    status_files = [ctx.info_file, ctx.version_file] if ctx.attr.stamped_tags else []
+    info = push_plan(ctx, image, struct(
+        immutable_tags = ctx.attr.immutable_tags,
+        repository = ctx.attr.repository,
+        stamped_tags = ctx.attr.stamped_tags,
+        status_files = status_files,
+        tag_files = ctx.files.tag_files,
+        tags = ctx.attr.tags_to_push,
+    ))
+    launcher = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(
+        launcher,
+        FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --plan="$RUNFILES_DIR/"%s "$@"\n' % (
+            shell_quote(runfiles_path(ctx, ctx.executable._push)),
+            shell_quote(runfiles_path(ctx, info.plan)),
+        ),
+        is_executable = True,
+    )
+    runfiles = ctx.runfiles([ctx.executable._push, info.plan], transitive_files = info.files)
+    return [
+        DefaultInfo(executable = launcher, runfiles = runfiles.merge(ctx.attr._push[DefaultInfo].default_runfiles)),
+        OutputGroupInfo(layers = info.layers),
+        info,
+    ]
+
+_oci_push = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True, provides = [PushInfo])
+
+# What the distribution specification allows: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
+def _check_tag(name, tag):
+    legal = tag and len(tag) <= 128 and tag[0] not in ".-"
+    for char in tag.elems():
+        legal = legal and (char.isalnum() or char in "._-")
+    if not legal:
+        fail("oci_push(name = %r): tag %r: a tag has 1 to 128 letters, digits, `.`, `_`, `-`, and starts with none of `.-`" % (name, tag))
+
+def oci_push(name, image, repository = "", tags = [], stamped_tags = [], tag_file = None, immutable_tags = False, **kwargs):
+    """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
+
+    Args:
+      name: the target's name.
+      image: the image or index to publish.
+      repository: registry and repository without tag, such as `registry.example/digits`; `--repository` overrides it.
+      tags: tags of the image in the registry (not Bazel's tags); `--tag` adds to them.
+      stamped_tags: tags with `{KEY}`s of the workspace's status, such as `{STABLE_GIT_COMMIT}`; what the values hold
+        that a tag may not, becomes `-`.
+      tag_file: a file of tags, one a line, made by any rule, as rules_oci's `remote_tags` takes it.
+      immutable_tags: refuse to move a tag that names another image already; nothing is sent then.
+      **kwargs: Bazel's common attributes.
+    """
+    for tag in tags:
+        _check_tag(name, tag)
+    if "@" in repository or ":" in repository.rpartition("/")[2]:
+        fail("oci_push(name = %r): repository = %r: leave tag and digest out, tags go into `tags`" % (name, repository))
+    _oci_push(
+        name = name,
+        image = image,
+        repository = repository,
+        tags_to_push = tags,
+        stamped_tags = stamped_tags,
+        tag_files = [tag_file] if tag_file else [],
+        immutable_tags = immutable_tags,
+        **kwargs
+    )

@@ -1,0 +1,43 @@
+"""What a push needs to know, as a file: the image's documents, and where its layers may be."""
+
+load("//rules/providers:push_info.bzl", "PushInfo")
+load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/tools:runfiles.bzl", "runfiles_path")
+
+def push_plan(ctx, image, what):
+    """Writes the plan of a push.
+
+    Args:
+      ctx: context of a rule.
+      image: ImageInfo or IndexInfo.
+      what: struct with repository, tags, stamped_tags, immutable_tags, and lists of File tag_files and status_files.
+
+    Returns:
+      A PushInfo.
+    """
+    images = image.images if hasattr(image, "images") else [image]
+    layers = {layer.blob: layer.descriptor for entry in images for layer in entry.all_layers}
+    held = [entry.held for entry in images]
+    plan = ctx.actions.declare_file(ctx.label.name + ".plan.json")
+    ctx.actions.write(plan, json.encode_indent({
+        "documents": runfiles_path(ctx, image.documents),
+        "immutable_tags": what.immutable_tags,
+        # By its path in the execution root: it need not be there.
+        "layers": [{"descriptor": runfiles_path(ctx, layers[blob]), "file": blob.path} for blob in layers],
+        "layouts": [
+            runfiles_path(ctx, layout)
+            for layout in {entry.base_layout: None for entry in images if entry.base_layout}
+        ],
+        "mount_from": {source: None for entry in images for source in entry.sources}.keys(),
+        "repository": what.repository,
+        "stamped_tags": what.stamped_tags,
+        "status_files": [runfiles_path(ctx, file) for file in what.status_files],
+        "tag_files": [runfiles_path(ctx, file) for file in what.tag_files],
+        "tags": what.tags,
+        "target": names.label_for_people(ctx.label),
+    }, indent = " ") + "\n")
+    return PushInfo(
+        files = depset([image.documents] + layers.values() + what.status_files + what.tag_files, transitive = held),
+        layers = depset(layers.keys()),
+        plan = plan,
+    )

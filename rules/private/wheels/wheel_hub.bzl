@@ -1,0 +1,278 @@
+"""The hub of wheel locks: `@pypi//numpy` is the wheel of the target platform, whatever lock it comes from."""
+
+load("//rules/private/locks:import_names.bzl", "import_names")
+load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "lock_target")
+load("//rules/private/locks:python_name.bzl", "normalize_name")
+load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
+load(":wheel_closure.bzl", "wheel_closure")
+load(
+    ":wheel_repository.bzl",
+    "CROSS_BUILD_ATTRS",
+    "closure_repository_name",
+    "file_repository_name",
+    "wheel_closure_repository",
+    "wheel_file_repository",
+)
+
+# What a hub is told; for the extension's tag class and its WORKSPACE twin.
+HUB_ATTRS = CROSS_BUILD_ATTRS | {
+    "extras": attr.string_list_dict(
+        doc = "For `uv.lock` and `pylock.toml`: the project's extras to install. The key is `all`, an accelerator (`none`, `cuda`) or " +
+              "a platform: `{\"all\": [\"serve\"], \"none\": [\"cpu\"], \"cuda\": [\"cu130\"]}`.",
+    ),
+    "fetch_from": attr.string(
+        default = "pip",
+        doc = "`pip`: files come from the indexes that pip is configured with. `lock`: from the addresses in a `uv.lock` or `pylock.toml`, " +
+              "through Bazel's downloader, its repository cache and `--distdir`, with netrc's credentials; pip serves what is not there.",
+        values = ["pip", "lock"],
+    ),
+    "groups": attr.string_list_dict(
+        doc = "For `uv.lock` and `pylock.toml`: the project's dependency groups to install, with keys as for `extras`.",
+    ),
+    "index_url": attr.string(
+        doc = "The index to fetch from, in place of those that pip is configured with; credentials still come from pip's configuration and netrc.",
+    ),
+    "index_urls": attr.string_dict(doc = "The index of single distributions, such as `{\"torch\": \"https://wheels.example/cpu\"}`."),
+    "lock": attr.label(doc = "One lock for all of `platforms`: requirements with hashes, `uv.lock` or `pylock.toml`."),
+    "locks": attr.label_keyed_string_dict(
+        doc = "Each lock with its platform, linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu, or with several of them " +
+              "(`\"linux_amd64 linux_arm64\"`).",
+    ),
+    "platforms": attr.string_list(doc = "The platforms of `lock`; by default all of them."),
+    "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
+}
+
+_DEFAULT_RENEW = "bazel run //:locks"
+
+def _arm(hub, platform, name):
+    return "        %r: %r,\n" % ("@chassis//platforms:is_" + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
+
+def _broken(kind, distribution, attributes):
+    # `bazel build @hub//...` passes them over.
+    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
+    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
+    return "missing_distribution(\n    name = %r,\n%s)\n" % (kind, "".join(lines))
+
+_LOAD_MISSING = """\
+load("@chassis//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
+
+package(default_visibility = ["//visibility:public"])
+
+"""
+
+def _distribution_build(attr, alias, name, found_in):
+    """The BUILD file of `@hub//name`, under the spelling `alias`."""
+    targets, arms = [], []
+    for platform in sorted(attr.distributions):
+        key = "%s %s" % (platform, name)
+        if key in attr.problems:
+            targets.append(_broken("broken_on_" + platform, name, {
+                "platform": platform,
+                "problem": attr.problems[key],
+                "renew": attr.renew[platform],
+            }))
+            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":broken_on_" + platform))
+        elif platform in found_in:
+            arms.append(_arm(attr.hub, platform, name))
+        else:
+            targets.append(_broken("missing_on_" + platform, name, {
+                "found_in": [found_in[other] for other in sorted(found_in)],
+                "listed": name in attr.listed,
+                "lock": attr.locks[platform],
+                "platform": platform,
+                "renew": attr.renew[platform],
+            }))
+            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":missing_on_" + platform))
+    no_match = ("@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none " +
+                "for the build machine with pickle_on = \"target\"") % (attr.hub, ", ".join(sorted(attr.locks)))
+    return _LOAD_MISSING + "\n".join(targets) + """
+alias(
+    name = %r,
+    actual = select({
+%s    }, no_match_error = %r),
+)
+""" % (alias, "".join(arms), no_match)
+
+def _hub_impl(rctx):
+    """`@hub//name` for each distribution of any lock; a platform without it fails with what is missing where."""
+    attr = rctx.attr
+    everywhere = {}
+    for platform, names in attr.distributions.items():
+        for name in names:
+            everywhere.setdefault(name, {})[platform] = attr.places["%s %s" % (platform, name)]
+    for name in attr.listed:
+        everywhere.setdefault(name, {})
+    if not everywhere and attr.unreadable:
+        fail("@%s has no packages: %s" % (attr.hub, "\n".join(attr.unreadable)))
+    written = {}
+    for name, found_in in everywhere.items():
+        for alias in dict([(name, None), (name.replace("-", "_"), None)]):
+            rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in))
+            written[alias] = None
+    for imported, distributions in import_names.items():
+        if imported in written:
+            continue
+        here = [name for name in distributions if name in everywhere]
+        rctx.file(imported + "/BUILD.bazel", _LOAD_MISSING + _broken(imported, imported, {
+            "hub": attr.hub,
+            "import_of": here or distributions,
+            "locked": bool(here),
+            "renew": attr.renew[sorted(attr.renew)[0]],
+        }))
+    rctx.file("BUILD.bazel", "")
+    rctx.file("distributions.json", json.encode(sorted(everywhere)))
+
+wheel_hub_repository = repository_rule(
+    implementation = _hub_impl,
+    attrs = {
+        "distributions": attr.string_list_dict(mandatory = True, doc = "Platform to the names in its lock."),
+        "hub": attr.string(mandatory = True),
+        "listed": attr.string_list(doc = "Every name that a lock of more than one platform has, whether it holds for any or not."),
+        "locks": attr.string_dict(mandatory = True, doc = "Platform to its lock's name."),
+        "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
+        "problems": attr.string_dict(doc = "`platform name` to why the lock's pin of it cannot be used."),
+        "renew": attr.string_dict(mandatory = True, doc = "Platform to the command that renews its lock."),
+        "unreadable": attr.string_list(doc = "What is wrong with locks that cannot be read at all, for a hub that has no package to say it."),
+    },
+    doc = "The hub: `@hub//name` selects the wheel of the target platform.",
+)
+
+def hub_locks(attr, describe):
+    """The locks of a hub as its attributes name them.
+
+    Args:
+      attr: HUB_ATTRS' values, with `name` or `hub`.
+      describe: the hub, for errors.
+
+    Returns:
+      A list of (label, [platform]).
+    """
+    pairs = [(label, platforms.replace(",", " ").split(" ")) for label, platforms in attr.locks.items()]
+    pairs = [(label, [platform for platform in platforms if platform]) for label, platforms in pairs]
+    if attr.lock:
+        pairs.append((attr.lock, attr.platforms or LOCK_PLATFORMS.keys()))
+    elif attr.platforms:
+        fail("hub %s: `platforms` goes with `lock`; `locks` names the platforms itself" % describe)
+    if not pairs:
+        fail("hub %s: it needs a lock: lock = \"//:requirements.txt\"" % describe)
+    owners = {}
+    for label, platforms in pairs:
+        for platform in platforms:
+            if platform not in LOCK_PLATFORMS:
+                fail("hub %s: %s is not a platform of a wheel lock; those are: %s" % (describe, platform, ", ".join(LOCK_PLATFORMS)))
+            if platform in owners:
+                fail("hub %s: two locks for %s: %s and %s" % (describe, platform, owners[platform], label))
+            owners[platform] = label
+    for option in ("extras", "groups"):
+        for key in getattr(attr, option):
+            if key not in LOCK_PLATFORMS and key not in ("all", "none", "cuda"):
+                fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda) or a platform (%s)" % (
+                    describe,
+                    option,
+                    key,
+                    ", ".join(LOCK_PLATFORMS),
+                ))
+    return pairs
+
+def _closure_of_lock(name, pins, extras, problems):
+    """The closure of a distribution where the lock has the graph; an error as a string."""
+    return wheel_closure(
+        name,
+        lambda needed: {"requires": pins[needed].requires, "version": pins[needed].version},
+        pins,
+        extras,
+        problems,
+    )
+
+def wheel_repositories(name, sources, options):
+    """Makes the repositories of a hub.
+
+    Args:
+      name: the hub's apparent name.
+      sources: list of (what lock_source.bzl made, [platform]).
+      options: HUB_ATTRS' values.
+    """
+    buildable = [normalize_name(distribution) for distribution in options.cross_build]
+    more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
+    indexes = {normalize_name(distribution): url for distribution, url in options.index_urls.items()}
+    distributions, names, places, problems, renewals = {}, {}, {}, {}, {}
+    listed, universal, unreadable = {}, {}, []
+    for source, platforms in sources:
+        read = wheel_lock.read(source)
+        for note in read.notes:
+            # buildifier: disable=print
+            print("hub %s: %s" % (name, note))
+        listed.update({distribution: None for distribution in read.names})
+        if read.kind != "requirements" or len(platforms) > 1 or read.broken:
+            universal.update({distribution: None for distribution in read.names})
+        renew = options.renew or read.renew or _DEFAULT_RENEW
+        if read.broken:
+            unreadable.append("%s\n  renew the lock: %s" % (read.broken, renew))
+        for platform in platforms:
+            selected = wheel_lock.select(
+                read,
+                lock_target(platform),
+                wheel_lock.chosen(options.extras, platform),
+                wheel_lock.chosen(options.groups, platform),
+            )
+            pins = selected.pins
+            names[platform] = source.file
+            renewals[platform] = renew
+            distributions[platform] = sorted(pins)
+            listed.update({distribution: None for distribution in pins})
+            universal.update({distribution: None for distribution in selected.problems})
+            problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
+            extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}
+            for pin in pins.values():
+                places["%s %s" % (platform, pin.name)] = pin.where
+                closure = []
+                if pin.requires != None:
+                    closure = _closure_of_lock(pin.name, pins, extras, selected.problems)
+                    if type(closure) == "string":
+                        problems["%s %s" % (platform, pin.name)] = closure
+                file_name = file_repository_name(name, platform, pin.name)
+                wheel_file_repository(
+                    name = file_name,
+                    build_hub = options.build_hub,
+                    build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
+                    cross_build = pin.name in buildable,
+                    distribution = pin.name,
+                    hashes = pin.hashes,
+                    index_url = indexes.get(pin.name, options.index_url),
+                    own_name = file_name,
+                    platform = platform,
+                    renew = renew,
+                    sdist = pin.sdist,
+                    url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
+                    version = pin.version,
+                    wheel = pin.wheel,
+                    where = pin.where,
+                )
+                own_name = closure_repository_name(name, platform, pin.name)
+                wheel_closure_repository(
+                    name = own_name,
+                    distribution = pin.name,
+                    extras = {} if closure else extras,
+                    hub = name,
+                    lock = source.file,
+                    locked = [] if closure else distributions[platform],
+                    own_name = own_name,
+                    platform = platform,
+                    problems = {} if closure else selected.problems,
+                    renew = renew,
+                    wheels = closure if type(closure) == "list" else [],
+                )
+    for distribution in buildable + more.keys() + indexes.keys():
+        if distribution not in listed and listed:
+            fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(names.values())))
+    wheel_hub_repository(
+        name = name,
+        distributions = distributions,
+        hub = name,
+        listed = sorted(universal),
+        locks = names,
+        places = places,
+        problems = problems,
+        renew = renewals,
+        unreadable = unreadable,
+    )

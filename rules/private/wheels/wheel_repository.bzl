@@ -1,0 +1,240 @@
+"""The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
+
+load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
+load("//rules/private/locks:lock_target.bzl", "DEFAULT_GLIBC", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
+load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
+load(":wheel_closure.bzl", "wheel_closure")
+
+# The environment that pip's configuration can stand in.
+_PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
+
+# The largest value of an integer attribute.
+_MOST_INT = (1 << 31) - 1
+
+# What a hub is told of building wheels from source; for the extension's tag class and its WORKSPACE twin.
+CROSS_BUILD_ATTRS = {
+    "build_hub": attr.string(
+        default = "chassis_build",
+        doc = "The hub that has what sdists are built with: backends, Cython, headers.",
+    ),
+    "build_requires": attr.string_list_dict(
+        doc = "What the build of a distribution needs beyond its pyproject.toml, from the build hub: `{\"annoy\": [\"nose\"]}`.",
+    ),
+    "cross_build": attr.string_list(
+        doc = "The distributions that may be built from their sdist, for the target, where the lock or the index has no wheel of them.",
+    ),
+}
+
+def file_repository_name(hub, platform, distribution):
+    """The apparent name of the repository that holds a wheel."""
+    return "__".join([hub, platform, distribution.replace("-", "_"), "whl"])
+
+def closure_repository_name(hub, platform, distribution):
+    """The apparent name of the repository that holds a wheel together with what it depends on."""
+    return "__".join([hub, platform, distribution.replace("-", "_")])
+
+def _fetch(rctx, tool, more):
+    """Runs a tool that fetches the locked file; returns its result."""
+    attr = rctx.attr
+    arguments = [
+        rctx.path(attr._python),
+        rctx.path(tool),
+        "--requirement",
+        "%s==%s" % (attr.distribution, attr.version),
+        "--machine",
+        LOCK_PLATFORMS[attr.platform].machine,
+        "--python",
+        attr.python,
+        "--output",
+        rctx.path("."),
+    ] + more
+    for sha256 in attr.hashes:
+        arguments += ["--hash", sha256]
+    if attr.index_url:
+        arguments += ["--index-url", attr.index_url]
+    pip = rctx.path(attr._python).dirname.get_child("pip")
+    rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
+
+def _downloaded(rctx):
+    """The arguments that say where the wheel is, if Bazel's downloader has it from the address in the lock; else none.
+
+    The downloader looks into the repository cache and `--distdir` first.
+    """
+    attr = rctx.attr
+    if not attr.url:
+        return []
+    rctx.report_progress("downloading %s" % attr.wheel)
+    done = rctx.download(
+        attr.url,
+        allow_fail = True,
+        auth = use_netrc(read_user_netrc(rctx), [attr.url], {}),
+        output = attr.wheel,
+        sha256 = attr.hashes[0],
+    )
+    return ["--have", rctx.path(attr.wheel)] if done.success else []
+
+def _reasons(rctx):
+    """What the exit status of a tool means."""
+    attr = rctx.attr
+    renew = "Renew the lock: " + attr.renew
+    return {
+        3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
+        4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow. %s. " +
+            "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
+            "and the wheel is built from them") % (attr.python, attr.glibc, LOCK_PLATFORMS[attr.platform].machine, renew),
+        5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
+        6: "the file is broken.",
+    }
+
+def _file_impl(rctx):
+    """One wheel, or the sdist to build it from, fetched by pip, and its metadata."""
+    attr = rctx.attr
+    what = "wheel %s==%s for %s (%s)" % (attr.distribution, attr.version, attr.platform, attr.where)
+    if attr.sdist and not attr.cross_build:
+        fail(("%s: the lock holds its sdist, %s, and no wheel. Name it in the hub, cross_build = [%r], to have the wheel " +
+              "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
+    is_sdist = bool(attr.sdist)
+    if not is_sdist:
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc] + _downloaded(rctx))
+        is_sdist = result.return_code == 4 and attr.cross_build
+    if is_sdist:
+        result = _fetch(rctx, attr._fetch_sdist, [])
+    if result.return_code:
+        reason = _reasons(rctx).get(result.return_code, "it could not be fetched.")
+        fail("%s: %s\n%s" % (what, reason, result.stderr.strip()))
+    metadata = json.decode(rctx.read("metadata.json"))
+    if metadata["name"] != attr.distribution:
+        fail("%s: its metadata names another distribution, %s" % (what, metadata["name"]))
+    rctx.file("BUILD.bazel", (_BUILD_FROM_SDIST if is_sdist else _BUILD).format(
+        build_deps = json.encode(_build_deps(rctx, metadata) if is_sdist else []),
+        distribution = json.encode(attr.distribution),
+        file = json.encode(metadata["file"]),
+        lock = json.encode(attr.where),
+        size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
+        version = json.encode(attr.version),
+    ))
+    make_modes_plain(rctx)
+
+_BUILD = """\
+load("@chassis//rules/private/wheels:wheel.bzl", "wheel")
+
+package(default_visibility = ["//visibility:public"])
+
+# For the tool that unpacks wheels: it can need none unpacked.
+filegroup(
+    name = "file",
+    srcs = [{file}],
+)
+
+wheel(
+    name = "wheel",
+    src = ":file",
+    distribution = {distribution},
+    lock = {lock},
+    size = {size},
+    version = {version},
+)
+"""
+
+_BUILD_FROM_SDIST = """\
+load("@chassis//rules/private/wheels:chassis_wheel.bzl", "wheel_from_source")
+
+package(default_visibility = ["//visibility:public"])
+
+filegroup(
+    name = "file",
+    srcs = [{file}],
+)
+
+wheel_from_source(
+    name = "wheel",
+    build_deps = {build_deps},
+    distribution = {distribution},
+    lock = {lock},
+    sdist = ":file",
+    version = {version},
+)
+"""
+
+def _build_deps(rctx, metadata):
+    """Labels of what the sdist is built with, as far as the build hub has it: the build says what is missing."""
+    prefix = rctx.name.removesuffix(rctx.attr.own_name)
+    names = json.decode(rctx.read(Label("@@%s//:distributions.json" % (prefix + rctx.attr.build_hub))))
+    wanted = metadata["build_requires"] + rctx.attr.build_requires
+    return ["@%s//%s" % (rctx.attr.build_hub, name) for name in sorted({name: None for name in wanted}) if name in names]
+
+wheel_file_repository = repository_rule(
+    implementation = _file_impl,
+    attrs = {
+        "build_hub": attr.string(),
+        "build_requires": attr.string_list(),
+        "cross_build": attr.bool(),
+        "distribution": attr.string(mandatory = True),
+        "glibc": attr.string(default = DEFAULT_GLIBC),
+        "hashes": attr.string_list(mandatory = True),
+        "index_url": attr.string(doc = "The index to ask in place of those that pip is configured with."),
+        "own_name": attr.string(mandatory = True),
+        "platform": attr.string(mandatory = True, values = LOCK_PLATFORMS.keys()),
+        "python": attr.string(default = DEFAULT_PYTHON),
+        "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "sdist": attr.string(),
+        "url": attr.string(doc = "Where Bazel's downloader finds the wheel; pip serves if it does not."),
+        "version": attr.string(mandatory = True),
+        "wheel": attr.string(doc = "The wheel's file name, with `url`."),
+        "where": attr.string(mandatory = True, doc = "Lock and line."),
+        "_fetch_sdist": attr.label(default = "//chassis/tools:fetch_sdist.py"),
+        "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),
+        "_python": attr.label(default = "@chassis_python//:python"),
+    },
+    environ = _PIP_ENVIRON,
+    doc = "One locked wheel, as a file or as the sdist that it is built from, and its metadata.",
+)
+
+def _sibling(rctx, name):
+    """The canonical label of `metadata.json` in a repository made beside this one."""
+    return Label("@@%s//:metadata.json" % (rctx.name.removesuffix(rctx.attr.own_name) + name))
+
+def _closure_impl(rctx):
+    attr = rctx.attr
+    closure = attr.wheels or wheel_closure(
+        attr.distribution,
+        lambda name: json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name)))),
+        attr.locked,
+        attr.extras,
+        attr.problems,
+    )
+    if type(closure) == "string":
+        fail("%s\n  on %s, in %s\n  renew the lock: %s" % (closure, attr.platform, attr.lock, attr.renew))
+    wheels = [
+        "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
+        for name in closure
+    ]
+    rctx.file("BUILD.bazel", """\
+load("@chassis//rules/private/wheels:distribution.bzl", "distribution")
+
+package(default_visibility = ["//visibility:public"])
+
+distribution(
+    name = "distribution",
+    wheels = [
+%s    ],
+)
+""" % "".join(wheels))
+
+wheel_closure_repository = repository_rule(
+    implementation = _closure_impl,
+    attrs = {
+        "distribution": attr.string(mandatory = True),
+        "extras": attr.string_list_dict(doc = "Name to the extras that the lock asks of it."),
+        "hub": attr.string(mandatory = True),
+        "lock": attr.string(mandatory = True),
+        "locked": attr.string_list(doc = "Every distribution of the lock."),
+        "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
+        "platform": attr.string(mandatory = True),
+        "problems": attr.string_dict(doc = "Name to why the lock's pin of it cannot be used."),
+        "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "wheels": attr.string_list(doc = "The closure, where the lock says it; by default the wheels' metadata does."),
+    },
+    doc = "A distribution with all that its metadata says it depends on, on one platform.",
+)
