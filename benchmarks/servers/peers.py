@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.servers import digits
 from benchmarks.servers.environment import install
 from benchmarks.servers.running import Server, free_port, http_ready, listening, omi_ready, python_environment
-from chassis.testing.running_server import write_model
+from tests.support.running_server import write_model
 
 _LIMIT_S = 120
 

@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 _SECONDS = 10.0
 _EXAMPLES = 25

@@ -18,7 +18,7 @@ import grpc
 import pytest
 
 from chassis.runtime import omi_pb2
-from chassis.testing.running_server import RunningServer, ServerEndedError, write_model
+from tests.support.running_server import RunningServer, ServerEndedError, write_model
 
 
 @pytest.fixture(autouse=True, scope="module", params=["0", "1"], ids=["thread", "process"])

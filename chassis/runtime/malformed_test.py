@@ -12,7 +12,7 @@ import grpc
 import pytest
 
 from chassis.runtime import omi_pb2
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 _LIMIT = 60.0
 _AT_A_TIME = 8

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.inference_requests import predict
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.inference_requests import predict
+from tests.support.running_server import RunningServer, write_model
 
 
 def pooled(content: bytes) -> list[int]:

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from chassis.runtime import omi_pb2, omi_pb2_grpc
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 
 def _own_address() -> str:

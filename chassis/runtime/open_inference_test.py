@@ -19,7 +19,7 @@ import tritonclient.grpc
 import tritonclient.http
 from tritonclient.utils import InferenceServerException
 
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 KINDS: dict[str, ModuleType] = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chassis.runtime import omi_pb2
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 RAISED = {
     "exit": (SystemExit(3), "SystemExit: 3"),

@@ -18,9 +18,9 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from chassis.runtime import omi_pb2
-from chassis.testing.length_model import serving_lengths
-from chassis.testing.marking_model import write_marking_model
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.length_model import serving_lengths
+from tests.support.marking_model import write_marking_model
+from tests.support.running_server import RunningServer, write_model
 
 
 @pytest.fixture(autouse=True, scope="module", params=["0", "1"], ids=["thread", "process"])

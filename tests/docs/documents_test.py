@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.case_file import read_cases
+from chassis.image_test.case_file import read_cases
 
 
 def text(name):

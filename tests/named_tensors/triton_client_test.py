@@ -12,7 +12,7 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from chassis.testing.running_server import RunningServer
+from tests.support.running_server import RunningServer
 
 KINDS: dict[str, ModuleType] = {"http": tritonclient.http, "grpc": tritonclient.grpc}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chassis.testing.case_file import EQUAL_JSON, Case, Expectation
-from chassis.testing.image_check import Plan, check_image
+from chassis.image_test.case_file import EQUAL_JSON, Case, Expectation
+from chassis.image_test.image_check import Plan, check_image
 
 
 def test_without_a_gpu_the_log_says_so_once_and_the_cpu_computes(tmp_path: Path):

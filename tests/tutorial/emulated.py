@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from chassis.testing.case_file import read_cases
-from chassis.testing.image_check import Plan
+from chassis.image_test.case_file import read_cases
+from chassis.image_test.image_check import Plan
 
 
 def plan(layout: Path, case: Path, seconds: float = 300.0) -> Plan:

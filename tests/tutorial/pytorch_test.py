@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from chassis.image_test.image_check import check_image
 from chassis.service.bazel import end_with_parent
-from chassis.testing.image_check import check_image
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.tutorial.account import PASSWORD, USER
 from tests.tutorial.build_service import BuildService

@@ -15,8 +15,8 @@ import pytest
 
 import chassis
 import chassisml
+from chassis.image_test.image_check import check_image
 from chassis.oci.layout_reader import LayoutReader
-from chassis.testing.image_check import check_image
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.tutorial import digits
 from tests.tutorial.account import PASSWORD, USER

@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chassis.runtime import omi_pb2
-from chassis.testing.http_client import call
-from chassis.testing.inference_requests import PREDICT, infer, predict
-from chassis.testing.length_model import lengths, serving_lengths
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call
+from tests.support.inference_requests import PREDICT, infer, predict
+from tests.support.length_model import lengths, serving_lengths
+from tests.support.running_server import RunningServer, write_model
 
 
 @pytest.fixture(scope="module")

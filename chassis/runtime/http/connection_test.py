@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.http_client import call, send_raw
-from chassis.testing.inference_requests import INFER, PREDICT, TENSOR, infer
-from chassis.testing.length_model import serving_lengths
-from chassis.testing.marking_model import write_marking_model
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call, send_raw
+from tests.support.inference_requests import INFER, PREDICT, TENSOR, infer
+from tests.support.length_model import serving_lengths
+from tests.support.marking_model import write_marking_model
+from tests.support.running_server import RunningServer, write_model
 
 
 @pytest.fixture(scope="module")

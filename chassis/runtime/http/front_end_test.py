@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.http_client import call
-from chassis.testing.inference_requests import INFER, PREDICT, TENSOR, infer, predict
-from chassis.testing.length_model import lengths, serving_lengths
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call
+from tests.support.inference_requests import INFER, PREDICT, TENSOR, infer, predict
+from tests.support.length_model import lengths, serving_lengths
+from tests.support.running_server import RunningServer, write_model
 
 
 @pytest.fixture(scope="module")

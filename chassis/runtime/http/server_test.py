@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.http_client import call
-from chassis.testing.inference_requests import PREDICT, infer, predict
-from chassis.testing.length_model import lengths
-from chassis.testing.running_server import RunningServer, ServerEndedError, write_model
+from tests.support.http_client import call
+from tests.support.inference_requests import PREDICT, infer, predict
+from tests.support.length_model import lengths
+from tests.support.running_server import RunningServer, ServerEndedError, write_model
 
 
 def slow(content: bytes) -> str:

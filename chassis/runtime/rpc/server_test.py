@@ -16,8 +16,8 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from chassis.runtime import omi_pb2
-from chassis.testing.marking_model import write_marking_model
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.marking_model import write_marking_model
+from tests.support.running_server import RunningServer, write_model
 
 _RUN = "/ModzyModel/Run"
 _IDLE_CALLS = 2000

@@ -13,7 +13,7 @@ import pytest
 
 from chassis.runtime.settings import read_settings
 from chassis.runtime.workers.nursery import NoProcessError, start_nursery
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 
 class WaitsToLoad:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from chassis.runtime import omi_pb2
-from chassis.testing.http_client import call
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call
+from tests.support.running_server import RunningServer, write_model
 
 
 class LoadsOnce:

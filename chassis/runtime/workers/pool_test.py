@@ -16,9 +16,9 @@ import grpc
 import pytest
 
 from chassis.runtime import omi_pb2
-from chassis.testing.http_client import call
-from chassis.testing.marking_model import write_marking_model
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call
+from tests.support.marking_model import write_marking_model
+from tests.support.running_server import RunningServer, write_model
 
 TWO = {"CHASSIS_WORKERS": "2"}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import grpc
 import pytest
 
-from chassis.testing.running_server import RunningServer, write_model
 from tests.hostile.server import frames
 from tests.hostile.server.frames import ACK, END_HEADERS, END_STREAM, Peer, call, frame, header, message
 from tests.hostile.server.memory import Memory
 from tests.hostile.server.relay import Relay
+from tests.support.running_server import RunningServer, write_model
 
 _MIB = 1 << 20
 _BUDGET = 64 * _MIB

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from chassis.testing.http_client import call, send_raw
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.http_client import call, send_raw
+from tests.support.running_server import RunningServer, write_model
 
 _PREDICT = "POST /v1/models/tested:predict HTTP/1.1\r\n"
 _BODY = '{"instances":["abc"]}'

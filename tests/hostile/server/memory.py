@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from chassis.testing.running_server import RunningServer
+from tests.support.running_server import RunningServer
 
 _INTERVAL = 0.005
 _PAGE = os.sysconf("SC_PAGE_SIZE")

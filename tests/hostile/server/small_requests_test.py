@@ -12,10 +12,10 @@ import pytest
 
 from chassis.runtime import inference_pb2 as messages
 from chassis.runtime import omi_pb2
-from chassis.testing.http_client import call
-from chassis.testing.inference_requests import INFER, PREDICT
-from chassis.testing.running_server import RunningServer, write_model
 from tests.hostile.server.memory import Memory
+from tests.support.http_client import call
+from tests.support.inference_requests import INFER, PREDICT
+from tests.support.running_server import RunningServer, write_model
 
 _MIB = 1 << 20
 _BUDGET = 64 * _MIB

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chassis.testing.running_server import RunningServer, write_model
+from tests.support.running_server import RunningServer, write_model
 
 
 def lengths(inputs: list[bytes]) -> list[dict[str, int]]:

@@ -12,15 +12,12 @@ from pathlib import Path
 
 from chassis.declaration.platforms import MACHINES
 from chassis.errors import ChassisError
-from chassis.oci.file_tree import remove_tree
-from chassis.oci.layout_reader import ImageConfig, LayoutReader
-from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
-from chassis.testing.case_file import Case
-from chassis.testing.comparison import compare
-from chassis.testing.junit import Result
-from chassis.testing.omi_client import CallError, OmiClient
-from chassis.testing.program import Emulator
-from chassis.testing.sandbox import (
+from chassis.image_test.case_file import Case
+from chassis.image_test.comparison import compare
+from chassis.image_test.junit import Result
+from chassis.image_test.omi_client import CallError, OmiClient
+from chassis.image_test.program import Emulator
+from chassis.image_test.sandbox import (
     EMULATOR_PATH,
     Launch,
     SandboxedServer,
@@ -28,6 +25,9 @@ from chassis.testing.sandbox import (
     cannot_mount_proc,
     explain_sandbox_failure,
 )
+from chassis.oci.file_tree import remove_tree
+from chassis.oci.layout_reader import ImageConfig, LayoutReader
+from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
 
 PORT_VARIABLE = "PSC_MODEL_PORT"
 HTTP_PORT_VARIABLE = "HTTP_PORT"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.testing.case_file import (
+from chassis.image_test.case_file import (
     CONTAINS,
     EQUAL_BYTES,
     EQUAL_JSON,

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from chassis.testing.case_file import EQUAL_JSON, Accuracy, Case, Expectation
-from chassis.testing.comparison import Answer, compare, differences
+from chassis.image_test.case_file import EQUAL_JSON, Accuracy, Case, Expectation
+from chassis.image_test.comparison import Answer, compare, differences
 
 TOLERANCE = 1e-6
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
+from chassis.image_test.case_file import EQUAL_JSON, Case, Expectation
+from chassis.image_test.image_check import Outcome, Plan, ServerError, check_server
+from chassis.image_test.program import ProgramError
+from chassis.image_test.sandbox import Launch, SandboxedServer, SandboxError
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
-from chassis.testing.case_file import EQUAL_JSON, Case, Expectation
-from chassis.testing.image_check import Outcome, Plan, ServerError, check_server
-from chassis.testing.program import ProgramError
-from chassis.testing.sandbox import Launch, SandboxedServer, SandboxError
-from tests.inference.failing_servers import QUIET, SERVER, needed, python
+from tests.image_test.failing_servers import QUIET, SERVER, needed, python
 
 CASE = Case("case", ({"input": b"[1,2]"},), (True,), ({"results.json": Expectation(EQUAL_JSON, [1, 2])},), None)
 

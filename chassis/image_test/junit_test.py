@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from chassis.testing.junit import Result, write_report
+from chassis.image_test.junit import Result, write_report
 
 
 def test_the_report_holds_every_case_and_the_log_of_a_failure(tmp_path: Path) -> None:

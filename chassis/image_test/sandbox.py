@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.errors import ChassisError
+from chassis.image_test.program import DEFAULT_PATH, Emulator, emulated_command, image_user
 from chassis.oci.rootfs import RootFileSystem
-from chassis.testing.program import DEFAULT_PATH, Emulator, emulated_command, image_user
 
 EMULATOR_PATH = "/.chassis-emulator"
 _KILL_SECONDS = 10.0

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.inference.failing_servers import QUIET, SERVER, needed, python
+from tests.image_test.failing_servers import QUIET, SERVER, needed, python
 
 LIMIT_SECONDS = 120.0
 
@@ -58,7 +58,7 @@ def start(folder: Path, image: Path, *flags: str, case: object = None) -> subpro
         [
             sys.executable,
             "-m",
-            "chassis.tools.image_test",
+            "chassis.tools.run_image_test",
             f"--image={image}",
             f"--case={folder}/case.json",
             f"--bwrap={needed('CHASSIS_TEST_BWRAP')}",

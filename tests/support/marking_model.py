@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from chassis.testing.running_server import write_model
+from tests.support.running_server import write_model
 
 
 def write_marking_model(directory: Path) -> tuple[Path, Path]:

@@ -12,11 +12,11 @@ from pathlib import Path
 from absl import flags
 
 from chassis.errors import ChassisError
+from chassis.image_test.case_file import read_cases
+from chassis.image_test.image_check import LOG_NAME, Outcome, Plan, check_image
+from chassis.image_test.junit import Result, write_report
+from chassis.image_test.sandbox import temporary_directory
 from chassis.oci.file_tree import remove_tree
-from chassis.testing.case_file import read_cases
-from chassis.testing.image_check import LOG_NAME, Outcome, Plan, check_image
-from chassis.testing.junit import Result, write_report
-from chassis.testing.sandbox import temporary_directory
 from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chassis.testing.http_client import HttpAnswer, call
-from chassis.testing.running_server import RunningServer
+from tests.support.http_client import HttpAnswer, call
+from tests.support.running_server import RunningServer
 
 INFER = "/v2/models/tested/infer"
 PREDICT = "/v1/models/tested:predict"

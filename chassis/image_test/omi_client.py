@@ -9,8 +9,8 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis.errors import ChassisError
+from chassis.image_test.comparison import Answer
 from chassis.runtime import omi_pb2
-from chassis.testing.comparison import Answer
 
 _PROBE_SECONDS = 5.0
 _POLL_SECONDS = 0.05

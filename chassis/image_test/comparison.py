@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.testing.case_file import CONTAINS, EQUAL_JSON, ERROR_KEY, Accuracy, Case, Expectation
+from chassis.image_test.case_file import CONTAINS, EQUAL_JSON, ERROR_KEY, Accuracy, Case, Expectation
 
 _SHOWN_CHARACTERS = 2000
 _SHOWN_DIFFERENCES = 20
