@@ -1,10 +1,10 @@
 """Module extensions: Debian packages, wheel hubs and base images from registries. Their twins for WORKSPACE are in repositories.bzl."""
 
 load("//rules/private/debian:debian_repository.bzl", "debian_packages", "debian_root")
+load("//rules/private/locks:lock_source.bzl", "lock_source")
 load("//rules/private/registry:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
 load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks", "wheel_repositories")
 load("//rules/private/wheels:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
-load("//rules/private/locks:lock_source.bzl", "lock_source")
 
 def _debian_impl(mctx):
     for module in mctx.modules:

@@ -1,7 +1,7 @@
 """ruff_test: the Python files of a package are formatted and free of what ruff finds."""
 
-load(":buildifier_test.bzl", "buildifier_test")
 load("//rules/private/python:python_tool.bzl", "python_test")
+load(":buildifier_test.bzl", "buildifier_test")
 
 def ruff_test(name = "ruff_test", srcs = None):
     """Makes a test of the package's Python files, and `buildifier_test` of its Starlark.

@@ -1,7 +1,7 @@
 """zig_runtime: what zig links into programs for one target, built from the sources that come with it."""
 
-load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/private/tools:root_runfiles.bzl", "path_in_runfiles")
+load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 
 _DOC = """A C and C++ compiler for one CPU and glibc.
 

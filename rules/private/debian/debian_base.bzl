@@ -1,9 +1,9 @@
 """debian_base: a base image put together from pinned Debian packages."""
 
-load("//rules/providers:image_info.bzl", "BaseInfo")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
 load("//rules/private/image:layer.bzl", "layers_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/providers:image_info.bzl", "BaseInfo")
 
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
 

@@ -1,8 +1,8 @@
 """Repositories of pinned Debian packages: the `.deb` files themselves, or their files unpacked to run from."""
 
+load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 load(":debian_lock.bzl", "debian_lock")
 load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
-load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 
 def _fetch(rctx, lock):
     """Downloads every package of a lock, side by side, and checks it.

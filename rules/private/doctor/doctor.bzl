@@ -1,9 +1,9 @@
 """The doctor's actions: the facts of each layer, once, and what they say of an image."""
 
-load("//rules/providers:doctor_info.bzl", "DoctorInfo")
-load(":doctor_codes.bzl", "DOCTOR_CODES")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
+load("//rules/providers:doctor_info.bzl", "DoctorInfo")
+load(":doctor_codes.bzl", "DOCTOR_CODES")
 
 # For rules whose layers go into images.
 FACTS_ATTRS = {

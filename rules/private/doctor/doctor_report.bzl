@@ -1,7 +1,7 @@
 """doctor_report: prints what the doctor found in an image. `chassis_image` makes one, called after the image."""
 
-load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 
 _DOC = """Prints the doctor's whole report of an image: `bazel run //model:image.doctor`, as JSON with `-- --json`.
 

@@ -1,20 +1,20 @@
 """chassis_image: the OCI image of a model."""
 
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
+load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
+load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
-load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
-load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
-load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 

@@ -1,9 +1,9 @@
 """chassis_test: starts an image from its own root file system and compares its answers with cases."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo")
 load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/private/platform:target.bzl", "emulated_cpu")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:image_info.bzl", "ImageInfo")
 
 _DOC = """An inference test of an image, under its own CPU."""
 

@@ -1,8 +1,8 @@
 """image_explain: what an image is made of, for people."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:image_info.bzl", "ImageInfo")
 
 _DOC = """Explains an image: `bazel run //model:image.explain [-- --diff=OTHER_LAYOUT] [--html=FILE] [--json]`.
 

@@ -1,10 +1,10 @@
 """Layers from files and from wheels: the actions behind every LayerInfo."""
 
-load("//rules/providers:layer_info.bzl", "LayerInfo")
 load("//rules/private/doctor:doctor.bzl", "layer_facts")
-load(":layer_flags.bzl", "COMPILING_JOBS", "layer_flags")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
+load("//rules/providers:layer_info.bzl", "LayerInfo")
+load(":layer_flags.bzl", "COMPILING_JOBS", "layer_flags")
 
 def _outputs(ctx, name):
     """The three files of a layer, declared; by the layer tools' flags."""

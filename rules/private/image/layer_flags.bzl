@@ -1,8 +1,8 @@
 """The flags of the command line that say what layers are like, and what they mean to the layer tools."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 load("//rules/private/doctor:doctor.bzl", "FACTS_ATTRS")
+load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
 # For rules that make layers.
 LAYER_ATTRS = FACTS_ATTRS | {

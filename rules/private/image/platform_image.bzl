@@ -1,9 +1,9 @@
 """platform_image: an image for one platform, whatever `--platforms` says."""
 
+load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load(":image_explain.bzl", "image_explain")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
-load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 
 _DOC = """An image built for the platform of its own attribute."""
 

@@ -1,13 +1,13 @@
 """chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/image:layer.bzl", "files_layer")
+load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/private/tools:names.bzl", "names")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
 load(":chassis_pickle.bzl", "chassis_pickle")
-load("//rules/private/image:layer.bzl", "files_layer")
-load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load(":model_attributes.bzl", "model_attributes")
-load("//rules/private/tools:names.bzl", "names")
 load(":packaging.bzl", "packaging")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""

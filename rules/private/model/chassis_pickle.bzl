@@ -2,11 +2,11 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/python:python_toolchain.bzl", "toolchain_python_version")
+load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
-load("//rules/private/tools:names.bzl", "names")
-load("//rules/private/python:python_toolchain.bzl", "toolchain_python_version")
-load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 

@@ -1,12 +1,12 @@
 """model_server: Python code that serves models, as images take it."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/providers:code_info.bzl", "CodeInfo")
-load("//rules/providers:server_info.bzl", "ServerInfo")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
+load("//rules/providers:code_info.bzl", "CodeInfo")
+load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":packaging.bzl", "packaging")
 
 _DOC = """A model server: its first-party code goes into the virtual environment of the image, its wheels beside."""

@@ -1,10 +1,10 @@
 """packaging: the aspect that finds, along `deps`, what a model brings into its image."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/providers:code_info.bzl", "CodeInfo")
-load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo", "WheelLayerInfo")
 load("//rules/private/image:layer.bzl", "layer_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS", "MANY_MODULES_BYTES")
+load("//rules/providers:code_info.bzl", "CodeInfo")
+load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo", "WheelLayerInfo")
 
 def _wheel(target, ctx):
     """The wheel's layer: one action for every image that has it."""

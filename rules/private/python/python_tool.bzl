@@ -1,9 +1,9 @@
 """python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 load(":python_toolchain.bzl", "toolchain_python_version")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
 

@@ -1,9 +1,9 @@
 """target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
 
-load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOADERS")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
 
 _DOC = """Starts the Python of unpacked packages with the packages' own loader and libraries.
 

@@ -1,7 +1,7 @@
 """oci_index: one image for several platforms, as one index."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/private/image:layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
+load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 
 _DOC = """An index over an image built for several platforms at once. Its output is an OCI image layout directory."""
 

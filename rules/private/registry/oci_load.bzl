@@ -1,7 +1,7 @@
 """oci_load: brings an image into the container engine of this machine."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:image_info.bzl", "ImageInfo")
 
 _DOC = """Loads an image: `bazel run //model:load`, into podman, docker or containerd, whichever answers first.
 

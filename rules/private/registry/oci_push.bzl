@@ -1,9 +1,9 @@
 """oci_push: publishes an image to a registry."""
 
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/providers:push_info.bzl", "PushInfo")
 load(":push_plan.bzl", "push_plan")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
 _DOC = """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
 

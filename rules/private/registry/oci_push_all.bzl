@@ -1,7 +1,7 @@
 """oci_push_all: publishes several images in one process."""
 
-load("//rules/providers:push_info.bzl", "PushInfo")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/providers:push_info.bzl", "PushInfo")
 
 _DOC = """Publishes the images of several `oci_push` targets in one process: `bazel run //deploy:push_all`.
 

@@ -1,8 +1,8 @@
 """What a push needs to know, as a file: the image's documents, and where its layers may be."""
 
-load("//rules/providers:push_info.bzl", "PushInfo")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
+load("//rules/providers:push_info.bzl", "PushInfo")
 
 def push_plan(ctx, image, what):
     """Writes the plan of a push.

@@ -3,13 +3,13 @@
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/providers:compiler_info.bzl", "CompilerInfo")
-load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load("//rules/private/declaration:declared.bzl", "MACHINES")
-load(":distribution.bzl", closure = "distribution")
+load("//rules/private/platform:target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:root_runfiles.bzl", "path_in_runfiles")
-load("//rules/private/platform:target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
+load("//rules/providers:compiler_info.bzl", "CompilerInfo")
+load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
+load(":distribution.bzl", closure = "distribution")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
 
 _DOC = """One wheel built from source: an sdist, or files of the workspace. Use `chassis_wheel` of defs.bzl."""

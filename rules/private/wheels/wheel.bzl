@@ -1,8 +1,8 @@
 """wheel: one `.whl` of a lock, and the same unpacked for programs of the build."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
+load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 
 _DOC = """One wheel of a lock. Made by the wheel repositories, not by hand.
 
