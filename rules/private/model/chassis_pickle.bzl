@@ -2,11 +2,11 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/private/python:python_toolchain.bzl", "toolchain_python_version")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 
@@ -37,8 +37,6 @@ _ATTRS = {
     "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_pickle_model": attr.label(default = "//chassis/tools:pickle_model", cfg = "exec", executable = True),
 }
-
-_TOOLCHAIN = "@rules_python//python:toolchain_type"
 
 def _impl(ctx):
     prefix = ctx.attr.package_dir
@@ -74,7 +72,7 @@ def _impl(ctx):
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     tools = []
-    python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])
+    python_version = ctx.attr._pickle_model[ToolPythonInfo].python_version
     if ctx.attr.interpreter:
         python = ctx.attr.interpreter[TargetPythonInfo]
         python_version = python.python_version
@@ -153,6 +151,4 @@ chassis_pickle = rule(
     attrs = _ATTRS,
     doc = _DOC,
     provides = [PickleInfo],
-    # None is needed where the target's Python pickles.
-    toolchains = [config_common.toolchain_type(_TOOLCHAIN, mandatory = False)],
 )

@@ -1,9 +1,8 @@
-"""python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the toolchain's Python, started without any Python of the machine."""
+"""python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the tools' Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
-load(":python_toolchain.bzl", "toolchain_python_version")
 
 _DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
 
@@ -27,6 +26,7 @@ _ATTRS = {
         allow_files = [".whl"],
         doc = "Pure-Python wheels to import as they are: for the tools that unpack the others.",
     ),
+    "_python": attr.label(default = "//platforms/toolchains:python", providers = [ToolPythonInfo]),
 }
 
 _COMPILED_ATTRS = {
@@ -35,8 +35,6 @@ _COMPILED_ATTRS = {
     ),
     "_compile": attr.label(default = "//chassis/tools:compile_modules", cfg = "exec", executable = True),
 }
-
-_TOOLCHAIN = "@rules_python//python:toolchain_type"
 
 def _located(ctx, target):
     """The path of a target's program or only file, for the shell."""
@@ -62,13 +60,10 @@ def _compiled(ctx, sources):
     )
     return directory
 
-def _start(ctx, roots, python_version, transitive_sources):
+def _start(ctx, roots, transitive_sources):
     """What the interpreter runs, the roots to import from in order, and the files for both."""
     main = runfiles_path(ctx, ctx.file.main)
-
-    # Another minor version cannot read the bytecode.
-    compiles = getattr(ctx.attr, "compiled", False) and ctx.attr._compile[ToolPythonInfo].python_version == python_version
-    if not compiles:
+    if not getattr(ctx.attr, "compiled", False):
         return '"$RUNFILES_DIR/%s"' % main, roots, [ctx.file.main]
     directory = _compiled(ctx, transitive_sources.to_list() + [ctx.file.main])
     own_root = [root for root in roots if main.startswith(root + "/")][0]
@@ -79,13 +74,8 @@ def _start(ctx, roots, python_version, transitive_sources):
     return "-m " + module, compiled_roots + roots, [directory]
 
 def _impl(ctx):
-    runtime = ctx.toolchains[_TOOLCHAIN].py3_runtime
-    if runtime.interpreter:
-        interpreter = '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, runtime.interpreter)
-        runtime_files = depset([runtime.interpreter], transitive = [runtime.files])
-    else:
-        interpreter = shell_quote(runtime.interpreter_path)
-        runtime_files = depset()
+    python = ctx.attr._python[ToolPythonInfo]
+    interpreter = '"$RUNFILES_DIR/%s"' % runfiles_path(ctx, python.interpreter)
     imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
     imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
 
@@ -93,8 +83,7 @@ def _impl(ctx):
     own_root = ctx.attr.main.label.repo_name or ctx.workspace_name
     roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
     transitive_sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
-    python_version = toolchain_python_version(ctx.toolchains[_TOOLCHAIN])
-    start, roots, start_files = _start(ctx, roots, python_version, transitive_sources)
+    start, roots, start_files = _start(ctx, roots, transitive_sources)
     script = FIND_RUNFILES
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, shell_quote(value))
@@ -111,7 +100,7 @@ def _impl(ctx):
     ctx.actions.write(launcher, script, is_executable = True)
     runfiles = ctx.runfiles(
         files = start_files + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
-        transitive_files = depset(transitive = [runtime_files, transitive_sources]),
+        transitive_files = depset(transitive = [python.files, transitive_sources]),
     )
     runfiles = runfiles.merge_all([
         target[DefaultInfo].default_runfiles
@@ -120,7 +109,7 @@ def _impl(ctx):
     return [
         DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),
         RunEnvironmentInfo(inherited_environment = ctx.attr.env_inherit),
-        ToolPythonInfo(python_version = python_version),
+        python,
     ]
 
 python_tool = rule(
@@ -128,7 +117,6 @@ python_tool = rule(
     attrs = _ATTRS | _COMPILED_ATTRS,
     doc = _DOC,
     executable = True,
-    toolchains = [_TOOLCHAIN],
 )
 
 bare_python_tool = rule(
@@ -136,7 +124,6 @@ bare_python_tool = rule(
     attrs = _ATTRS,
     doc = "A `python_tool` that others may be compiled with.",
     executable = True,
-    toolchains = [_TOOLCHAIN],
 )
 
 python_test = rule(
@@ -144,7 +131,6 @@ python_test = rule(
     attrs = _ATTRS | _COMPILED_ATTRS,
     doc = "A `python_tool` that is a test.",
     test = True,
-    toolchains = [_TOOLCHAIN],
 )
 
 def pytest_test(name, srcs, deps = [], data = [], env = {}, env_paths = {}, size = "small", **kwargs):
