@@ -1,7 +1,10 @@
-"""Module extensions: Debian packages, wheel hubs and base images from registries. Their twins for WORKSPACE are in repositories.bzl."""
+"""Module extensions: Debian packages, Pythons of images, wheel hubs and base images from registries. Their twins for WORKSPACE are in repositories.bzl."""
 
+load("//rules/private/debian:debian_pythons.bzl", "debian_pythons")
 load("//rules/private/debian:debian_repository.bzl", "debian_packages", "debian_root")
+load("//rules/private/declaration:declared.bzl", "PYTHONS")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
+load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
 load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks", "wheel_repositories")
 load("//rules/private/wheels:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
@@ -40,6 +43,37 @@ debian = module_extension(
         ),
     },
     doc = "Pinned Debian packages, from the mirror that the machine's apt is set to or `CHASSIS_DEBIAN_MIRROR`.",
+)
+
+def _pythons_impl(mctx):
+    own = {}
+    for module in mctx.modules:
+        named = {}
+        for tag in module.tags.image_python:
+            if tag.version not in PYTHONS:
+                fail("pythons.image_python(version = %r): an image can have %s" % (tag.version, ", ".join(PYTHONS)))
+            if tag.version in named:
+                fail("module %s names two image_pythons of %s: %s and %s" % (module.name, tag.version, named[tag.version], tag.target))
+            named[tag.version] = str(tag.target)
+
+        # The root module is the first.
+        own = named | own
+    debian_pythons()
+    neighbours_repository(name = "chassis_neighbours")
+    pythons_repository(name = "chassis_pythons", own = own)
+
+pythons = module_extension(
+    implementation = _pythons_impl,
+    tag_classes = {
+        "image_python": tag_class(
+            attrs = {
+                "target": attr.label(mandatory = True, doc = "The `image_python`."),
+                "version": attr.string(mandatory = True, doc = "Its minor version, such as `3.12`."),
+            },
+            doc = "An `image_python` of the workspace, for `--@chassis//rules:python` and `chassis_image(python = …)` to choose.",
+        ),
+    },
+    doc = "The Pythons of images: Debian's, of the releases that Chassis brings, and those of the workspace.",
 )
 
 def _wheels_impl(mctx):

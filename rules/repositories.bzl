@@ -1,6 +1,8 @@
 """Repositories for WORKSPACE mode: the twins of the module extensions."""
 
+load("//rules/private/debian:debian_pythons.bzl", "debian_pythons")
 load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
+load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
 load("//rules/private/wheels:wheel_root.bzl", _wheel_root = "wheel_root")
 load("//rules/private/wheels:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
@@ -14,8 +16,16 @@ wheel_locks = _wheel_locks
 CHASSIS_LOCKS = {
     Label("//requirements:linux_amd64.txt"): "linux_amd64",
     Label("//requirements:linux_amd64_gpu.txt"): "linux_amd64_gpu",
+    Label("//requirements:linux_amd64_gpu_py313.txt"): "linux_amd64_gpu_py313",
+    Label("//requirements:linux_amd64_gpu_py314.txt"): "linux_amd64_gpu_py314",
+    Label("//requirements:linux_amd64_py313.txt"): "linux_amd64_py313",
+    Label("//requirements:linux_amd64_py314.txt"): "linux_amd64_py314",
     Label("//requirements:linux_arm64.txt"): "linux_arm64",
     Label("//requirements:linux_arm64_gpu.txt"): "linux_arm64_gpu",
+    Label("//requirements:linux_arm64_gpu_py313.txt"): "linux_arm64_gpu_py313",
+    Label("//requirements:linux_arm64_gpu_py314.txt"): "linux_arm64_gpu_py314",
+    Label("//requirements:linux_arm64_py313.txt"): "linux_arm64_py313",
+    Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
 
 # What zig brings for targets that are none of ours, a third of its files. MODULE.bazel says the same.
@@ -29,11 +39,17 @@ ZIG_UNUSED = [
     "lib/libc/musl",
 ]
 
-def chassis_repositories():
+def chassis_repositories(image_pythons = {}):
     """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`.
 
     For wheels built from source, also of `@chassis_build_locks` and `@chassis_compilers_locks`.
+
+    Args:
+      image_pythons: version to the `image_python` of the workspace, such as `{"3.12": "@//:python312"}`.
     """
+    debian_pythons()
+    neighbours_repository(name = "chassis_neighbours")
+    pythons_repository(name = "chassis_pythons", own = image_pythons)
     for architecture in ["amd64", "arm64"]:
         debian_root(
             name = "chassis_python_headers_" + architecture,
@@ -66,7 +82,11 @@ def chassis_repositories():
     wheel_locks(
         name = "chassis_build_locks",
         hub = "chassis_build",
-        locks = {Label("//requirements:build.txt"): "linux_amd64"},
+        locks = {
+            Label("//requirements:build.txt"): "linux_amd64",
+            Label("//requirements:build_py313.txt"): "linux_amd64_py313",
+            Label("//requirements:build_py314.txt"): "linux_amd64_py314",
+        },
     )
     wheel_locks(
         name = "chassis_compilers_locks",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from chassis.declaration.front_ends import MOST_WORKERS, SERVER_PORTS
 from chassis.declaration.platforms import MACHINES, PLATFORMS
-from chassis.declaration.pythons import DEFAULT_PYTHON, PYTHONS
+from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, TOOLS_PYTHON
 from chassis.declaration.tensor import NUMERIC
 
 STARLARK_WRITTEN = "Written by `bazel run //docs:update`, do not edit."
@@ -41,8 +41,13 @@ def declared_bzl() -> str:
                 for one in PLATFORMS.values()
             },
         ),
-        _table("The minor versions of Python that an image can have.", "PYTHONS", PYTHONS),
-        _table("That of an image whose base says no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),
+        _table(
+            "By minor version of Python that an image can have: the whole version, the glibc, Debian's suite or nothing.",
+            "PYTHONS",
+            {name: [one.version, one.glibc, one.suite] for name, one in IMAGE_PYTHONS.items()},
+        ),
+        _table("That of an image which asks for no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),
+        _table("That of the programs of the build.", "TOOLS_PYTHON", TOOLS_PYTHON),
         _table(
             "By front end, the port that it listens on unless the environment names another.",
             "SERVER_PORTS",

@@ -14,6 +14,7 @@ from packaging.utils import parse_wheel_filename
 from chassis.errors import ChassisError
 
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+_UV_NEWEST_GLIBC = 40
 _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
@@ -25,13 +26,13 @@ class Target:
     """
 
     machine: str
-    python: tuple[int, int] = (3, 11)
-    glibc_minor: int = 36
+    python: tuple[int, int]
+    glibc_minor: int
 
     @property
     def uv_platform(self) -> str:
         """The target as `uv --python-platform` spells it."""
-        return f"{self.machine}-manylinux_2_{self.glibc_minor}"
+        return f"{self.machine}-manylinux_2_{min(self.glibc_minor, _UV_NEWEST_GLIBC)}"
 
     @property
     def python_version(self) -> str:
@@ -71,7 +72,3 @@ class Target:
                 f"CPython {self.python_version}, {self.machine}, glibc 2.{self.glibc_minor}"
             )
         return max(fitting)[2]
-
-
-AMD64 = Target("x86_64")
-ARM64 = Target("aarch64")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.locking.target import AMD64, ARM64, Target
+from chassis.locking.target import Target
 
 # Wheels of one release, the target, and the one to take.
+AMD64 = Target("x86_64", (3, 11), 36)
+ARM64 = Target("aarch64", (3, 11), 36)
+
 _BEST = [
     (["p-1-py3-none-any.whl", "p-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"], AMD64, 1),
     (["p-1-cp311-cp311-manylinux_2_17_aarch64.whl", "p-1-cp311-cp311-manylinux_2_28_aarch64.whl"], ARM64, 1),

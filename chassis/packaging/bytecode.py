@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from chassis.packaging.errors import PickleVersionError
 from chassis.packaging.pickle_reader import PickledCode
 
-_FIELDS = 18
-"""Arguments of `types.CodeType` since 3.11."""
+_FIELDS_BY_VERSION = {14: "2.7", 15: "3.0 to 3.7", 16: "3.8 to 3.10", 18: "3.11 or newer"}
+"""Arguments of `types.CodeType`."""
 
-_FIELDS_OF_OTHERS = {14: "2.7", 15: "3.0 to 3.7", 16: "3.8 to 3.10"}
+_FIELDS = 18 if sys.version_info >= (3, 11) else 16
+_NAMES_AT, _FUNCTION_AT = (8, 12) if sys.version_info >= (3, 11) else (8, 11)
 
 _RESUME_OF_OTHERS = {149: "3.13", 128: "3.14"}
 """The number of the first instruction of a function, where it differs from 3.11's and 3.12's 151."""
@@ -30,14 +31,30 @@ _LAST = frozenset(
         "RETURN_CONST",
         "RERAISE",
         "RAISE_VARARGS",
+        "JUMP_ABSOLUTE",
         "JUMP_BACKWARD",
         "JUMP_BACKWARD_NO_INTERRUPT",
         "JUMP_FORWARD",
     }
 )
 
-_CACHES: Sequence[int] = getattr(opcode, "_inline_cache_entries", [])
 _NAMES = {number: name for name, number in opcode.opmap.items()}
+_ENTRIES = getattr(opcode, "_inline_cache_entries", [])
+"""Words of cache after an instruction: by number, from 3.13 on by name."""
+
+_CACHES = {
+    number: _ENTRIES.get(name, 0) if isinstance(_ENTRIES, dict) else _ENTRIES[number] if number < len(_ENTRIES) else 0
+    for name, number in opcode.opmap.items()
+}
+
+
+def _name_shift(name: str) -> int:
+    """How many bits of an instruction's argument stand below the number of a name."""
+    if name == "LOAD_SUPER_ATTR":
+        return 2
+    return int(
+        (name == "LOAD_GLOBAL" and sys.version_info >= (3, 11)) or (name == "LOAD_ATTR" and sys.version_info >= (3, 12))
+    )
 
 
 def check_version(codes: Sequence[PickledCode], name: str) -> None:
@@ -49,9 +66,9 @@ def check_version(codes: Sequence[PickledCode], name: str) -> None:
     for code in codes:
         arguments = code.arguments
         if len(arguments) != _FIELDS:
-            made_by = _FIELDS_OF_OTHERS.get(len(arguments), "another version")
+            made_by = _FIELDS_BY_VERSION.get(len(arguments), "another version")
             raise _error(name, made_by, f"its code objects have {len(arguments)} fields, those of this one {_FIELDS}")
-        bytecode, constants, names, function = arguments[6], arguments[7], arguments[8], arguments[12]
+        bytecode, constants, names, function = arguments[6], arguments[7], arguments[_NAMES_AT], arguments[_FUNCTION_AT]
         if not isinstance(bytecode, bytes) or not isinstance(constants, tuple) or not isinstance(names, tuple):
             raise _error(name, "another version", "the fields of its code objects are in another order")
         defect = _defect(bytecode, len(constants), len(names))
@@ -81,17 +98,18 @@ def _defect(bytecode: bytes, constants: int, names: int) -> str:
         starts.add(at)
         order.append(name)
         extended = argument if name == "EXTENDED_ARG" else 0
-        after = at + 2 + 2 * (_CACHES[operation] if operation < len(_CACHES) else 0)
+        after = at + 2 + 2 * _CACHES[operation]
         if any(bytecode[at + 2 : after]) or after > len(bytecode):
             return f"{name} is not followed by its cache (offset {at})"
         if operation in dis.hasconst and argument >= constants:
             return f"{name} wants constant {argument} of {constants} (offset {at})"
-        if operation in dis.hasname and argument >> (name == "LOAD_GLOBAL") >= names:
+        if operation in dis.hasname and argument >> _name_shift(name) >= names:
             return f"{name} wants name {argument} of {names} (offset {at})"
         if operation in dis.hasjrel:
-            targets.append((name, at, after + 2 * argument * (-1 if "BACKWARD" in name else 1)))
+            backward = "BACKWARD" in name or (name == "END_ASYNC_FOR" and sys.version_info >= (3, 14))
+            targets.append((name, at, after + 2 * argument * (-1 if backward else 1)))
         at = after
-    if next((name for name in order if name not in _BEFORE_RESUME), "") != "RESUME":
+    if sys.version_info >= (3, 11) and next((name for name in order if name not in _BEFORE_RESUME), "") != "RESUME":
         return f"it begins with {order[0]} instead of RESUME"
     if order[-1] not in _LAST:
         return f"it ends with {order[-1]}"

@@ -15,8 +15,10 @@ from types import ModuleType
 
 import cloudpickle
 
+from chassis.packaging.bytecode import check_version
 from chassis.packaging.entry_module import module_name
 from chassis.packaging.errors import EntryPointError, MissingDependencyError, PackagingError
+from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import resolve_signature
 from chassis.packaging.worker import run_worker
@@ -49,6 +51,8 @@ def check(request: PickleRequest, pickle: Path) -> str:
     Raises:
       PackagingError: it does not load, or holds no predict function.
     """
+    if request.pickle_name:
+        check_version(pickled_code(pickle.read_bytes(), request.pickle_name), request.pickle_name)
     own = {module_name(path) for path in request.sources}
     sys.meta_path.insert(0, _Absent(own))
     for name in [name for name in sys.modules if name.startswith("chassis.") and name not in _IN_IMAGE]:

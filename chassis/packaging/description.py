@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_json import write_model_json
 from chassis.runtime import omi_pb2
@@ -40,6 +38,6 @@ def status_response(metadata: ModelMetadata) -> omi_pb2.StatusResponse:
     return response
 
 
-def server_settings(metadata: ModelMetadata, signature: str) -> bytes:
-    """Returns model.json, for a function of the kind `signature` that this Python pickled."""
-    return write_model_json(metadata, signature, f"{sys.version_info.major}.{sys.version_info.minor}")
+def server_settings(metadata: ModelMetadata, signature: str, python: str) -> bytes:
+    """Returns model.json, for a function of the kind `signature` that a Python of minor version `python` pickled."""
+    return write_model_json(metadata, signature, python)

@@ -14,6 +14,7 @@ from pathlib import Path
 from chassis.confinement.confined_process import Ended, run_confined
 from chassis.confinement.left_files import read_regular
 from chassis.confinement.walls import Walls, action_inputs
+from chassis.image_interpreter import child_environment, does_not_run, wrong_version
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.worker import parse_answer
@@ -37,6 +38,7 @@ class Workplace:
         timeout: float,
         interpreter: Path | None = None,
         inputs: Path | None = None,
+        python: str | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -48,12 +50,15 @@ class Workplace:
           interpreter: the Python of the workers; the running one where it is None.
           inputs: a directory that, with what its links lead to, is all that a worker may read; what it may write lies
             below `root` (chassis/confinement). None: it is not confined.
+          python: the minor version that the workers have to be of.
         """
         self._root = root
         self._import_paths = import_paths
         self._timeout = timeout
         self._interpreter = str(interpreter.absolute()) if interpreter else sys.executable
         self._inputs = inputs
+        self._python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
+        self._kept = child_environment(interpreter, _KEPT)
         for name in ("data", "home", "output", "site", "tmp"):
             (root / name).mkdir()
         for key, file in data.items():
@@ -75,9 +80,9 @@ class Workplace:
           PackagingError: as the worker says, or that it crashed or took too long.
           ConfinementError: it is to be confined, and the kernel has not what that takes.
         """
-        # -S: no site-packages of the machine; -P: no directory of the script or the shell; -B: no bytecode left behind.
-        # Not -I, which would ignore the hash seed.
-        command = [self._interpreter, "-S", "-P", "-B", "-W", "ignore", "-c", _START, worker]
+        # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed; _START
+        # does what -P would, which Python 3.10 does not know.
+        command = [self._interpreter, "-S", "-B", "-W", "ignore", "-c", _START, self._python, worker]
         command += [str(pickle), str(self._answer)]
         ended = self._confined(command, request, pickle) if self._inputs else self._free(command, request)
         if ended.status is None:
@@ -85,6 +90,9 @@ class Workplace:
                 f"importing and pickling the model took more than {self._timeout:g} s: "
                 "is there work at the top of its module?"
             )
+        if ended.status == _WRONG_VERSION:
+            found = ended.output.strip().rpartition("\n")[2][:40]
+            raise PackagingError(wrong_version(self._python, found, self._interpreter))
         answer = None if ended.status else read_regular(self._answer, _ANSWER_BYTES)
         if answer is None:
             raise PackagingError(
@@ -119,6 +127,8 @@ class Workplace:
             )
         except subprocess.TimeoutExpired:
             return Ended(None, "")
+        except OSError as error:
+            raise PackagingError(does_not_run(self._python, self._interpreter, error.strerror)) from None
         return Ended(done.returncode, done.stdout[-_SHOWN_OUTPUT:])
 
     def _confined(self, command: list[str], request: PickleRequest, pickle: Path) -> Ended:
@@ -141,8 +151,7 @@ class Workplace:
         )
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return kept | {
+        return self._kept | {
             "CHASSIS_DATA": str(self._root / "data"),
             "CHASSIS_IMPORT_PATHS": json.dumps([str(path) for path in self._import_paths]),
             "HOME": str(self._root / "home"),
@@ -154,8 +163,17 @@ class Workplace:
         }
 
 
+_WRONG_VERSION = 79
+
 _START = """
-import json, os, runpy, sys
+import sys
+# No directory of the script or the shell.
+sys.path[:] = [path for path in sys.path if path]
+version = "%d.%d" % sys.version_info[:2]
+if version != sys.argv.pop(1):
+    print(version, flush=True)
+    sys.exit(79)
+import json, os, runpy
 # Behind the standard library, as site-packages is.
 sys.path.extend(json.loads(os.environ.pop("CHASSIS_IMPORT_PATHS")))
 worker = sys.argv.pop(1)

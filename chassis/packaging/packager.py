@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +11,9 @@ from pathlib import Path
 
 from chassis.confinement.left_files import read_regular
 from chassis.declaration.model import ModelMetadata
-from chassis.packaging.bytecode import check_version
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import Workplace
-from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
 
 _SIGNATURES = ("bytes", "mapping")
@@ -53,14 +53,24 @@ class PackagedModel:
     settings: bytes
 
 
+def running_version() -> str:
+    """The minor version of this interpreter, as `3.11`."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def package_model(
-    model: Model, *, timeout: float = 300.0, interpreter: Path | None = None, inputs: Path | None = None
+    model: Model,
+    *,
+    timeout: float = 300.0,
+    interpreter: Path | None = None,
+    python: str | None = None,
+    inputs: Path | None = None,
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
     Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
-    `interpreter`, of the running one's minor version, or of the running one where that is None. With `inputs`, the
-    directory that Bazel's sandbox runs an action in, they are confined: they read what is there and write nowhere else.
+    `interpreter`, or of the running one where that is None; its minor version has to be `python`, the image's. With
+    `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there and write nowhere else.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -84,7 +94,8 @@ def package_model(
             batch_size=model.metadata.batch_size,
             private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
         )
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs)
+        python = python or running_version()
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python)
         pickle = root / "model.pkl"
         if model.pickle is None:
             made = workplace.output / "model.pkl"
@@ -96,14 +107,14 @@ def package_model(
             _check(workplace, request, pickle)
         else:
             content = _read(model.pickle)
-            check_version(pickled_code(content, model.pickle.name), model.pickle.name)
+            request = dataclasses.replace(request, pickle_name=model.pickle.name)
             pickle.write_bytes(content)
             signature = _check(workplace, request, pickle)
         _check_tensors(model, signature)
         return PackagedModel(
             content,
             status_response(model.metadata).SerializeToString(deterministic=True),
-            server_settings(model.metadata, signature),
+            server_settings(model.metadata, signature, python),
         )
 
 

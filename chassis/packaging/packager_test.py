@@ -197,7 +197,7 @@ def test_status_and_settings_say_what_the_metadata_says() -> None:
     assert status.features.batch_size == 16
     assert list(status.inputs[0].accepted_media_types) == ["application/json", "text/json"]
     assert (status.inputs[0].max_size, status.resources.num_gpus, status.timeout.run) == ("10M", 1, "60s")
-    assert json.loads(server_settings(metadata, "bytes"))["inputs"][0]["max_bytes"] == 10 << 20
+    assert json.loads(server_settings(metadata, "bytes", "3.11"))["inputs"][0]["max_bytes"] == 10 << 20
 
 
 def test_a_declared_tensor_is_in_the_settings_of_a_mapping_function(tmp_path: Path) -> None:

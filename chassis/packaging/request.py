@@ -20,6 +20,7 @@ class PickleRequest:
       signature: `bytes`, `mapping` or `auto`.
       batch_size: 0 for a function of one input.
       private_paths: directories whose names must not be in the pickle.
+      pickle_name: what a ready pickle is called, for people; empty for an entry point.
     """
 
     entry_point: str
@@ -29,6 +30,7 @@ class PickleRequest:
     signature: str
     batch_size: int
     private_paths: tuple[str, ...]
+    pickle_name: str = ""
 
     def to_json(self) -> str:
         """The request as JSON."""

@@ -15,6 +15,7 @@ from chassis.oci.layer.outputs import LayerOutputs, write_layers
 from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
 
 PYTHON_VERSION = flags.DEFINE_string("python_version", running_version(), "The image's Python, as 3.11; this one's.")
+_INTERPRETER = flags.DEFINE_string("interpreter", None, "A Python of that version, to compile; by default this one.")
 _COMPRESSION = flags.DEFINE_enum("compression", "estargz", COMPRESSIONS, "Form of the blob.")
 _CHUNK_SIZE = flags.DEFINE_integer(
     "chunk_size",
@@ -22,7 +23,7 @@ _CHUNK_SIZE = flags.DEFINE_integer(
     "Bytes from which on a file of an eStargz layer is cut into chunks for lazy pulling (recompressed); 0: never.",
 )
 _BYTECODE = flags.DEFINE_bool(
-    "bytecode", False, "Compile each module for the image's Python, which is then this one's."
+    "bytecode", False, "Compile each module for the image's Python."
 )
 _JOBS = flags.DEFINE_integer("jobs", 0, "Modules to compile at a time; 0: one for each CPU.", lower_bound=0)
 _BLOB = flags.DEFINE_multi_string("blob", None, "Output: the layer.", required=True)
@@ -51,5 +52,10 @@ def write_all(count: int, fill: Callable[[Sequence[LayerWriter], BytecodeCompile
     paths = zip(_BLOB.value, _DESCRIPTOR.value, _FILES.value, strict=True)
     outputs = [LayerOutputs(*(Path(path) for path in each)) for each in paths]
     with ExitStack() as stack:
-        compiler = stack.enter_context(BytecodeCompiler(PYTHON_VERSION.value, _JOBS.value)) if _BYTECODE.value else None
+        compiler = stack.enter_context(_compiler()) if _BYTECODE.value else None
         write_layers(outputs, lambda writers: fill(writers, compiler), _COMPRESSION.value, _CHUNK_SIZE.value)
+
+
+def _compiler() -> BytecodeCompiler:
+    interpreter = Path(_INTERPRETER.value).absolute() if _INTERPRETER.value else None
+    return BytecodeCompiler(PYTHON_VERSION.value, _JOBS.value, interpreter)

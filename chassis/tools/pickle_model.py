@@ -11,7 +11,7 @@ from absl import flags
 
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
-from chassis.packaging.packager import Model, package_model
+from chassis.packaging.packager import Model, package_model, running_version
 from chassis.tools.run import run_main
 
 _METADATA = flags.DEFINE_string(
@@ -27,6 +27,7 @@ _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KE
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
 _SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
+_PYTHON_VERSION = flags.DEFINE_string("python_version", running_version(), "The image's Python, as 3.11; this one's.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
 _CONFINE = flags.DEFINE_bool(
     "confine", False, "Let the model's code see the files of this directory, as a sandbox has them, and no others."
@@ -52,6 +53,7 @@ def main(argv: Sequence[str]) -> None:
         ),
         timeout=_TIMEOUT.value,
         interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        python=_PYTHON_VERSION.value,
         inputs=Path.cwd() if _CONFINE.value else None,
     )
     _write(

@@ -37,7 +37,7 @@ def plans(texts: Sequence[str]) -> list[LockPlan]:
     for text in texts:
         plan = json.loads(text)
         major, minor = plan["python"].split(".")[:2]
-        target = Target(plan["machine"], (int(major), int(minor)))
+        target = Target(plan["machine"], (int(major), int(minor)), int(plan["glibc"].split(".")[1]))
         found.append(
             LockPlan(
                 plan["output"],

@@ -46,6 +46,7 @@ def _plan(platform: str) -> dict[str, object]:
         "inputs": ["ml/gpu.in" if platform != cpu else "ml/model.in"],
         "machine": _MACHINES[cpu],
         "output": f"ml/{platform}.txt",
+        "glibc": "2.36",
         "python": "3.11.2",
         "same_versions_as": None if platform == "linux_amd64" else "ml/linux_amd64.txt",
     }

@@ -9,6 +9,7 @@ that a layer's bytes depend on nothing but its modules and the version of Python
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -21,12 +22,20 @@ from types import TracebackType
 from typing import Self
 
 from chassis.errors import ChassisError
+from chassis.image_interpreter import child_environment, does_not_run, wrong_version
 from chassis.oci.layer import bytecode_worker
 
 _MAX_SOURCE_BYTES = 8 << 20
 _MOST_WAITING = 64
 _MOST_JOBS = 8
 _KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
+_START = """
+import sys
+sys.path[:] = [path for path in sys.path if path]
+print("%d.%d" % sys.version_info[:2], flush=True)
+import runpy
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 _REQUEST = struct.Struct("<II")
 _ANSWER = struct.Struct("<I")
 
@@ -36,14 +45,14 @@ class BytecodeError(ChassisError):
 
 
 def running_version() -> str:
-    """The minor version of this interpreter, as `3.11`: that of the image's Python, by contract."""
+    """The minor version of this interpreter, as `3.11`."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def bytecode_path(source: str) -> str:
+def bytecode_path(source: str, python_version: str) -> str:
     """Where Python looks for the bytecode of a module (PEP 3147): `a/b.py` to `a/__pycache__/b.cpython-311.pyc`."""
     folder, slash, name = source.rpartition("/")
-    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.{sys.implementation.cache_tag}.pyc"
+    return f"{folder}{slash}__pycache__/{name.removesuffix('.py')}.cpython-{python_version.replace('.', '')}.pyc"
 
 
 def is_module(path: str, size: int) -> bool:
@@ -58,21 +67,19 @@ class BytecodeCompiler:
     syntax under `.py`.
     """
 
-    def __init__(self, python_version: str, jobs: int = 0) -> None:
-        """`python_version` is the image's, as `3.11`; `jobs` the most processes, 0 for as many as there are CPUs.
+    def __init__(self, python_version: str, jobs: int = 0, interpreter: Path | None = None) -> None:
+        """`python_version` is the image's, as `3.11`; `jobs` the most processes, 0 for as many as there are CPUs;
+        `interpreter` a Python of that version, None for this one.
 
         Raises:
-          BytecodeError: this interpreter is of another minor version.
+          BytecodeError: this interpreter is of another minor version, and is to compile.
         """
-        if python_version != (running := running_version()):
-            raise BytecodeError(
-                f"bytecode for Python {python_version} was asked of Python {running}\n"
-                "  each minor version has a bytecode of its own: register a toolchain of the image's, or build with "
-                "--@chassis//rules:bytecode=false"
-            )
+        if interpreter is None and python_version != (running := running_version()):
+            raise BytecodeError(wrong_version(python_version, running))
+        self._python_version = python_version
         self._pool = ThreadPoolExecutor(jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0))), "bytecode")
         self._waiting: deque[tuple[str, Future[bytes | None]]] = deque()
-        self._processes = _Processes()
+        self._processes = _Processes(python_version, interpreter)
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +95,10 @@ class BytecodeCompiler:
         self._waiting.append((path, self._pool.submit(self._processes.compiled, f"/{path}", source)))
         yield from self._ready(_MOST_WAITING)
 
+    def path(self, source: str) -> str:
+        """Where the bytecode of a module is to lie."""
+        return bytecode_path(source, self._python_version)
+
     def drain(self) -> Iterator[tuple[str, bytes]]:
         """Yields what remains, in the order of submission."""
         yield from self._ready(0)
@@ -96,13 +107,15 @@ class BytecodeCompiler:
         while len(self._waiting) > most:
             path, future = self._waiting.popleft()
             if (data := future.result()) is not None:
-                yield bytecode_path(path), data
+                yield self.path(path), data
 
 
 class _Processes:
     """A process for each thread that asks."""
 
-    def __init__(self) -> None:
+    def __init__(self, python_version: str, interpreter: Path | None) -> None:
+        self._python_version = python_version
+        self._interpreter = interpreter
         self._own = threading.local()
         self._all: list[subprocess.Popen[bytes]] = []
 
@@ -140,14 +153,25 @@ class _Processes:
             process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # -S, -s, -P: nothing of the machine is imported; not -I, which would ignore the hash seed.
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-s", "-P", "-B", str(Path(bytecode_worker.__file__))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _KEPT if name in os.environ} | {"PYTHONHASHSEED": "0"},
-        )
+        # -S, -s: nothing of the machine is imported; not -I, which would ignore the hash seed; -c for -P, which Python 3.10
+        # does not know: the worker's directory is no place to import from.
+        try:
+            process = subprocess.Popen(
+                [str(self._interpreter or sys.executable), "-S", "-s", "-B", "-c", _START, bytecode_worker.__file__],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=child_environment(self._interpreter, _KEPT) | {"PYTHONHASHSEED": "0"},
+            )
+        except OSError as error:
+            raise BytecodeError(does_not_run(self._python_version, str(self._interpreter), error.strerror)) from None
         self._all.append(process)
+        version = process.stdout.readline().decode(errors="replace").strip()
+        if version != self._python_version:
+            interpreter = str(self._interpreter or sys.executable)
+            if not re.fullmatch(r"3\.\d+", version):
+                status = f"it ended with status {process.wait()}" if not version else f"it says {version[:40]!r}"
+                raise BytecodeError(does_not_run(self._python_version, interpreter, status))
+            raise BytecodeError(wrong_version(self._python_version, version, interpreter))
         self._own.process = process
         return process

@@ -41,7 +41,7 @@ def _modules(count: int) -> dict[str, bytes]:
 def test_bytecode_lies_beside_the_source_and_names_it():
     source = b"# -*- coding: latin-1 -*-\nNAME = '\xe9'\n\ndef f(): return 1\n"
     ((path, data),) = _compiled({"opt/pkg/mod.py": source})
-    assert path == f"opt/pkg/__pycache__/mod.{_TAG}.pyc" == bytecode_path("opt/pkg/mod.py")
+    assert path == f"opt/pkg/__pycache__/mod.{_TAG}.pyc" == bytecode_path("opt/pkg/mod.py", running_version())
     assert data[:4] == importlib.util.MAGIC_NUMBER
     assert data[4:8] == b"\1\0\0\0"  # PEP 552: hash-based, unchecked
     assert data[8:16] == importlib.util.source_hash(source)
@@ -68,13 +68,13 @@ def test_what_is_no_python_of_this_version_is_left_out():
         "e.py": b"(" * 5000,
         "f.py": b"VALUE = 1\n",
     }
-    assert [path for path, _ in _compiled(modules)] == [bytecode_path("f.py")]
+    assert [path for path, _ in _compiled(modules)] == [bytecode_path("f.py", running_version())]
 
 
 def test_one_process_and_eight_give_the_same_in_the_same_order():
     modules = _modules(150)
     one = _compiled(modules, jobs=1)
-    assert [path for path, _ in one] == [bytecode_path(path) for path in modules]
+    assert [path for path, _ in one] == [bytecode_path(path, running_version()) for path in modules]
     assert _compiled(modules, jobs=8) == one
     backwards = _compiled(dict(reversed(modules.items())), jobs=3)
     assert sorted(backwards) == sorted(one)
@@ -90,10 +90,55 @@ def test_how_far_bytecode_comes_after_its_source_depends_on_no_clock():
 
 
 def test_another_minor_version_is_refused():
-    with pytest.raises(
-        BytecodeError, match=r"Python 3\.99 was asked of Python 3\.(?s:.*)--@chassis//rules:bytecode=false"
-    ):
+    with pytest.raises(BytecodeError, match=r"the image has Python 3\.99.* is Python 3\.(?s:.*)image_python"):
         BytecodeCompiler("3.99")
+
+
+def _interpreter(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_an_interpreter_of_another_version_compiles_nothing(tmp_path: Path):
+    other = _interpreter(tmp_path / "python", f'exec {sys.executable} "$@"')
+    with (
+        pytest.raises(BytecodeError, match=rf"the image has Python 3\.99.* is Python {running_version()} \("),
+        BytecodeCompiler("3.99", interpreter=other) as compiler,
+    ):
+        list(compiler.submit("a.py", b"A = 1\n"))
+        list(compiler.drain())
+
+
+@pytest.mark.parametrize("content", ["exit 3", "echo nonsense"])
+def test_a_program_that_is_no_python_is_named(tmp_path: Path, content: str):
+    other = _interpreter(tmp_path / "python", content)
+    with (
+        pytest.raises(BytecodeError, match=f"does not run: {other}: it (?s:.*)image_python"),
+        BytecodeCompiler("3.99", interpreter=other) as compiler,
+    ):
+        list(compiler.submit("a.py", b"A = 1\n"))
+        list(compiler.drain())
+
+
+def test_a_program_for_another_cpu_is_named(tmp_path: Path):
+    other = tmp_path / "python"
+    other.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(44))
+    other.chmod(0o755)
+    with (
+        pytest.raises(BytecodeError, match=f"does not run: {other}: Exec format error(?s:.*)image_python"),
+        BytecodeCompiler("3.99", interpreter=other) as compiler,
+    ):
+        list(compiler.submit("a.py", b"A = 1\n"))
+        list(compiler.drain())
+
+
+def test_another_interpreter_compiles_what_this_one_would(tmp_path: Path):
+    other = _interpreter(tmp_path / "python", f'test -z "$PYTHONHOME" && exec {sys.executable} "$@"')
+    with BytecodeCompiler(running_version(), interpreter=other) as compiler:
+        found = [*compiler.submit("a.py", b"A = 1\n"), *compiler.drain()]
+    with BytecodeCompiler(running_version()) as compiler:
+        assert found == [*compiler.submit("a.py", b"A = 1\n"), *compiler.drain()]
 
 
 def test_a_module_that_kills_the_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from chassis.file_mode import mode_of
 from chassis.oci import digest
-from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, is_module
+from chassis.oci.layer.bytecode import BytecodeCompiler, is_module
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.writer import LayerWriter
 
@@ -78,7 +78,7 @@ def add_files(
             writer.add_symlink(destination, symlinks[destination])
         if destination in files:
             _add_file(writer, destination, files[destination], originals.get(destination))
-            if bytecode and is_module(destination, files[destination].size) and bytecode_path(destination) not in files:
+            if bytecode and is_module(destination, files[destination].size) and bytecode.path(destination) not in files:
                 _add_bytecode(writer, bytecode.submit(destination, files[destination].source.read_bytes()))
         elif destination in directories:
             writer.add_directory(destination)

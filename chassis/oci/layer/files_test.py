@@ -135,7 +135,7 @@ def test_bad_sources_are_refused(tmp_path):
 def test_modules_bring_their_bytecode_where_the_entries_have_none(tmp_path):
     tree = _tree(tmp_path)
     (tree / "sub" / "own.py").write_bytes(b"VALUE = 1\n")
-    own = tree / bytecode_path("sub/own.py")
+    own = tree / bytecode_path("sub/own.py", running_version())
     own.parent.mkdir()
     own.write_bytes(b"as it is")
     outputs = LayerOutputs(tmp_path / "blob", tmp_path / "descriptor", tmp_path / "files")
@@ -148,9 +148,9 @@ def test_modules_bring_their_bytecode_where_the_entries_have_none(tmp_path):
     write_layer(outputs, fill)
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(outputs.blob.read_bytes()))) as archive:
         found = {m.name: archive.extractfile(m).read() for m in archive if m.name.endswith(".pyc")}
-    assert found.keys() == {bytecode_path("app/code/a.py"), bytecode_path("app/code/sub/own.py")}
-    assert found[bytecode_path("app/code/sub/own.py")] == b"as it is"
-    assert b"/app/code/a.py" in found[bytecode_path("app/code/a.py")]
+    assert found.keys() == {bytecode_path("app/code/a.py", running_version()), bytecode_path("app/code/sub/own.py", running_version())}
+    assert found[bytecode_path("app/code/sub/own.py", running_version())] == b"as it is"
+    assert b"/app/code/a.py" in found[bytecode_path("app/code/a.py", running_version())]
 
 
 def test_an_empty_directory_that_is_named_itself_is_there(tmp_path):

@@ -1,8 +1,9 @@
 """debian_base: a base image put together from pinned Debian packages."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
 load("//rules/private/image:layer.bzl", "layers_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/private/python:image_python.bzl", "python_of")
+load("//rules/private/python:python_transition.bzl", "TRANSITION_ATTRS", "python_version_transition")
 load("//rules/providers:image_info.bzl", "BaseInfo")
 
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
@@ -13,7 +14,7 @@ outside its own directories, the bytecode of Python's modules, and an entry of e
 scanners.
 """
 
-_ATTRS = LAYER_ATTRS | {
+_ATTRS = LAYER_ATTRS | TRANSITION_ATTRS | {
     "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "What the packages are built for."),
     "env": attr.string_dict(doc = "Environment that the base sets."),
     "layers": attr.string_list_dict(
@@ -24,14 +25,22 @@ _ATTRS = LAYER_ATTRS | {
         the last. Without, all is in one layer.""",
     ),
     "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),
-    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the Python among them."),
+    "python_version": attr.string(doc = "Minor version of the Python among them; that of the images that are built where it is left out."),
     "_base_layer": attr.label(default = "//chassis/tools:base_layer", cfg = "exec", executable = True),
 }
 
 def _impl(ctx):
+    python = python_of(ctx)
+    if ctx.attr.python_version not in ["", python.version]:
+        fail("\n%s: it has Python %s, and the platform's //platforms/python says %s\nTake a platform that says %s or nothing, or packages with Python %s." % (
+            ctx.label,
+            ctx.attr.python_version,
+            python.version,
+            ctx.attr.python_version,
+            python.version,
+        ))
     args = ctx.actions.args()
     args.add("--architecture=" + ctx.attr.architecture)
-    args.add("--python_version=" + ctx.attr.python_version)
     args.add_all(ctx.files.packages, format_each = "--deb=%s")
     for group, members in ctx.attr.layers.items():
         args.add("--layer=%s=%s" % (group, ",".join(members)))
@@ -53,13 +62,14 @@ def _impl(ctx):
             architecture = ctx.attr.architecture,
             env = ctx.attr.env,
             layers = layers,
-            python_version = ctx.attr.python_version,
+            python_version = python.version,
         ),
     ]
 
 debian_base = rule(
     implementation = _impl,
     attrs = _ATTRS,
+    cfg = python_version_transition,
     doc = _DOC,
     provides = [BaseInfo],
 )

@@ -126,7 +126,7 @@ _WHEELS = "root/usr/share/python-wheels"
 
 def _reduce_python(rctx):
     """Leaves of a Python's packages what it can find, and pip as a directory."""
-    for wheel in rctx.path(_WHEELS).readdir():
+    for wheel in rctx.path(_WHEELS).readdir() if rctx.path(_WHEELS).exists else []:
         if wheel.basename.startswith("pip-"):
             rctx.symlink(wheel, "pip.zip")
             rctx.extract("pip.zip", output = "pip")
@@ -149,7 +149,8 @@ def _compile_python(rctx):
     rctx.report_progress("compiling the standard library")
 
     # Files that do not compile are there on purpose (lib2to3's test data): the status is then 1.
-    done = run_bare(rctx, command + [rctx.path(home + "/lib"), rctx.path("pip")])
+    pip = [rctx.path("pip")] if rctx.path("pip").exists else []
+    done = run_bare(rctx, command + [rctx.path(home + "/lib")] + pip)
     if done.return_code not in [0, 1]:
         fail("%s: the standard library was not compiled (status %d): %s" % (rctx.name, done.return_code, done.stderr))
 

@@ -20,11 +20,20 @@ LOCKS = {
     "linux_arm64_gpu": ["cuda", "aarch64"],
 }
 
-# The minor versions of Python that an image can have.
-PYTHONS = ["3.11"]
+# By minor version of Python that an image can have: the whole version, the glibc, Debian's suite or nothing.
+PYTHONS = {
+    "3.10": ["3.10.12", "2.35", ""],
+    "3.11": ["3.11.2", "2.36", "bookworm"],
+    "3.12": ["3.12.3", "2.36", ""],
+    "3.13": ["3.13.5", "2.41", "trixie"],
+    "3.14": ["3.14.8", "2.43", "forky"],
+}
 
-# That of an image whose base says no other.
+# That of an image which asks for no other.
 DEFAULT_PYTHON = "3.11"
+
+# That of the programs of the build.
+TOOLS_PYTHON = "3.11"
 
 # By front end, the port that it listens on unless the environment names another.
 SERVER_PORTS = {

@@ -1,36 +1,41 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "MOST_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
+load("//rules/private/python:image_python.bzl", "python_of")
+load("//rules/private/python:python_transition.bzl", "TRANSITION_ATTRS", "check_python", "platform_python", "python_transition")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
+load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":layer.bzl", "layer_action")
-load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
+load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | TRANSITION_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
-    "base": attr.label(mandatory = True, allow_files = True),
+    "base": attr.label(mandatory = True, allow_files = True, cfg = python_transition),
     "base_python_version": attr.string(),
     "cpu": attr.string(),
     "env": attr.string_dict(),
     "labels": attr.string_dict(),
-    "model": attr.label(mandatory = True, providers = [ModelInfo]),
+    "model": attr.label(mandatory = True, providers = [ModelInfo], cfg = python_transition),
     "ports": attr.string_list(),
-    "server": attr.label(mandatory = True, providers = [ServerInfo]),
+    "python": attr.string(),
+    "server": attr.label(mandatory = True, providers = [ServerInfo], cfg = python_transition),
     "user": attr.string(),
     "wheel_layers": attr.int(),
+    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo], cfg = python_transition),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -96,25 +101,35 @@ def _shared_layer(ctx, planned, packaged):
         "WheelLayer",
     )
 
-def _check_python(ctx, model, base_version):
-    if model.python_version and base_version and model.python_version != base_version:
-        fail("\n%s: the model was pickled with Python %s, the base %s has Python %s\nA pickle holds bytecode of one minor version: register a Python %s toolchain, or take a base with Python %s." % (
+def _one(target):
+    """With a transition, a single-valued attribute is a list of one."""
+    return target[0] if type(target) == "list" else target
+
+def _check_python(ctx, model, base, base_version):
+    python = python_of(ctx).version
+    if ctx.attr.python and ctx.attr.python != python:
+        fail("\n%s: python = %s, and the platform's //platforms/python says %s\nTake a platform that says %s or nothing, or leave `python` out." % (
             ctx.label,
-            model.python_version,
-            ctx.attr.base.label,
-            base_version,
-            base_version,
-            model.python_version,
+            ctx.attr.python,
+            python,
+            ctx.attr.python,
         ))
-    tools_version = tool_python_version(ctx.attr._wheel_layer)
-    if tools_version and base_version and tools_version != base_version:
-        fail("\n%s: layers are made by Python %s, the base %s has Python %s\nWheels are installed and modules compiled for one minor version: register a Python %s toolchain, or take a base with Python %s." % (
+    if base_version and base_version != python:
+        fail("\n%s: the image's Python is %s, the base %s has Python %s\nPickles, bytecode and wheels are of one minor version: write python = \"%s\", or take a base with Python %s." % (
             ctx.label,
-            tools_version,
-            ctx.attr.base.label,
+            python,
+            base.label,
             base_version,
             base_version,
-            tools_version,
+            python,
+        ))
+    if model.python_version and model.python_version != python:
+        fail("\n%s: the model was pickled with Python %s, the image's Python is %s\nA pickle holds bytecode of one minor version: write python = \"%s\", or let the model be pickled by Python %s." % (
+            ctx.label,
+            model.python_version,
+            python,
+            model.python_version,
+            python,
         ))
 
 def _sources(base):
@@ -127,14 +142,15 @@ def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
-    model = ctx.attr.model[ModelInfo]
-    server = ctx.attr.server[ServerInfo]
-    base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else None
+    model = _one(ctx.attr.model)[ModelInfo]
+    server = _one(ctx.attr.server)[ServerInfo]
+    base_target = _one(ctx.attr.base)
+    base = base_target[BaseInfo] if BaseInfo in base_target else None
     if base and base.architecture != ctx.attr.architecture:
-        fail("%s: base %s is for %s, the platform for %s" % (ctx.label, ctx.attr.base.label, base.architecture, ctx.attr.architecture))
+        fail("%s: base %s is for %s, the platform for %s" % (ctx.label, base_target.label, base.architecture, ctx.attr.architecture))
     if not base and len(ctx.files.base) != 1:
-        fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, ctx.attr.base.label))
-    _check_python(ctx, model, base.python_version if base else ctx.attr.base_python_version)
+        fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, base_target.label))
+    _check_python(ctx, model, base_target, base.python_version if base else ctx.attr.base_python_version)
 
     wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
@@ -180,9 +196,9 @@ def _impl(ctx):
     base_files = []
     base_documents = []
     if not base:
-        below = ctx.attr.base[ImageInfo] if ImageInfo in ctx.attr.base else None
+        below = base_target[ImageInfo] if ImageInfo in base_target else None
         base_layout = below.layout if below else ctx.files.base[0]
-        needed = below.files if below else ctx.attr.base[DefaultInfo].default_runfiles.files
+        needed = below.files if below else base_target[DefaultInfo].default_runfiles.files
         base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
@@ -202,17 +218,17 @@ def _impl(ctx):
         ),
         ImageInfo(
             accelerator = ctx.attr.accelerator,
-            all_layers = (ctx.attr.base[ImageInfo].all_layers if ImageInfo in ctx.attr.base else []) + layers,
+            all_layers = (base_target[ImageInfo].all_layers if ImageInfo in base_target else []) + layers,
             architecture = ctx.attr.architecture,
             base_files = base_files,
-            base_layout = ctx.attr.base[ImageInfo].base_layout if ImageInfo in ctx.attr.base else base_layout,
+            base_layout = base_target[ImageInfo].base_layout if ImageInfo in base_target else base_layout,
             cpu = ctx.attr.cpu,
             documents = documents,
             files = files,
-            held = ctx.attr.base[ImageInfo].held if ImageInfo in ctx.attr.base else depset(base_files),
+            held = base_target[ImageInfo].held if ImageInfo in base_target else depset(base_files),
             layers = layers,
             layout = layout,
-            sources = _sources(ctx.attr.base),
+            sources = _sources(base_target),
         ),
         doctor,
         output_groups,
@@ -229,13 +245,14 @@ def chassis_image(
         name,
         model,
         base = Label("//base_images:python"),
-        base_python_version = DEFAULT_PYTHON,
+        base_python_version = None,
         cpu_features = [],
         doctor_allow = {},
         env = {},
         labels = {},
         user = "65532:65532",
         ports = None,
+        python = None,
         server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
@@ -253,8 +270,10 @@ def chassis_image(
     Args:
       name: the target's name.
       model: the `chassis_model`.
-      base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory.
-      base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say.
+      base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory; that of the
+        image's Python where it is left out.
+      base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say: it is
+        compared with the image's.
       cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
         `sve`: the doctor compares it with the platform's `//platforms/cpu`.
       doctor_allow: findings of the doctor that are right to ship: code, or `CODE:path-pattern`, to the reason, which the
@@ -263,6 +282,8 @@ def chassis_image(
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
+      python: the image's Python, such as `3.13`; where it is left out, what the platform says (`//platforms/python`), else
+        the flag `--@chassis//rules:python`. Its base, wheels, bytecode and pickle follow, see docs/python.md.
       server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
@@ -273,6 +294,8 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
+    if type(python) == "string":
+        check_python("chassis_image(name = %r)" % name, python)
     if workers < 0 or workers > MOST_WORKERS:
         fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
     for name_of_server in servers:
@@ -296,7 +319,7 @@ def chassis_image(
         accelerator = target_accelerator(),
         architecture = target_architecture(),
         base = base,
-        base_python_version = base_python_version,
+        base_python_version = base_python_version or "",
         cpu = target_cpu(),
         cpu_features = cpu_features,
         doctor_allow = doctor_allow,
@@ -304,6 +327,7 @@ def chassis_image(
         labels = labels,
         model = model,
         ports = ports,
+        python = python or platform_python(),
         server = server,
         user = user,
         wheel_layers = wheel_layers,

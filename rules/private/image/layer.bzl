@@ -44,7 +44,7 @@ def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = T
         ctx,
         args,
         executable = tool,
-        inputs = inputs,
+        inputs = depset(transitive = [depset(inputs) if type(inputs) == "list" else inputs, flags.files]),
         outputs = [file for outputs in layers for file in outputs.values()],
         mnemonic = mnemonic,
         progress_message = "Layer of " + origins[0],
@@ -78,7 +78,7 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True
     """
     return layers_action(ctx, [name], [origin], tool, args, inputs, mnemonic, modules, many)[0]
 
-def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_version = None):
+def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}):
     """A layer of files.
 
     Args:
@@ -89,7 +89,6 @@ def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_v
       version: of what the layer holds; may be empty.
       entries: dict from path in the image, without leading slash, to File (a directory's stands for all below).
       symlinks: dict from path in the image to the link's target.
-      python_version: the image's, such as `3.11`; that of the Python which runs the tool where it is left out.
 
     Returns:
       A LayerInfo.
@@ -98,8 +97,6 @@ def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_v
     args.add("--kind=" + kind)
     args.add("--name=" + names.label_in_image(ctx.label))
     args.add("--version=" + version)
-    if python_version:
-        args.add("--python_version=" + python_version)
     for path, file in entries.items():
         args.add_all([file], format_each = "--entry=" + path.replace("%", "%%") + "=%s", expand_directories = False)
     for path, target in symlinks.items():

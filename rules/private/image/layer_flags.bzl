@@ -2,13 +2,15 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/doctor:doctor.bzl", "FACTS_ATTRS")
-load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
+load("//rules/private/python:image_python.bzl", "python_of")
+load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 
 # For rules that make layers.
 LAYER_ATTRS = FACTS_ATTRS | {
     "_bytecode": attr.label(default = "//rules:bytecode", providers = [BuildSettingInfo]),
     "_chunk_size": attr.label(default = "//rules:chunk_size", providers = [BuildSettingInfo]),
     "_compression": attr.label(default = "//rules:compression", providers = [BuildSettingInfo]),
+    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
 }
 
 # What the tool takes (chassis/oci/layer/writer.py).
@@ -30,7 +32,8 @@ def layer_flags(ctx, modules, many):
       many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing).
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing; files: depset of what
+      they read beside the tool).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
@@ -42,13 +45,14 @@ def layer_flags(ctx, modules, many):
     jobs = 0
     if modules and ctx.attr._bytecode[BuildSettingInfo].value:
         jobs = COMPILING_JOBS if many else 1
-    args = ["--compression=" + compression]
+    python = python_of(ctx)
+    files = depset()
+    args = ["--compression=" + compression, "--python_version=" + python.version]
     if chunk_size:
         args.append("--chunk_size=%d" % chunk_size)
     if jobs:
         args += ["--bytecode", "--jobs=%d" % jobs]
-    return struct(args = args, jobs = jobs)
-
-def tool_python_version(tool):
-    """The minor version of the Python that runs a tool, whose wheels' layers are for it; None where it is not known."""
-    return tool[ToolPythonInfo].python_version if ToolPythonInfo in tool else None
+        if python.interpreter:
+            args.append("--interpreter=" + python.interpreter.path)
+            files = python.files
+    return struct(args = args, files = files, jobs = jobs)

@@ -1,6 +1,6 @@
 """What wheels are locked for: the platforms of wheel locks, the Python and the glibc of images, and what follows from them."""
 
-load("//rules/private/declaration:declared.bzl", "LOCKS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOCKS", "PYTHONS")
 
 # The platforms that locks and hubs know. `machine` is the CPU by its name in wheel tags and markers, `accelerator` the value
 # of the constraint //platforms/accelerator.
@@ -9,11 +9,24 @@ LOCK_PLATFORMS = {
     for lock, (accelerator, machine) in LOCKS.items()
 }
 
-# The Python of the default base images.
-DEFAULT_PYTHON = "3.11.2"
+def lock_variant(platform, minor):
+    """The name of a platform with one of the Pythons: `linux_amd64_py313`; the platform's own for the default Python."""
+    return platform if minor == DEFAULT_PYTHON else "%s_py%s" % (platform, minor.replace(".", ""))
 
-# The glibc of the default base images.
-DEFAULT_GLIBC = "2.36"
+# Every platform with every Python, by that name: what `LOCK_PLATFORMS` says, with the version of the image's `python` and its
+# `glibc`, the `minor` version and the `platform`.
+LOCK_VARIANTS = {
+    lock_variant(platform, minor): struct(
+        accelerator = known.accelerator,
+        glibc = glibc,
+        machine = known.machine,
+        minor = minor,
+        platform = platform,
+        python = python,
+    )
+    for platform, known in LOCK_PLATFORMS.items()
+    for minor, (python, glibc, _) in PYTHONS.items()
+}
 
 # The oldest glibc 2.x that wheels of a machine are made for, and what its older tags are called (PEP 600).
 _OLDEST_GLIBC = {"aarch64": 17, "x86_64": 5}
@@ -63,25 +76,23 @@ def _tag_ranks(machine, python, glibc):
     tags += [interpreter + "-none-any"] + [version + "-none-any" for version in versions]
     return {tag: rank for rank, tag in enumerate(tags)}
 
-def lock_target(platform, python = DEFAULT_PYTHON, glibc = DEFAULT_GLIBC):
+def lock_target(variant):
     """What a lock is read for.
 
     Args:
-      platform: one of `LOCK_PLATFORMS`.
-      python: the version of the image's Python, such as `3.11.2`.
-      glibc: the version of the image's glibc, such as `2.36`.
+      variant: one of `LOCK_VARIANTS`.
 
     Returns:
       A struct with `platform`, `accelerator`, `machine`, `python`, `glibc`, `environment` (a function from the lists of extras
       and of groups that are asked for to the variables of markers) and `tag_ranks`.
     """
-    known = LOCK_PLATFORMS[platform]
+    known = LOCK_VARIANTS[variant]
     return struct(
         accelerator = known.accelerator,
-        environment = lambda extras = [], groups = []: _environment(known.machine, python, extras, groups),
-        glibc = glibc,
+        environment = lambda extras = [], groups = []: _environment(known.machine, known.python, extras, groups),
+        glibc = known.glibc,
         machine = known.machine,
-        platform = platform,
-        python = python,
-        tag_ranks = _tag_ranks(known.machine, python, glibc),
+        platform = known.platform,
+        python = known.python,
+        tag_ranks = _tag_ranks(known.machine, known.python, known.glibc),
     )

@@ -1,12 +1,15 @@
 """Reads the wheel locks that teams have: requirements with hashes, pylock.toml and uv.lock."""
 
 load(":conflict_marks.bzl", "first_conflict")
-load(":lock_target.bzl", "LOCK_PLATFORMS")
+load(":lock_target.bzl", "LOCK_VARIANTS")
 load(":pylock.bzl", "pylock")
 load(":python_name.bzl", "normalize_name")
 load(":requirements_lock.bzl", "requirements_lock")
 load(":toml.bzl", "toml")
 load(":uv_lock.bzl", "uv_lock")
+
+# What the first line of such a lock begins with (chassis/locking/wheel_lock.py).
+_WHEELS_FOR = "# Wheels for CPython "
 
 def _kind(file, text):
     """`requirements`, `pylock` or `uv`."""
@@ -28,6 +31,15 @@ def _named(text):
             names[normalize_name(value.strip().strip('"'))] = None
     return names.keys()
 
+def _python(text):
+    """The version of Python that the header of a lock of `wheel_locks` names; else ""."""
+    for line in text.split("\n"):
+        if line.startswith(_WHEELS_FOR):
+            return line.removeprefix(_WHEELS_FOR).partition(",")[0]
+        if not line.startswith("#"):
+            break
+    return ""
+
 def _read(source):
     """Reads a lock.
 
@@ -35,26 +47,26 @@ def _read(source):
       source: what lock_source.bzl made: a struct with `file`, the lock's name, and `texts`.
 
     Returns:
-      A struct for `select`, with `notes`, a list of what people should know.
+      A struct for `select`, with `notes`, a list of what people should know, and `python`, the version that it is for, or "".
     """
     text = source.texts.get(source.file)
     if text == None:
         broken = "%s does not exist yet" % source.file
-        return struct(broken = broken, file = source.file, kind = "", lock = None, names = [], notes = [], renew = "")
+        return struct(broken = broken, file = source.file, kind = "", lock = None, names = [], notes = [], python = "", renew = "")
     kind = _kind(source.file, text)
     if kind == "requirements":
         lock = requirements_lock.read(source.texts, source.file)
         names = [pin.name for pin in lock.pins]
-        return struct(broken = lock.broken, file = source.file, kind = kind, lock = lock, names = names, notes = lock.notes, renew = lock.renew)
+        return struct(broken = lock.broken, file = source.file, kind = kind, lock = lock, names = names, notes = lock.notes, python = _python(text), renew = lock.renew)
     line = first_conflict(text)
     document = None if line else toml.parse(text)
     if line or type(document) == "string":
         broken = "%s, line %d: conflict marks: the merge is not finished" % (source.file, line) if line else "%s, %s" % (source.file, document)
         renew = "uv lock" if kind == "uv" else ""
-        return struct(broken = broken, file = source.file, kind = kind, lock = None, names = _named(text), notes = [], renew = renew)
+        return struct(broken = broken, file = source.file, kind = kind, lock = None, names = _named(text), notes = [], python = "", renew = renew)
     lock = uv_lock.read(document, source.file) if kind == "uv" else pylock.read(document, source.file)
     names = [normalize_name(name) for name in lock.packages] if kind == "uv" else [normalize_name(package["name"]) for package in lock.packages]
-    return struct(broken = lock.broken, file = source.file, kind = kind, lock = lock, names = names, notes = lock.notes, renew = lock.renew)
+    return struct(broken = lock.broken, file = source.file, kind = kind, lock = lock, names = names, notes = lock.notes, python = "", renew = lock.renew)
 
 def _select(read, target, extras = [], groups = []):
     """What a lock pins for a target.
@@ -87,13 +99,14 @@ def _chosen(choices, platform):
 
     Args:
       choices: dict from `all`, an accelerator (`none`, `cuda`) or a lock platform to names.
-      platform: one of LOCK_PLATFORMS.
+      platform: one of LOCK_VARIANTS.
 
     Returns:
       The sorted names.
     """
     found = {}
-    for key in ("all", LOCK_PLATFORMS[platform].accelerator, platform):
+    known = LOCK_VARIANTS[platform]
+    for key in ("all", known.accelerator, known.platform, platform):
         found.update({name: None for name in choices.get(key, [])})
     return sorted(found)
 

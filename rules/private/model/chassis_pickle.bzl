@@ -2,11 +2,12 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/python:image_python.bzl", "python_of")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
+load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
-load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 
@@ -34,6 +35,7 @@ _ATTRS = {
     "pickle": attr.label(allow_single_file = [".pkl"]),
     "signature": attr.string(),
     "srcs": attr.label_list(allow_files = [".py"]),
+    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
     "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_pickle_model": attr.label(default = "//chassis/tools:pickle_model", cfg = "exec", executable = True),
 }
@@ -72,7 +74,12 @@ def _impl(ctx):
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     tools = []
-    python_version = ctx.attr._pickle_model[ToolPythonInfo].python_version
+    image_python = python_of(ctx)
+    python_version = image_python.version
+    args.add("--python_version=" + python_version)
+    if not ctx.attr.interpreter and image_python.interpreter:
+        args.add(image_python.interpreter, format = "--interpreter=%s")
+        tools.append(image_python.files)
     if ctx.attr.interpreter:
         python = ctx.attr.interpreter[TargetPythonInfo]
         python_version = python.python_version

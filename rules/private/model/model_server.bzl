@@ -1,9 +1,9 @@
 """model_server: Python code that serves models, as images take it."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/private/python:image_python.bzl", "python_of")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
@@ -14,15 +14,24 @@ _DOC = """A model server: its first-party code goes into the virtual environment
 _ATTRS = LAYER_ATTRS | {
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging], doc = "The server's libraries and wheels."),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
-    "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the base's Python."),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
     "_pyvenv_cfg": attr.label(default = "//rules/private/python:pyvenv.cfg", allow_single_file = True),
 }
 
+def _pyvenv_cfg(ctx, python):
+    """The file that makes a virtual environment of a directory: it says where the base's Python is."""
+    home = python.path.rpartition("/")[0]
+    if home == "/usr/bin":
+        return ctx.file._pyvenv_cfg
+    file = ctx.actions.declare_file(ctx.label.name + ".pyvenv.cfg")
+    ctx.actions.write(file, "home = %s\ninclude-system-site-packages = false\n" % home)
+    return file
+
 def _impl(ctx):
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
-    site_packages = "opt/venv/lib/python%s/site-packages/" % ctx.attr.python_version
-    entries = {"opt/venv/pyvenv.cfg": ctx.file._pyvenv_cfg}
+    python = python_of(ctx)
+    site_packages = "opt/venv/lib/python%s/site-packages/" % python.version
+    entries = {"opt/venv/pyvenv.cfg": _pyvenv_cfg(ctx, python)}
     for file in depset(transitive = [info.files for info in infos]).to_list():
         entries[site_packages + names.path_in_repository(file)] = file
     layer = files_layer(
@@ -33,11 +42,10 @@ def _impl(ctx):
         "",
         entries,
         symlinks = {
-            "opt/venv/bin/python": "/usr/bin/python" + ctx.attr.python_version,
-            "opt/venv/bin/python" + ctx.attr.python_version: "python",
+            "opt/venv/bin/python": python.path,
+            "opt/venv/bin/python" + python.version: "python",
             "opt/venv/bin/python3": "python",
         },
-        python_version = ctx.attr.python_version,
     )
     return [
         DefaultInfo(files = depset([layer.blob, layer.descriptor])),

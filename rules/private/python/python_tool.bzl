@@ -3,6 +3,7 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
+load(":python_transition.bzl", "TRANSITION_ATTRS", "tools_python_transition")
 
 _DOC = """A Python program, started by a shell script of four steps rather than by the machine's `python3`.
 
@@ -10,9 +11,9 @@ _DOC = """A Python program, started by a shell script of four steps rather than 
 second would pay for two interpreters, and the build would lean on a program that it did not pin.
 """
 
-_ATTRS = {
+_ATTRS = TRANSITION_ATTRS | {
     "data": attr.label_list(allow_files = True, doc = "Files that the program finds in its runfiles."),
-    "deps": attr.label_list(providers = [PyInfo], doc = "Libraries and wheels."),
+    "deps": attr.label_list(providers = [PyInfo], cfg = tools_python_transition, doc = "Libraries and wheels."),
     "env": attr.string_dict(doc = "Environment."),
     "env_inherit": attr.string_list(doc = "Variables that `bazel test` and `bazel run` hand on from whoever started it."),
     "env_paths": attr.label_keyed_string_dict(
@@ -115,6 +116,7 @@ def _impl(ctx):
 python_tool = rule(
     implementation = _impl,
     attrs = _ATTRS | _COMPILED_ATTRS,
+    cfg = tools_python_transition,
     doc = _DOC,
     executable = True,
 )
@@ -122,6 +124,7 @@ python_tool = rule(
 bare_python_tool = rule(
     implementation = _impl,
     attrs = _ATTRS,
+    cfg = tools_python_transition,
     doc = "A `python_tool` that others may be compiled with.",
     executable = True,
 )

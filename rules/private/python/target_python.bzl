@@ -1,7 +1,7 @@
 """target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOADERS")
-load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "emulated_cpu", "target_architecture", "target_cpu")
+load("//rules/private/declaration:declared.bzl", "LOADERS")
+load("//rules/private/platform:target.bzl", "emulated_cpu", "target_cpu")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
 
@@ -14,21 +14,21 @@ _ATTRS = {
     "architecture": attr.string(mandatory = True),
     "cpu": attr.string(),
     "emulator": attr.label(allow_single_file = True, cfg = "exec"),
-    "python_version": attr.string(default = DEFAULT_PYTHON),
+    "python_version": attr.string(mandatory = True),
     "root": attr.label(mandatory = True, allow_files = True),
 }
 
 _LAUNCHER = """\
 root="$RUNFILES_DIR/"{root}
 export PYTHONHOME="$root/usr"
-exec {emulator}"$root/lib/{triple}/{loader}" --argv0 "$self" \\
+loader="$root/lib/{triple}/{loader}"
+if [ ! -e "$loader" ]; then loader="$root/usr/lib/{triple}/{loader}"; fi
+exec {emulator}"$loader" --argv0 "$self" \\
   --library-path "$root/lib/{triple}:$root/usr/lib/{triple}" \\
   "$root/usr/bin/python{version}" "$@"
 """
 
 def _impl(ctx):
-    if not ctx.attr.architecture:
-        fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     root = ctx.files.root[0]
     triple, loader = LOADERS[ctx.attr.architecture]
     emulator = ""
@@ -59,24 +59,22 @@ _target_python = rule(
     provides = [TargetPythonInfo],
 )
 
-def target_python(name, **kwargs):
-    """The Python of the platform that `--platforms` names, for a build machine of Linux on x86_64.
+def target_python(name, architecture, python_version, root, **kwargs):
+    """The Python of unpacked packages, for a build machine of Linux on x86_64.
 
     Args:
       name: the target's name.
+      architecture: the packages', `amd64` or `arm64`.
+      python_version: the minor version of the Python among them.
+      root: the unpacked packages.
       **kwargs: Bazel's common attributes.
     """
     _target_python(
         name = name,
-        architecture = target_architecture(),
+        architecture = architecture,
         cpu = target_cpu(),
-        emulator = select({
-            Label("//platforms:is_linux_arm64_any"): Label("@chassis_emulator//:qemu-aarch64"),
-            "//conditions:default": None,
-        }),
-        root = select({
-            Label("//platforms:is_linux_arm64_any"): Label("@chassis_python_arm64//:files"),
-            "//conditions:default": Label("@chassis_python//:files"),
-        }),
+        emulator = Label("@chassis_emulator//:qemu-aarch64") if architecture == "arm64" else None,
+        python_version = python_version,
+        root = root,
         **kwargs
     )

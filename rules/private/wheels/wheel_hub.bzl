@@ -1,7 +1,8 @@
 """The hub of wheel locks: `@pypi//numpy` is the wheel of the target platform, whatever lock it comes from."""
 
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
 load("//rules/private/locks:import_names.bzl", "import_names")
-load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "lock_target")
+load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
 load(":wheel_closure.bzl", "wheel_closure")
@@ -39,13 +40,20 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
               "(`\"linux_amd64 linux_arm64\"`).",
     ),
     "platforms": attr.string_list(doc = "The platforms of `lock`; by default all of them."),
+    "pythons": attr.string_list(
+        doc = "The versions of Python that the locks are for, such as `[\"3.11\", \"3.13\"]`. By default the version that a lock's header names, " +
+              "and for other locks each that Chassis brings: images of the others say what is missing. A key of `locks` may name one " +
+              "platform and version as well: `\"//:amd64_py313.txt\": \"linux_amd64_py313\"`.",
+    ),
     "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
 }
 
 _DEFAULT_RENEW = "bazel run //:locks"
 
+_CONDITION = "@chassis//platforms/python:is_"
+
 def _arm(hub, platform, name):
-    return "        %r: %r,\n" % ("@chassis//platforms:is_" + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
+    return "        %r: %r,\n" % (_CONDITION + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
 
 def _broken(kind, distribution, attributes):
     # `bazel build @hub//...` passes them over.
@@ -71,7 +79,7 @@ def _distribution_build(attr, alias, name, found_in):
                 "problem": attr.problems[key],
                 "renew": attr.renew[platform],
             }))
-            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":broken_on_" + platform))
+            arms.append("        %r: %r,\n" % (_CONDITION + platform, ":broken_on_" + platform))
         elif platform in found_in:
             arms.append(_arm(attr.hub, platform, name))
         else:
@@ -82,9 +90,14 @@ def _distribution_build(attr, alias, name, found_in):
                 "platform": platform,
                 "renew": attr.renew[platform],
             }))
-            arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":missing_on_" + platform))
-    no_match = ("@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none " +
-                "for the build machine with pickle_on = \"target\"") % (attr.hub, ", ".join(sorted(attr.locks)))
+            arms.append("        %r: %r,\n" % (_CONDITION + platform, ":missing_on_" + platform))
+    no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py313 with 3.13); it has: %s. " +
+                "Lock for it too, and name the lock, or the version in `pythons`, in the hub; or give the image another `python`. " +
+                "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
+        attr.hub,
+        DEFAULT_PYTHON,
+        ", ".join(sorted(attr.locks)),
+    )
     return _LOAD_MISSING + "\n".join(targets) + """
 alias(
     name = %r,
@@ -155,17 +168,20 @@ def hub_locks(attr, describe):
         fail("hub %s: `platforms` goes with `lock`; `locks` names the platforms itself" % describe)
     if not pairs:
         fail("hub %s: it needs a lock: lock = \"//:requirements.txt\"" % describe)
-    owners = {}
-    for label, platforms in pairs:
+    for python in attr.pythons:
+        if python not in PYTHONS:
+            fail("hub %s: pythons: %r: an image can have %s" % (describe, python, ", ".join(PYTHONS)))
+    for _, platforms in pairs:
         for platform in platforms:
-            if platform not in LOCK_PLATFORMS:
-                fail("hub %s: %s is not a platform of a wheel lock; those are: %s" % (describe, platform, ", ".join(LOCK_PLATFORMS)))
-            if platform in owners:
-                fail("hub %s: two locks for %s: %s and %s" % (describe, platform, owners[platform], label))
-            owners[platform] = label
+            if platform not in LOCK_PLATFORMS and platform not in LOCK_VARIANTS:
+                fail("hub %s: %s is not a platform of a wheel lock; those are: %s, and with a Python such as linux_amd64_py313" % (
+                    describe,
+                    platform,
+                    ", ".join(LOCK_PLATFORMS),
+                ))
     for option in ("extras", "groups"):
         for key in getattr(attr, option):
-            if key not in LOCK_PLATFORMS and key not in ("all", "none", "cuda"):
+            if key not in LOCK_PLATFORMS and key not in LOCK_VARIANTS and key not in ("all", "none", "cuda"):
                 fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda) or a platform (%s)" % (
                     describe,
                     option,
@@ -173,6 +189,20 @@ def hub_locks(attr, describe):
                     ", ".join(LOCK_PLATFORMS),
                 ))
     return pairs
+
+def _variants(platforms, pythons, read, named):
+    """The platforms with their Pythons that a lock is for, see `pythons` of HUB_ATTRS; `named` have a lock by that name."""
+    given = [version for version, (_, _, suite) in PYTHONS.items() if suite]
+    pythons = pythons or ([read.python] if read.python in PYTHONS else given)
+    found = {}
+    for platform in platforms:
+        if platform not in LOCK_PLATFORMS:
+            found[platform] = None
+            continue
+        for python in pythons:
+            if lock_variant(platform, python) not in named:
+                found[lock_variant(platform, python)] = None
+    return found.keys()
 
 def _closure_of_lock(name, pins, extras, problems):
     """The closure of a distribution where the lock has the graph; an error as a string."""
@@ -197,6 +227,7 @@ def wheel_repositories(name, sources, options):
     indexes = {normalize_name(distribution): url for distribution, url in options.index_urls.items()}
     distributions, names, places, problems, renewals = {}, {}, {}, {}, {}
     listed, universal, unreadable = {}, {}, []
+    named = {platform: None for _, platforms in sources for platform in platforms if platform not in LOCK_PLATFORMS}
     for source, platforms in sources:
         read = wheel_lock.read(source)
         for note in read.notes:
@@ -208,7 +239,9 @@ def wheel_repositories(name, sources, options):
         renew = options.renew or read.renew or _DEFAULT_RENEW
         if read.broken:
             unreadable.append("%s\n  renew the lock: %s" % (read.broken, renew))
-        for platform in platforms:
+        for platform in _variants(platforms, options.pythons, read, named):
+            if platform in names:
+                fail("hub %s: two locks for %s: %s and %s" % (name, platform, names[platform], source.file))
             selected = wheel_lock.select(
                 read,
                 lock_target(platform),

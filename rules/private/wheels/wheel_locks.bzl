@@ -1,6 +1,6 @@
 """wheel_locks: the command that makes a hub's locks and renews them, and the test that says when they are stale."""
 
-load("//rules/private/locks:lock_target.bzl", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
+load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS")
 load("//rules/private/python:python_tool.bzl", "python_test", "python_tool")
 
 def _path(label):
@@ -18,25 +18,30 @@ def _requirements_of(name, requirements, platform):
     """The requirements of one platform."""
     if type(requirements) != "dict":
         return _list(requirements)
-    for key in (platform, LOCK_PLATFORMS[platform].accelerator, "all"):
+    known = LOCK_VARIANTS[platform]
+    for key in (platform, known.platform, known.accelerator, "all"):
         if key in requirements:
             return _list(requirements[key])
     fail("wheel_locks %s: requirements has nothing for %s: expected a key %s, %s or all" % (
         name,
         platform,
         platform,
-        LOCK_PLATFORMS[platform].accelerator,
+        known.accelerator,
     ))
 
 def _agrees_with(made, platform):
     """Of the locks made before, the one whose versions count: of the same accelerator, or else the first."""
-    same = [file for other, file in made.items() if LOCK_PLATFORMS[other].accelerator == LOCK_PLATFORMS[platform].accelerator]
+    same = [file for other, file in made.items() if LOCK_VARIANTS[other].accelerator == LOCK_VARIANTS[platform].accelerator]
     return (same or made.values() or [None])[0]
 
 def _check_arguments(name, requirements, platforms, lock):
     for platform in platforms:
-        if platform not in LOCK_PLATFORMS:
-            fail("wheel_locks %s: %s is not a platform; those are: %s" % (name, platform, ", ".join(LOCK_PLATFORMS)))
+        if platform not in LOCK_VARIANTS:
+            fail("wheel_locks %s: %s is not a platform; those are: %s, and with a Python such as linux_amd64_py313" % (
+                name,
+                platform,
+                ", ".join(LOCK_PLATFORMS),
+            ))
     if type(lock) == "dict":
         if sorted(lock) != sorted(platforms):
             fail("wheel_locks %s: lock names files for %s, and platforms are %s" % (name, ", ".join(lock), ", ".join(platforms)))
@@ -44,7 +49,7 @@ def _check_arguments(name, requirements, platforms, lock):
         fail("wheel_locks %s: lock = %r is one file for %d platforms: write {platform} into it" % (name, lock, len(platforms)))
     if type(requirements) == "dict":
         for key in requirements:
-            if key not in LOCK_PLATFORMS and key not in ("all", "none", "cuda"):
+            if key not in LOCK_VARIANTS and key not in ("all", "none", "cuda"):
                 fail("wheel_locks %s: requirements = {%r: …}: expected `all`, `none`, `cuda` or a platform" % (name, key))
 
 def wheel_locks(
@@ -57,7 +62,6 @@ def wheel_locks(
         same_versions_as = None,
         sdists = [],
         dependencies = True,
-        python = DEFAULT_PYTHON,
         tags = [],
         visibility = None):
     """The locks of a hub: `bazel run //:locks` makes the first ones and renews them, `bazel test //:locks.test` says when they are stale.
@@ -79,13 +83,13 @@ def wheel_locks(
       name: the command's name.
       requirements: a requirements file, or several; or a dict from `all`, an accelerator (`none`, `cuda`) or a platform to them.
       hub: the hub that the locks are for: `locks = {"//:linux_amd64.txt": "linux_amd64", …}` of `wheels.hub`.
-      platforms: what to lock for: of linux_amd64, linux_amd64_gpu, linux_arm64 and linux_arm64_gpu.
+      platforms: what to lock for: of linux_amd64, linux_amd64_gpu, linux_arm64 and linux_arm64_gpu; with a Python that is not
+        the default, linux_amd64_py313.
       lock: the locks' file names, with `{platform}` in them if there are several; or a dict from platform to file name.
       includes: files that the requirements include with `-r` or `-c`: the test reads them.
       same_versions_as: a lock whose versions count for what both hold; by default the locks of this target agree with each other.
       sdists: distributions that are locked by their sources, see `cross_build` of the hub.
       dependencies: False for wheels that only files are taken from.
-      python: the version of the images' Python.
       tags: of both targets.
       visibility: of both targets.
     """
@@ -102,10 +106,11 @@ def wheel_locks(
         existing += native.glob([file], allow_empty = True)
         arguments.append("--plan=" + json.encode({
             "dependencies": dependencies,
+            "glibc": LOCK_VARIANTS[platform].glibc,
             "inputs": [_path(label) for label in inputs],
-            "machine": LOCK_PLATFORMS[platform].machine,
+            "machine": LOCK_VARIANTS[platform].machine,
             "output": _path(file),
-            "python": python,
+            "python": LOCK_VARIANTS[platform].python,
             "same_versions_as": _path(same_versions_as) if same_versions_as else _agrees_with(made, platform),
             "sdists": sdists,
         }))

@@ -1,7 +1,7 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
 load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
-load("//rules/private/locks:lock_target.bzl", "DEFAULT_GLIBC", "DEFAULT_PYTHON", "LOCK_PLATFORMS")
+load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 
@@ -42,9 +42,9 @@ def _fetch(rctx, tool, more):
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
         "--machine",
-        LOCK_PLATFORMS[attr.platform].machine,
+        LOCK_VARIANTS[attr.platform].machine,
         "--python",
-        attr.python,
+        LOCK_VARIANTS[attr.platform].python,
         "--output",
         rctx.path("."),
     ] + more
@@ -77,12 +77,13 @@ def _downloaded(rctx):
 def _reasons(rctx):
     """What the exit status of a tool means."""
     attr = rctx.attr
+    target = LOCK_VARIANTS[attr.platform]
     renew = "Renew the lock: " + attr.renew
     return {
         3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
         4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow. %s. " +
             "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
-            "and the wheel is built from them") % (attr.python, attr.glibc, LOCK_PLATFORMS[attr.platform].machine, renew),
+            "and the wheel is built from them") % (target.python, target.glibc, target.machine, renew),
         5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
         6: "the file is broken.",
     }
@@ -96,7 +97,7 @@ def _file_impl(rctx):
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", attr.glibc] + _downloaded(rctx))
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + _downloaded(rctx))
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
@@ -171,12 +172,10 @@ wheel_file_repository = repository_rule(
         "build_requires": attr.string_list(),
         "cross_build": attr.bool(),
         "distribution": attr.string(mandatory = True),
-        "glibc": attr.string(default = DEFAULT_GLIBC),
         "hashes": attr.string_list(mandatory = True),
         "index_url": attr.string(doc = "The index to ask in place of those that pip is configured with."),
         "own_name": attr.string(mandatory = True),
-        "platform": attr.string(mandatory = True, values = LOCK_PLATFORMS.keys()),
-        "python": attr.string(default = DEFAULT_PYTHON),
+        "platform": attr.string(mandatory = True, values = LOCK_VARIANTS.keys()),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
         "sdist": attr.string(),
         "url": attr.string(doc = "Where Bazel's downloader finds the wheel; pip serves if it does not."),

@@ -1,0 +1,36 @@
+"""The interpreter of an image's Python, as a child process of a tool that runs on another."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+_OF_ONE_PYTHON = frozenset({"PYTHONHOME", "LD_LIBRARY_PATH"})
+_REMEDY = (
+    "  an image_python is to name an interpreter of its own version, for the machine that builds: mend its `interpreter` "
+    "or its `version`"
+)
+
+
+def child_environment(interpreter: Path | None, kept: Iterable[str]) -> dict[str, str]:
+    """The variables `kept` of this process that the child gets; `interpreter` is None for this process's own Python.
+
+    Where a Python has its library is of no use to another.
+    """
+    names = set(kept) - (_OF_ONE_PYTHON if interpreter else set())
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+def wrong_version(wanted: str, found: str, interpreter: str = "") -> str:
+    """What is said of an interpreter that is not of the image's version."""
+    which = f" ({interpreter})" if interpreter else ""
+    return (
+        f"the image has Python {wanted}, and the interpreter that pickles and compiles for it is Python {found}{which}\n"
+        f"{_REMEDY}"
+    )
+
+
+def does_not_run(wanted: str, interpreter: str, reason: str | None) -> str:
+    """What is said of an interpreter that cannot be started here."""
+    return f"the interpreter for images of Python {wanted} does not run: {interpreter}: {reason}\n{_REMEDY}"

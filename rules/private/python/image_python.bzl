@@ -1,0 +1,136 @@
+"""image_python: a Python that images can have, as one target."""
+
+load("//rules/private/declaration:declared.bzl", "PYTHONS")
+load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
+load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
+
+_DOC = """A Python of images: the version and an interpreter of it for the build machine. Use `image_python` of defs.bzl."""
+
+_ATTRS = {
+    "files": attr.label_list(allow_files = True, cfg = "exec", doc = "What the interpreter reads."),
+    "interpreter": attr.label(mandatory = True, allow_single_file = True, cfg = "exec", doc = "The program."),
+    "path": attr.string(mandatory = True, doc = "Where the base has it."),
+    "version": attr.string(mandatory = True, doc = "The minor version."),
+    "_tools_python": attr.label(default = "//platforms/toolchains:python", cfg = "exec", providers = [ToolPythonInfo]),
+}
+
+def _impl(ctx):
+    tools = ctx.attr._tools_python[ToolPythonInfo]
+    own = ctx.file.interpreter != tools.interpreter
+    if not own and ctx.attr.version != tools.python_version:
+        fail("\n%s: version = %s, and its interpreter is Python %s\nGive `interpreter` a Python %s that runs on the build machine." % (
+            ctx.label,
+            ctx.attr.version,
+            tools.python_version,
+            ctx.attr.version,
+        ))
+    return [
+        DefaultInfo(files = depset([ctx.file.interpreter])),
+        ImagePythonInfo(
+            files = depset(
+                [ctx.file.interpreter] + ctx.files.files,
+                transitive = [ctx.attr.interpreter[DefaultInfo].default_runfiles.files],
+            ) if own else depset(),
+            interpreter = ctx.file.interpreter if own else None,
+            label = ctx.label,
+            path = ctx.attr.path,
+            version = ctx.attr.version,
+        ),
+    ]
+
+_image_python = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [ImagePythonInfo])
+
+def _missing_impl(ctx):
+    fail("\n%s" % ctx.attr.message)
+
+missing_python = rule(
+    implementation = _missing_impl,
+    attrs = {"message": attr.string(mandatory = True)},
+    doc = "What stands for a Python, or a part of one, that the workspace does not have: it fails when it is asked for.",
+)
+
+def _part(name, image_python, part, actual, tags, visibility):
+    if type(actual) == "dict":
+        for architecture in actual:
+            if architecture not in ["amd64", "arm64"]:
+                fail("image_python(name = %r): %s = {%r: …}: expected amd64 and arm64" % (image_python, part, architecture))
+        actual = select(
+            {Label("//platforms:is_linux_%s_any" % architecture): label for architecture, label in actual.items()},
+            no_match_error = "image_python %s has a `%s` for %s alone; give it one of this platform too" % (image_python, part, ", ".join(sorted(actual))),
+        )
+    if actual:
+        native.alias(name = name, actual = actual, tags = tags, visibility = visibility)
+    else:
+        missing_python(
+            name = name,
+            message = "image_python //%s:%s has no `%s`, which is asked for here; give it one (docs/python.md)" % (native.package_name(), image_python, part),
+            tags = tags,
+            visibility = visibility,
+        )
+
+def image_python(
+        name,
+        version,
+        interpreter,
+        files = [],
+        base = None,
+        headers = None,
+        target_interpreter = None,
+        path = None,
+        tags = [],
+        visibility = ["//visibility:public"]):
+    """A Python for images, of one's own: for a version that Chassis does not bring, or from other sources.
+
+    Name it in MODULE.bazel, and `--@chassis//rules:python=3.12` and `chassis_image(python = "3.12")` choose it:
+
+    ```starlark
+    pythons = use_extension("@chassis//rules:extensions.bzl", "pythons")
+    pythons.image_python(version = "3.12", target = "//:python312")
+    ```
+
+    Args:
+      name: the target's name.
+      version: the minor version, such as `3.12`.
+      interpreter: an interpreter of that version that runs on the build machine: it pickles, checks and compiles. The
+        program's file, such as `@python_3_12_x86_64-unknown-linux-gnu//:python3` of rules_python.
+      files: what the interpreter reads, such as `@python_3_12_x86_64-unknown-linux-gnu//:files`.
+      base: what images stand on, with that Python in it: a `debian_base` or an OCI layout such as `oci.pull` makes; or a
+        dict from `amd64` and `arm64` to them.
+      headers: for wheels built from source: a directory with `usr/include` and the library as Debian's `libpython3.x-dev`
+        has them; or a dict from architecture.
+      target_interpreter: the same Python for the target platform, as a program that the build machine runs, for models
+        with `pickle_on = "target"`; or a dict from architecture.
+      path: where the base has its Python; `/usr/bin/python3.12` where it is left out, `/usr/local/bin/python3.12` in the
+        images called `python`.
+      tags: Bazel's.
+      visibility: Bazel's.
+    """
+    if version not in PYTHONS:
+        fail("image_python(name = %r): version = %r: an image can have %s" % (name, version, ", ".join(PYTHONS)))
+    if path and not path.startswith("/"):
+        fail("image_python(name = %r): path = %r: expected an absolute path such as /usr/local/bin/python%s" % (name, path, version))
+    _image_python(
+        name = name,
+        files = files,
+        interpreter = interpreter,
+        path = path or "/usr/bin/python" + version,
+        tags = tags + ["manual"],
+        version = version,
+        visibility = visibility,
+    )
+    for part, actual in [("base", base), ("headers", headers), ("target_interpreter", target_interpreter)]:
+        _part("%s.%s" % (name, part), name, part, actual, tags + ["manual"], visibility)
+
+def python_of(ctx):
+    """The image's Python of a rule or an aspect with `_image_python`.
+
+    Args:
+      ctx: its context.
+
+    Returns:
+      An ImagePythonInfo.
+    """
+    target = ctx.attr._image_python
+
+    # With a transition, a single-valued attribute is a list of one.
+    return (target[0] if type(target) == "list" else target)[ImagePythonInfo]
