@@ -170,6 +170,8 @@ class _Base:
                     if entry.type != DIRECTORY:
                         raise DebError(f"{control.file}: {entry.path!r}, the root, is no directory")
                     continue
+                if path in MERGED and entry.type == SYMLINK and entry.link == f"usr/{path}":
+                    continue  # Releases since trixie bring these links, which every base here has.
                 place = merged(path)
                 if self._filter.keeps(place, entry.type == SYMLINK):
                     self._add(control, place, entry, content)

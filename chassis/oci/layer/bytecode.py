@@ -110,6 +110,16 @@ class BytecodeCompiler:
                 yield self.path(path), data
 
 
+def _worker_source() -> Path:
+    """The worker as a source, which every version can read: a tool that is compiled in the build imports its bytecode."""
+    place = Path(*bytecode_worker.__name__.split(".")).with_suffix(".py")
+    candidates = [Path(bytecode_worker.__file__), *(Path(entry) / place for entry in sys.path)]
+    found = next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
+    if found is None:
+        raise BytecodeError(f"{place} is not among the files of this tool")
+    return found
+
+
 class _Processes:
     """A process for each thread that asks."""
 
@@ -157,7 +167,7 @@ class _Processes:
         # does not know: the worker's directory is no place to import from.
         try:
             process = subprocess.Popen(
-                [str(self._interpreter or sys.executable), "-S", "-s", "-B", "-c", _START, bytecode_worker.__file__],
+                [str(self._interpreter or sys.executable), "-S", "-s", "-B", "-c", _START, str(_worker_source())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

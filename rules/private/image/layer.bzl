@@ -44,11 +44,12 @@ def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = T
         ctx,
         args,
         executable = tool,
-        inputs = depset(transitive = [depset(inputs) if type(inputs) == "list" else inputs, flags.files]),
+        inputs = inputs,
         outputs = [file for outputs in layers for file in outputs.values()],
         mnemonic = mnemonic,
         progress_message = "Layer of " + origins[0],
         resource_set = _compiling_resources if flags.jobs > 1 else None,
+        tools = flags.tools,
     )
     return [
         LayerInfo(

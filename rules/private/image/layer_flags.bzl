@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/doctor:doctor.bzl", "FACTS_ATTRS")
-load("//rules/private/python:image_python.bzl", "python_of")
+load("//rules/private/python:image_python.bzl", "interpreter_of", "python_of")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 
 # For rules that make layers.
@@ -32,8 +32,8 @@ def layer_flags(ctx, modules, many):
       many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing; files: depset of what
-      they read beside the tool).
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing; tools: what the
+      action has among its `tools` for them).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
@@ -45,14 +45,13 @@ def layer_flags(ctx, modules, many):
     jobs = 0
     if modules and ctx.attr._bytecode[BuildSettingInfo].value:
         jobs = COMPILING_JOBS if many else 1
-    python = python_of(ctx)
-    files = depset()
-    args = ["--compression=" + compression, "--python_version=" + python.version]
+    tools = []
+    args = ["--compression=" + compression, "--python_version=" + python_of(ctx).version]
     if chunk_size:
         args.append("--chunk_size=%d" % chunk_size)
     if jobs:
         args += ["--bytecode", "--jobs=%d" % jobs]
-        if python.interpreter:
-            args.append("--interpreter=" + python.interpreter.path)
-            files = python.files
-    return struct(args = args, files = files, jobs = jobs)
+        interpreter = interpreter_of(ctx)
+        args += interpreter.args
+        tools = interpreter.tools
+    return struct(args = args, jobs = jobs, tools = tools)

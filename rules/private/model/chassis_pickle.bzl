@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules/private/python:image_python.bzl", "python_of")
+load("//rules/private/python:image_python.bzl", "interpreter_of", "python_of")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
@@ -74,12 +74,12 @@ def _impl(ctx):
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     tools = []
-    image_python = python_of(ctx)
-    python_version = image_python.version
+    python_version = python_of(ctx).version
     args.add("--python_version=" + python_version)
-    if not ctx.attr.interpreter and image_python.interpreter:
-        args.add(image_python.interpreter, format = "--interpreter=%s")
-        tools.append(image_python.files)
+    if not ctx.attr.interpreter:
+        interpreter = interpreter_of(ctx)
+        args.add_all(interpreter.args)
+        tools += interpreter.tools
     if ctx.attr.interpreter:
         python = ctx.attr.interpreter[TargetPythonInfo]
         python_version = python.python_version

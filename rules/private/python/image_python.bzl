@@ -1,6 +1,7 @@
 """image_python: a Python that images can have, as one target."""
 
 load("//rules/private/declaration:declared.bzl", "PYTHONS")
+load("//rules/private/tools:root_runfiles.bzl", "path_in_runfiles")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
@@ -24,13 +25,14 @@ def _impl(ctx):
             tools.python_version,
             ctx.attr.version,
         ))
+
+    # The interpreter in the runfiles of a program that does nothing, see root_runfiles.bzl.
+    program = ctx.actions.declare_file(ctx.label.name)
+    ctx.actions.write(program, "#!/bin/sh\n", is_executable = True)
+    runfiles = ctx.runfiles([ctx.file.interpreter] + ctx.files.files).merge(ctx.attr.interpreter[DefaultInfo].default_runfiles)
     return [
-        DefaultInfo(files = depset([ctx.file.interpreter])),
+        DefaultInfo(executable = program, runfiles = runfiles),
         ImagePythonInfo(
-            files = depset(
-                [ctx.file.interpreter] + ctx.files.files,
-                transitive = [ctx.attr.interpreter[DefaultInfo].default_runfiles.files],
-            ) if own else depset(),
             interpreter = ctx.file.interpreter if own else None,
             label = ctx.label,
             path = ctx.attr.path,
@@ -38,7 +40,7 @@ def _impl(ctx):
         ),
     ]
 
-_image_python = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, provides = [ImagePythonInfo])
+_image_python = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True, provides = [ImagePythonInfo])
 
 def _missing_impl(ctx):
     fail("\n%s" % ctx.attr.message)
@@ -121,6 +123,10 @@ def image_python(
     for part, actual in [("base", base), ("headers", headers), ("target_interpreter", target_interpreter)]:
         _part("%s.%s" % (name, part), name, part, actual, tags + ["manual"], visibility)
 
+def _target(ctx):
+    # With a transition, a single-valued attribute is a list of one.
+    return ctx.attr._image_python[0] if type(ctx.attr._image_python) == "list" else ctx.attr._image_python
+
 def python_of(ctx):
     """The image's Python of a rule or an aspect with `_image_python`.
 
@@ -130,7 +136,19 @@ def python_of(ctx):
     Returns:
       An ImagePythonInfo.
     """
-    target = ctx.attr._image_python
+    return _target(ctx)[ImagePythonInfo]
 
-    # With a transition, a single-valued attribute is a list of one.
-    return (target[0] if type(target) == "list" else target)[ImagePythonInfo]
+def interpreter_of(ctx):
+    """How an action's tool starts the image's Python, if it is not the tool's own.
+
+    Args:
+      ctx: context of a rule or an aspect with `_image_python`.
+
+    Returns:
+      struct(args: list of string, for the tool; tools: for the action).
+    """
+    interpreter = python_of(ctx).interpreter
+    if not interpreter:
+        return struct(args = [], tools = [])
+    tool = _target(ctx)[DefaultInfo].files_to_run
+    return struct(args = ["--interpreter=" + path_in_runfiles(ctx, tool, interpreter)], tools = [tool])
