@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chassis.declaration.pythons import GIVEN_PYTHONS
 from chassis.errors import ChassisError
 from chassis.model import ChassisModel
-from chassis.sdk.remote import RemoteService, ServiceUnreachableError
+from chassis.sdk.pickled import running_python
+from chassis.sdk.remote import RemoteService, ServiceError, ServiceUnreachableError
 
 if TYPE_CHECKING:
     from chassis.service.local import LocalService
@@ -57,8 +59,25 @@ class ChassisClient:
         batch_process_fn: Callable[..., object] | None = None,
         batch_size: int | None = None,
     ) -> ChassisModel:
-        """Makes a model that this client publishes; see `ChassisModel`."""
+        """Makes a model that this client publishes; see `ChassisModel`.
+
+        Raises:
+          ClientError: there are no images with this Python, which the model is to be pickled with.
+        """
+        running, pythons = running_python(), self._pythons()
+        if running not in pythons:
+            raise ClientError(
+                f"this is Python {running}, and there are images of {', '.join(pythons)}: a model is packed with the Python "
+                "that its image has\n  run this in a Python of one of these"
+            )
         return ChassisModel(process_fn, batch_process_fn, batch_size, client=self)
+
+    def _pythons(self) -> Sequence[str]:
+        """Those that the service has images of; where it does not answer, those that Chassis brings."""
+        if self._remote:
+            with contextlib.suppress(ServiceError):
+                return self._remote.pythons()
+        return GIVEN_PYTHONS
 
     def publish(
         self,

@@ -19,7 +19,7 @@ from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import PredictFunction
 from chassis.sdk.inputs import Item, items
 from chassis.sdk.packed_model import PackedModel, check_key
-from chassis.sdk.pickled import IMAGE_PYTHON, pickle_function
+from chassis.sdk.pickled import pickle_function, running_python
 from chassis.sdk.requirements import Detected, merge, parse
 from chassis.sdk.saved_package import save_package
 
@@ -212,7 +212,7 @@ class ChassisModel:
             requirements=tuple(merge(self._requirements, pickled.imports.pins)),
             signature=self._signatures[self._packed],
             files=dict(self.additional_files),
-            python=".".join(map(str, IMAGE_PYTHON)),
+            python=running_python(),
         )
 
     def save(

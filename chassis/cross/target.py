@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from chassis.declaration.platforms import MACHINES
-from chassis.declaration.pythons import DEFAULT_PYTHON, version_tuple
+from chassis.declaration.pythons import TOOLS_PYTHON, version_tuple
 from chassis.errors import ChassisError
 
 
@@ -16,7 +16,7 @@ class CrossTarget:
 
     architecture: str
     glibc_minor: int
-    python: tuple[int, int] = version_tuple(DEFAULT_PYTHON)
+    python: tuple[int, int] = version_tuple(TOOLS_PYTHON)
 
     @property
     def machine(self) -> str:
@@ -49,7 +49,7 @@ class CrossTarget:
         return f"{self.python[0]}.{self.python[1]}"
 
 
-def cross_target(architecture: str, glibc: str, python: str = DEFAULT_PYTHON) -> CrossTarget:
+def cross_target(architecture: str, glibc: str, python: str = TOOLS_PYTHON) -> CrossTarget:
     """The target of an architecture as OCI names it, a glibc such as `2.28` and a Python such as `3.11`.
 
     Raises:

@@ -126,8 +126,10 @@ class _Seen:
     def mount(order: WheelOrder, tools: BuildTools, view: View, work: Path) -> _Seen:
         if view.bwrap:
             root = view.add("python/root", tools.python_root)
-            python = view.add("python/python", tools.python)
-            assert root.parent == python.parent
+            if tools.python.is_relative_to(tools.python_root):
+                python = root / tools.python.relative_to(tools.python_root)
+            else:
+                python = view.add("python/python", tools.python)
         else:
             python = tools.python.absolute()
         return _Seen(

@@ -5,7 +5,16 @@ As `dataclasses` would make them, frozen; that module costs a starting server 6 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from typing import Self, dataclass_transform
+else:
+
+    def dataclass_transform(**_: object) -> object:
+        """For type checkers alone; Python 3.10 has none."""
+        return lambda made: made
+
 
 from chassis.declaration.kinds import Kind, MetadataError
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.platforms import PLATFORMS
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.sdk.packed_model import PICKLE
 from chassis.sdk.requirements import parse
 
@@ -31,6 +32,7 @@ def build_file(
     platforms: Sequence[str] = (),
     index: bool = False,
     pickle_on: str = "exec",
+    python: str = DEFAULT_PYTHON,
 ) -> str:
     """Returns the BUILD file of a model: the model, its image, a push, and an image of its own for each of `platforms`.
 
@@ -43,6 +45,7 @@ def build_file(
       platforms: names of `@chassis//platforms`.
       index: whether an index joins these.
       pickle_on: as of `chassis_model`.
+      python: the minor version that pickled the model.
     """
     attributes = _attributes(metadata, "chassis_model")
     attributes["model_name"] = metadata.model_name or metadata.name
@@ -55,6 +58,8 @@ def build_file(
     if signature != "auto":
         attributes["signature"] = signature
     image = {"name": "image", "model": f":{metadata.name}", **_attributes(metadata, "chassis_image")}
+    if python != DEFAULT_PYTHON:
+        image["python"] = python
     deps = [f"@{hub}//{parse(line)[0].replace('-', '_')}" for line in requirements]
     rules = [
         _rule("chassis_model", {"name": metadata.name, **dict(sorted(attributes.items())), "deps": deps}),
@@ -84,7 +89,13 @@ def build_file(
     )
 
 
-def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", cross_build: Sequence[str] = ()) -> str:
+def module_file(
+    locks: Sequence[str],
+    checkout: Path | None,
+    hub: str = "pypi",
+    cross_build: Sequence[str] = (),
+    python: str = DEFAULT_PYTHON,
+) -> str:
     """Returns the MODULE.bazel of a workspace with one model.
 
     Args:
@@ -92,12 +103,15 @@ def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", 
       checkout: the directory of Chassis itself; None where the machine's registry has it.
       hub: the wheel hub's name.
       cross_build: distributions that the hub may build from their sources.
+      python: the minor version that they are for.
     """
     parts = [f'module(name = "model")\n\nbazel_dep(name = "chassis", version = "{_VERSION}")\n']
     if checkout:
         parts.append(_rule("local_path_override", {"module_name": "chassis", "path": str(checkout)}))
     named = {f"//requirements:{name}.txt": name for name in sorted(locks)}
     hub_attributes: dict[str, object] = {"name": hub, "locks": named}
+    if python != DEFAULT_PYTHON:
+        hub_attributes["pythons"] = [python]
     if cross_build:
         hub_attributes["cross_build"] = sorted(cross_build)
     parts.append('wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")\n')

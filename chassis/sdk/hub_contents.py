@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,7 @@ def read_hub(workspace: Path, name: str) -> HubContents | None:
         try:
             text = path.read_text(encoding="utf-8-sig")
             pins = list(_pins(path.name, text))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        except (OSError, ValueError, ModuleNotFoundError):
             continue
         found.append(label)
         for distribution, version in pins:
@@ -80,6 +79,8 @@ def _text(node: ast.expr | None) -> str:
 
 def _pins(file: str, text: str) -> Iterator[tuple[str, str]]:
     if file.endswith((".toml", ".lock")):
+        import tomllib  # Python 3.10 has none, and reads no such lock
+
         document = tomllib.loads(text)
         for package in [*document.get("package", []), *document.get("packages", [])]:
             yield package["name"], package.get("version", "")

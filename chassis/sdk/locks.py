@@ -6,17 +6,13 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chassis.locking.target import AMD64, ARM64, Target
+from chassis.declaration.platforms import MACHINES, PLATFORMS
+from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, version_tuple
+from chassis.locking.target import Target
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
-TARGETS: dict[str, Target] = {
-    "linux_amd64": AMD64,
-    "linux_amd64_gpu": AMD64,
-    "linux_arm64": ARM64,
-    "linux_arm64_gpu": ARM64,
-}
-
+_MACHINES = {platform.lock: MACHINES[platform.architecture].machine for platform in PLATFORMS.values()}
 _COMMAND = "ChassisModel.save"
 
 
@@ -27,10 +23,11 @@ def write_locks(
     inputs: str = "requirements.in",
     sdists: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
+    python: str = DEFAULT_PYTHON,
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
-    Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
+    They are for images with Python `python`. Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
     Locks share versions where they can: each takes those of the first.
 
@@ -48,5 +45,7 @@ def write_locks(
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"
-        renew(LockPlan(output, (inputs,), TARGETS[name], first, tuple(sdists)), directory, uv, _COMMAND)
+        glibc_minor = version_tuple(IMAGE_PYTHONS[python].glibc)[1]
+        target = Target(_MACHINES[name], version_tuple(python), glibc_minor)
+        renew(LockPlan(output, (inputs,), target, first, tuple(sdists)), directory, uv, _COMMAND)
         first = first or output

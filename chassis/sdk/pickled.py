@@ -12,14 +12,11 @@ from types import ModuleType
 
 import cloudpickle
 
-from chassis.declaration.pythons import DEFAULT_PYTHON, version_tuple
+from chassis.declaration.pythons import PYTHONS
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.errors import UnpicklableError
 from chassis.sdk.references import referenced_modules
 from chassis.sdk.requirements import Detected, detect
-
-IMAGE_PYTHON = version_tuple(DEFAULT_PYTHON)
-"""The Python of the images: a pickle holds bytecode, which is of one minor version."""
 
 _MOST_ROUNDS = 20
 
@@ -32,19 +29,24 @@ class PickledFunction:
     imports: Detected
 
 
+def running_python() -> str:
+    """The minor version of this interpreter, which a pickle is bound to: it holds bytecode."""
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
 def pickle_function(function: Callable[..., object]) -> PickledFunction:
     """Pickles `function`: modules of installed distributions by reference, everything else by value.
 
     Raises:
-      UnpicklableError: it holds what cannot be pickled, uses a local module that has no source, or this is not the
-        Python of the images.
+      UnpicklableError: it holds what cannot be pickled, uses a local module that has no source, or this is a Python
+        that no image has.
     """
     name = getattr(function, "__name__", type(function).__name__)
-    if sys.version_info[:2] != IMAGE_PYTHON:
+    if running_python() not in PYTHONS:
         raise UnpicklableError(
-            f"{name}: this is Python {sys.version_info[0]}.{sys.version_info[1]}, and the images have "
-            f"{'.'.join(map(str, IMAGE_PYTHON))}: a pickle holds bytecode of one minor version\n"
-            "  run this in a Python of that version, or give the source to a chassis_model as `entry_point`"
+            f"{name}: this is Python {running_python()}, and images have {', '.join(PYTHONS)}: a pickle holds bytecode of "
+            "one minor version\n"
+            "  run this in a Python of one of these, or give the source to a chassis_model as `entry_point`"
         )
     by_value: dict[str, ModuleType] = {}
     for _ in range(_MOST_ROUNDS):

@@ -78,6 +78,6 @@ def test_what_cannot_be_pickled_is_named():
 
 
 def test_another_python_than_the_images_is_refused(monkeypatch):
-    monkeypatch.setattr(pickled, "IMAGE_PYTHON", (3, 2))
-    with pytest.raises(UnpicklableError, match=r"the images have 3\.2"):
+    monkeypatch.setattr(pickled, "PYTHONS", ("3.2",))
+    with pytest.raises(UnpicklableError, match=r"images have 3\.2"):
         pickle_function(process)

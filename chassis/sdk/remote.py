@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import tempfile
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import urllib3
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.errors import ChassisError
 from chassis.sdk.packed_model import PackedModel, write_archive
 
@@ -53,6 +54,11 @@ class RemoteService:
     def default_registry(self) -> str:
         """Where the service pushes what names no registry; empty for nowhere."""
         return str(self._json("GET", "/api/jobs").get("registry", ""))
+
+    def pythons(self) -> Sequence[str]:
+        """The minor versions of Python that the service has images of."""
+        found = self._json("GET", "/api/jobs").get("pythons", [DEFAULT_PYTHON])
+        return [str(version) for version in found] if isinstance(found, list) else []
 
     def upload(self, model: PackedModel) -> str:
         """Sends a model; returns the upload's id."""

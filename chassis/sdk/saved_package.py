@@ -82,6 +82,7 @@ def write_package(
         hub,
         platforms,
         pickle_on=pickle_on,
+        python=model.python,
     )
     (directory / "BUILD.bazel").write_text(f"{_MARK}\n\n{text}", encoding="utf-8")
 
@@ -92,8 +93,9 @@ def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, 
 
     locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
     (directory / "requirements.in").write_text("".join(f"{line}\n" for line in model.requirements))
-    write_locks(directory, model.requirements, locks)
-    (directory / "MODULE.bazel").write_text(f"{_MARK}\n\n{module_file(locks, find_checkout(), hub)}")
+    write_locks(directory, model.requirements, locks, python=model.python)
+    module = module_file(locks, find_checkout(), hub, python=model.python)
+    (directory / "MODULE.bazel").write_text(f"{_MARK}\n\n{module}")
     (directory / ".bazelrc").write_text(
         f"{_MARK}\nbuild --sandbox_default_allow_network=false\ncommon --lockfile_mode=off\n"
     )

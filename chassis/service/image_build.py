@@ -191,7 +191,7 @@ class ImageBuild:
     ) -> None:
         """Puts the locks of the requirements into the workspace. Equal requirements have equal locks for good."""
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
-        key = json.dumps([list(model.requirements), sorted(cross_build)])
+        key = json.dumps([list(model.requirements), sorted(cross_build), model.python])
         kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
         if kept.is_dir():
             os.utime(kept)  # what is used stays (retention.py)
@@ -201,7 +201,7 @@ class ImageBuild:
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
                 environment = locking_environment(os.environ)
-                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build), environment=environment)
+                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build), environment=environment, python=model.python)
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
         for name in LOCKS.values():
@@ -216,7 +216,7 @@ class ImageBuild:
     ) -> None:
         _write(
             workspace / "MODULE.bazel",
-            module_file(tuple(LOCKS.values()), self._checkout, _HUB, tuple(cross_build)),
+            module_file(tuple(LOCKS.values()), self._checkout, _HUB, tuple(cross_build), model.python),
         )
         package = workspace / _PACKAGE
         staged = workspace / f".{_PACKAGE}"
@@ -237,6 +237,7 @@ class ImageBuild:
             tuple(platforms),
             index=True,
             pickle_on=pickle_place(platforms, build_lock),
+            python=model.python,
         )
         _write(staged / "BUILD.bazel", text)
         staged.replace(package)

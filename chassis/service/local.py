@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from chassis.declaration.pythons import GIVEN_PYTHONS
 from chassis.errors import ChassisError
 from chassis.sdk.checkout import VARIABLE, find_checkout
 from chassis.sdk.packed_model import PackedModel, write_archive
@@ -56,6 +57,10 @@ class LocalService:
     def default_registry(self) -> str:
         """Nowhere."""
         return ""
+
+    def pythons(self) -> Sequence[str]:
+        """The minor versions of Python that there are images of."""
+        return GIVEN_PYTHONS
 
     def upload(self, model: PackedModel) -> str:
         """Takes a model; returns the upload's id."""

@@ -65,14 +65,15 @@ def openapi() -> dict[str, Any]:
                     "listJobs",
                     {
                         "200": _json(
-                            "The client's newest jobs, newest first, and the registry of jobs that name none.",
+                            "The client's newest jobs, newest first, the Pythons of images, and the registry of jobs that name none.",
                             {
                                 "type": "object",
                                 "properties": {
                                     "jobs": {"type": "array", "items": job},
+                                    "pythons": {"type": "array", "items": {"type": "string"}},
                                     "registry": {"type": "string"},
                                 },
-                                "required": ["jobs", "registry"],
+                                "required": ["jobs", "pythons", "registry"],
                             },
                         )
                     },

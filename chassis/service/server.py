@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from chassis.declaration.pythons import GIVEN_PYTHONS
 from chassis.errors import ChassisError
 from chassis.service.addresses import AddressError
 from chassis.service.build_policy import SourcesRefusedError
@@ -155,7 +156,13 @@ class _Service:
 
     async def list_jobs(self, request: Request) -> Response:
         jobs = await run_in_threadpool(self._engine.newest, 100, _client(request).name)
-        return JSONResponse({"jobs": [job.document() for job in jobs], "registry": self._options.registry})
+        return JSONResponse(
+            {
+                "jobs": [job.document() for job in jobs],
+                "pythons": list(GIVEN_PYTHONS),
+                "registry": self._options.registry,
+            }
+        )
 
     async def usage(self, request: Request) -> Response:
         client = _client(request)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from chassis.declaration.kinds import MetadataError
 from chassis.declaration.model import ModelMetadata
-from chassis.declaration.pythons import PYTHONS
+from chassis.declaration.pythons import GIVEN_PYTHONS
 from chassis.errors import ChassisError
 from chassis.sdk.packed_model import DESCRIPTION, FILES, FORMAT, PICKLE, PackedModel, PackedModelError, check_key
 from chassis.sdk.requirements import RequirementError, merge
@@ -110,9 +110,10 @@ def read_model(directory: Path, limits: Limits) -> PackedModel:
     unknown = set(document) - {"files", "format", "metadata", "python", "requirements", "signature"}
     if unknown:
         raise UploadError(f"{DESCRIPTION}: unknown key {min(unknown)[:100]!r}")
-    if document.get("python") not in PYTHONS:
+    if document.get("python") not in GIVEN_PYTHONS:
         raise UploadError(
-            f"the model was pickled by Python {str(document.get('python'))[:20]}, the images have {', '.join(PYTHONS)}"
+            f"the model was packed with Python {str(document.get('python'))[:20]}, and this service has images of "
+            f"{', '.join(GIVEN_PYTHONS)}\n  pack it with a Python of one of these"
         )
     if document.get("signature") not in ("auto", "bytes", "mapping"):
         raise UploadError(f"{DESCRIPTION}: signature: expected auto, bytes or mapping")

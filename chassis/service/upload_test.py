@@ -159,7 +159,7 @@ def test_a_huge_extended_header_is_refused(tmp_path):
 def test_descriptions_that_cannot_be_are_refused(tmp_path):
     table = [
         ({"format": 2}, "expected format 1"),
-        ({"python": "3.12"}, r"pickled by Python 3\.12, the images have 3\.11"),
+        ({"python": "3.12"}, r"packed with Python 3\.12, and this service has images of 3\.11, 3\.13"),
         ({"signature": "x"}, "signature"),
         ({"extra": 1}, "unknown key 'extra'"),
         ({"files": []}, "files: expected an object"),

@@ -16,6 +16,7 @@ from chassis.cross.isolation import open_view
 from chassis.cross.source import copy_sources, read_build_system, unpack_sdist
 from chassis.cross.target import cross_target
 from chassis.cross.wheel_build import BuildTools, CcLibraries, WheelOrder, build_wheel
+from chassis.declaration.pythons import TOOLS_PYTHON
 from chassis.errors import ChassisError
 from chassis.tools.run import run_main
 
@@ -38,6 +39,8 @@ _ZIG = flags.DEFINE_string("zig", None, "zig's directory.", required=True)
 _RUNTIME = flags.DEFINE_string("runtime", None, "The directory of zig_runtime.", required=True)
 _DRIVERS = flags.DEFINE_string("drivers", None, "The directory of cc.", required=True)
 _PYTHON = flags.DEFINE_string("python", None, "The Python of the build.", required=True)
+_PYTHON_VERSION = flags.DEFINE_string("python_version", TOOLS_PYTHON, "The target's Python, such as 3.11.")
+_INTERPRETER = flags.DEFINE_string("interpreter", None, "A Python of that version to build with, in place of --python.")
 _HEADERS = flags.DEFINE_string("headers", None, "The root of the target's Python headers.", required=True)
 _HOOK = flags.DEFINE_string("hook", None, "chassis/cross/hook.py, which calls the backend.", required=True)
 _BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it the build takes place at its real paths.")
@@ -49,7 +52,7 @@ def main(argv: Sequence[str]) -> None:
     """Writes the wheel, whole or not at all."""
     del argv
     os.umask(0o022)
-    target = cross_target(_ARCHITECTURE.value, _GLIBC.value)
+    target = cross_target(_ARCHITECTURE.value, _GLIBC.value, _PYTHON_VERSION.value)
     bwrap = Path(_BWRAP.value).absolute() if _BWRAP.value else None
     view = open_view(bwrap, _CONFINE.value)
     if bwrap and not view.bwrap:
@@ -82,13 +85,17 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _tools() -> BuildTools:
-    python = Path(_PYTHON.value).absolute()
+    python = Path(_INTERPRETER.value or _PYTHON.value).absolute()
+    root = python.parent / "root"
+    if not root.is_dir():  # not Debian's packages, but an installation: PREFIX/bin/python3
+        python = python.resolve()
+        root = python.parent.parent
     return BuildTools(
         zig=Path(_ZIG.value),
         runtime=Path(_RUNTIME.value),
         drivers=Path(_DRIVERS.value),
         python=python,
-        python_root=python.parent / "root",
+        python_root=root,
         headers=Path(_HEADERS.value),
         hook=Path(_HOOK.value),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.compression.wheel_writer import write_wheel
+from chassis.declaration.pythons import PYTHONS
 from chassis.errors import ChassisError
 from chassis.tools.run import run_main
 
@@ -17,7 +18,7 @@ _ROOT = flags.DEFINE_multi_string("root", [], "A module to pack, with all that i
 _DISTRIBUTION = flags.DEFINE_string("distribution", None, "The distribution's name.", required=True)
 _VERSION = flags.DEFINE_string("version", None, "Its version.", required=True)
 _SUMMARY = flags.DEFINE_string("summary", "", "A sentence about it.")
-_PYTHON = flags.DEFINE_string("python", ">=3.11", "Requires-Python.")
+_PYTHON = flags.DEFINE_string("python", f">={PYTHONS[0]}", "Requires-Python.")
 _REQUIRES = flags.DEFINE_multi_string("requires", [], "Requires-Dist, such as `urllib3` or `uv; extra == 'local'`.")
 _EXTRA = flags.DEFINE_multi_string("extra", [], "An extra that requirements are for.")
 _OUTPUT = flags.DEFINE_string("output", None, "The wheel.", required=True)

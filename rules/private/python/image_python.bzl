@@ -120,8 +120,13 @@ def image_python(
         version = version,
         visibility = visibility,
     )
-    for part, actual in [("base", base), ("headers", headers), ("target_interpreter", target_interpreter)]:
+    for part, actual in [("base", base), ("target_interpreter", target_interpreter)]:
         _part("%s.%s" % (name, part), name, part, actual, tags + ["manual"], visibility)
+
+    # By architecture, since what builds a wheel takes them in the build machine's configuration.
+    for architecture in ["amd64", "arm64"]:
+        actual = headers.get(architecture) if type(headers) == "dict" else headers
+        _part("%s.headers_%s" % (name, architecture), name, "headers", actual, tags + ["manual"], visibility)
 
 def _target(ctx):
     # With a transition, a single-valued attribute is a list of one.

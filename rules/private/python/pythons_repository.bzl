@@ -2,7 +2,7 @@
 
 load("//rules/private/declaration:declared.bzl", "PYTHONS")
 
-_PARTS = ["", ".base", ".headers", ".target_interpreter"]
+_PARTS = ["", ".base", ".headers_amd64", ".headers_arm64", ".target_interpreter"]
 
 def _impl(rctx):
     targets = {

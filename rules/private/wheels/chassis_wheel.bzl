@@ -5,9 +5,11 @@ load("@rules_cc//cc/common:cc_info.bzl", "CcInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/declaration:declared.bzl", "MACHINES")
 load("//rules/private/platform:target.bzl", "GLIBC_VERSIONS", "target_architecture", "target_glibc")
+load("//rules/private/python:image_python.bzl", "interpreter_of", "python_of")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:root_runfiles.bzl", "path_in_runfiles")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
+load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load(":distribution.bzl", closure = "distribution")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
@@ -40,13 +42,16 @@ _ATTRS = UNPACK_ATTRS | {
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
     "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
+    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
 }
 
 def _wheel_name(ctx):
     """The name of the output, which an action must know beforehand: `tag`, or an extension module's."""
-    tag = ctx.attr.tag or "cp311-cp311-manylinux_%s_%s" % (ctx.attr.glibc.replace(".", "_"), MACHINES[ctx.attr.architecture])
+    python = "cp" + python_of(ctx).version.replace(".", "")
+    glibc = ctx.attr.glibc.replace(".", "_")
+    tag = ctx.attr.tag or "%s-%s-manylinux_%s_%s" % (python, python, glibc, MACHINES[ctx.attr.architecture])
     return "%s-%s-%s.whl" % (ctx.attr.distribution.replace("-", "_"), ctx.attr.version, tag)
 
 def _relative(ctx, file):
@@ -89,6 +94,7 @@ def _build(ctx):
     args.add("--version=" + attr.version)
     args.add("--architecture=" + attr.architecture)
     args.add("--glibc=" + attr.glibc)
+    args.add("--python_version=" + python_of(ctx).version)
     if attr.tag:
         args.add("--tag=" + attr.tag)
     if ctx.file.sdist:
@@ -103,6 +109,8 @@ def _build(ctx):
     args.add("--drivers=" + ctx.file._cc.dirname)
     args.add(ctx.file._hook, format = "--hook=%s")
     args.add("--python=" + path_in_runfiles(ctx, roots, ctx.file._python))
+    interpreter = interpreter_of(ctx)
+    args.add_all(interpreter.args)
     args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
     args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
     if attr._confine[BuildSettingInfo].value:
@@ -119,7 +127,7 @@ def _build(ctx):
             ],
         ),
         outputs = [wheel],
-        tools = [roots],
+        tools = [roots] + interpreter.tools,
         mnemonic = "BuildWheel",
         progress_message = "Building wheel %s %s for %s" % (attr.distribution, attr.version, attr.architecture),
         # Whatever the workspace's own .bazelrc says.
@@ -154,8 +162,8 @@ def wheel_from_source(name, **kwargs):
         }),
         glibc = target_glibc(),
         headers = select({
-            Label("//platforms:is_linux_amd64_any"): Label("@chassis_python_headers_amd64//:files"),
-            Label("//platforms:is_linux_arm64_any"): Label("@chassis_python_headers_arm64//:files"),
+            Label("//platforms:is_linux_%s_any" % architecture): Label("//base_images:python_headers_" + architecture)
+            for architecture in ["amd64", "arm64"]
         }),
         runs_in = select({
             Label("//platforms:is_linux_%s_any" % architecture): Label("//platforms/zig:wheel_build_" + architecture)
