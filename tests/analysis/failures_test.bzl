@@ -165,7 +165,29 @@ def failure_tests(name):
     _fake_base(name = "base_of_312", architecture = "arm64", python_version = "3.12")
     native.filegroup(name = "two_files", srcs = ["BUILD.bazel", "failures_test.bzl"])
     chassis_image(name = "many_layers", base = ":base_of_many_layers", model = ":fake_model", tags = manual)
-    chassis_image(name = "tools_mismatch", base = ":base_of_312", model = ":model_of_312", tags = manual)
+    chassis_image(name = "base_mismatch", base = ":base_of_312", model = ":fake_model", tags = manual)
+    chassis_image(name = "layout_mismatch", base = ":BUILD.bazel", base_python_version = "3.12", model = ":fake_model", tags = manual)
+    chassis_image(name = "no_such_python", model = ":fake_model", python = "3.12", tags = manual)
+    image_python(name = "python_without_parts", interpreter = ":python_of_somebody", version = "3.12")
+    native.filegroup(name = "python_of_somebody", srcs = ["BUILD.bazel"])
+    chassis_image(name = "no_base", base = ":python_without_parts.base", model = ":fake_model", tags = manual)
+    image_python(name = "wrong_interpreter", interpreter = "@chassis_python//:python", version = "3.12")
+    native.platform(
+        name = "arm64_python310",
+        constraint_values = ["//platforms/python:3.10"],
+        parents = ["//platforms:arm64"],
+    )
+    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = "3.11", server = ":fake_server", tags = manual)
+    _python310_test(
+        name = "python310_test",
+        says = ["there is no image_python for Python 3.10; there is one for 3.11, 3.13, 3.14", "pythons.image_python(version = \"3.10\""],
+        target_under_test = ":two_minds",
+    )
+    _pypi_of_310_test(
+        name = "pypi_of_310_test",
+        says = ["@pypi has no lock for this platform and Python", "linux_arm64_py313", "`pythons`"],
+        target_under_test = "@pypi//numpy",
+    )
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
@@ -199,7 +221,7 @@ def failure_tests(name):
     _chunks_in_zstd_test(
         name = "chunks_in_zstd_test",
         says = ["rules:chunk_size=4194304", "compression=zstd have no chunks"],
-        target_under_test = "//base_images:python_arm64",
+        target_under_test = "//base_images:python3.11_arm64",
     )
 
     says = {
@@ -211,8 +233,12 @@ def failure_tests(name):
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //ml:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
-        "python_mismatch": ["pickled with Python 3.12", "has Python 3.11"],
-        "tools_mismatch": ["layers are made by Python 3.11, the base", "has Python 3.12", "register a Python 3.12 toolchain"],
+        "base_mismatch": ["the image's Python is 3.11, the base", "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python 3.11"],
+        "layout_mismatch": ["the image's Python is 3.11, the base", "has Python 3.12", "write python = \"3.12\""],
+        "no_base": ["image_python //tests/analysis:python_without_parts has no `base`", "docs/python.md"],
+        "no_such_python": ["there is no image_python for Python 3.12; there is one for 3.11, 3.13, 3.14", "name it in MODULE.bazel"],
+        "python_mismatch": ["pickled with Python 3.12", "the image's Python is 3.11", "write python = \"3.12\""],
+        "wrong_interpreter": ["version = 3.12, and its interpreter is Python 3.11", "a Python 3.12 that runs on the build machine"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
         "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
@@ -223,4 +249,4 @@ def failure_tests(name):
             says = texts,
             target_under_test = ":" + target,
         )
-    native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["chunks_in_zstd", "mixed_platform", "unknown_platform"]])
+    native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["chunks_in_zstd", "mixed_platform", "pypi_of_310", "python310", "unknown_platform"]])

@@ -1,5 +1,6 @@
 """zig_runtime: what zig links into programs for one target, built from the sources that come with it."""
 
+load("//rules/private/python:python_transition.bzl", "TRANSITION_ATTRS", "tools_python_transition")
 load("//rules/private/tools:root_runfiles.bzl", "path_in_runfiles")
 load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 
@@ -46,7 +47,9 @@ def _impl(ctx):
 
 zig_runtime = rule(
     implementation = _impl,
-    attrs = _ATTRS,
+    attrs = _ATTRS | TRANSITION_ATTRS,
+    # One for all Pythons: it takes a minute to compile.
+    cfg = tools_python_transition,
     doc = _DOC,
     provides = [CompilerInfo],
 )
