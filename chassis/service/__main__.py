@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.errors import ChassisError
-from chassis.sdk.checkout import VARIABLE, find_checkout
+from chassis.packed_model.checkout import VARIABLE, find_checkout
 from chassis.service import operator_flags, wall_flags
 from chassis.service.connections import ConnectionLimits
 from chassis.service.engine import Engine
