@@ -8,9 +8,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.compression.wheel_writer import write_wheel
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _FILE = flags.DEFINE_multi_string("file", [], "PATH_IN_WORKSPACE=FILE: a module that may be needed.")
 _DATA = flags.DEFINE_multi_string("data", [], "PATH_IN_WORKSPACE=FILE: a file to pack as it is.")
