@@ -15,8 +15,8 @@ import cloudpickle
 from chassis.declaration.pythons import PYTHONS
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.errors import UnpicklableError
+from chassis.packed_model.requirements import Detected, detect
 from chassis.sdk.references import referenced_modules
-from chassis.sdk.requirements import Detected, detect
 
 _MOST_ROUNDS = 20
 
