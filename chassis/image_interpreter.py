@@ -8,8 +8,8 @@ from pathlib import Path
 
 _OF_ONE_PYTHON = frozenset({"PYTHONHOME", "LD_LIBRARY_PATH"})
 _REMEDY = (
-    "  an image_python is to name an interpreter of its own version, for the machine that builds: mend its `interpreter` "
-    "or its `version`"
+    "  an image_python is to name an interpreter of its own version, for the machine that builds: mend its "
+    "`interpreter` or its `version`"
 )
 
 
@@ -26,7 +26,8 @@ def wrong_version(wanted: str, found: str, interpreter: str = "") -> str:
     """What is said of an interpreter that is not of the image's version."""
     which = f" ({interpreter})" if interpreter else ""
     return (
-        f"the image has Python {wanted}, and the interpreter that pickles and compiles for it is Python {found}{which}\n"
+        f"the image has Python {wanted}, "
+        f"and the interpreter that pickles and compiles for it is Python {found}{which}\n"
         f"{_REMEDY}"
     )
 

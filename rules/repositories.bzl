@@ -2,6 +2,7 @@
 
 load("//rules/private/debian:debian_pythons.bzl", "debian_pythons")
 load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
+load("//rules/private/declaration:declared.bzl", "TOOLS_PYTHON")
 load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
 load("//rules/private/wheels:wheel_root.bzl", _wheel_root = "wheel_root")
@@ -16,14 +17,22 @@ wheel_locks = _wheel_locks
 CHASSIS_LOCKS = {
     Label("//requirements:linux_amd64.txt"): "linux_amd64",
     Label("//requirements:linux_amd64_gpu.txt"): "linux_amd64_gpu",
+    Label("//requirements:linux_amd64_gpu_py310.txt"): "linux_amd64_gpu_py310",
+    Label("//requirements:linux_amd64_gpu_py312.txt"): "linux_amd64_gpu_py312",
     Label("//requirements:linux_amd64_gpu_py313.txt"): "linux_amd64_gpu_py313",
     Label("//requirements:linux_amd64_gpu_py314.txt"): "linux_amd64_gpu_py314",
+    Label("//requirements:linux_amd64_py310.txt"): "linux_amd64_py310",
+    Label("//requirements:linux_amd64_py312.txt"): "linux_amd64_py312",
     Label("//requirements:linux_amd64_py313.txt"): "linux_amd64_py313",
     Label("//requirements:linux_amd64_py314.txt"): "linux_amd64_py314",
     Label("//requirements:linux_arm64.txt"): "linux_arm64",
     Label("//requirements:linux_arm64_gpu.txt"): "linux_arm64_gpu",
+    Label("//requirements:linux_arm64_gpu_py310.txt"): "linux_arm64_gpu_py310",
+    Label("//requirements:linux_arm64_gpu_py312.txt"): "linux_arm64_gpu_py312",
     Label("//requirements:linux_arm64_gpu_py313.txt"): "linux_arm64_gpu_py313",
     Label("//requirements:linux_arm64_gpu_py314.txt"): "linux_arm64_gpu_py314",
+    Label("//requirements:linux_arm64_py310.txt"): "linux_arm64_py310",
+    Label("//requirements:linux_arm64_py312.txt"): "linux_arm64_py312",
     Label("//requirements:linux_arm64_py313.txt"): "linux_arm64_py313",
     Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
@@ -60,7 +69,7 @@ def chassis_repositories(image_pythons = {}):
     debian_root(
         name = "chassis_python",
         lock = Label("//platforms:python_amd64.lock"),
-        programs = {"python": "usr/bin/python3.11"},
+        programs = {"python": "usr/bin/python" + TOOLS_PYTHON},
         pythonhome = "usr",
     )
     debian_root(name = "chassis_python_arm64", lock = Label("//base_images:bookworm_arm64.lock"))

@@ -22,9 +22,7 @@ _CHUNK_SIZE = flags.DEFINE_integer(
     0,
     "Bytes from which on a file of an eStargz layer is cut into chunks for lazy pulling (recompressed); 0: never.",
 )
-_BYTECODE = flags.DEFINE_bool(
-    "bytecode", False, "Compile each module for the image's Python."
-)
+_BYTECODE = flags.DEFINE_bool("bytecode", False, "Compile each module for the image's Python.")
 _JOBS = flags.DEFINE_integer("jobs", 0, "Modules to compile at a time; 0: one for each CPU.", lower_bound=0)
 _BLOB = flags.DEFINE_multi_string("blob", None, "Output: the layer.", required=True)
 _DESCRIPTOR = flags.DEFINE_multi_string("descriptor", None, "Output: its descriptor, JSON.", required=True)

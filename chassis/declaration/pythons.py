@@ -12,7 +12,7 @@ class ImagePython:
     Attributes:
       version: the whole version that markers are evaluated for, such as `3.13.5`.
       glibc: the version that wheels are chosen for, such as `2.41`.
-      suite: the Debian release whose packages Chassis brings; empty where a workspace brings an `image_python` of its own.
+      suite: the Debian release whose packages Chassis brings; empty if a workspace brings its own `image_python`.
     """
 
     version: str

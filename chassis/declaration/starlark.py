@@ -42,7 +42,7 @@ def declared_bzl() -> str:
             },
         ),
         _table(
-            "By minor version of Python that an image can have: the whole version, the glibc, Debian's suite or nothing.",
+            "By minor version of Python that an image can have: whole version, glibc, Debian's suite or nothing.",
             "PYTHONS",
             {name: [one.version, one.glibc, one.suite] for name, one in IMAGE_PYTHONS.items()},
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -80,8 +79,8 @@ class Workplace:
           PackagingError: as the worker says, or that it crashed or took too long.
           ConfinementError: it is to be confined, and the kernel has not what that takes.
         """
-        # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed; _START
-        # does what -P would, which Python 3.10 does not know.
+        # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed;
+        # _START does what -P would, which Python 3.10 does not know.
         command = [self._interpreter, "-S", "-B", "-W", "ignore", "-c", _START, self._python, worker]
         command += [str(pickle), str(self._answer)]
         ended = self._confined(command, request, pickle) if self._inputs else self._free(command, request)

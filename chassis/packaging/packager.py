@@ -70,7 +70,8 @@ def package_model(
 
     Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
     `interpreter`, or of the running one where that is None; its minor version has to be `python`, the image's. With
-    `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there and write nowhere else.
+    `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there and
+    write nowhere else.
 
     Raises:
       PackagingError: what is wrong with the model.

@@ -27,7 +27,8 @@ def write_locks(
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
-    They are for images with Python `python`. Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
+    They are for images with Python `python`. Of `sdists` the sources are locked instead of a wheel. The index is the
+    one that `environment` configures pip with.
 
     Locks share versions where they can: each takes those of the first.
 

@@ -67,8 +67,8 @@ class ChassisClient:
         running, pythons = running_python(), self._pythons()
         if running not in pythons:
             raise ClientError(
-                f"this is Python {running}, and there are images of {', '.join(pythons)}: a model is packed with the Python "
-                "that its image has\n  run this in a Python of one of these"
+                f"this is Python {running}, and there are images of {', '.join(pythons)}: a model is packed with the "
+                "Python that its image has\n  run this in a Python of one of these"
             )
         return ChassisModel(process_fn, batch_process_fn, batch_size, client=self)
 

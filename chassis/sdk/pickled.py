@@ -44,8 +44,8 @@ def pickle_function(function: Callable[..., object]) -> PickledFunction:
     name = getattr(function, "__name__", type(function).__name__)
     if running_python() not in PYTHONS:
         raise UnpicklableError(
-            f"{name}: this is Python {running_python()}, and images have {', '.join(PYTHONS)}: a pickle holds bytecode of "
-            "one minor version\n"
+            f"{name}: this is Python {running_python()}, and images have {', '.join(PYTHONS)}: a pickle holds "
+            "bytecode of one minor version\n"
             "  run this in a Python of one of these, or give the source to a chassis_model as `entry_point`"
         )
     by_value: dict[str, ModuleType] = {}

@@ -201,7 +201,14 @@ class ImageBuild:
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
                 environment = locking_environment(os.environ)
-                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build), environment=environment, python=model.python)
+                write_locks(
+                    kept,
+                    model.requirements,
+                    needed,
+                    sdists=tuple(cross_build),
+                    environment=environment,
+                    python=model.python,
+                )
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
         for name in LOCKS.values():

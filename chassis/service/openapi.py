@@ -65,7 +65,7 @@ def openapi() -> dict[str, Any]:
                     "listJobs",
                     {
                         "200": _json(
-                            "The client's newest jobs, newest first, the Pythons of images, and the registry of jobs that name none.",
+                            "The client's newest jobs, the images' Pythons, the registry of jobs that name none.",
                             {
                                 "type": "object",
                                 "properties": {

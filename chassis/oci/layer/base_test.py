@@ -233,7 +233,10 @@ def test_the_modules_of_python_packages_are_compiled_as_their_scripts_would(tmp_
     with BytecodeCompiler(running_version()) as compiler:
         layer = write_layer(outputs, lambda writer: add_base(writer, packages, BaseOptions("amd64"), compiler))
     files = [file["path"] for file in json.loads(outputs.files.read_bytes())]
-    first, second = (bytecode_path(path, running_version()) for path in ("usr/lib/python3.11/demo.py", "usr/lib/python3/dist-packages/demo2.py"))
+    first, second = (
+        bytecode_path(path, running_version())
+        for path in ("usr/lib/python3.11/demo.py", "usr/lib/python3/dist-packages/demo2.py")
+    )
     assert [path for path in files if path.endswith(".pyc")] == [first, second]
 
     # Each lies among what its own package brought.

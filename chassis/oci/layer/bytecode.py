@@ -111,7 +111,7 @@ class BytecodeCompiler:
 
 
 def _worker_source() -> Path:
-    """The worker as a source, which every version can read: a tool that is compiled in the build imports its bytecode."""
+    """The worker as a source, which every version reads: a tool that the build compiled imports its bytecode."""
     place = Path(*bytecode_worker.__name__.split(".")).with_suffix(".py")
     candidates = [Path(bytecode_worker.__file__), *(Path(entry) / place for entry in sys.path)]
     found = next((path for path in candidates if path.suffix == ".py" and path.is_file()), None)
@@ -163,8 +163,8 @@ class _Processes:
             process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # -S, -s: nothing of the machine is imported; not -I, which would ignore the hash seed; -c for -P, which Python 3.10
-        # does not know: the worker's directory is no place to import from.
+        # -S, -s: nothing of the machine is imported; not -I, which would ignore the hash seed; -c for -P, which
+        # Python 3.10 does not know: the worker's directory is no place to import from.
         try:
             process = subprocess.Popen(
                 [str(self._interpreter or sys.executable), "-S", "-s", "-B", "-c", _START, str(_worker_source())],

@@ -148,7 +148,10 @@ def test_modules_bring_their_bytecode_where_the_entries_have_none(tmp_path):
     write_layer(outputs, fill)
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(outputs.blob.read_bytes()))) as archive:
         found = {m.name: archive.extractfile(m).read() for m in archive if m.name.endswith(".pyc")}
-    assert found.keys() == {bytecode_path("app/code/a.py", running_version()), bytecode_path("app/code/sub/own.py", running_version())}
+    assert found.keys() == {
+        bytecode_path("app/code/a.py", running_version()),
+        bytecode_path("app/code/sub/own.py", running_version()),
+    }
     assert found[bytecode_path("app/code/sub/own.py", running_version())] == b"as it is"
     assert b"/app/code/a.py" in found[bytecode_path("app/code/a.py", running_version())]
 

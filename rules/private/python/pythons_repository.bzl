@@ -39,7 +39,7 @@ def _neighbours_impl(rctx):
         text = rctx.read(place.get_child(name)).lower() if place.get_child(name).exists else ""
         if "minor_mapping" in text or "version_flag_values" in text:
             flag = str(Label("@rules_python//python/config_settings:python_version"))
-    rctx.file("BUILD.bazel", "")
+    rctx.file("BUILD.bazel", "exports_files([\"neighbours.bzl\"], visibility = [\"//visibility:public\"])\n")
     rctx.file("neighbours.bzl", '"""What the rule sets beside Chassis have."""\n\nRULES_PYTHON_VERSION_FLAG = %r\n' % flag)
 
 neighbours_repository = repository_rule(

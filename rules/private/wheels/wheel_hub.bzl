@@ -60,6 +60,7 @@ def hub_options(
         lock = None,
         locks = {},
         platforms = [],
+        pythons = [],
         renew = ""):
     """HUB_ATTRS' values, for an extension that has no tags.
 
@@ -75,6 +76,7 @@ def hub_options(
       lock: as there.
       locks: as there.
       platforms: as there.
+      pythons: as there.
       renew: as there.
 
     Returns:
@@ -92,6 +94,7 @@ def hub_options(
         lock = lock,
         locks = locks,
         platforms = platforms,
+        pythons = pythons,
         renew = renew,
     )
 

@@ -1,0 +1,5 @@
+"""What the model and the team's own test share."""
+
+
+def total(values: list[int]) -> int:
+    return sum(values)
