@@ -266,3 +266,36 @@ def test_work_at_the_top_of_a_module_is_bounded(tmp_path: Path) -> None:
 def test_a_model_with_pickle_and_entry_point_is_refused(tmp_path: Path) -> None:
     with pytest.raises(errors.EntryPointError, match="either an entry point or a ready pickle"):
         package_model(Model(ModelMetadata(name="m"), "a:b", tmp_path / "p.pkl", "", {}, {}, []))
+
+
+def _package_with(interpreter: Path, root: Path, python: str) -> str:
+    source = written(root / "model.py", b"def process(content: bytes): return 1\n")
+    model = Model(ModelMetadata(name="tested"), "model:process", None, "ml", {"ml/model.py": source}, {}, [])
+    settings = package_model(model, timeout=60, interpreter=interpreter, python=python).settings
+    return json.loads(settings)["python"]
+
+
+def _program(path: Path, script: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_the_interpreter_of_the_image_pickles_and_is_named_to_the_server(tmp_path):
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    own = _program(tmp_path / "python", f'test -z "$PYTHONHOME" && exec {sys.executable} "$@"')
+    assert _package_with(own, tmp_path, running) == running
+
+
+def test_an_interpreter_of_another_version_pickles_nothing(tmp_path):
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(errors.PackagingError, match=rf"the image has Python 3\.99, (?s:.*) is Python {running} \("):
+        _package_with(Path(sys.executable), tmp_path, "3.99")
+
+
+def test_a_program_that_does_not_run_here_is_named(tmp_path):
+    foreign = tmp_path / "python"
+    foreign.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(44))
+    foreign.chmod(0o755)
+    with pytest.raises(errors.PackagingError, match=f"Python 3.99 does not run: {foreign}: Exec format error"):
+        _package_with(foreign, tmp_path, "3.99")

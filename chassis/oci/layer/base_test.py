@@ -41,6 +41,18 @@ def test_packages_are_installed_on_a_merged_usr(tmp_path, form):
     assert contents["usr/share/" + "long/" * 40 + "name"] == b"long"
 
 
+def test_links_of_a_merged_usr_may_come_from_a_package(tmp_path):
+    links = {f"./{top}": entry(tarfile.SYMTYPE, link=f"usr/{top}") for top in ("bin", "lib", "lib64", "sbin")}
+    with_links = deb(tmp_path, "base-files", {**links, "./usr/bin/a": b"a", "./usr/lib64/b": b"b"})
+    files, _ = base_layer(tmp_path, [with_links])
+    assert {path: files[path]["link"] for path in ("bin", "lib64")} == {"bin": "usr/bin", "lib64": "usr/lib64"}
+    assert "usr/bin/a" in files
+
+    elsewhere = deb(tmp_path, "rogue", {"./usr/bin/a": b"a", "./bin": entry(tarfile.SYMTYPE, link="tmp")})
+    with pytest.raises(DebError, match="rogue"):
+        base_layer(tmp_path, [elsewhere])
+
+
 def test_modes_are_normalised(tmp_path):
     files, _ = base_layer(tmp_path / "out", sample_packages(tmp_path))
     expected = {
