@@ -2,12 +2,19 @@
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/tools:names.bzl", "names")
+load(":python_transition.bzl", "TRANSITION_ATTRS", "tools_python_transition")
 
 _DOC = """A wheel of pure Python: the modules that `roots` import, out of the sources of `deps`. The same bytes for the same sources."""
 
-_ATTRS = {
+_ATTRS = TRANSITION_ATTRS | {
     "data": attr.label_list(allow_files = True, doc = "Files to pack as they are, such as `py.typed`."),
-    "deps": attr.label_list(mandatory = True, providers = [PyInfo], doc = "Libraries that have the modules."),
+    "deps": attr.label_list(
+        mandatory = True,
+        providers = [PyInfo],
+        # Sources are the same for every platform; what they need of others is not packed, and is locked for the build machine.
+        cfg = "exec",
+        doc = "Libraries that have the modules.",
+    ),
     "distribution": attr.string(mandatory = True, doc = "The distribution's name."),
     "extras": attr.string_list_dict(doc = "Extra to what it requires beyond."),
     "requires": attr.string_list(doc = "What it requires, such as `urllib3`."),
@@ -54,4 +61,4 @@ def _impl(ctx):
     )
     return [DefaultInfo(files = depset([wheel]))]
 
-python_wheel = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
+python_wheel = rule(implementation = _impl, attrs = _ATTRS, cfg = tools_python_transition, doc = _DOC)
