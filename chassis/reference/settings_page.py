@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from chassis.declaration.declared import REQUIRED, Declared
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput
+from chassis.declaration.pythons import DEFAULT_PYTHON, PYTHONS
 from chassis.reference.markdown import code, page, prose, section, table
 from chassis.runtime.limits import Limits
 from chassis.runtime.settings import Settings
@@ -72,6 +74,14 @@ def _fields(declared: type[Declared]) -> Iterator[tuple[str, str, str, str, str]
         yield code(one.name), one.doc, one.kind.name, shown, code(one.attribute) if one.attribute else ""
 
 
+_NAMED = {"DEFAULT_PYTHON": DEFAULT_PYTHON, "PYTHONS.keys()": list(PYTHONS)}
+"""What flags take from rules/private/declaration/declared.bzl."""
+
+
+def _value(node: ast.expr) -> Any:
+    return _NAMED[text] if (text := ast.unparse(node)) in _NAMED else ast.literal_eval(node)
+
+
 def _flags(text: str) -> Iterator[tuple[str, str, str]]:
     """The build settings of a BUILD file, each with the comment before it."""
     lines = text.split("\n")
@@ -86,8 +96,8 @@ def _flags(text: str) -> Iterator[tuple[str, str, str]]:
             if not line.startswith("#"):
                 break
             comment.insert(0, line.removeprefix("#").strip())
-        default = ast.literal_eval(attributes["build_setting_default"])
-        values = ast.literal_eval(attributes["values"]) if "values" in attributes else []
+        default = _value(attributes["build_setting_default"])
+        values = _value(attributes["values"]) if "values" in attributes else []
         name = f"--@chassis//rules:{ast.literal_eval(attributes['name'])}"
         told = " ".join(comment).partition("`: ")[2] or " ".join(comment)
         shown = str(default).lower() if isinstance(default, bool) else str(default)

@@ -20,7 +20,7 @@ LOCKS = {
     "linux_arm64_gpu": ["cuda", "aarch64"],
 }
 
-# By minor version of Python that an image can have: the whole version, the glibc, Debian's suite or nothing.
+# By minor version of Python that an image can have: whole version, glibc, Debian's suite or nothing.
 PYTHONS = {
     "3.10": ["3.10.12", "2.35", ""],
     "3.11": ["3.11.2", "2.36", "bookworm"],

@@ -7,7 +7,7 @@ _FLAG = "//rules:python"
 
 # rules_python's own flag moves with it, where the rules_python of the workspace has one, so that its libraries and hubs agree.
 # What it was outside is kept, for programs of the build: they are to have one configuration.
-_OUTSIDE = "//rules:python_outside"
+_OUTSIDE = "//rules/private/python:outside"
 _FLAGS = [_FLAG] + ([RULES_PYTHON_VERSION_FLAG, _OUTSIDE] if RULES_PYTHON_VERSION_FLAG else [])
 
 def _chosen(settings, python):
