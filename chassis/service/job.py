@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import check_tag, parse_repository
 from chassis.packed_model.build_file import LOCKS
 
@@ -88,7 +88,7 @@ class JobRequest:
         for tag in self.tags:
             try:
                 check_tag(tag)
-            except ReferenceError as error:
+            except ImageReferenceError as error:
                 raise JobRequestError(str(error)[:500]) from None
         if self.webhook:
             _check_webhook(self.webhook)
@@ -203,7 +203,7 @@ def _check_place(registry: str, repository: str) -> None:
         raise JobRequestError(f"registry and repository have more than {_LONGEST_PLACE} characters together")
     try:
         read = parse_repository(f"{registry}/{repository}")
-    except ReferenceError as error:
+    except ImageReferenceError as error:
         raise JobRequestError(str(error)) from None
     if read.registry != registry:
         raise JobRequestError(f"registry {registry!r}: expected host or host:port; the path belongs to the repository")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import Reference, Repository, check_tag, parse_reference, parse_repository
 
 DIGEST = "sha256:" + "a" * 64
@@ -51,13 +51,13 @@ def test_references_are_read_and_written(text: str, expected: Reference) -> None
     ],
 )
 def test_what_is_wrong_with_a_reference_is_told(text: str, message: str) -> None:
-    with pytest.raises(ReferenceError, match=message):
+    with pytest.raises(ImageReferenceError, match=message):
         parse_reference(text)
 
 
 @pytest.mark.parametrize("text", ["r.example/x:v1", f"r.example/x@{DIGEST}"])
 def test_a_repository_has_neither_tag_nor_digest(text: str) -> None:
-    with pytest.raises(ReferenceError, match="leave tag and digest out"):
+    with pytest.raises(ImageReferenceError, match="leave tag and digest out"):
         parse_repository(text)
 
 
