@@ -23,7 +23,7 @@ from zlib_ng import zlib_ng
 from chassis.compression.compressor import LEVEL
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer import cut_members, members
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.writer import LayerWriter
 
 Compressor = Callable[[bytes], bytes | bytearray]

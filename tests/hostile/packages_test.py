@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from chassis.oci.layer.base import BaseOptions, add_base
 from chassis.oci.layer.deb import DebError
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.decompression import Decompressed, DecompressionError
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from tests.hostile.samples import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import zstandard
 
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from chassis.oci.layer.base import BaseOptions, add_base, add_base_layers
 from chassis.oci.layer.bytecode import BytecodeCompiler, bytecode_path, running_version
 from chassis.oci.layer.deb import DebError, open_package
+from chassis.oci.layer.debian_base import BaseOptions, add_base, add_base_layers
 from chassis.oci.layer.outputs import LayerOutputs, write_layer, write_layers
 from chassis.oci.layer.sample_packages import (
     CERTIFICATE,
