@@ -17,7 +17,7 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.archive import write_archive
-from chassis.oci.engine import find_engine, load
+from chassis.oci.container_engine import find_engine, load
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import parse_reference
 
