@@ -18,7 +18,7 @@ from chassis.oci.registry.errors import AnswerError
 from chassis.oci.registry.manifest_type import manifest_type
 from chassis.oci.registry.origin import origin, resolve
 from chassis.oci.registry.reference import Repository, check_tag
-from chassis.oci.registry.request import Answer, Request
+from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.session import connect, status_error
 from chassis.oci.registry.transport import Transport
 from chassis.oci.registry.upload import BlobUpload, Progress, Target, blob_exists
@@ -126,7 +126,7 @@ class RegistryClient:
             url = self._next_page(answer)
         return pages
 
-    def _next_page(self, answer: Answer) -> str:
+    def _next_page(self, answer: Response) -> str:
         """Where a list goes on (RFC 8288, and the distribution specification's pagination), "" at its end."""
         link = _NEXT.fullmatch(answer.header("Link"))
         if link is None:
@@ -163,5 +163,5 @@ class RegistryClient:
             )
         return bool(subject) and answer.header("OCI-Subject") == subject
 
-    def _ask(self, method: str, path: str, accept: str) -> Answer:
+    def _ask(self, method: str, path: str, accept: str) -> Response:
         return self._session.send(Request(method, self._target.url(path), {"Accept": accept}), self._target.scopes)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.errors import AnswerError, RegistryError, UnreachableError
-from chassis.oci.registry.request import Answer, Request
+from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.session import status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
 from chassis.oci.registry.upload import Target
@@ -76,7 +76,7 @@ class BlobDownload:
                 raise cause
             transport.cancellation.sleep(transport.backoff.wait(failures - 1, wait))
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: Response) -> None:
         """Goes on where the answer does: at the offset that was asked for, or from the start."""
         assert self._stream is not None
         match = _RANGE.fullmatch(answer.header("Content-Range")) if answer.status == 206 else None

@@ -24,7 +24,7 @@ from chassis.oci.registry.errors import (
     UnreachableError,
 )
 from chassis.oci.registry.origin import resolve
-from chassis.oci.registry.request import Answer, Body, Content, Request
+from chassis.oci.registry.request import Body, Content, Request, Response
 from chassis.oci.registry.session import Session, status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
 
@@ -60,7 +60,7 @@ class Target:
         """The URL of something in the repository."""
         return f"{self.session.base}/v2/{self.path}/{rest}"
 
-    def send(self, request: Request, attempts: int | None = None) -> Answer:
+    def send(self, request: Request, attempts: int | None = None) -> Response:
         """Sends a request with the repository's authorization; see `Session.send`."""
         return self.session.send(request, self.scopes, attempts)
 
@@ -126,7 +126,7 @@ class BlobUpload:
     def _source(self) -> BlobSource:
         return self._find_source()
 
-    def _mount(self, url: str, source: str) -> Answer | None:
+    def _mount(self, url: str, source: str) -> Response | None:
         """Asks for the blob of another repository; None where that may not even be asked."""
         query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
         scopes = (*self._target.scopes, f"repository:{source}:pull")
@@ -205,7 +205,7 @@ class BlobUpload:
             raise _Restart(error)
         raise error
 
-    def _verify(self, answer: Answer) -> None:
+    def _verify(self, answer: Response) -> None:
         """The registry must say that it has this digest; one that says nothing is asked."""
         said = answer.header("Docker-Content-Digest")
         if said and said != self._descriptor.digest:
@@ -218,7 +218,7 @@ class BlobUpload:
         if defect:
             raise RegistryError(defect) from error
 
-    def _location(self, answer: Answer) -> str:
+    def _location(self, answer: Response) -> str:
         location = answer.header("Location")
         if not location:
             raise AnswerError(f"{self._what}: the registry's answer {answer.status} has no Location")
