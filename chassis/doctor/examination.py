@@ -19,7 +19,7 @@ from typing import Any
 from chassis.doctor.cpu import features_of, known_cpus
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.doctor.waivers import Waiver, read_waivers, waivers_of_labels
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import Descriptor, Origin, read_json
@@ -62,7 +62,7 @@ def from_specification(path: Path) -> Examination:
             labels=base.start.labels | fields["labels"],
             history=base.start.history,
         )
-        target = Target(
+        target = ImageTarget(
             architecture=fields["architecture"],
             variant=fields["variant"],
             accelerator=fields["accelerator"],
@@ -104,7 +104,7 @@ def _extract_all(layers: list[tuple[Path, Descriptor, Origin]]) -> tuple[LayerFa
         return tuple(futures[number].result() for number in range(len(layers)))
 
 
-def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examination:
+def from_layout(path: Path, target: ImageTarget, allowed: dict[str, str]) -> Examination:
     """An image in an OCI layout directory, with the waivers that it records and those of `allowed`.
 
     Raises:
@@ -117,7 +117,7 @@ def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examinat
             f"{path}: is for {config.architecture}, of which the doctor knows no CPU {target.cpu!r}; it knows {known}"
         )
     facts = facts_of_layout(path, target.architecture)
-    wanted = Target(
+    wanted = ImageTarget(
         architecture=config.architecture,
         variant=target.variant or config.variant,
         accelerator=target.accelerator,

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from chassis.errors import ChassisError
 from chassis.locking.index_configuration import uv_environment
 from chassis.locking.sdist_metadata import Sdist
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 
 _TIMEOUT_S = 900
 _SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
@@ -43,7 +43,7 @@ class Uv:
     def compile(
         self,
         inputs: Sequence[str],
-        target: Target,
+        target: LockTarget,
         directory: Path,
         output: Path,
         options: Sequence[str] = (),

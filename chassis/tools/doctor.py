@@ -15,7 +15,7 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.doctor.diagnosis import examine
 from chassis.doctor.examination import from_layout, from_specification
-from chassis.doctor.image import Target
+from chassis.doctor.image import ImageTarget
 from chassis.doctor.report import findings_text, report_json, report_text
 from chassis.errors import ChassisError
 
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     if _SPEC.value:
         examination = from_specification(Path(_SPEC.value))
     else:
-        target = Target(architecture=_ARCHITECTURE.value, accelerator=_ACCELERATOR.value, cpu=_CPU.value)
+        target = ImageTarget(architecture=_ARCHITECTURE.value, accelerator=_ACCELERATOR.value, cpu=_CPU.value)
         allowed = dict(text.partition("=")[::2] for text in _ALLOW.value)
         examination = from_layout(Path(_IMAGE.value), target, allowed)
     diagnosis = examine(examination.image, examination.waivers)

@@ -21,7 +21,7 @@ from chassis.oci.registry.reference import Repository, check_tag
 from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.session import connect, status_error
 from chassis.oci.registry.transport import Transport
-from chassis.oci.registry.upload import BlobUpload, Progress, Target, blob_exists
+from chassis.oci.registry.upload import BlobUpload, Progress, RepositoryAccess, blob_exists
 
 _MAX_PAGES = 100
 _NEXT = re.compile(r"""\s*<([^<>]*)>\s*;\s*rel="?next"?\s*""", re.IGNORECASE)
@@ -49,7 +49,7 @@ class RegistryClient:
             session = beside._session.beside(authenticator)
         else:
             session = connect(repository, transport, authenticator, allow_plain_http)
-        self._target = Target(session, repository.path, (f"repository:{repository.path}:{actions}",))
+        self._target = RepositoryAccess(session, repository.path, (f"repository:{repository.path}:{actions}",))
         self._session = session
 
     def has_blob(self, descriptor: Descriptor) -> bool:

@@ -15,7 +15,7 @@ from chassis.oci.registry.errors import AnswerError, RegistryError, UnreachableE
 from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.session import status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
-from chassis.oci.registry.upload import Target
+from chassis.oci.registry.upload import RepositoryAccess
 
 _ADVANCE_BYTES = 256 << 10  # a connection that brings less has failed: a registry may not drip for ever
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 class BlobDownload:
     """The download of one blob; the file appears when it is whole."""
 
-    def __init__(self, target: Target, descriptor: Descriptor, file: Path) -> None:
+    def __init__(self, target: RepositoryAccess, descriptor: Descriptor, file: Path) -> None:
         self._target = target
         self._descriptor = descriptor
         self._file = file

@@ -49,7 +49,7 @@ class _Restart(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RepositoryAccess:
     """Where blobs go: a session, the repository's path, and the scopes that its requests need."""
 
     session: Session
@@ -69,7 +69,7 @@ class BlobUpload:
     """The upload of one blob from where it is."""
 
     def __init__(
-        self, target: Target, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
+        self, target: RepositoryAccess, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
     ) -> None:
         """`source` says where the blob is; it is asked once, and not for a blob that is mounted."""
         self._target = target
@@ -237,7 +237,7 @@ class BlobUpload:
             self._progress(count)
 
 
-def blob_exists(target: Target, descriptor: Descriptor) -> bool:
+def blob_exists(target: RepositoryAccess, descriptor: Descriptor) -> bool:
     """Whether the registry has a blob; one of another size than the descriptor's is an error."""
     answer = target.send(Request("HEAD", target.url(f"blobs/{descriptor.digest}")))
     if answer.status == 404:
