@@ -26,7 +26,7 @@ class JobRequestError(ChassisError, ValueError):
     """A job that is not asked for in a way that can be understood."""
 
 
-class State(enum.Enum):
+class JobState(enum.Enum):
     """How far a job is."""
 
     QUEUED = "queued"
@@ -41,7 +41,7 @@ class State(enum.Enum):
     @property
     def final(self) -> bool:
         """Whether nothing more will happen to the job."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Job:
     name: str
     version: str
     request: JobRequest
-    state: State
+    state: JobState
     with_credentials: bool
     attempts: int
     created: float
@@ -184,9 +184,9 @@ class Job:
             "image": f"{self.request.registry}/{self.request.repository}" if self.request.registry else None,
             "status": {
                 "state": self.state.value,
-                "active": int(self.state is State.RUNNING),
-                "succeeded": int(self.state is State.SUCCEEDED),
-                "failed": int(self.state in (State.FAILED, State.CANCELLED)),
+                "active": int(self.state is JobState.RUNNING),
+                "succeeded": int(self.state is JobState.SUCCEEDED),
+                "failed": int(self.state in (JobState.FAILED, JobState.CANCELLED)),
                 "message": self.message,
                 "attempts": self.attempts,
                 "created": self.created,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chassis.errors import ChassisError
-from chassis.service.job import Job, JobRequest, State
+from chassis.service.job import Job, JobRequest, JobState
 from chassis.service.upload_store import QuotaError, Upload
 
 _SCHEMA = """
@@ -62,7 +62,7 @@ class JobStoreError(ChassisError):
     """The file of the jobs cannot be used."""
 
 
-class QueueFullError(ChassisError):
+class JobQueueFullError(ChassisError):
     """As many jobs wait as may."""
 
 
@@ -120,7 +120,7 @@ class JobStore:
 
         Raises:
           UploadTakenError: there is a job with this upload.
-          QueueFullError: `most_waiting` wait already.
+          JobQueueFullError: `most_waiting` wait already.
           QuotaError: `most_of_client` of the client wait already.
         """
         job_id = uuid.uuid4().hex
@@ -133,7 +133,7 @@ class JobStore:
                 )
             waiting = self._waiting()
             if waiting >= most_waiting:
-                raise QueueFullError(
+                raise JobQueueFullError(
                     f"{waiting} jobs wait already, and no more than {most_waiting} may: try again later"
                 )
             values = (
@@ -144,7 +144,7 @@ class JobStore:
                 upload.name,
                 upload.version,
                 request.to_json(),
-                State.QUEUED.value,
+                JobState.QUEUED.value,
                 int(with_credentials),
                 self._clock(),
             )
@@ -187,7 +187,7 @@ class JobStore:
             ).fetchall()
         return [_job(row) for row in rows]
 
-    def in_state(self, *states: State) -> list[Job]:
+    def in_state(self, *states: JobState) -> list[Job]:
         """The jobs in any of `states`, oldest first."""
         marks = ",".join("?" * len(states))
         with self._lock:
@@ -214,12 +214,12 @@ class JobStore:
                 if may_run(client, running):
                     row = self._connection.execute(
                         "UPDATE jobs SET state = ?, attempts = attempts + 1, started = ? WHERE number = ? RETURNING id",
-                        (State.RUNNING.value, self._clock(), number),
+                        (JobState.RUNNING.value, self._clock(), number),
                     ).fetchone()
                     return self.get(row[0])
         return None
 
-    def finish(self, job_id: str, state: State, message: str = "", result: dict[str, object] | None = None) -> bool:
+    def finish(self, job_id: str, state: JobState, message: str = "", result: dict[str, object] | None = None) -> bool:
         """Brings a job that is not finished to its final state; returns whether this call did."""
         with self._lock:
             changed = self._connection.execute(
@@ -228,7 +228,7 @@ class JobStore:
             )
             return changed.rowcount == 1
 
-    def move(self, job_id: str, before: State, after: State) -> bool:
+    def move(self, job_id: str, before: JobState, after: JobState) -> bool:
         """Changes the state of a job that is in `before`; returns whether it was."""
         with self._lock:
             changed = self._connection.execute(
@@ -241,12 +241,12 @@ class JobStore:
 
         A job with credentials waits for them: they were in the memory of that service.
         """
-        lost = self.in_state(State.RUNNING, State.QUEUED)
+        lost = self.in_state(JobState.RUNNING, JobState.QUEUED)
         with self._transaction():
             for job in lost:
-                after = State.WAITING if job.with_credentials else State.QUEUED
+                after = JobState.WAITING if job.with_credentials else JobState.QUEUED
                 self.move(job.id, job.state, after)
-        return [job for job in lost if job.with_credentials or job.state is State.RUNNING]
+        return [job for job in lost if job.with_credentials or job.state is JobState.RUNNING]
 
     def webhook_sent(self, job_id: str) -> None:
         """Remembers that the webhook of a job has answered."""
@@ -331,7 +331,7 @@ def _job(row: tuple) -> Job:
         request=JobRequest(
             **{key: tuple(value) if isinstance(value, list) else value for key, value in request.items()}
         ),
-        state=State(fields["state"]),
+        state=JobState(fields["state"]),
         with_credentials=bool(fields["with_credentials"]),
         attempts=fields["attempts"],
         created=fields["created"],

@@ -31,7 +31,7 @@ from chassis.service.engine import Engine
 from chassis.service.guard import Guard, RequestError, ServerOptions, error_reply
 from chassis.service.image_store import ImageStore, write_tar
 from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCredentials
-from chassis.service.job_store import QueueFullError, UnknownJobError, UploadTakenError
+from chassis.service.job_store import JobQueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
 from chassis.service.upload import UploadError
@@ -310,7 +310,7 @@ _STATUSES: list[tuple[type[ChassisError], int]] = [
     (UnknownJobError, 404),
     (UnknownUploadError, 404),
     (UploadTakenError, 409),
-    (QueueFullError, 503),
+    (JobQueueFullError, 503),
     (UploadError, 400),
     (JobRequestError, 400),
     (AddressError, 400),
