@@ -24,7 +24,7 @@ from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from chassis.runtime.workers.nursery import Nursery
+    from chassis.runtime.workers.fork_server import ForkServer
 
 _LOG = logging.getLogger("chassis.runtime")
 
@@ -38,8 +38,8 @@ _CLOSING = 2.0
 """Seconds that the model's thread has to end after the last answer, and again its libraries."""
 
 
-def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
-    """Serves until told to stop, then ends the process. With a `nursery` the model runs in processes that it starts.
+def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn:
+    """Serves until told to stop, then ends the process. With a `fork_server` the model runs in its processes.
 
     Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
     second signal ends the process at once, with 128 and the signal's number.
@@ -56,7 +56,7 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
     )
     # Before the front ends are imported: the model has the longest way.
     model = ModelService(
-        _backend(settings, nursery, loop, batcher, metrics),
+        _backend(settings, fork_server, loop, batcher, metrics),
         settings.contract,
         batcher,
         run_timeout=settings.run_timeout,
@@ -70,9 +70,13 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
 
 
 def _backend(
-    settings: Settings, nursery: Nursery | None, loop: asyncio.AbstractEventLoop, batcher: Batcher, metrics: Metrics
+    settings: Settings,
+    fork_server: ForkServer | None,
+    loop: asyncio.AbstractEventLoop,
+    batcher: Batcher,
+    metrics: Metrics,
 ) -> Backend:
-    if nursery is None:
+    if fork_server is None:
         from chassis.runtime.workers import forks
 
         forks.keep_signals()
@@ -80,7 +84,7 @@ def _backend(
     from chassis.runtime.workers.pool import WorkerPool
 
     return WorkerPool(
-        loop, batcher, nursery, workers=settings.workers, load_timeout=settings.load_timeout, metrics=metrics
+        loop, batcher, fork_server, workers=settings.workers, load_timeout=settings.load_timeout, metrics=metrics
     )
 
 

@@ -12,8 +12,8 @@ from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import Report, State
 from chassis.runtime.workers import messages
+from chassis.runtime.workers.fork_server import ForkServer
 from chassis.runtime.workers.messages import FAILED, Received
-from chassis.runtime.workers.nursery import Nursery
 
 _LOG = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Worker(asyncio.Protocol):
     """One process of the model, at the other end of a connection; a `Lane` once it has loaded the model.
 
     Attributes:
-      key: how the nursery calls it.
+      key: how the fork server calls it.
       number: its place among the processes.
       connection: to it.
       loaded: becomes why the model could not be loaded, None where it was.
@@ -110,7 +110,7 @@ class WorkerPool:
         self,
         loop: asyncio.AbstractEventLoop,
         batcher: Batcher,
-        nursery: Nursery,
+        fork_server: ForkServer,
         *,
         workers: int,
         load_timeout: float,
@@ -123,7 +123,7 @@ class WorkerPool:
         """
         self._loop = loop
         self._batcher = batcher
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._count = workers
         self._load_timeout = load_timeout
         self._metrics = metrics
@@ -139,7 +139,7 @@ class WorkerPool:
     def start(self, report: Report) -> None:
         """Starts the processes."""
         self._report = report
-        self._nursery.watch(self._loop, self._on_started, self._on_ended, self._on_nursery_lost)
+        self._fork_server.watch(self._loop, self._on_started, self._on_ended, self._on_fork_server_lost)
         self._metrics.workers = dict.fromkeys(range(self._count), 0)
         self._tasks = [self._loop.create_task(self._keep(self._fork(number))) for number in range(self._count)]
 
@@ -150,7 +150,7 @@ class WorkerPool:
         if not lane.abandoned:
             lane.abandoned = True
             _LOG.error("a call of the model does not return, its process is ended")
-            self._nursery.kill(lane.key)
+            self._fork_server.kill(lane.key)
         return True
 
     def close(self, timeout: float) -> bool:
@@ -159,11 +159,11 @@ class WorkerPool:
         for worker in workers:
             with contextlib.suppress(OSError):
                 worker.connection.shutdown(socket.SHUT_RDWR)
-        return self._nursery.close(max(timeout, _ENDING)) and not any(worker.is_busy() for worker in workers)
+        return self._fork_server.close(max(timeout, _ENDING)) and not any(worker.is_busy() for worker in workers)
 
     def _fork(self, number: int) -> Worker:
         key = next(self._keys)
-        worker = Worker(self._loop, self._batcher, key, number, self._nursery.start(key, number))
+        worker = Worker(self._loop, self._batcher, key, number, self._fork_server.start(key, number))
         self._workers[key] = worker
         return worker
 
@@ -191,7 +191,7 @@ class WorkerPool:
             try:
                 worker = self._fork(worker.number)
             except OSError:
-                return  # Without the nursery the server ends.
+                return  # Without the fork server the server ends.
 
     async def _load(self, worker: Worker) -> str | None:
         """Waits until the model is loaded; why it could not be, or None."""
@@ -201,7 +201,7 @@ class WorkerPool:
             return worker.loaded.result()
         if worker.gone.done():
             return f"its process {await self._end(worker)}"
-        self._nursery.kill(worker.key)
+        self._fork_server.kill(worker.key)
         return f"it was not loaded within {self._load_timeout:g} s: its process {await worker.ended}"
 
     async def _end(self, worker: Worker) -> str:
@@ -210,7 +210,7 @@ class WorkerPool:
         if worker.gone.done():
             done, _ = await asyncio.wait((worker.ended,), timeout=_LAST_WORDS)
             if not done:
-                self._nursery.kill(worker.key)
+                self._fork_server.kill(worker.key)
         return await worker.ended
 
     def _on_loaded(self, worker: Worker) -> None:
@@ -255,7 +255,7 @@ class WorkerPool:
             worker.ended.set_result(how)
             self._loop.call_later(_LAST_WORDS, worker.disconnect)
 
-    def _on_nursery_lost(self) -> None:
+    def _on_fork_server_lost(self) -> None:
         for task in self._tasks:
             task.cancel()  # so that nothing that is loaded later, and could not be started again, counts
         self._fail("the process that starts the model's processes ended")
