@@ -42,7 +42,7 @@ def send(connection: socket.socket, message: Message) -> None:
         raise PeerGoneError(str(error)) from None
 
 
-class Receiver:
+class MessageReader:
     """The messages of a connection that is waited for: each with one call of the kernel, where it is not large."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -104,7 +104,7 @@ class Receiver:
         return done
 
 
-class Received:
+class MessageDecoder:
     """What has come over a connection that is not waited for, put together into messages."""
 
     def __init__(self) -> None:

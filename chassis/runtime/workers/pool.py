@@ -13,7 +13,7 @@ from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import Report, State
 from chassis.runtime.workers import messages
 from chassis.runtime.workers.fork_server import ForkServer
-from chassis.runtime.workers.messages import FAILED, Received
+from chassis.runtime.workers.messages import FAILED, MessageDecoder
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Worker(asyncio.Protocol):
         self.abandoned = False
         self._batcher = batcher
         self._transport: asyncio.Transport | None = None
-        self._received = Received()
+        self._decoder = MessageDecoder()
         self._serves = False
         self._batch: Batch | None = None
 
@@ -87,7 +87,7 @@ class Worker(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        for message in self._received.feed(data):
+        for message in self._decoder.feed(data):
             if not self.loaded.done():
                 kind, reason = message
                 self.loaded.set_result(reason if kind == FAILED else None)
