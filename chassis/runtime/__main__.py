@@ -17,7 +17,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     if os.getpid() == 1:
-        from chassis.runtime.init import become_init
+        from chassis.runtime.process_one import become_init
 
         become_init()
 
