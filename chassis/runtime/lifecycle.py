@@ -17,7 +17,7 @@ from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.model_thread import ModelThread
-from chassis.runtime.core.service import Backend, ModelService, State
+from chassis.runtime.core.service import Backend, ModelService, ModelState
 from chassis.runtime.ending import end_process, flush
 from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
@@ -123,7 +123,7 @@ class _Server:
 
         deadline.cancel()
         watching.cancel()
-        front_ends.report(State.STOPPING)
+        front_ends.report(ModelState.STOPPING)
         # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
         # process ends. The gRPC server is not closed: that would cancel calls that it has not yet looked at, where a
         # connection that ends tells clients that they may try elsewhere. Nor are HTTP's ports, for the same reason.
@@ -150,11 +150,11 @@ class _Server:
         self._signalled = True
         self.stop(signal.Signals(number).name)
 
-    def _on_state(self, state: State) -> None:
-        if state is State.READY and not self._was_ready:
+    def _on_state(self, state: ModelState) -> None:
+        if state is ModelState.READY and not self._was_ready:
             self._was_ready = True
             self._leave_room()
-        if state is State.FAILED and self._was_ready:
+        if state is ModelState.FAILED and self._was_ready:
             _LOG.error("the model is lost", extra={"reason": self._model.reason})
             self._code = 1
             self.stop("the model is lost")
@@ -174,7 +174,7 @@ class _Server:
             _LOG.warning("the model leaves little memory for requests", extra=fields)
 
     def _on_load_timeout(self) -> None:
-        if self._model.state in (State.LOADING, State.FAILED):
+        if self._model.state in (ModelState.LOADING, ModelState.FAILED):
             _LOG.error("the model was not loaded in time", extra={"load_timeout": self._settings.load_timeout})
             self._code = 1
             self.stop("load timeout")

@@ -10,7 +10,7 @@ import socket
 
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded
 from chassis.runtime.core.metrics import Metrics
-from chassis.runtime.core.service import Report, State
+from chassis.runtime.core.service import ModelState, Report
 from chassis.runtime.workers import messages
 from chassis.runtime.workers.fork_server import ForkServer
 from chassis.runtime.workers.messages import FAILED, MessageDecoder
@@ -220,14 +220,14 @@ class WorkerPool:
             self._lost.cancel()
             self._lost = None
         worker.serve()
-        self._report(State.READY, "")
+        self._report(ModelState.READY, "")
 
     def _on_lost(self, worker: Worker, how: str) -> None:
         self._loaded -= 1
         self._metrics.worker_restarts += 1
         _LOG.error("a process of the model ended, it is started again", extra={"worker": worker.number, "how": how})
         if not self._loaded:
-            self._report(State.STUCK, f"the model's process {how}; it is started again")
+            self._report(ModelState.STUCK, f"the model's process {how}; it is started again")
             self._lost = self._loop.call_later(self._load_timeout, self._on_none_left, how)
 
     def _on_none_left(self, how: str) -> None:
@@ -237,7 +237,7 @@ class WorkerPool:
         """There will be no process any more; who waits for one is told."""
         if not self._loaded:
             self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
-        self._report(State.FAILED, reason)
+        self._report(ModelState.FAILED, reason)
 
     def _on_first_failure(self, failure: str) -> None:
         self._failed_first += 1
