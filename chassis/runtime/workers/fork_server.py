@@ -55,7 +55,7 @@ class ForkServer:
         ended: Callable[[int, str], None],
         lost: Callable[[], None],
     ) -> None:
-        """Reports what happens: a worker's key with its process id, or with how it ended; that the fork server ended."""
+        """Reports a worker's key with its process id, or with how it ended; and that the fork server ended."""
 
         def read() -> None:
             content = self._control.recv(_LONGEST)
