@@ -26,7 +26,7 @@ from chassis.oci.descriptor import Descriptor, Origin, read_json
 from chassis.oci.layout_reader import LayoutReader, Manifest
 
 _HISTORY = "chassis: "
-_MOST_PROCESSES = 8
+_MAX_PROCESSES = 8
 _SIDE_BY_SIDE_BYTES = 8 << 20  # Less is read before other processes have started.
 
 
@@ -99,7 +99,7 @@ def _extract_all(layers: list[tuple[Path, Descriptor, Origin]]) -> tuple[LayerFa
     if sum(layer.size for _, layer, _ in layers) < _SIDE_BY_SIDE_BYTES:
         return tuple(extract(*layer, trusted=False) for layer in layers)
     order = sorted(range(len(layers)), key=lambda number: -layers[number][1].size)
-    with ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, _MOST_PROCESSES, len(layers)))) as pool:
+    with ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, _MAX_PROCESSES, len(layers)))) as pool:
         futures = {number: pool.submit(extract, *layers[number], trusted=False) for number in order}
         return tuple(futures[number].result() for number in range(len(layers)))
 

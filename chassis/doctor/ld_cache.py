@@ -10,7 +10,7 @@ import struct
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("<20sIIB3xI3I")
 _ENTRY = struct.Struct("<iIIIQ")
-_MOST_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000
 
 
 def read_ld_cache(data: bytes) -> tuple[tuple[str, str], ...]:
@@ -21,7 +21,7 @@ def read_ld_cache(data: bytes) -> tuple[tuple[str, str], ...]:
         return ()
     data = data[start:]
     count = _HEADER.unpack_from(data)[1]
-    if count > _MOST_ENTRIES or len(data) < _HEADER.size + count * _ENTRY.size:
+    if count > _MAX_ENTRIES or len(data) < _HEADER.size + count * _ENTRY.size:
         return ()
     found = []
     for number in range(count):

@@ -40,7 +40,7 @@ _WITHHELD = ("CHASSIS_SERVICE_TOKEN",)
 _SHOWN_ERRORS = 12
 # Of what a build writes, so much is held to find the reason of a failure in: the last, which it is among.
 _KEPT_LINES, _KEPT_CHARACTERS = 2000, 2000
-_LONGEST_LINE = 16 << 10
+_MAX_LINE = 16 << 10
 
 
 class BuildError(ChassisError):
@@ -108,7 +108,7 @@ class Bazel:
         watcher.start()
         try:
             assert process.stdout is not None
-            while text := process.stdout.readline(_LONGEST_LINE):  # a build may write one without an end
+            while text := process.stdout.readline(_MAX_LINE):  # a build may write one without an end
                 line(text.rstrip("\n"))
             return process.wait()
         finally:

@@ -33,7 +33,7 @@ _LEAST_SWEEP_SECONDS = 10.0
 _WINDOW_SECONDS = 15.0
 """How often is looked whether a client has minutes again."""
 _WEBHOOK_SECONDS = 24 * 3600.0
-_LONGEST_MESSAGE = 8000
+_MAX_MESSAGE = 8000
 
 
 class Runner(Protocol):
@@ -317,7 +317,7 @@ class Engine:
                 log.output(traceback.format_exc())
             finally:
                 timer.cancel()
-            message = printable(message)[:_LONGEST_MESSAGE]
+            message = printable(message)[:_MAX_MESSAGE]
             interrupted = state is JobState.CANCELLED and self._stopping
             log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:

@@ -16,10 +16,10 @@ from chassis.oci.registry.reference import check_tag, parse_repository
 from chassis.packed_model.build_file import LOCKS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LONGEST_PLACE = 260
-_LONGEST_WEBHOOK = 2000
-_MOST_TAGS = 20
-_MOST_NAMES = 50
+_MAX_PLACE = 260
+_MAX_WEBHOOK = 2000
+_MAX_TAGS = 20
+_MAX_NAMES = 50
 
 
 class JobRequestError(ChassisError, ValueError):
@@ -83,8 +83,8 @@ class JobRequest:
             raise JobRequestError("registry and repository go together: give both or neither")
         if self.registry:
             _check_place(self.registry, self.repository)
-        if len(self.tags) > _MOST_TAGS:
-            raise JobRequestError(f"{len(self.tags)} tags, expected at most {_MOST_TAGS}")
+        if len(self.tags) > _MAX_TAGS:
+            raise JobRequestError(f"{len(self.tags)} tags, expected at most {_MAX_TAGS}")
         for tag in self.tags:
             try:
                 check_tag(tag)
@@ -92,7 +92,7 @@ class JobRequest:
                 raise JobRequestError(str(error)[:500]) from None
         if self.webhook:
             _check_webhook(self.webhook)
-        if len(self.cross_build) > _MOST_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
+        if len(self.cross_build) > _MAX_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
             raise JobRequestError("cross_build: expected names of distributions, such as crcmod")
 
     def to_json(self) -> str:
@@ -199,8 +199,8 @@ class Job:
 
 def _check_place(registry: str, repository: str) -> None:
     """Whether the registry's client will understand them, who would say so only after the build."""
-    if len(registry) + len(repository) > _LONGEST_PLACE:
-        raise JobRequestError(f"registry and repository have more than {_LONGEST_PLACE} characters together")
+    if len(registry) + len(repository) > _MAX_PLACE:
+        raise JobRequestError(f"registry and repository have more than {_MAX_PLACE} characters together")
     try:
         read = parse_repository(f"{registry}/{repository}")
     except ImageReferenceError as error:
@@ -216,7 +216,7 @@ def _check_webhook(url: str) -> None:
     except ValueError:
         parts, port_is_right = urllib.parse.urlsplit(""), False
     if (
-        len(url) > _LONGEST_WEBHOOK
+        len(url) > _MAX_WEBHOOK
         or parts.scheme not in ("http", "https")
         or not parts.hostname
         or not port_is_right

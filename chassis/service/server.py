@@ -43,7 +43,7 @@ _BLOCK = 1 << 18
 _UNPACKING = 4
 _MAX_STREAMS = 64
 _MAX_STREAMS_OF_A_CLIENT = 16
-_LONGEST_SECRET = 16 << 10
+_MAX_SECRET = 16 << 10
 
 
 def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGIApp:
@@ -285,8 +285,8 @@ def _credentials(document: object) -> RegistryCredentials | None:
     if not isinstance(document, dict) or set(document) != {"username", "password"}:
         raise RequestError(400, "credentials: expected an object of username and password")
     username, password = document["username"], document["password"]
-    if not all(isinstance(value, str) and 0 < len(value) <= _LONGEST_SECRET for value in (username, password)):
-        raise RequestError(400, f"credentials: expected two texts of 1 to {_LONGEST_SECRET} characters")
+    if not all(isinstance(value, str) and 0 < len(value) <= _MAX_SECRET for value in (username, password)):
+        raise RequestError(400, f"credentials: expected two texts of 1 to {_MAX_SECRET} characters")
     if ":" in username:
         raise RequestError(400, "credentials: a username has no `:` (RFC 7617)")
     return RegistryCredentials(username, password)

@@ -23,7 +23,7 @@ _DESCRIPTION_BYTES = 1 << 20
 _BLOCK = 1 << 20
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_LONGEST_TEXT = 10_000
+_MAX_TEXT = 10_000
 _EXTENDED_BYTES = 1 << 16
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -189,8 +189,8 @@ def _metadata(document: object, limits: Limits) -> ModelMetadata:
             f"the model's version {metadata.model_version[:100]!r}: it becomes a tag, expected 1 to 128 letters, "
             "digits, `.`, `_`, `-`, and none of `.-` at its start"
         )
-    if any(len(text) > _LONGEST_TEXT or "\0" in text for text in metadata.texts()):
-        raise UploadError(f"{DESCRIPTION}: metadata: a text of more than {_LONGEST_TEXT} characters, or with a NUL")
+    if any(len(text) > _MAX_TEXT or "\0" in text for text in metadata.texts()):
+        raise UploadError(f"{DESCRIPTION}: metadata: a text of more than {_MAX_TEXT} characters, or with a NUL")
     return metadata
 
 

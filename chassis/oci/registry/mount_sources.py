@@ -16,7 +16,7 @@ from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.reference import Repository
 
 _LINE = re.compile(r"(sha256:[0-9a-f]{64}) ([a-z0-9][a-z0-9._/-]{0,254})")
-_MOST_BYTES = 4 << 20  # some 40,000 blobs
+_MAX_BYTES = 4 << 20  # some 40,000 blobs
 
 
 class MountSources:
@@ -44,7 +44,7 @@ class MountSources:
         known |= dict.fromkeys(new, self._path)
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if self._file.exists() and self._file.stat().st_size > _MOST_BYTES:
+            if self._file.exists() and self._file.stat().st_size > _MAX_BYTES:
                 self._rewrite(known)
                 return
             lines = "".join(f"{digest} {self._path}\n" for digest in new)
