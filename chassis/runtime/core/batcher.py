@@ -37,7 +37,7 @@ _CROWDED = 0.1
 _BUSY_TURN = 2e-5
 """Seconds of a turn in which the loop had something else to do, such as to read the next request."""
 
-_LONGEST_GATHERING = 2e-3
+_MAX_GATHERING = 2e-3
 """Seconds after which an item leaves in any case, where the model is idle."""
 
 
@@ -261,7 +261,7 @@ class Batcher:
             return
         turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
         wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
-        if self._max_wait or turns >= wanted or now - since > _LONGEST_GATHERING:
+        if self._max_wait or turns >= wanted or now - since > _MAX_GATHERING:
             self._gathering = False
             self._give(full=False)
             self._consider()

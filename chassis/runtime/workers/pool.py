@@ -18,7 +18,7 @@ from chassis.runtime.workers.messages import FAILED, MessageDecoder
 _LOG = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 10.0
+_MAX_DELAY = 10.0
 """Seconds before a process that did not load is started again; doubled each time."""
 
 _LAST_WORDS = 0.5
@@ -185,7 +185,7 @@ class WorkerPool:
                     await self._any_loaded.wait()
                 else:
                     await asyncio.sleep(delay)
-                    delay = min(delay * 2, _LONGEST_DELAY)
+                    delay = min(delay * 2, _MAX_DELAY)
             first = False
             del self._workers[worker.key]
             try:
