@@ -103,12 +103,13 @@ class Bazel:
             errors="replace",
             preexec_fn=end_with_parent(),
         )
+        output = process.stdout
+        assert output is not None
         ended = threading.Event()
         watcher = threading.Thread(target=_interrupt_when_cancelled, args=(process, cancellation, ended), daemon=True)
         watcher.start()
         try:
-            assert process.stdout is not None
-            while text := process.stdout.readline(_MAX_LINE):  # a build may write one without an end
+            while text := output.readline(_MAX_LINE):  # a build may write one without an end
                 line(text.rstrip("\n"))
             return process.wait()
         finally:
@@ -117,7 +118,7 @@ class Bazel:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            process.stdout.close()
+            output.close()
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

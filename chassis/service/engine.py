@@ -293,7 +293,12 @@ class Engine:
         state, message, result = JobState.FAILED, "", None
         secrets = [credentials.password] if credentials else []
         overdue = threading.Event()
-        timer = threading.Timer(self._job_seconds, lambda: (overdue.set(), cancellation.set()))
+
+        def end() -> None:
+            overdue.set()
+            cancellation.set()
+
+        timer = threading.Timer(self._job_seconds, end)
         timer.daemon = True
         timer.start()
         with JobLog(self.log_path(job.id), secrets) as log:

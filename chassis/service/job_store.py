@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chassis.errors import ChassisError
 from chassis.service.job import Job, JobRequest, JobState
@@ -270,16 +271,17 @@ class JobStore:
             (running,) = self._connection.execute(
                 "SELECT TOTAL(? - started) FROM jobs WHERE client = ? AND state = 'running'", (now, client)
             ).fetchone()
-        return done + running
+        return float(done + running)
 
     def active(self, client: str) -> tuple[int, int, int]:
         """How many jobs of `client` wait, how many run, and how many bytes their uploads have."""
         with self._lock:
-            return self._connection.execute(
+            waiting, running, size = self._connection.execute(
                 "SELECT COUNT(*) FILTER (WHERE state != 'running'), COUNT(*) FILTER (WHERE state = 'running'), "
                 f"COALESCE(SUM(upload_bytes), 0) FROM jobs WHERE client = ? AND state IN {_ACTIVE}",
                 (client,),
             ).fetchone()
+        return waiting, running, size
 
     def forget(self, before: float, most_of_client: int) -> list[str]:
         """Removes jobs that ended before a time, and of each client all but so many of those that have ended.
@@ -302,9 +304,10 @@ class JobStore:
         return {job_id: (client, finished) for job_id, client, finished in rows}
 
     def _waiting(self, condition: str = "", *values: str) -> int:
-        return self._connection.execute(
+        (count,) = self._connection.execute(
             f"SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'waiting') {condition}", values
-        ).fetchone()[0]
+        ).fetchone()
+        return int(count)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -318,9 +321,12 @@ class JobStore:
             self._connection.execute("COMMIT")
 
 
-def _job(row: tuple) -> Job:
+def _job(row: tuple[Any, ...]) -> Job:
     fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    request = json.loads(fields["request"])
+    request: dict[str, Any] = json.loads(fields["request"])
+    options: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in request.items()
+    }
     return Job(
         id=fields["id"],
         client=fields["client"],
@@ -328,9 +334,7 @@ def _job(row: tuple) -> Job:
         upload=fields["upload"],
         name=fields["name"],
         version=fields["version"],
-        request=JobRequest(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in request.items()}
-        ),
+        request=JobRequest(**options),
         state=JobState(fields["state"]),
         with_credentials=bool(fields["with_credentials"]),
         attempts=fields["attempts"],

@@ -225,11 +225,13 @@ class _Service:
 
     async def _find(self, request: Request) -> Job:
         """The job of a path, if it is the caller's."""
-        return await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
+        job: Job = await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
+        return job
 
 
 def _client(request: Request) -> Client:
-    return request.state.client
+    client: Client = request.state.client
+    return client
 
 
 async def _begun(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

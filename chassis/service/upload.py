@@ -10,6 +10,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import TarInfo
 from typing import BinaryIO
 
 from chassis.declaration.kinds import MetadataError
@@ -57,7 +58,8 @@ class _BoundedInfo(tarfile.TarInfo):
     def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type not in _REGULAR and self.size > _EXTENDED_BYTES:
             raise UploadError(f"the archive has an extended header of {self.size} bytes")
-        return super()._proc_member(tarfile)  # type: ignore[misc]
+        read: TarInfo = super()._proc_member(tarfile)  # type: ignore[misc]
+        return read
 
 
 def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:

@@ -112,7 +112,8 @@ class _Processes:
         Raises:
           BytecodeError: the process died of it.
         """
-        process = getattr(self._own, "process", None) or self._start()
+        process: subprocess.Popen[bytes] = getattr(self._own, "process", None) or self._start()
+        assert process.stdin is not None and process.stdout is not None
         name = path.encode("utf-8", "surrogateescape")
         try:
             process.stdin.write(_REQUEST.pack(len(name), len(source)) + name + source)
@@ -135,6 +136,7 @@ class _Processes:
         """Ends the processes."""
         for process in self._all:
             process.kill()
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.stdout.close()
             process.wait()

@@ -176,7 +176,7 @@ def _check_local_header(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
     if len(data) < _LOCAL.size or not data.startswith(_LOCAL_MAGIC):
         raise ZipError(f"member {info.filename!r} has no local header where the directory says")
     _, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack_from(data)
-    length = _LOCAL.size + name_size + extra_size
+    length: int = _LOCAL.size + name_size + extra_size
     if len(data) < length:
         data = os.pread(stream.fileno(), length, start)
     if len(data) < length:

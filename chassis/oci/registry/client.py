@@ -19,7 +19,7 @@ from chassis.oci.registry.manifest_type import manifest_type
 from chassis.oci.registry.origin import origin, resolve
 from chassis.oci.registry.reference import Repository, check_tag
 from chassis.oci.registry.request import Request, Response
-from chassis.oci.registry.session import connect, status_error
+from chassis.oci.registry.session import Session, connect, status_error
 from chassis.oci.registry.transport import Transport
 from chassis.oci.registry.upload import BlobUpload, Progress, RepositoryAccess, blob_exists
 
@@ -46,11 +46,11 @@ class RegistryClient:
         self.repository = repository
         authenticator = Authenticator(repository, transport, store, allow_plain_http)
         if beside is not None and beside.repository.registry == repository.registry:
-            session = beside._session.beside(authenticator)
+            session: Session = beside._session.beside(authenticator)
         else:
             session = connect(repository, transport, authenticator, allow_plain_http)
         self._target = RepositoryAccess(session, repository.path, (f"repository:{repository.path}:{actions}",))
-        self._session = session
+        self._session: Session = session
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the repository has a blob of this digest and size."""

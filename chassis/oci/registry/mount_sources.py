@@ -63,7 +63,8 @@ class MountSources:
             if self._file is not None:
                 with contextlib.suppress(OSError, ValueError):
                     text = self._file.read_text(encoding="ascii")
-            self._known = dict(match.groups() for line in text.splitlines() if (match := _LINE.fullmatch(line)))
+            lines = (match for line in text.splitlines() if (match := _LINE.fullmatch(line)))
+            self._known = {match[1]: match[2] for match in lines}
         return self._known
 
 

@@ -87,7 +87,7 @@ class Response:
         Raises:
           AnswerError: it is absurdly long or holds control characters.
         """
-        value = self.headers.get(name, "")
+        value: str = self.headers.get(name, "")
         if len(value) > _MAX_HEADER_CHARACTERS or not value.isprintable():
             raise AnswerError(f"{origin(self.url)}: answers with a malformed {name} header ({len(value)} characters)")
         return value

@@ -48,7 +48,7 @@ class Backoff:
         return at once."""
         if asked is not None:
             return min(max(asked, 0.0), self.longest_asked)
-        return min(self.first * 2**attempt, self.longest) * random.uniform(0.5, 1.0)
+        return min(self.first * 2.0**attempt, self.longest) * random.uniform(0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,8 +192,8 @@ class BlobUpload:
         along = size <= _SINGLE_REQUEST_BYTES
         try:
             answer = self._target.send(Request("PUT", url, _OCTETS, self._body(0, size) if along else b""), attempts=1)
-        except BrokenConnectionError as error:
-            raise _Restart(error) from None
+        except BrokenConnectionError as broken:
+            raise _Restart(broken) from None
         if answer.status in (201, 204):
             self._verify(answer)
             return
