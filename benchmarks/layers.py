@@ -206,7 +206,7 @@ def _floor(wheel: Path, out: Path) -> None:
 
 
 def _start(tool: str, arguments: Sequence[str], place: Path) -> None:
-    """Runs a tool as the build's actions start it where there are no workers."""
+    """Runs a tool as the build's actions start it if there are no workers."""
     subprocess.run([os.environ[tool.upper()], *arguments, *_outputs(place)], check=True, timeout=_LIMIT_S)
 
 

@@ -170,7 +170,7 @@ class _Soak:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs, prints the account, and fails where it is not as it is to be."""
+    """Runs, prints the account, and fails if it is not as it is to be."""
     del argv
     account = _Account()
     started = time.monotonic()

@@ -40,7 +40,7 @@ class FrontEnd(Protocol):
     """Sends a request with a number; a `bad` one is to fail."""
 
     async def ask(self, number: int, *, bad: bool) -> Verdict:
-        """Returns what became of it; raises TimeoutError where nothing did."""
+        """Returns what became of it; raises TimeoutError if nothing did."""
 
     async def close(self) -> None:
         """Ends its connections."""

@@ -71,7 +71,7 @@ def from_specification(path: Path) -> Examination:
         )
         return Examination(fields["name"], Image(target, start, tuple(layers)), read_waivers(fields["allow"]))
     except (KeyError, TypeError) as error:
-        raise SpecificationError(f"{path}: is no specification for the doctor: {error!r}") from None
+        raise SpecificationError(f"{path}: is not a specification for the doctor: {error!r}") from None
 
 
 def facts_of_layout(path: Path, architecture: str = "") -> Facts:

@@ -87,7 +87,7 @@ class _Found:
             self.pointers.append(file.path)
             return
         if EXTENSION_MODULE.search(file.path):
-            self.elves.append((file.path, Elf(defect="it is named as an extension module and is no ELF file")))
+            self.elves.append((file.path, Elf(defect="it is named as an extension module and is not an ELF file")))
             return
         if not head:
             return
@@ -187,7 +187,7 @@ class _Found:
 
 
 def _elf(head: bytes, content: LayerContent) -> Elf:
-    """Reads an ELF file; a large one not whole where there is a way back, else through a file on disk."""
+    """Reads an ELF file; a large one not whole if there is a way back, else through a file on disk."""
     from chassis.doctor.elf_reader import read_elf  # Most layers have none: they go without pyelftools.
 
     size = content.file.size

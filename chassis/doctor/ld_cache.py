@@ -14,7 +14,7 @@ _MAX_ENTRIES = 100_000
 
 
 def read_ld_cache(data: bytes) -> tuple[tuple[str, str], ...]:
-    """Pairs of a library's name and its absolute path, in the loader's order; none where the file is damaged."""
+    """Pairs of a library's name and its absolute path, in the loader's order; none if the file is damaged."""
     # An old-format cache may come first, padded to eight bytes; the new one's offsets count from its own beginning.
     start = data.find(_MAGIC)
     if start < 0 or len(data) < start + _HEADER.size:

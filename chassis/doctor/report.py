@@ -16,7 +16,7 @@ _MAX_PATHS = 3
 
 
 def findings_text(examination: Examination, diagnosis: Diagnosis) -> str:
-    """What fails the build, with what to do about it; empty where there is nothing."""
+    """What fails the build, with what to do about it; empty if there is nothing."""
     if not diagnosis.findings:
         return ""
     code = diagnosis.findings[0].code

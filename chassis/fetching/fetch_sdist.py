@@ -77,7 +77,7 @@ def read_text(sdist: Path) -> dict[str, str]:
                         assert file is not None
                         texts[member.name.partition("/")[2]] = file.read().decode("utf-8", "replace")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise FetchError(BROKEN, f"{sdist.name} is no archive: {error}") from error
+        raise FetchError(BROKEN, f"{sdist.name} is not an archive: {error}") from error
     return texts
 
 
@@ -104,7 +104,7 @@ def old_requirements(text: str) -> list[str]:
 
 
 def build_requirements(texts: dict[str, str], name: str) -> list[str]:
-    """The distributions of `build-system.requires`, whatever their versions; setuptools where none is said."""
+    """The distributions of `build-system.requires`, whatever their versions; setuptools if none is said."""
     try:
         table = tomllib.loads(texts.get("pyproject.toml", "")).get("build-system", {})
         names = {normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])}
@@ -117,7 +117,7 @@ def describe_sdist(sdist: Path, machine: str, python: str) -> dict[str, object]:
     """What `fetch_wheel.describe` tells of a wheel, with `build_requires`."""
     texts = read_text(sdist)
     if "PKG-INFO" not in texts:
-        raise FetchError(BROKEN, f"{sdist.name} has no PKG-INFO at its top, so it is no sdist")
+        raise FetchError(BROKEN, f"{sdist.name} has no PKG-INFO at its top, so it is not an sdist")
     headers = HeaderParser().parsestr(texts["PKG-INFO"])
     if not headers.get_all("Requires-Dist"):
         for path, text in texts.items():

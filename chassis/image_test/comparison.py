@@ -25,7 +25,7 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a case ended: `findings` holds what is wrong, `note` what is worth a word even where nothing is."""
+    """How a case ended: `findings` holds what is wrong, `note` what is worth a word even if nothing is."""
 
     findings: tuple[str, ...]
     note: str = ""

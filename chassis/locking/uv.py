@@ -53,7 +53,7 @@ class Uv:
 
         For a distribution with `--no-binary NAME` among `options` its sdist is taken in place of a wheel. The
         form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is
-        kept where it can be. `settings` is a directory with a `uv.toml`. Raises `ChassisError` with uv's own
+        kept if it can be. `settings` is a directory with a `uv.toml`. Raises `ChassisError` with uv's own
         explanation.
         """
         command = [str(self._program), *(("--project", str(settings)) if settings else ())]
@@ -113,7 +113,7 @@ def read_sdists(path: Path) -> list[Sdist]:
 
 
 def find_uv() -> Path:
-    """The uv program of the Python package `uv`, or of the PATH; `ChassisError` where there is none."""
+    """The uv program of the Python package `uv`, or of the PATH; `ChassisError` if there is none."""
     try:
         import uv
     except ImportError:

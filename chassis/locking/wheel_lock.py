@@ -126,7 +126,7 @@ def narrow(
 ) -> list[LockedWheel]:
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
-    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement where no wheel
+    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement if no wheel
     fits, or where its hash is none of uv's.
     """
     locked = []

@@ -32,7 +32,7 @@ def write_locks(
 
     Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
-    Locks share versions where they can: each takes those of the first.
+    Locks share versions if they can: each takes those of the first.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.

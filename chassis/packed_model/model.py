@@ -74,7 +74,7 @@ class PackedModel:
 
 
 def check_key(key: str) -> str:
-    """Returns `key` where it can be the name of a model's file.
+    """Returns `key` if it can be the name of a model's file.
 
     Raises:
       PackedModelError: it is absolute, climbs, has an unusual character, or is a name that Bazel or Chassis reads.

@@ -155,7 +155,7 @@ def _interrupt_when_cancelled(
 
 
 def _reasons(output: Sequence[str]) -> str:
-    """The lines that say what is wrong: those of Chassis's own tools where there are any, else Bazel's."""
+    """The lines that say what is wrong: those of Chassis's own tools if there are any, else Bazel's."""
     own = [text for text in output if text.startswith("error:")]
     bazels = [text for text in output if text.startswith(("ERROR:", "FATAL:", "Error"))]
     chosen: list[str] = []

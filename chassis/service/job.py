@@ -58,7 +58,7 @@ class JobRequest:
 
     Attributes:
       platforms: names of `@chassis//platforms`; several become one index.
-      registry: host and port; empty where nothing is to be pushed.
+      registry: host and port; empty if nothing is to be pushed.
       repository: path in the registry.
       tags: what the pushed image is called there.
       webhook: URL that the final status is sent to; empty for none.
@@ -153,7 +153,7 @@ class Job:
       started: when a worker took it last; None before.
       finished: when it came to its final state.
       message: why it failed, in a sentence; empty else.
-      result: what came of it, where it succeeded.
+      result: what came of it if it succeeded.
       webhook_sent: whether the webhook has answered.
     """
 

@@ -82,7 +82,7 @@ class JobStore:
         """Opens the file, or makes it.
 
         Raises:
-          JobStoreError: it is no database, or one of a newer Chassis.
+          JobStoreError: it is not a database, or one of a newer Chassis.
         """
         self._clock = clock
         self._lock = threading.RLock()

@@ -277,7 +277,7 @@ async def _json(request: Request) -> dict[str, object]:
     except (ValueError, RecursionError):
         raise RequestError(400, "the body is not JSON") from None
     if not isinstance(document, dict):
-        raise RequestError(400, "the body is no JSON object")
+        raise RequestError(400, "the body is not a JSON object")
     return document
 
 

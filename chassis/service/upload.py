@@ -90,7 +90,7 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
             raise UploadError("the archive has a file where another of its files needs a directory") from None
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UploadError(f"the archive is no whole tar file: {error}") from None
+        raise UploadError(f"the archive is not a whole tar file: {error}") from None
     for needed in (DESCRIPTION, PICKLE):
         if needed not in seen:
             raise UploadError(f"the archive has no {needed}, it may have been cut short")
@@ -133,7 +133,11 @@ def _files(declared: object, root: Path) -> dict[str, Path]:
     if not isinstance(declared, dict):
         raise UploadError(f"{DESCRIPTION}: files: expected an object of key and size")
     for key in sorted(set(declared) ^ set(found)):
-        place = "the archive has not, it may have been cut short" if key in declared else f"{DESCRIPTION} does not name"
+        place = (
+            "is missing from the archive: it may have been cut short"
+            if key in declared
+            else f"{DESCRIPTION} does not name"
+        )
         raise UploadError(f"file {key[:200]!r}, which {place}")
     for key, path in found.items():
         if declared[key] != path.stat().st_size:
@@ -146,7 +150,7 @@ def _files(declared: object, root: Path) -> dict[str, Path]:
 def _key(member: tarfile.TarInfo, seen: set[str]) -> str:
     shown = member.name[:200]
     if not member.isreg() or member.issparse():
-        raise UploadError(f"{shown!r} in the archive is no plain file: links, devices and directories are refused")
+        raise UploadError(f"{shown!r} in the archive is not a plain file: links, devices and directories are refused")
     if member.size < 0:
         raise UploadError(f"{shown!r} in the archive has a size below 0")
     if member.name.lower() in seen:

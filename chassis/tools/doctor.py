@@ -21,13 +21,13 @@ from chassis.errors import ChassisError
 
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is, and its layers' facts.")
 _IMAGE = flags.DEFINE_string("image", None, "Instead: an OCI layout directory.")
-_ARCHITECTURE = flags.DEFINE_string("architecture", "", "With --image: which image, where there are several.")
+_ARCHITECTURE = flags.DEFINE_string("architecture", "", "With --image: which image if there are several.")
 _ACCELERATOR = flags.DEFINE_enum("accelerator", "none", ("none", "cuda"), "With --image: what it computes with.")
 _CPU = flags.DEFINE_string("cpu", "", "With --image: the least CPU that it is for, by QEMU's name.")
 _ALLOW = flags.DEFINE_multi_string("allow", [], "With --image: CODE=REASON or CODE:PATTERN=REASON, a waiver.")
 _REPORT = flags.DEFINE_string("report", None, "Output: the whole report, text.")
 _JSON = flags.DEFINE_string("json", None, "Output: the whole report, JSON.")
-_FINDINGS = flags.DEFINE_string("findings", None, "Output: what fails the build, text; empty where nothing does.")
+_FINDINGS = flags.DEFINE_string("findings", None, "Output: what fails the build, text; empty if nothing does.")
 
 
 def main(argv: Sequence[str]) -> int:

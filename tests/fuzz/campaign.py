@@ -42,7 +42,7 @@ class CampaignError(ChassisError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status 0 where no target was found to do wrong."""
+    """Exit status 0 if no target was found to do wrong."""
     del argv
     if FLAGS.target:
         _fuzz(FLAGS.target, Path(FLAGS.folder))

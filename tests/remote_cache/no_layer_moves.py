@@ -122,7 +122,7 @@ def _check(what: str, holds: bool) -> None:
 
 
 def main() -> None:
-    """Says what it found; ends with status 1 where that is not as it should be."""
+    """Says what it found; ends with status 1 if that is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="chassis-remote-cache.") as folder, _cache(Path(folder)) as cache:
         with _bazel(Path(folder, "first"), cache) as bazel:
             package = bazel.build([_FIRST])

@@ -16,7 +16,7 @@ _DIRECTORY_MODE = 0o755
 class BaseLayers:
     """The part of a layer writer that a base needs, for several writers.
 
-    A directory has the same mode and owner in every layer that has it; a path that is no directory is in one layer
+    A directory has the same mode and owner in every layer that has it; a path that is not a directory is in one layer
     alone, and nothing in any lies under it.
     """
 
@@ -76,6 +76,6 @@ class BaseLayers:
             parent = path[:end]
             if self._current.type_of(parent) is None:
                 if (kind := self.type_of(parent)) not in (None, "dir"):
-                    raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
+                    raise LayerError(f"{path!r} lies under {parent!r}, which is not a directory but a {kind}")
                 self._current.add_directory(parent, *self._directories.get(parent, (_DIRECTORY_MODE, ROOT)))
             end = path.find("/", end + 1)

@@ -107,7 +107,7 @@ class _Processes:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def compiled(self, path: str, source: bytes) -> bytes | None:
-        """A module's bytecode; None where it is not valid.
+        """A module's bytecode; None if it is not valid.
 
         Raises:
           BytecodeError: the process died of it.

@@ -161,7 +161,7 @@ def test_groups_that_do_not_fit_are_refused(tmp_path, groups, message):
 
 _ACROSS = {
     "a file twice": ({"./etc/x": b"2"}, "installs /etc/x, which one installs too"),
-    "a file under a link": ({"./srv/x": b"2"}, "'srv/x' lies under 'srv', which is no directory but a symlink"),
+    "a file under a link": ({"./srv/x": b"2"}, "'srv/x' lies under 'srv', which is not a directory but a symlink"),
     "a directory over a file": ({"./etc/x/": entry(tarfile.DIRTYPE, 0o755)}, "is there twice"),
 }
 

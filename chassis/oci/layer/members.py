@@ -98,7 +98,7 @@ class Encoder(Protocol):
         """A part of a content, compressed; returns its offset in the blob."""
 
     def finish(self) -> None:
-        """Ends the stream, where it has an end."""
+        """Ends the stream if it has an end."""
 
 
 class GzipMembers:

@@ -45,7 +45,7 @@ class _Entry(tarfile.TarInfo):
 
 
 def entry(kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "", content: bytes = b"") -> tarfile.TarInfo:
-    """An entry of a tar that is no plain file, or has a mode of its own."""
+    """An entry of a tar that is not a plain file, or has a mode of its own."""
 
     info = _Entry()
     info.type, info.mode, info.linkname, info.content = kind, mode, link, content

@@ -75,10 +75,10 @@ def add_wheel(
 
 
 def check_python(wheel: CheckedWheel, python_version: str) -> None:
-    """Raises `WheelError` where no tag of the wheel's file name is for that minor version of CPython."""
+    """Raises `WheelError` if no tag of the wheel's file name is for that minor version of CPython."""
     major, _, minor = python_version.partition(".")
     if not (major.isdigit() and minor.isdigit()):
-        raise WheelError(f"{python_version!r} is no Python version such as 3.11")
+        raise WheelError(f"{python_version!r} is not a Python version such as 3.11")
     if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
         pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
         raise WheelError(f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}")
@@ -130,7 +130,7 @@ class _LayerDestination(WheelDestination):
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Writes the launcher of an entry point."""
         if "/" in name or name in ("", ".", ".."):
-            raise WheelError(f"{self._wheel.label}: entry point {name!r} is no file name")
+            raise WheelError(f"{self._wheel.label}: entry point {name!r} is not a file name")
         name, data = Script(name, module, attr, section).generate(self._interpreter, "posix")
         self._writer.add_bytes(f"{self._schemes['scripts']}/{name}", data, mode=0o755)
         return RecordEntry(name, None, len(data))

@@ -207,7 +207,7 @@ def open_wheel(path: Path) -> Iterator[CheckedWheel]:
     """Opens a wheel.
 
     Raises:
-      WheelError: it is no wheel, or one that is refused; the message begins with the file's name.
+      WheelError: it is not a wheel, or one that is refused; the message begins with the file's name.
     """
     try:
         index = ZipIndex(path)

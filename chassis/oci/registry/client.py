@@ -69,7 +69,7 @@ class RegistryClient:
         return BlobUpload(self._target, descriptor, sender, progress).run(mount_from)
 
     def manifest_digest(self, reference: str) -> str:
-        """The digest of what a tag or digest names, "" where there is nothing."""
+        """The digest of what a tag or digest names, "" if there is nothing."""
         answer = self._ask("HEAD", f"manifests/{reference}", _ACCEPT)
         if answer.status == 404:
             return ""

@@ -31,7 +31,7 @@ class MountSources:
         self._known: dict[str, str] | None = None
 
     def find(self, digest: str) -> str:
-        """A repository other than the one that is pushed to, "" where none is known."""
+        """A repository other than the one that is pushed to, "" if none is known."""
         source = self._read().get(digest, "")
         return source if source and source != self._path else self._fallback
 

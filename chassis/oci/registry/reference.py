@@ -40,7 +40,7 @@ class Repository:
 
     @property
     def port(self) -> str:
-        """The port as written; "" where none is."""
+        """The port as written; "" if none is."""
         host, _, port = self.registry.rpartition(":")
         return port if host and not self.registry.endswith("]") else ""
 
@@ -102,7 +102,7 @@ def parse_reference(text: str) -> Reference:
     path, colon, tag = path.partition(":")
     if not _PATH.fullmatch(path) or len(path) > _MAX_PATH:
         raise ImageReferenceError(
-            f"repository {text!r}: {path!r} is no repository path: lower-case letters and digits, "
+            f"repository {text!r}: {path!r} is not a repository path: lower-case letters and digits, "
             "separated by `.`, `_`, `__` or `-`, in parts separated by `/`"
         )
     if registry in _HUB and "/" not in path:

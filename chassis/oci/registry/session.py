@@ -62,7 +62,7 @@ def connect(
     allowed.
 
     Raises:
-      UnreachableError: nothing answers. RegistryError: what answers is no registry.
+      UnreachableError: nothing answers. RegistryError: what answers is not a registry.
     """
     schemes = ["http", "https"] if repository.is_loopback else ["https", "http"] if allow_plain_http else ["https"]
     failures: list[RegistryError] = []
@@ -87,7 +87,7 @@ def connect(
         if not (answer.status == 400 and b"HTTPS" in answer.body):  # what servers of TLS say to plain HTTP
             failures.append(
                 AnswerError(
-                    f"{base} is no registry: its /v2/ answers {answer.status}, expected 200 or 401 "
+                    f"{base} is not a registry: its /v2/ answers {answer.status}, expected 200 or 401 "
                     "(a wrong port, or a proxy?)"
                 )
             )

@@ -108,7 +108,7 @@ class Transport:
         self._connections = Connections(connections, ca_file, addresses)
 
     def send(self, request: Request, attempts: int | None = None, sink: Sink | None = None) -> Response:
-        """Sends a request, again after transient faults where that is safe to decide here.
+        """Sends a request, again after transient faults if that is safe to decide here.
 
         `attempts` 1 leaves retrying to the caller. A `sink` takes the body of a good answer, which is then not in the
         `Response`.

@@ -36,7 +36,7 @@ _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 UPLOADED, MOUNTED, SKIPPED = "uploaded", "mounted", "skipped"
-# Called with the number of bytes that went out, negative where they have to go again.
+# Called with the number of bytes that went out, negative if they have to go again.
 Progress = Callable[[int], None]
 
 
@@ -127,7 +127,7 @@ class BlobUpload:
         return self._find_source()
 
     def _mount(self, url: str, source: str) -> Response | None:
-        """Asks for the blob of another repository; None where that may not even be asked."""
+        """Asks for the blob of another repository; None if that may not even be asked."""
         query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
         scopes = (*self._target.scopes, f"repository:{source}:pull")
         try:

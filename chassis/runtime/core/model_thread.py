@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from chassis.runtime.core.answer import Answer, Item, describe_exception
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
@@ -15,7 +16,14 @@ from chassis.runtime.core.service import ModelState, Report
 
 _LOG = logging.getLogger(__name__)
 
-Predict = Callable[[Sequence[Item]], list[Answer]]
+
+class Predict(Protocol):
+    """The model: answers items, in order."""
+
+    def __call__(self, items: Sequence[Item], /) -> list[Answer]:
+        """See `PredictFunction`."""
+
+
 Load = Callable[[], Predict]
 
 

@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
         """Begins to read, where the server has room for it."""
         self._transport = cast(asyncio.Transport, transport)
         # `resume_writing` then means that everything has left.
-        transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)
         admission = self._owner.opened(self)
         self._spare = admission is Admission.SPARE
         if admission is Admission.REFUSED:

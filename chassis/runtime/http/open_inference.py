@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.request_error import RequestError
@@ -175,7 +175,7 @@ class OpenInference:
         )
 
 
-def _split(request: Request) -> list[bytes | bytearray | memoryview]:
+def _split(request: Request) -> list[Any]:
     """The JSON and the binary data behind it."""
     body = request.take_body()
     text = request.headers.get(_HEADER_LENGTH)

@@ -43,6 +43,9 @@ class Reader:
       body_bytes: of the body as it was sent, so far.
     """
 
+    _cost: int
+    _left: int
+
     def __init__(
         self,
         limits: Limits,

@@ -223,7 +223,7 @@ class _ForkServer:
                 how = f"ended with status {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
                 self._tell(_ENDED, key, how)
 
-    def _tell(self, what: str, key: int, value: object) -> None:
+    def _tell(self, what: str, key: int, value: str | int) -> None:
         with contextlib.suppress(OSError):
             self._control.send(marshal.dumps((what, key, value)))
 

@@ -10,11 +10,12 @@ import marshal
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, RemoteError
 from chassis.runtime.core.predict import ModelContractError
 
-Message = tuple
+Message = tuple[Any, ...]
 
 _LENGTH = struct.Struct("<Q")
 _LARGE = 1 << 16
@@ -63,7 +64,7 @@ class MessageReader:
             view = memoryview(bytearray(end))
             view[:done] = self._view[:done]
         self._fill(view[:end], done, end)
-        message = marshal.loads(view[_LENGTH.size : end])
+        message: Message = marshal.loads(view[_LENGTH.size : end])
         if message[0] == _LARGE_ITEMS:
             return self._with_contents(message)
         return message

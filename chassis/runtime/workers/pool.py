@@ -171,7 +171,7 @@ class WorkerPool:
         """Keeps a process of the model where `worker` is the first."""
         delay, first = _FIRST_DELAY, True
         while True:
-            await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)
+            await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)  # type: ignore[misc]
             failure = await self._load(worker)
             if failure is None:
                 delay = _FIRST_DELAY

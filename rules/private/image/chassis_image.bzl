@@ -71,7 +71,7 @@ def _wheels(ctx, model, server):
     return [chosen[name] for name in sorted(chosen)]
 
 def _wheel_layers(ctx, wheels):
-    """A layer for each wheel, some of them shared where there are too many."""
+    """A layer for each wheel, some of them shared if there are too many."""
     packaged = {entry.wheel.distribution: entry for entry in wheels}
     planned = layer_plan.plan(
         [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
@@ -262,7 +262,7 @@ def chassis_image(
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
-      ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
+      ports: ports that the image declares, such as `45000/tcp`; those of `servers` if it is left out.
       server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.

@@ -30,7 +30,7 @@ def layer_flags(ctx, modules, many):
       many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing).
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 if it compiles nothing).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
@@ -50,5 +50,5 @@ def layer_flags(ctx, modules, many):
     return struct(args = args, jobs = jobs)
 
 def tool_python_version(tool):
-    """The minor version of the Python that runs a tool, whose wheels' layers are for it; None where it is not known."""
+    """The minor version of the Python that runs a tool, whose wheels' layers are for it; None if it is not known."""
     return tool[ToolPythonInfo].python_version if ToolPythonInfo in tool else None

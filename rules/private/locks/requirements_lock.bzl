@@ -92,7 +92,7 @@ def _split_name(spec):
     return name, extras, rest.strip()
 
 def _hashes(words):
-    """(sha256 hashes, what is wrong with one or None, the words that are no hashes)."""
+    """(sha256 hashes, what is wrong with one or None, the words that are not hashes)."""
     hashes, problem, others = [], None, []
     waits = False
     for word in words:

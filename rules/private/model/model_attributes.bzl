@@ -75,7 +75,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
     return None
 
 def _data_keys(data, srcs, package):
-    """What `chassis.data_path` calls each of `data`: its name in its package, with its package where it is another.
+    """What `chassis.data_path` calls each of `data`: its name in its package, with its package if it is another.
 
     Args:
       data: list of (label as it was written, Label).

@@ -15,7 +15,7 @@ _GOOD = {
     "srcs": ["model.py"],
 }
 
-# What is changed in a good model, and what the error then holds; None where it stays good.
+# What is changed in a good model, and what the error then holds; None if it stays good.
 _CASES = [
     ({}, None),
     ({"srcs": [":model.py"]}, None),

@@ -143,7 +143,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
       name: the repository's name.
       image: registry and repository, such as `registry.example/python`; a tag in it is for people.
       digest: the image's or index's digest. Without it the error says which one to write.
-      platforms: the platforms to take of an index, such as `linux/arm64`; none where the digest is an image's.
+      platforms: the platforms to take of an index, such as `linux/arm64`; none if the digest is an image's.
       insecure: allow plain HTTP to a registry that is not on loopback.
     """
     if "@" in image:
