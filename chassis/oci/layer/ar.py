@@ -67,7 +67,7 @@ class Section(io.RawIOBase):
         self._left = member.size
 
     def readable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def read(self, size: int = -1) -> bytes:

@@ -44,11 +44,11 @@ class MemberStream(io.RawIOBase):
         self._content: io.BytesIO | None = None
 
     def readable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:

@@ -26,19 +26,20 @@ from chassis.runtime.core.request_error import RequestError
 _LOG = logging.getLogger(__name__)
 
 _QUIET_TURNS = 2
-"""Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
+"""A batch leaves for an idle model after so many turns of the event loop that brought no item, if callers come alone."""
 
 _CROWDED_TURNS = 4
-"""The same where they come at the same time: a turn is some microseconds, to wake the model costs more."""
+"""The same if they come together: to wait for their items, some microseconds a turn, costs less than to wake the model for
+each."""
 
 _CROWDED = 0.1
-"""The part of the latest items that came while others were there, above which callers count as coming together."""
+"""Callers count as coming together if more than this part of the latest items came while others waited."""
 
 _BUSY_TURN = 2e-5
-"""Seconds of a turn in which the loop had something else to do, such as to read the next request."""
+"""A turn that took longer, in seconds, does not count: the loop read a request, whose items may be next."""
 
 _MAX_GATHERING = 2e-3
-"""Seconds after which an item leaves in any case, where the model is idle."""
+"""An item leaves for an idle model after so many seconds in any case."""
 
 
 class QueueFullError(Exception):

@@ -21,8 +21,8 @@ _FIRST_DELAY = 0.1
 _MAX_DELAY = 10.0
 """Seconds before a process that did not load is started again; doubled each time."""
 
-_LAST_WORDS = 0.5
-"""Seconds in which a connection ends after its process: a process that this one forked may hold it open."""
+_CLOSING_SECONDS = 0.5
+"""Seconds that a connection may stay open after its process ended: a process that it forked may hold it open."""
 
 _ENDING = 4.0
 """Seconds for the processes to end, more than they are given."""
@@ -208,7 +208,7 @@ class WorkerPool:
         """How the process ended; one that closed its connection and has not ended is ended."""
         await asyncio.wait((worker.gone, worker.ended), return_when=asyncio.FIRST_COMPLETED)
         if worker.gone.done():
-            done, _ = await asyncio.wait((worker.ended,), timeout=_LAST_WORDS)
+            done, _ = await asyncio.wait((worker.ended,), timeout=_CLOSING_SECONDS)
             if not done:
                 self._fork_server.kill(worker.key)
         return await worker.ended
@@ -253,7 +253,7 @@ class WorkerPool:
         if worker is not None:
             self._metrics.workers[worker.number] = 0
             worker.ended.set_result(how)
-            self._loop.call_later(_LAST_WORDS, worker.disconnect)
+            self._loop.call_later(_CLOSING_SECONDS, worker.disconnect)
 
     def _on_fork_server_lost(self) -> None:
         for task in self._tasks:
