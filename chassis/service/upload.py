@@ -133,12 +133,10 @@ def _files(declared: object, root: Path) -> dict[str, Path]:
     if not isinstance(declared, dict):
         raise UploadError(f"{DESCRIPTION}: files: expected an object of key and size")
     for key in sorted(set(declared) ^ set(found)):
-        place = (
-            "is missing from the archive: it may have been cut short"
-            if key in declared
-            else f"{DESCRIPTION} does not name"
-        )
-        raise UploadError(f"file {key[:200]!r}, which {place}")
+        where = "is missing from the archive: it may have been cut short"
+        if key not in declared:
+            where = f"{DESCRIPTION} does not name"
+        raise UploadError(f"file {key[:200]!r}, which {where}")
     for key, path in found.items():
         if declared[key] != path.stat().st_size:
             raise UploadError(

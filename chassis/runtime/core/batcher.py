@@ -26,11 +26,10 @@ from chassis.runtime.core.request_error import RequestError
 _LOG = logging.getLogger(__name__)
 
 _QUIET_TURNS = 2
-"""A batch leaves for an idle model after so many turns of the event loop that brought no item, if callers come alone."""
+"""If callers come alone, a batch leaves for an idle model after so many turns of the event loop without an item."""
 
 _CROWDED_TURNS = 4
-"""The same if they come together: to wait for their items, some microseconds a turn, costs less than to wake the model for
-each."""
+"""The same if they come together: a turn takes some microseconds, less than it costs to wake the model for each."""
 
 _CROWDED = 0.1
 """Callers count as coming together if more than this part of the latest items came while others waited."""
