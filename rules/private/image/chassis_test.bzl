@@ -25,7 +25,7 @@ _ATTRS = PLATFORM_ATTRS | {
         allow_single_file = True,
     ),
     "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
-    "_runner": attr.label(default = "//chassis/tools:run_image_test", cfg = "exec", executable = True),
+    "_runner": attr.label(default = "//chassis/tools:image_test_runner", cfg = "exec", executable = True),
 }
 
 def _emulator(ctx, image):
