@@ -204,9 +204,9 @@ _ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "name that is not ASCII": (lambda: ar_archive([(b"debian\xff", b"2.0\n")]), "damaged member header"),
     "other format": (
         lambda: ar_archive([(b"debian-binary", b"3.0\n"), *_members()[1:]]),
-        "no Debian package of format 2",
+        "not a Debian package of format 2",
     ),
-    "wrong order": (lambda: ar_archive(deb_members(_GOOD)[::-1]), "no Debian package of format 2"),
+    "wrong order": (lambda: ar_archive(deb_members(_GOOD)[::-1]), "not a Debian package of format 2"),
     "no data": (lambda: ar_archive(_members(data_tar_gz=None)), "has the members"),
     "data twice": (lambda: ar_archive(deb_members(_GOOD) + deb_members(_GOOD)[2:]), "has the members"),
     "unknown compression": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.error import LayerError, parent_error
 from chassis.oci.layer.paths import check_path
 from chassis.oci.layer.tar_header import ROOT, Owner
 from chassis.oci.layer.writer import LayerWriter
@@ -76,6 +76,6 @@ class BaseLayers:
             parent = path[:end]
             if self._current.type_of(parent) is None:
                 if (kind := self.type_of(parent)) not in (None, "dir"):
-                    raise LayerError(f"{path!r} lies under {parent!r}, which is not a directory but a {kind}")
+                    raise parent_error(path, parent, kind)
                 self._current.add_directory(parent, *self._directories.get(parent, (_DIRECTORY_MODE, ROOT)))
             end = path.find("/", end + 1)

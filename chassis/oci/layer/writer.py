@@ -24,7 +24,7 @@ from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.contents import pieces_from, pieces_of, regroup, samples_from, samples_of
 from chassis.oci.layer.cut_members import cut_members
 from chassis.oci.layer.deflate_source import DeflateSource, unended
-from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.error import LayerError, parent_error
 from chassis.oci.layer.hashing import HashThread
 from chassis.oci.layer.members import BlobFile, Encoder, GzipMembers, PlainTar, ZstdTar, compresses
 from chassis.oci.layer.paths import check_link, check_path
@@ -284,7 +284,7 @@ class LayerWriter:
         parent = path.rpartition("/")[0]
         while parent and (kind := self.type_of(parent)) != "dir":
             if kind is not None:
-                raise LayerError(f"{path!r} lies under {parent!r}, which is not a directory but a {kind}")
+                raise parent_error(path, parent, kind)
             missing.append(parent)
             parent = parent.rpartition("/")[0]
         for directory in reversed(missing):
