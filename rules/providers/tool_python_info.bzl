@@ -2,5 +2,5 @@
 
 ToolPythonInfo = provider(
     doc = "The interpreter that a Python tool is started with.",
-    fields = {"python_version": "string: its minor version, such as `3.11`; None if its toolchain does not say."},
+    fields = {"python_version": "string: its minor version, such as `3.11`; None where its toolchain does not say."},
 )

@@ -6,7 +6,7 @@ WheelInfo = provider(
         "distribution": "string: the normalised name (PEP 503), such as `scikit-learn`.",
         "lock": "string: where it is pinned, such as `//requirements:linux_arm64.txt, line 14`.",
         "site_packages": "File: directory with the wheel unpacked for Python programs of the build.",
-        "size": "int: the wheel's size in bytes; 0 or missing if it is not known before the build, which makes it.",
+        "size": "int: the wheel's size in bytes; 0 or missing where it is not known before the build, which makes it.",
         "version": "string: such as `1.26.4`.",
         "wheel": "File: the `.whl`, as the index has it.",
     },

@@ -203,7 +203,7 @@ def test_the_tool_takes_the_flags_of_oci_push(registry: RegistryServer, tmp_path
     ("arguments", "message"),
     [
         (["--repository=model", "--tag=x"], "names no registry"),
-        (["--repository=127.0.0.1:1/UPPER"], "no repository path"),
+        (["--repository=127.0.0.1:1/UPPER"], "not a repository path"),
         (["--repository=127.0.0.1:1/x", "--tag=.x"], "tag '.x'"),
         (["--repository=127.0.0.1:1/x", "--tag=v1"], "cannot be reached"),
         (["--tag=v1"], "no repository"),

@@ -1,6 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MAX_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
@@ -47,7 +47,7 @@ _ACCELERATOR_ENV = {
 }
 
 # Where container runtimes stop.
-_MAX_LAYERS = 127
+_MOST_LAYERS = 127
 
 def _wheels(ctx, model, server):
     """The wheels by name: the model's, and of the server's those that the model does not bring itself."""
@@ -71,7 +71,7 @@ def _wheels(ctx, model, server):
     return [chosen[name] for name in sorted(chosen)]
 
 def _wheel_layers(ctx, wheels):
-    """A layer for each wheel, some of them shared if there are too many."""
+    """A layer for each wheel, some of them shared where there are too many."""
     packaged = {entry.wheel.distribution: entry for entry in wheels}
     planned = layer_plan.plan(
         [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
@@ -138,12 +138,12 @@ def _impl(ctx):
 
     wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
-    if len(layers) > _MAX_LAYERS:
+    if len(layers) > _MOST_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
             ctx.label,
             len(layers),
             len(wheels),
-            _MAX_LAYERS,
+            _MOST_LAYERS,
         ))
 
     env = {}
@@ -262,7 +262,7 @@ def chassis_image(
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
-      ports: ports that the image declares, such as `45000/tcp`; those of `servers` if it is left out.
+      ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
@@ -273,8 +273,8 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
-    if workers < 0 or workers > MAX_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
+    if workers < 0 or workers > MOST_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))

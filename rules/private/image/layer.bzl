@@ -89,7 +89,7 @@ def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}, python_v
       version: of what the layer holds; may be empty.
       entries: dict from path in the image, without leading slash, to File (a directory's stands for all below).
       symlinks: dict from path in the image to the link's target.
-      python_version: the image's, such as `3.11`; that of the Python which runs the tool if it is left out.
+      python_version: the image's, such as `3.11`; that of the Python which runs the tool where it is left out.
 
     Returns:
       A LayerInfo.

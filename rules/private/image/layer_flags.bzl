@@ -12,7 +12,7 @@ LAYER_ATTRS = FACTS_ATTRS | {
 }
 
 # What the tool takes (chassis/oci/layer/writer.py).
-_MAX_CHUNK_BYTES = 1 << 26
+_MOST_CHUNK_BYTES = 1 << 26
 
 # Processes that compile for a layer of very many modules, whose action takes as many CPUs: it waits until so many are
 # free, and so most layers are made with one.
@@ -30,12 +30,12 @@ def layer_flags(ctx, modules, many):
       many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; jobs: int, processes that the tool starts, 0 if it compiles nothing).
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
-    if chunk_size < 0 or chunk_size > _MAX_CHUNK_BYTES:
-        fail("\n--@chassis//rules:chunk_size=%d: expected 0 to %d bytes" % (chunk_size, _MAX_CHUNK_BYTES))
+    if chunk_size < 0 or chunk_size > _MOST_CHUNK_BYTES:
+        fail("\n--@chassis//rules:chunk_size=%d: expected 0 to %d bytes" % (chunk_size, _MOST_CHUNK_BYTES))
     if chunk_size and compression != "estargz":
         fail("\n--@chassis//rules:chunk_size=%d: layers of --@chassis//rules:compression=%s have no chunks; leave one of the two out" %
              (chunk_size, compression))
@@ -50,5 +50,5 @@ def layer_flags(ctx, modules, many):
     return struct(args = args, jobs = jobs)
 
 def tool_python_version(tool):
-    """The minor version of the Python that runs a tool, whose wheels' layers are for it; None if it is not known."""
+    """The minor version of the Python that runs a tool, whose wheels' layers are for it; None where it is not known."""
     return tool[ToolPythonInfo].python_version if ToolPythonInfo in tool else None

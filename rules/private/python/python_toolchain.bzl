@@ -22,7 +22,7 @@ def _impl(ctx):
 python_toolchain = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
 
 def toolchain_python_version(toolchain):
-    """The minor version of a toolchain's Python, such as `3.11`; None if there is none or it does not say."""
+    """The minor version of a toolchain's Python, such as `3.11`; None where there is none or it does not say."""
     if not toolchain:
         return None
     said = getattr(toolchain, "python_version", None)
