@@ -21,7 +21,7 @@ class JobLog:
     """
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), most_bytes: int = 64 << 20) -> None:
-        """Appends to `path`; whatever of `secrets` stands in a line is written as `***`."""
+        """Appends to `path`; whatever of `secrets` is in a line is written as `***`."""
         self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
         self._lock = threading.Lock()
         self._file = os.fdopen(

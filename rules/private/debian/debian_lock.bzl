@@ -28,7 +28,7 @@ def _parse(content, file):
         if not path.startswith("pool/") or not path.endswith(".deb") or "/../" in path:
             return where + ": %s: %s is not a path of the form pool/….deb" % (name, path)
         if name in seen:
-            return where + ": %s stands there a second time, after line %d" % (name, seen[name])
+            return where + ": %s is listed twice, before in line %d" % (name, seen[name])
         seen[name] = number
         packages.append(struct(name = name, version = version, sha256 = sha256, path = path, line = number))
     if not packages:

@@ -14,7 +14,7 @@ _ERRORS = {
     "zlib1g 1 sha256:00 pool/z.deb": "sha256:00 is not a digest",
     "zlib1g 1 sha256:%s http/z.deb" % _SHA: "is not a path of the form pool/….deb",
     "zlib1g 1 sha256:%s pool/../../z.deb" % _SHA: "is not a path of the form pool/….deb",
-    "# comment\n%s\n%s" % (_GOOD, _GOOD): "zlib1g stands there a second time, after line 2",
+    "# comment\n%s\n%s" % (_GOOD, _GOOD): "zlib1g is listed twice, before in line 2",
 }
 
 def _lock_test_impl(ctx):
