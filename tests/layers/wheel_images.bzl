@@ -82,6 +82,6 @@ def wheel_image(name, made_by, wheels, base = None, **kwargs):
         base = base or made_by + "_base",
         doctor_allow = {"IMG001": "nothing starts these images: they are made for their layers"},
         model = name + "_model",
-        server = made_by + "_base",
+        model_server = made_by + "_base",
         **kwargs
     )

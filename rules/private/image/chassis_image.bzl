@@ -236,7 +236,7 @@ def chassis_image(
         labels = {},
         user = "65532:65532",
         ports = None,
-        server = Label("//chassis/runtime:server"),
+        model_server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
         workers = 1,
@@ -263,7 +263,7 @@ def chassis_image(
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
-      server: the model server.
+      model_server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
@@ -304,7 +304,7 @@ def chassis_image(
         labels = labels,
         model = model,
         ports = ports,
-        server = server,
+        server = model_server,
         user = user,
         wheel_layers = wheel_layers,
         **kwargs
