@@ -1,6 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
@@ -273,8 +273,8 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
-    if workers < 0 or workers > MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
+    if workers < 0 or workers > MAX_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
