@@ -19,7 +19,7 @@ _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LockTarget:
     """What wheels have to run on: CPython `python` (major, minor) on Linux with glibc 2.`glibc_minor`.
 
     `machine` is the CPU as wheel tags spell it: x86_64 or aarch64.

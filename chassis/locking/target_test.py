@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 
 # Wheels of one release, the target, and the one to take.
-AMD64 = Target("x86_64", (3, 11), 36)
-ARM64 = Target("aarch64", (3, 11), 36)
+AMD64 = LockTarget("x86_64", (3, 11), 36)
+ARM64 = LockTarget("aarch64", (3, 11), 36)
 
 _BEST = [
     (["p-1-py3-none-any.whl", "p-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"], AMD64, 1),
@@ -47,5 +47,5 @@ def test_no_wheel_is_taken_that_does_not_run() -> None:
 
 def test_a_target_is_spelled_as_uv_spells_it() -> None:
     assert ARM64.uv_platform == "aarch64-manylinux_2_36"
-    assert Target("x86_64", (3, 12), 28).uv_platform == "x86_64-manylinux_2_28"
+    assert LockTarget("x86_64", (3, 12), 28).uv_platform == "x86_64-manylinux_2_28"
     assert AMD64.python_version == "3.11"

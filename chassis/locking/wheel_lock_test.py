@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, WheelFile, find_uv, read_pylock
 from chassis.locking.wheel_lock import LockPlan, format_lock, narrow, renew
 
-AMD64 = Target("x86_64", (3, 11), 36)
-ARM64 = Target("aarch64", (3, 11), 36)
+AMD64 = LockTarget("x86_64", (3, 11), 36)
+ARM64 = LockTarget("aarch64", (3, 11), 36)
 
 
 def _wheel(directory: Path, name: str, version: str, tag: str = "py3-none-any", requires: str = "") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, version_tuple
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
@@ -30,7 +30,7 @@ def write_locks(
     They are for images with Python `python`. Of `sdists` the sources are locked instead of a wheel. The index is the
     one that `environment` configures pip with.
 
-    Locks share versions where they can: each takes those of the first.
+    Locks share versions if they can: each takes those of the first.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.
@@ -47,6 +47,6 @@ def write_locks(
     for name in locks:
         output = f"requirements/{name}.txt"
         glibc_minor = version_tuple(IMAGE_PYTHONS[python].glibc)[1]
-        target = Target(_MACHINES[name], version_tuple(python), glibc_minor)
+        target = LockTarget(_MACHINES[name], version_tuple(python), glibc_minor)
         renew(LockPlan(output, (inputs,), target, first, tuple(sdists)), directory, uv, _COMMAND)
         first = first or output

@@ -184,7 +184,7 @@ def failure_tests(name):
         constraint_values = ["//platforms/python:3.10"],
         parents = ["//platforms:arm64"],
     )
-    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = "3.11", server = ":fake_server", tags = manual)
+    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = "3.11", model_server = ":fake_server", tags = manual)
     _python310_test(
         name = "python310_test",
         says = ["there is no image_python for Python 3.10; there is one for 3.11, 3.13, 3.14", "pythons.image_python(version = \"3.10\""],
@@ -213,7 +213,7 @@ def failure_tests(name):
         says = ["the platform is arm64 and its //platforms/cpu says x86-64-v3", "cortex-a53"],
         target_under_test = ":unknown_platform",
     )
-    chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", server = ":fake_server", tags = manual)
+    chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", model_server = ":fake_server", tags = manual)
     _unknown_platform_test(
         name = "unknown_platform_test",
         says = ["no image can be made for this platform", "//platforms:arm64_gpu"],

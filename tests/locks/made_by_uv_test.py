@@ -19,12 +19,12 @@ import pytest
 from packaging.pylock import Pylock
 from packaging.requirements import Requirement
 
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import find_uv
 from tests.locks.starlark_module import load
 
-AMD64 = Target("x86_64", (3, 11), 36)
-ARM64 = Target("aarch64", (3, 11), 36)
+AMD64 = LockTarget("x86_64", (3, 11), 36)
+ARM64 = LockTarget("aarch64", (3, 11), 36)
 
 _READERS = Path(os.environ["LOCK_READERS"]).parent
 _LOCK = load(_READERS / "wheel_lock.bzl").wheel_lock

@@ -15,12 +15,12 @@ from packaging.specifiers import InvalidSpecifier, Specifier
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.packed_model.import_names import IMPORT_NAMES
 from tests.locks.starlark_module import load
 
-AMD64 = Target("x86_64", (3, 11), 36)
-ARM64 = Target("aarch64", (3, 11), 36)
+AMD64 = LockTarget("x86_64", (3, 11), 36)
+ARM64 = LockTarget("aarch64", (3, 11), 36)
 
 _READERS = Path(os.environ["LOCK_READERS"]).parent
 _LOCK_TARGET = load(_READERS / "lock_target.bzl")

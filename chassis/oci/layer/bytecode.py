@@ -26,8 +26,8 @@ from chassis.image_interpreter import child_environment, does_not_run, wrong_ver
 from chassis.oci.layer import bytecode_worker
 
 _MAX_SOURCE_BYTES = 8 << 20
-_MOST_WAITING = 64
-_MOST_JOBS = 8
+_MAX_WAITING = 64
+_MAX_JOBS = 8
 _KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _START = """
 import sys
@@ -77,7 +77,7 @@ class BytecodeCompiler:
         if interpreter is None and python_version != (running := running_version()):
             raise BytecodeError(wrong_version(python_version, running))
         self._python_version = python_version
-        self._pool = ThreadPoolExecutor(jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0))), "bytecode")
+        self._pool = ThreadPoolExecutor(jobs or min(_MAX_JOBS, len(os.sched_getaffinity(0))), "bytecode")
         self._waiting: deque[tuple[str, Future[bytes | None]]] = deque()
         self._processes = _Processes(python_version, interpreter)
 
@@ -93,7 +93,7 @@ class BytecodeCompiler:
     def submit(self, path: str, source: bytes) -> Iterator[tuple[str, bytes]]:
         """Takes a module at `path` from the image's root; yields what is to be added now: paths and bytecode."""
         self._waiting.append((path, self._pool.submit(self._processes.compiled, f"/{path}", source)))
-        yield from self._ready(_MOST_WAITING)
+        yield from self._ready(_MAX_WAITING)
 
     def path(self, source: str) -> str:
         """Where the bytecode of a module is to lie."""
@@ -130,12 +130,13 @@ class _Processes:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def compiled(self, path: str, source: bytes) -> bytes | None:
-        """A module's bytecode; None where it is not valid.
+        """A module's bytecode; None if it is not valid.
 
         Raises:
           BytecodeError: the process died of it.
         """
-        process = getattr(self._own, "process", None) or self._start()
+        process: subprocess.Popen[bytes] = getattr(self._own, "process", None) or self._start()
+        assert process.stdin is not None and process.stdout is not None
         name = path.encode("utf-8", "surrogateescape")
         try:
             process.stdin.write(_REQUEST.pack(len(name), len(source)) + name + source)
@@ -158,6 +159,7 @@ class _Processes:
         """Ends the processes."""
         for process in self._all:
             process.kill()
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.stdout.close()
             process.wait()

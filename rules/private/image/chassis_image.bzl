@@ -1,6 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
@@ -253,7 +253,7 @@ def chassis_image(
         user = "65532:65532",
         ports = None,
         python = None,
-        server = Label("//chassis/runtime:server"),
+        model_server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
         workers = 1,
@@ -284,7 +284,7 @@ def chassis_image(
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       python: the image's Python, such as `3.13`; where it is left out, what the platform says (`//platforms/python`), else
         the flag `--@chassis//rules:python`. Its base, wheels, bytecode and pickle follow, see docs/python.md.
-      server: the model server.
+      model_server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
@@ -296,8 +296,8 @@ def chassis_image(
     """
     if type(python) == "string":
         check_python("chassis_image(name = %r)" % name, python)
-    if workers < 0 or workers > MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
+    if workers < 0 or workers > MAX_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
@@ -328,7 +328,7 @@ def chassis_image(
         model = model,
         ports = ports,
         python = python or platform_python(),
-        server = server,
+        server = model_server,
         user = user,
         wheel_layers = wheel_layers,
         **kwargs

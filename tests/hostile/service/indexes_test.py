@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, find_uv
 from tests.hostile.service.callers import receiver
 
-AMD64 = Target("x86_64", (3, 11), 36)
+AMD64 = LockTarget("x86_64", (3, 11), 36)
 
 _WHEEL = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
