@@ -44,7 +44,7 @@ def key_store(pem: str) -> bytes:
 
 
 def write_key_store(bundle: Path | None, output: Path) -> None:
-    """Makes `output` of the certificates of `bundle`, empty without one, in one step: other builds may be reading it."""
+    """Makes `output` of the certificates of `bundle`, empty without one, in one step: others may be reading it."""
     temporary = output.with_name(f".{output.name}.{os.getpid()}")
     pem = bundle.read_text(encoding="utf-8", errors="replace") if bundle else ""
     temporary.write_bytes(key_store(pem) if pem else b"")

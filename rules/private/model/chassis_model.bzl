@@ -6,7 +6,9 @@ load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
+load("//rules/providers:wheel_files_info.bzl", "WheelFilesInfo")
 load(":chassis_pickle.bzl", "chassis_pickle")
+load(":hub_wheels.bzl", "wheel_files", "wheel_labels")
 load(":model_attributes.bzl", "model_attributes")
 load(":packaging.bzl", "packaging")
 
@@ -19,6 +21,8 @@ _ATTRS = LAYER_ATTRS | {
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),
+    "wheel_files": attr.label_list(aspects = [wheel_files]),
+    "_hub_wheels": attr.label(default = "//rules:hub_wheels", providers = [WheelFilesInfo]),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
 }
 
@@ -57,6 +61,21 @@ def _imports(ctx, imports, code):
             found[place] = None
     return (found | roots).keys()
 
+def _wheels(ctx, wheels):
+    """The wheels, those of a hub's files replaced by the hub's own where they are known."""
+    files = depset(transitive = [dep[WheelFilesInfo].wheels for dep in ctx.attr.wheel_files + [ctx.attr._hub_wheels]])
+    known = {_identity(entry.wheel): entry for entry in files.to_list()}
+    if not known:
+        return wheels
+    return depset([
+        known.get(_identity(entry.wheel), entry) if getattr(entry.wheel, "unpacked", False) else entry
+        for entry in wheels.to_list()
+    ])
+
+def _identity(wheel):
+    """Name and version, which a file's name spells in its own way."""
+    return wheel.distribution, wheel.version.replace("_", "-")
+
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
@@ -85,7 +104,7 @@ def _impl(ctx):
             name = ctx.label.name,
             python_version = pickle.python_version,
             version = ctx.attr.version,
-            wheels = depset(transitive = [info.wheels for info in infos]),
+            wheels = _wheels(ctx, depset(transitive = [info.wheels for info in infos])),
         ),
     ]
 
@@ -283,4 +302,5 @@ def chassis_model(
         testonly = testonly,
         version = version,
         visibility = visibility,
+        wheel_files = wheel_labels(deps),
     )

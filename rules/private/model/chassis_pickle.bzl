@@ -51,6 +51,9 @@ def _impl(ctx):
     sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
     imports = depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps])
 
+    # What modules read while they are imported: extension modules of a hub's wheels, `data` of libraries.
+    beside = depset(transitive = [dep[DefaultInfo].default_runfiles.files for dep in ctx.attr.deps])
+
     args = ctx.actions.args()
     args.add(metadata, format = "--metadata=%s")
     if ctx.file.pickle:
@@ -89,7 +92,7 @@ def _impl(ctx):
         arguments = [args],
         inputs = depset(
             [metadata] + ctx.files.srcs + ctx.files.data + ([ctx.file.pickle] if ctx.file.pickle else []),
-            transitive = [sources],
+            transitive = [sources, beside],
         ),
         outputs = outputs.values(),
         tools = tools,
