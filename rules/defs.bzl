@@ -4,6 +4,7 @@ load("//rules/private/debian:debian_base.bzl", _debian_base = "debian_base")
 load("//rules/private/image:chassis_image.bzl", _chassis_image = "chassis_image")
 load("//rules/private/image:chassis_test.bzl", _chassis_test = "chassis_test")
 load("//rules/private/image:platform_image.bzl", _platform_image = "platform_image")
+load("//rules/private/image:requirements_test.bzl", _requirements_test = "requirements_test")
 load("//rules/private/model:chassis_model.bzl", _chassis_model = "chassis_model")
 load("//rules/private/model:hub_wheels.bzl", _hub_wheels = "hub_wheels")
 load("//rules/private/registry:oci_index.bzl", _oci_index = "oci_index")
@@ -28,6 +29,7 @@ oci_load = _oci_load
 oci_push = _oci_push
 oci_push_all = _oci_push_all
 platform_image = _platform_image
+requirements_test = _requirements_test
 wheel_file = _wheel_file
 wheel_locks = _wheel_locks
 

@@ -3,8 +3,9 @@
 load("//rules/private/debian:debian_repository.bzl", "debian_packages", "debian_root")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
 load("//rules/private/registry:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
-load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks", "wheel_repositories")
+load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
 load("//rules/private/wheels:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
+load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 
 def _debian_impl(mctx):
     for module in mctx.modules:
@@ -50,8 +51,11 @@ def _wheels_impl(mctx):
                 fail("two modules make a wheel hub named %s: %s and %s. Give one another name." %
                      (tag.name, owners[tag.name], module.name))
             owners[tag.name] = module.name
-            sources = [(lock_source(mctx, label), platforms) for label, platforms in hub_locks(tag, tag.name)]
-            wheel_repositories(tag.name, sources, tag)
+            sets = {
+                name: [(lock_source(mctx, label), platforms) for label, platforms in locks]
+                for name, locks in hub_locks(tag, tag.name).items()
+            }
+            wheel_sets(tag.name, sets, tag)
         for tag in module.tags.root:
             wheel_root(
                 name = tag.name,

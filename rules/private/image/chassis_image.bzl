@@ -3,6 +3,7 @@
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
+load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS", "requirements_transition")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
@@ -18,7 +19,7 @@ load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
@@ -26,7 +27,7 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
     "cpu": attr.string(),
     "env": attr.string_dict(),
     "labels": attr.string_dict(),
-    "model": attr.label(mandatory = True, providers = [ModelInfo]),
+    "model": attr.label(mandatory = True, providers = [ModelInfo], cfg = requirements_transition),
     "ports": attr.string_list(),
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
@@ -127,7 +128,9 @@ def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
-    model = ctx.attr.model[ModelInfo]
+
+    # With a transition, a single-valued attribute is a list of one.
+    model = (ctx.attr.model[0] if type(ctx.attr.model) == "list" else ctx.attr.model)[ModelInfo]
     server = ctx.attr.server[ServerInfo]
     base = ctx.attr.base[BaseInfo] if BaseInfo in ctx.attr.base else None
     if base and base.architecture != ctx.attr.architecture:
@@ -236,6 +239,7 @@ def chassis_image(
         labels = {},
         user = "65532:65532",
         ports = None,
+        requirements = "",
         server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
@@ -263,6 +267,7 @@ def chassis_image(
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
+      requirements: the set of requirements that the model's wheels come from, of a hub with `sets`: `"fraud"`.
       server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
@@ -304,6 +309,7 @@ def chassis_image(
         labels = labels,
         model = model,
         ports = ports,
+        requirements = requirements,
         server = server,
         user = user,
         wheel_layers = wheel_layers,

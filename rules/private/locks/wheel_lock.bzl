@@ -82,18 +82,19 @@ def _select(read, target, extras = [], groups = []):
         return struct(pins = {}, problems = {name: selected.broken for name in read.names})
     return struct(pins = selected.pins, problems = selected.problems)
 
-def _chosen(choices, platform):
+def _chosen(choices, platform, requirements = ""):
     """The extras, or groups, of a platform.
 
     Args:
-      choices: dict from `all`, an accelerator (`none`, `cuda`) or a lock platform to names.
+      choices: dict from `all`, an accelerator (`none`, `cuda`), a lock platform or a set of requirements to names.
       platform: one of LOCK_PLATFORMS.
+      requirements: the set of requirements, if the hub has sets.
 
     Returns:
       The sorted names.
     """
     found = {}
-    for key in ("all", LOCK_PLATFORMS[platform].accelerator, platform):
+    for key in ("all", LOCK_PLATFORMS[platform].accelerator, platform, requirements):
         found.update({name: None for name in choices.get(key, [])})
     return sorted(found)
 

@@ -15,6 +15,15 @@ def _message(attr):
             attr.hub,
             attr.renew,
         )
+    if attr.requirements:
+        return "%s is not in the set %s of @%s; it is in %s\n  add it to the requirements of %s and run: %s" % (
+            attr.distribution,
+            attr.requirements,
+            attr.hub,
+            ", ".join(attr.sets),
+            attr.requirements,
+            attr.renew,
+        )
     if attr.problem:
         return "%s cannot be had for %s\n  %s\n  renew the lock: %s" % (attr.distribution, attr.platform, attr.problem, attr.renew)
     lines = [
@@ -43,6 +52,27 @@ missing_distribution = rule(
         "platform": attr.string(doc = "The lock's platform."),
         "problem": attr.string(doc = "What is wrong with its pin."),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "requirements": attr.string(doc = "The set of requirements that lacks it."),
+        "sets": attr.string_list(doc = "The sets that have it."),
     },
     doc = "Fails at analysis, naming distribution, platform, locks and what to do.",
+)
+
+# What a BUILD file with such targets begins with.
+_HEAD = """\
+load("@chassis//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
+
+package(default_visibility = ["//visibility:public"])
+
+"""
+
+def _target(name, distribution, attributes):
+    """The text of a target, which `bazel build @hub//...` passes over."""
+    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
+    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
+    return "missing_distribution(\n    name = %r,\n%s)\n" % (name, "".join(lines))
+
+missing_distribution_build = struct(
+    head = _HEAD,
+    target = _target,
 )

@@ -4,6 +4,7 @@ load("//rules/private/locks:import_names.bzl", "import_names")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "lock_target")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
+load(":missing_distribution.bzl", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
     ":wheel_repository.bzl",
@@ -38,7 +39,12 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
         doc = "Each lock with its platform, linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu, or with several of them " +
               "(`\"linux_amd64 linux_arm64\"`).",
     ),
-    "platforms": attr.string_list(doc = "The platforms of `lock`; by default all of them."),
+    "platforms": attr.string_list(doc = "The platforms of `lock`, or of each lock of `sets`; by default all of them."),
+    "sets": attr.string_keyed_label_dict(
+        doc = "In place of `lock`: sets of requirements, each with its own lock for `platforms`: " +
+              "`{\"fraud\": \"//fraud:requirements.txt\", \"vision\": \"//vision:uv.lock\"}`. An image names its set with `requirements`. " +
+              "Keys of `extras` and `groups` may be sets, too.",
+    ),
     "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
 }
 
@@ -47,26 +53,13 @@ _DEFAULT_RENEW = "bazel run //:locks"
 def _arm(hub, platform, name):
     return "        %r: %r,\n" % ("@chassis//platforms:is_" + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
 
-def _broken(kind, distribution, attributes):
-    # `bazel build @hub//...` passes them over.
-    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
-    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
-    return "missing_distribution(\n    name = %r,\n%s)\n" % (kind, "".join(lines))
-
-_LOAD_MISSING = """\
-load("@chassis//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
-
-package(default_visibility = ["//visibility:public"])
-
-"""
-
 def _distribution_build(attr, alias, name, found_in):
     """The BUILD file of `@hub//name`, under the spelling `alias`."""
     targets, arms = [], []
     for platform in sorted(attr.distributions):
         key = "%s %s" % (platform, name)
         if key in attr.problems:
-            targets.append(_broken("broken_on_" + platform, name, {
+            targets.append(missing_distribution_build.target("broken_on_" + platform, name, {
                 "platform": platform,
                 "problem": attr.problems[key],
                 "renew": attr.renew[platform],
@@ -75,7 +68,7 @@ def _distribution_build(attr, alias, name, found_in):
         elif platform in found_in:
             arms.append(_arm(attr.hub, platform, name))
         else:
-            targets.append(_broken("missing_on_" + platform, name, {
+            targets.append(missing_distribution_build.target("missing_on_" + platform, name, {
                 "found_in": [found_in[other] for other in sorted(found_in)],
                 "listed": name in attr.listed,
                 "lock": attr.locks[platform],
@@ -85,7 +78,7 @@ def _distribution_build(attr, alias, name, found_in):
             arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":missing_on_" + platform))
     no_match = ("@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none " +
                 "for the build machine with pickle_on = \"target\"") % (attr.hub, ", ".join(sorted(attr.locks)))
-    return _LOAD_MISSING + "\n".join(targets) + """
+    return missing_distribution_build.head + "\n".join(targets) + """
 alias(
     name = %r,
     actual = select({
@@ -113,7 +106,7 @@ def _hub_impl(rctx):
         if imported in written:
             continue
         here = [name for name in distributions if name in everywhere]
-        rctx.file(imported + "/BUILD.bazel", _LOAD_MISSING + _broken(imported, imported, {
+        rctx.file(imported + "/BUILD.bazel", missing_distribution_build.head + missing_distribution_build.target(imported, imported, {
             "hub": attr.hub,
             "import_of": here or distributions,
             "locked": bool(here),
@@ -145,16 +138,38 @@ def hub_locks(attr, describe):
       describe: the hub, for errors.
 
     Returns:
-      A list of (label, [platform]).
+      dict from set of requirements to a list of (label, [platform]); the one set of a hub without sets is "".
     """
+    platforms_of_all = attr.platforms or LOCK_PLATFORMS.keys()
     pairs = [(label, platforms.replace(",", " ").split(" ")) for label, platforms in attr.locks.items()]
     pairs = [(label, [platform for platform in platforms if platform]) for label, platforms in pairs]
     if attr.lock:
-        pairs.append((attr.lock, attr.platforms or LOCK_PLATFORMS.keys()))
-    elif attr.platforms:
+        pairs.append((attr.lock, platforms_of_all))
+    elif attr.platforms and not attr.sets:
         fail("hub %s: `platforms` goes with `lock`; `locks` names the platforms itself" % describe)
-    if not pairs:
+    if pairs and attr.sets:
+        fail("hub %s: give either `sets` or `lock` and `locks`" % describe)
+    sets = {name: [(label, platforms_of_all)] for name, label in attr.sets.items()}
+    if pairs:
+        sets = {"": pairs}
+    if not sets:
         fail("hub %s: it needs a lock: lock = \"//:requirements.txt\"" % describe)
+    for name, pairs in sets.items():
+        if "__" in name or not name.replace("_", "").replace("-", "").isalnum() and name:
+            fail("hub %s: %r is not the name of a set: letters, digits, - and _ are" % (describe, name))
+        _check_platforms(pairs, describe)
+    for option in ("extras", "groups"):
+        for key in getattr(attr, option):
+            if key not in LOCK_PLATFORMS and key not in ("all", "none", "cuda") and key not in attr.sets:
+                fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda), a platform (%s) or a set" % (
+                    describe,
+                    option,
+                    key,
+                    ", ".join(LOCK_PLATFORMS),
+                ))
+    return sets
+
+def _check_platforms(pairs, describe):
     owners = {}
     for label, platforms in pairs:
         for platform in platforms:
@@ -163,16 +178,6 @@ def hub_locks(attr, describe):
             if platform in owners:
                 fail("hub %s: two locks for %s: %s and %s" % (describe, platform, owners[platform], label))
             owners[platform] = label
-    for option in ("extras", "groups"):
-        for key in getattr(attr, option):
-            if key not in LOCK_PLATFORMS and key not in ("all", "none", "cuda"):
-                fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda) or a platform (%s)" % (
-                    describe,
-                    option,
-                    key,
-                    ", ".join(LOCK_PLATFORMS),
-                ))
-    return pairs
 
 def _closure_of_lock(name, pins, extras, problems):
     """The closure of a distribution where the lock has the graph; an error as a string."""
@@ -184,13 +189,22 @@ def _closure_of_lock(name, pins, extras, problems):
         problems,
     )
 
-def wheel_repositories(name, sources, options):
-    """Makes the repositories of a hub.
+def _identity(pin, platform, index):
+    """What makes the file of a pin the same in two sets of requirements."""
+    return repr([platform, pin.name, pin.version, sorted(pin.hashes), pin.wheel, pin.sdist, pin.url, index])
+
+def wheel_repositories(name, sources, options, requirements = "", made = {}):
+    """Makes the repositories of a hub, or of one of its sets of requirements.
 
     Args:
       name: the hub's apparent name.
       sources: list of (what lock_source.bzl made, [platform]).
       options: HUB_ATTRS' values.
+      requirements: the set's name, "" for a hub without sets.
+      made: the repositories of files that other sets of the hub have: what is the same is there once. Gets those of this one.
+
+    Returns:
+      A struct with `names`, every distribution of the hub, sorted, `locks`, the names of its locks, and `renew`, commands.
     """
     buildable = [normalize_name(distribution) for distribution in options.cross_build]
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
@@ -212,8 +226,8 @@ def wheel_repositories(name, sources, options):
             selected = wheel_lock.select(
                 read,
                 lock_target(platform),
-                wheel_lock.chosen(options.extras, platform),
-                wheel_lock.chosen(options.groups, platform),
+                wheel_lock.chosen(options.extras, platform, requirements),
+                wheel_lock.chosen(options.groups, platform, requirements),
             )
             pins = selected.pins
             names[platform] = source.file
@@ -223,6 +237,13 @@ def wheel_repositories(name, sources, options):
             universal.update({distribution: None for distribution in selected.problems})
             problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
             extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}
+            files = {}
+            for pin in pins.values():
+                index = indexes.get(pin.name, options.index_url)
+                own_file = file_repository_name(name, platform, pin.name)
+                shared = made.setdefault(_identity(pin, platform, index), own_file)
+                if shared != own_file:
+                    files[pin.name] = shared
             for pin in pins.values():
                 places["%s %s" % (platform, pin.name)] = pin.where
                 closure = []
@@ -231,28 +252,30 @@ def wheel_repositories(name, sources, options):
                     if type(closure) == "string":
                         problems["%s %s" % (platform, pin.name)] = closure
                 file_name = file_repository_name(name, platform, pin.name)
-                wheel_file_repository(
-                    name = file_name,
-                    build_hub = options.build_hub,
-                    build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
-                    cross_build = pin.name in buildable,
-                    distribution = pin.name,
-                    hashes = pin.hashes,
-                    index_url = indexes.get(pin.name, options.index_url),
-                    own_name = file_name,
-                    platform = platform,
-                    renew = renew,
-                    sdist = pin.sdist,
-                    url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
-                    version = pin.version,
-                    wheel = pin.wheel,
-                    where = pin.where,
-                )
+                if pin.name not in files:
+                    wheel_file_repository(
+                        name = file_name,
+                        build_hub = options.build_hub,
+                        build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
+                        cross_build = pin.name in buildable,
+                        distribution = pin.name,
+                        hashes = pin.hashes,
+                        index_url = indexes.get(pin.name, options.index_url),
+                        own_name = file_name,
+                        platform = platform,
+                        renew = renew,
+                        sdist = pin.sdist,
+                        url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
+                        version = pin.version,
+                        wheel = pin.wheel,
+                        where = pin.where,
+                    )
                 own_name = closure_repository_name(name, platform, pin.name)
                 wheel_closure_repository(
                     name = own_name,
                     distribution = pin.name,
                     extras = {} if closure else extras,
+                    files = files,
                     hub = name,
                     lock = source.file,
                     locked = [] if closure else distributions[platform],
@@ -262,9 +285,6 @@ def wheel_repositories(name, sources, options):
                     renew = renew,
                     wheels = closure if type(closure) == "list" else [],
                 )
-    for distribution in buildable + more.keys() + indexes.keys():
-        if distribution not in listed and listed:
-            fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(names.values())))
     wheel_hub_repository(
         name = name,
         distributions = distributions,
@@ -276,3 +296,17 @@ def wheel_repositories(name, sources, options):
         renew = renewals,
         unreadable = unreadable,
     )
+    return struct(names = sorted(listed), locks = names.values(), renew = renewals.values())
+
+def check_named(name, options, listed, locks):
+    """Fails where a hub's options name a distribution that none of its locks has.
+
+    Args:
+      name: the hub's name.
+      options: HUB_ATTRS' values.
+      listed: every distribution of its locks; nothing is checked where there is none yet.
+      locks: the locks' names.
+    """
+    for distribution in options.cross_build + options.build_requires.keys() + options.index_urls.keys():
+        if listed and normalize_name(distribution) not in listed:
+            fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(locks)))

@@ -197,9 +197,10 @@ def _sibling(rctx, name):
 
 def _closure_impl(rctx):
     attr = rctx.attr
+    file = lambda name: attr.files.get(name, file_repository_name(attr.hub, attr.platform, name))
     closure = attr.wheels or wheel_closure(
         attr.distribution,
-        lambda name: json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name)))),
+        lambda name: json.decode(rctx.read(_sibling(rctx, file(name)))),
         attr.locked,
         attr.extras,
         attr.problems,
@@ -207,7 +208,7 @@ def _closure_impl(rctx):
     if type(closure) == "string":
         fail("%s\n  on %s, in %s\n  renew the lock: %s" % (closure, attr.platform, attr.lock, attr.renew))
     wheels = [
-        "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
+        "        %r,\n" % ("@%s//:wheel" % file(name))
         for name in closure
     ]
     rctx.file("BUILD.bazel", """\
@@ -227,6 +228,7 @@ wheel_closure_repository = repository_rule(
     attrs = {
         "distribution": attr.string(mandatory = True),
         "extras": attr.string_list_dict(doc = "Name to the extras that the lock asks of it."),
+        "files": attr.string_dict(doc = "Name to the repository of its wheel, where another set of requirements has the same one."),
         "hub": attr.string(mandatory = True),
         "lock": attr.string(mandatory = True),
         "locked": attr.string_list(doc = "Every distribution of the lock."),
