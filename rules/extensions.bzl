@@ -3,6 +3,7 @@
 load("//rules/private/debian:debian_repository.bzl", "debian_packages", "debian_root")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
 load("//rules/private/registry:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
+load("//rules/private/wheels:hubs_repository.bzl", "HUBS_REPOSITORY", "hubs_repository")
 load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
 load("//rules/private/wheels:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
 load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
@@ -45,6 +46,7 @@ debian = module_extension(
 
 def _wheels_impl(mctx):
     owners = {}
+    hubs = {}
     for module in mctx.modules:
         for tag in module.tags.hub:
             if tag.name in owners:
@@ -55,7 +57,7 @@ def _wheels_impl(mctx):
                 name: [(lock_source(mctx, label), platforms) for label, platforms in locks]
                 for name, locks in hub_locks(tag, tag.name).items()
             }
-            wheel_sets(tag.name, sets, tag)
+            hubs[tag.name] = wheel_sets(tag.name, sets, tag)
         for tag in module.tags.root:
             wheel_root(
                 name = tag.name,
@@ -66,6 +68,7 @@ def _wheels_impl(mctx):
                 remove = tag.remove,
                 strip_prefix = tag.strip_prefix,
             )
+    hubs_repository(name = HUBS_REPOSITORY, hubs = hubs)
 
 wheels = module_extension(
     implementation = _wheels_impl,

@@ -2,6 +2,7 @@
 
 load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
 load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
+load("//rules/private/wheels:hubs_repository.bzl", _HUBS_REPOSITORY = "HUBS_REPOSITORY", _hubs_repository = "hubs_repository")
 load("//rules/private/wheels:wheel_root.bzl", _wheel_root = "wheel_root")
 load("//rules/private/wheels:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
 
@@ -34,6 +35,7 @@ def chassis_repositories():
 
     For wheels built from source, also of `@chassis_build_locks` and `@chassis_compilers_locks`.
     """
+    _hubs_repository(name = _HUBS_REPOSITORY)
     for architecture in ["amd64", "arm64"]:
         debian_root(
             name = "chassis_python_headers_" + architecture,

@@ -5,6 +5,7 @@ load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "exam
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS", "requirements_transition")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
+load("//rules/private/wheels:hub_labels.bzl", "check_requirements")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
@@ -278,6 +279,7 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
+    check_requirements("chassis_image(name = %r)" % name, requirements)
     if workers < 0 or workers > MOST_WORKERS:
         fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
     for name_of_server in servers:

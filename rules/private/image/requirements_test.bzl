@@ -2,6 +2,7 @@
 
 load("@rules_python//python:defs.bzl", "py_test")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS", "requirements_transition")
+load("//rules/private/wheels:hub_labels.bzl", "check_dependencies", "check_requirements")
 
 _ATTRS = REQUIREMENTS_ATTRS | {
     "test": attr.label(mandatory = True, cfg = requirements_transition, executable = True),
@@ -58,6 +59,8 @@ def requirements_test(
       srcs: as of `py_test`.
       **kwargs: all else that `py_test` takes.
     """
+    check_requirements("requirements_test(name = %r)" % name, requirements)
+    check_dependencies("requirements_test(name = %r)" % name, kwargs.get("deps", []))
     py_test(
         name = name + ".py_test",
         srcs = srcs,

@@ -4,6 +4,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/wheels:hub_labels.bzl", "check_dependencies")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
 load("//rules/providers:wheel_files_info.bzl", "WheelFilesInfo")
@@ -242,6 +243,7 @@ def chassis_model(
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
+    check_dependencies("chassis_model(name = %r)" % name, deps)
     keys = model_attributes.data_keys(
         [(label, native.package_relative_label(label)) for label in data],
         srcs,

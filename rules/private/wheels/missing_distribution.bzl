@@ -1,5 +1,7 @@
 """missing_distribution: what a hub has in place of a distribution that cannot be had, which fails when it is asked for."""
 
+load("//rules/private/locks:import_names.bzl", "import_names")
+
 def _message(attr):
     if attr.import_of:
         names = " or ".join(attr.import_of)
@@ -76,3 +78,22 @@ missing_distribution_build = struct(
     head = _HEAD,
     target = _target,
 )
+
+def import_packages(rctx, everywhere, renew):
+    """Writes a hub's packages that only say which distribution brings an import.
+
+    Args:
+      rctx: the repository's context; its attribute `shown` is what people write for the hub.
+      everywhere: the distributions that the hub has.
+      renew: the command that renews its lock.
+    """
+    for imported, distributions in import_names.items():
+        if imported.replace("_", "-") in everywhere:
+            continue
+        here = [name for name in distributions if name in everywhere]
+        rctx.file(imported + "/BUILD.bazel", _HEAD + _target(imported, imported, {
+            "hub": rctx.attr.shown,
+            "import_of": here or distributions,
+            "locked": bool(here),
+            "renew": renew,
+        }))

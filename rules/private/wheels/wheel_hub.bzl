@@ -1,10 +1,9 @@
 """The hub of wheel locks: `@pypi//numpy` is the wheel of the target platform, whatever lock it comes from."""
 
-load("//rules/private/locks:import_names.bzl", "import_names")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "lock_target")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
-load(":missing_distribution.bzl", "missing_distribution_build")
+load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
     ":wheel_repository.bzl",
@@ -77,7 +76,7 @@ def _distribution_build(attr, alias, name, found_in):
             }))
             arms.append("        %r: %r,\n" % ("@chassis//platforms:is_" + platform, ":missing_on_" + platform))
     no_match = ("@%s has no lock for this platform; it has: %s. A chassis_model that is built for one of these needs none " +
-                "for the build machine with pickle_on = \"target\"") % (attr.hub, ", ".join(sorted(attr.locks)))
+                "for the build machine with pickle_on = \"target\"") % (attr.shown, ", ".join(sorted(attr.locks)))
     return missing_distribution_build.head + "\n".join(targets) + """
 alias(
     name = %r,
@@ -96,22 +95,11 @@ def _hub_impl(rctx):
     for name in attr.listed:
         everywhere.setdefault(name, {})
     if not everywhere and attr.unreadable:
-        fail("@%s has no packages: %s" % (attr.hub, "\n".join(attr.unreadable)))
-    written = {}
+        fail("@%s has no packages: %s" % (attr.shown, "\n".join(attr.unreadable)))
     for name, found_in in everywhere.items():
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in))
-            written[alias] = None
-    for imported, distributions in import_names.items():
-        if imported in written:
-            continue
-        here = [name for name in distributions if name in everywhere]
-        rctx.file(imported + "/BUILD.bazel", missing_distribution_build.head + missing_distribution_build.target(imported, imported, {
-            "hub": attr.hub,
-            "import_of": here or distributions,
-            "locked": bool(here),
-            "renew": attr.renew[sorted(attr.renew)[0]],
-        }))
+    import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
     rctx.file("BUILD.bazel", "")
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
 
@@ -125,6 +113,7 @@ wheel_hub_repository = repository_rule(
         "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
         "problems": attr.string_dict(doc = "`platform name` to why the lock's pin of it cannot be used."),
         "renew": attr.string_dict(mandatory = True, doc = "Platform to the command that renews its lock."),
+        "shown": attr.string(mandatory = True, doc = "What people write for the hub; a set's hub is shown as the one that has it."),
         "unreadable": attr.string_list(doc = "What is wrong with locks that cannot be read at all, for a hub that has no package to say it."),
     },
     doc = "The hub: `@hub//name` selects the wheel of the target platform.",
@@ -193,7 +182,7 @@ def _identity(pin, platform, index):
     """What makes the file of a pin the same in two sets of requirements."""
     return repr([platform, pin.name, pin.version, sorted(pin.hashes), pin.wheel, pin.sdist, pin.url, index])
 
-def wheel_repositories(name, sources, options, requirements = "", made = {}):
+def wheel_repositories(name, sources, options, requirements = "", made = {}, shown = ""):
     """Makes the repositories of a hub, or of one of its sets of requirements.
 
     Args:
@@ -202,9 +191,11 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}):
       options: HUB_ATTRS' values.
       requirements: the set's name, "" for a hub without sets.
       made: the repositories of files that other sets of the hub have: what is the same is there once. Gets those of this one.
+      shown: what people write for the hub; by default `name`.
 
     Returns:
-      A struct with `names`, every distribution of the hub, sorted, `locks`, the names of its locks, and `renew`, commands.
+      A struct with `names`, every distribution that the hub answers to, `listed`, those of its locks, `locks`, the locks' names,
+      and `renew`, commands.
     """
     buildable = [normalize_name(distribution) for distribution in options.cross_build]
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
@@ -294,9 +285,11 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}):
         places = places,
         problems = problems,
         renew = renewals,
+        shown = shown or name,
         unreadable = unreadable,
     )
-    return struct(names = sorted(listed), locks = names.values(), renew = renewals.values())
+    answered = {pinned: None for pins in distributions.values() for pinned in pins} | universal
+    return struct(names = sorted(answered), listed = sorted(listed), locks = names.values(), renew = renewals.values())
 
 def check_named(name, options, listed, locks):
     """Fails where a hub's options name a distribution that none of its locks has.

@@ -1,6 +1,6 @@
 """Hubs with several sets of requirements: `@pypi//numpy` is the one of the set that the image names."""
 
-load(":missing_distribution.bzl", "missing_distribution_build")
+load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_hub.bzl", "check_named", "wheel_repositories")
 
 # What images, tests and the command line choose a set with, in repositories of the extension.
@@ -45,6 +45,7 @@ def _impl(rctx):
     for name in everywhere:
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name))
+    import_packages(rctx, everywhere, attr.renew[attr.sets[0]])
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
 
 _sets_repository = repository_rule(
@@ -53,6 +54,7 @@ _sets_repository = repository_rule(
         "hub": attr.string(mandatory = True, doc = "Its apparent name."),
         "names": attr.string_list_dict(mandatory = True, doc = "Set to the distributions of its lock."),
         "renew": attr.string_dict(mandatory = True, doc = "Set to the command that renews its lock."),
+        "shown": attr.string(mandatory = True, doc = "What people write for the hub."),
         "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count where none is chosen."),
     },
     doc = "A hub of several sets: `@hub//name` selects by the flag `//rules:requirements`.",
@@ -65,6 +67,9 @@ def wheel_sets(name, sets, options):
       name: the hub's apparent name.
       sets: dict from set of requirements, "" for the one of a hub without sets, to a list of (what lock_source.bzl made, [platform]).
       options: HUB_ATTRS' values.
+
+    Returns:
+      What hubs_repository.bzl takes of the hub, as JSON.
     """
     made = {}
     hubs = {
@@ -74,13 +79,14 @@ def wheel_sets(name, sets, options):
             options,
             requirements,
             made,
+            name,
         )
         for requirements, sources in sets.items()
     }
     check_named(
         name,
         options,
-        {listed: None for hub in hubs.values() for listed in hub.names},
+        {listed: None for hub in hubs.values() for listed in hub.listed},
         [lock for hub in hubs.values() for lock in hub.locks],
     )
     if "" not in sets:
@@ -90,4 +96,11 @@ def wheel_sets(name, sets, options):
             names = {requirements: hub.names for requirements, hub in hubs.items()},
             renew = {requirements: hub.renew[0] for requirements, hub in hubs.items()},
             sets = list(sets),
+            shown = name,
         )
+    return json.encode({
+        "name": name,
+        "names": sorted({known: None for hub in hubs.values() for known in hub.names}),
+        "renew": hubs.values()[0].renew[0],
+        "sets": [requirements for requirements in sets if requirements],
+    })
