@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chassis.locking.staleness import made_from
 from chassis.locking.target import AMD64, ARM64, Target
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
@@ -17,7 +18,7 @@ TARGETS: dict[str, Target] = {
     "linux_arm64_gpu": ARM64,
 }
 
-_COMMAND = "ChassisModel.save"
+_COMMAND = "bazel run //:locks"
 
 
 def write_locks(
@@ -48,5 +49,6 @@ def write_locks(
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"
-        renew(LockPlan(output, (inputs,), TARGETS[name], first, tuple(sdists)), directory, uv, _COMMAND)
+        plan = LockPlan(output, (inputs,), TARGETS[name], first, tuple(sdists))
+        renew(plan, directory, uv, _COMMAND, made_from=made_from(plan, directory))
         first = first or output
