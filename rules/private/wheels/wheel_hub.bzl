@@ -21,10 +21,11 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
               "a platform: `{\"all\": [\"serve\"], \"none\": [\"cpu\"], \"cuda\": [\"cu130\"]}`.",
     ),
     "fetch_from": attr.string(
-        default = "pip",
-        doc = "`pip`: files come from the indexes that pip is configured with. `lock`: from the addresses in a `uv.lock` or `pylock.toml`, " +
-              "through Bazel's downloader, its repository cache and `--distdir`, with netrc's credentials; pip serves what is not there.",
-        values = ["pip", "lock"],
+        default = "index",
+        doc = "`index`: files come from the indexes that pip is configured with, through Bazel's downloader, its repository cache and " +
+              "`--distdir`, with the credentials of pip's configuration and netrc; pip itself fetches what that cannot. `lock`: the same, " +
+              "but from the addresses in a `uv.lock` or `pylock.toml` first. `pip`: pip alone.",
+        values = ["index", "lock", "pip"],
     ),
     "groups": attr.string_list_dict(
         doc = "For `uv.lock` and `pylock.toml`: the project's dependency groups to install, with keys as for `extras`.",
@@ -250,13 +251,14 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
                         build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
                         cross_build = pin.name in buildable,
                         distribution = pin.name,
+                        fetch_from = options.fetch_from,
                         hashes = pin.hashes,
                         index_url = indexes.get(pin.name, options.index_url),
                         own_name = file_name,
                         platform = platform,
                         renew = renew,
                         sdist = pin.sdist,
-                        url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
+                        url = pin.url if pin.wheel else "",
                         version = pin.version,
                         wheel = pin.wheel,
                         where = pin.where,
