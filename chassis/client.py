@@ -235,7 +235,7 @@ class ChassisClient:
                 from chassis.service.local import LocalService
             except ModuleNotFoundError as error:
                 raise ClientError(
-                    f"building in this process needs {error.name}: pip install 'chassis[local]', "
+                    f"building in this process needs {error.name}: install the SDK's wheel with its extra `local`, "
                     'or give the URL of a build service: ChassisClient("http://localhost:5000")'
                 ) from None
             self._local = LocalService()

@@ -15,6 +15,7 @@ from pathlib import Path
 from chassis.bootstrap import certificates, choice, debian_bazel, modules
 from chassis.bootstrap.places import Places, find_places, locked
 from chassis.bootstrap.progress import Progress
+from chassis.bootstrap.workspace_mode import read_mode
 from chassis.errors import ChassisError
 
 
@@ -66,10 +67,11 @@ def _write_settings(tree: Path, bundle: Path | None, workspace: Path, settings: 
     graph = modules.follow(workspace, packaged, base / "embedded_tools")
     modules.write_stubs(graph, tree / "modules")
     header = [f"# tree {tree}"]
-    header += [f"# {'read' if path.is_file() else 'absent'} {path}" for path in graph.files]
+    mode = read_mode(workspace)
+    header += [f"# {'read' if path.is_file() else 'absent'} {path}" for path in (*graph.files, *mode.files)]
     header += [f"# read {bundle}"] if bundle else []
     hermetic_tmp = Path("/tmp") not in tree.parents
-    text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp)])
+    text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp, mode)])
     settings.parent.mkdir(parents=True, exist_ok=True)
     temporary = settings.with_name(f"{settings.name[:100]}.{os.getpid()}")
     temporary.write_text(text)

@@ -1,6 +1,5 @@
 """chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
 
-load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
@@ -18,7 +17,7 @@ _DOC = """The part of a model that depends on the target: its layers and its whe
 _ATTRS = LAYER_ATTRS | {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
-    "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),
+    "deps": attr.label_list(aspects = [packaging]),
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),

@@ -7,6 +7,7 @@ load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load(":python_dependencies.bzl", "check_python_dependencies")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 
@@ -21,7 +22,7 @@ _EMULATED_TIMEOUT_S = 1800
 _ATTRS = {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
-    "deps": attr.label_list(providers = [PyInfo]),
+    "deps": attr.label_list(),
     "entry_point": attr.string(),
     "interpreter": attr.label(
         cfg = "target",
@@ -41,6 +42,7 @@ _ATTRS = {
 _TOOLCHAIN = "@rules_python//python:toolchain_type"
 
 def _impl(ctx):
+    check_python_dependencies(ctx.label, ctx.attr.deps)
     prefix = ctx.attr.package_dir
     outputs = {
         flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, file))

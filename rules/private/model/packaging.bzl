@@ -3,10 +3,12 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
+load(":python_dependencies.bzl", "check_wheel_kind")
 load(":unpacked_distribution.bzl", "UNPACKED_ATTRS", "distribution_of_tags", "wheel_of_files")
 load(":wheel_layer.bzl", "WHEEL_LAYER_ATTRS", "wheel_layer")
 
 def _impl(target, ctx):
+    check_wheel_kind(target.label, ctx.rule.kind)
     if WheelInfo in target:
         return [CodeInfo(
             distribution = None,
