@@ -1,7 +1,7 @@
 """Which of Bazel's two module systems a workspace chose in its `.bazelrc`, for settings that are read after it.
 
-Bazel's own files: https://bazel.build/run/bazelrc. Lines of a `--config` choose nothing by themselves, and the last word
-counts.
+Bazel's own files: https://bazel.build/run/bazelrc. Lines of a `--config` choose nothing by themselves, and the last
+word counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_DEEP = 20
 
 
 class Mode(NamedTuple):
-    """What `.bazelrc` says of `--enable_bzlmod` and `--enable_workspace`, None for nothing; `files` is what was read."""
+    """What `.bazelrc` says of `--enable_bzlmod` and `--enable_workspace`, None for nothing; `files` were read."""
 
     bzlmod: bool | None
     workspace: bool | None
