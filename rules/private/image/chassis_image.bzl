@@ -57,7 +57,12 @@ def _wheels(ctx, model, server):
     for packaged in model.wheels.to_list():
         wheel = packaged.wheel
         other = chosen.get(wheel.distribution)
-        if other and other.wheel.wheel.basename != wheel.wheel.basename:
+        if other and other.wheel.version == wheel.version and getattr(wheel, "unpacked", False):
+            # A hub of rules_python brings the files of what another hub brings as a wheel.
+            continue
+        if other and other.wheel.wheel.basename != wheel.wheel.basename and not (
+            other.wheel.version == wheel.version and getattr(other.wheel, "unpacked", False)
+        ):
             fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nAn image has one site-packages: take both dependencies from one hub." % (
                 ctx.label,
                 wheel.distribution,

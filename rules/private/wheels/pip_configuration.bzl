@@ -69,7 +69,8 @@ def _indexes(options, index_url = ""):
     urls = [index_url] if index_url else [options.get("index-url") or _DEFAULT_INDEX] + options.get("extra-index-url", "").split(" ")
     found = []
     for url in urls:
-        if url.startswith("https://") or url.startswith("http://"):
+        # Bazel downloads nothing over plain HTTP whose hash it does not know, such as an index's page.
+        if url.startswith("https://"):
             plain, user = _split_credentials(url)
             found.append(struct(url = plain.rstrip("/"), user = user))
     return found
