@@ -21,8 +21,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _MODELS = flags.DEFINE_integer("models", 1000, "Models to make.", lower_bound=2)
 _PACKAGES = flags.DEFINE_integer("packages", 50, "Packages that they are in.", lower_bound=2)

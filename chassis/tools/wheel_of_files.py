@@ -10,10 +10,10 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.compression.wheel_writer import WheelTooLargeError, write_wheel
 from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _DISTRIBUTION = flags.DEFINE_string("distribution", None, "The distribution's name.", required=True)
 _FILE = flags.DEFINE_multi_string("file", None, "PATH=SRC: a file and its path in the hub's repository.", required=True)
