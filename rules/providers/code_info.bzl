@@ -6,6 +6,7 @@ CodeInfo = provider(
         "distribution": "string: the distribution that the target itself is, of a hub of rules_python; else None.",
         "files": "depset of File: sources and run-time data of the repository's own Python libraries.",
         "imports": "depset of string: directories to import from, relative to the runfiles root (PyInfo.imports).",
+        "refused": "depset of string: targets that stand for wheels which no layer can be made of.",
         "wheels": "depset of WheelLayerInfo.",
     },
 )

@@ -11,6 +11,7 @@ load(":chassis_pickle.bzl", "chassis_pickle")
 load(":hub_wheels.bzl", "wheel_files", "wheel_labels")
 load(":model_attributes.bzl", "model_attributes")
 load(":packaging.bzl", "packaging")
+load(":python_dependencies.bzl", "check_refused")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
@@ -79,6 +80,7 @@ def _identity(wheel):
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
+    check_refused(ctx.label, depset(transitive = [info.refused for info in infos]))
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
     imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
     data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}

@@ -3,17 +3,17 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
-load(":python_dependencies.bzl", "check_wheel_kind")
+load(":python_dependencies.bzl", "is_wheel_of_rules_py")
 load(":unpacked_distribution.bzl", "UNPACKED_ATTRS", "distribution_of_tags", "wheel_of_files")
 load(":wheel_layer.bzl", "WHEEL_LAYER_ATTRS", "wheel_layer")
 
 def _impl(target, ctx):
-    check_wheel_kind(target.label, ctx.rule.kind)
     if WheelInfo in target:
         return [CodeInfo(
             distribution = None,
             files = depset(),
             imports = depset(),
+            refused = depset(),
             wheels = depset([wheel_layer(ctx, target[WheelInfo])]),
         )]
     below = []
@@ -37,6 +37,10 @@ def _impl(target, ctx):
         distribution = distribution.name if distribution else None,
         files = depset(files, transitive = [info.files for info in below]),
         imports = depset(transitive = imports + [info.imports for info in below]),
+        refused = depset(
+            [str(target.label)] if is_wheel_of_rules_py(ctx.rule.kind) else [],
+            transitive = [info.refused for info in below],
+        ),
         wheels = depset(wheels, transitive = [info.wheels for info in below]),
     )]
 

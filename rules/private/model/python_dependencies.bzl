@@ -18,13 +18,18 @@ def check_python_dependencies(label, deps):
                   "Give a py_library of rules_python; of rules_py, build with --@aspect_rules_py//py:emit_rules_python_providers.") %
                  (label, dep.label))
 
-def check_wheel_kind(label, kind):
-    """Fails for a wheel of a hub of rules_py.
+def is_wheel_of_rules_py(kind):
+    """Whether a target is a wheel of a hub of rules_py, by the name of its rule."""
+    return kind in _WHEELS_OF_RULES_PY
+
+def check_refused(label, refused):
+    """Fails where a model needs a wheel of a hub of rules_py.
 
     Args:
-      label: the target's.
-      kind: the name of its rule.
+      label: the model's.
+      refused: depset of the wheels' labels, as text.
     """
-    if kind in _WHEELS_OF_RULES_PY:
-        fail(("\n%s is a wheel of a hub of rules_py, which images cannot have a layer of\n" +
-              "Name the same lock in a hub of Chassis, wheels.hub(name = \"pypi\", lock = \"//:uv.lock\"), and depend on its target.") % label)
+    for wheel in refused.to_list():
+        fail(("\n%s needs %s, a wheel of a hub of rules_py, which images cannot have a layer of\n" +
+              "Name the same lock in a hub of Chassis, wheels.hub(name = \"pypi\", lock = \"//:uv.lock\"), and depend on its target.") %
+             (label, wheel))
