@@ -1,4 +1,4 @@
-"""Tests of module_registry.py: what a registry has of a release. e2e/own_registry builds from one."""
+"""Tests of module_registry.py: what a registry has of a release. e2e/own_registry has its rules from one."""
 
 from __future__ import annotations
 
