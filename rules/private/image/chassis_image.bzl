@@ -1,6 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS", "requirements_transition")
@@ -246,7 +246,7 @@ def chassis_image(
         user = "65532:65532",
         ports = None,
         requirements = "",
-        server = Label("//chassis/runtime:server"),
+        model_server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
         workers = 1,
@@ -274,7 +274,7 @@ def chassis_image(
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       requirements: the set of requirements that the model's wheels come from, of a hub with `sets`: `"fraud"`.
-      server: the model server.
+      model_server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
@@ -285,8 +285,8 @@ def chassis_image(
       **kwargs: Bazel's common attributes.
     """
     check_requirements("chassis_image(name = %r)" % name, requirements)
-    if workers < 0 or workers > MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
+    if workers < 0 or workers > MAX_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
@@ -317,7 +317,7 @@ def chassis_image(
         model = model,
         ports = ports,
         requirements = requirements,
-        server = server,
+        server = model_server,
         user = user,
         wheel_layers = wheel_layers,
         **kwargs
