@@ -6,8 +6,10 @@ load("//rules/private/declaration:declared.bzl", "PYTHONS")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
 load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", "PULL_ATTRS", "oci_pull")
-load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks", "wheel_repositories")
+load("//rules/private/wheels:hubs_repository.bzl", "HUBS_REPOSITORY", "hubs_repository")
+load("//rules/private/wheels:wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
 load("//rules/private/wheels:wheel_root.bzl", "WHEEL_ROOT_ATTRS", "wheel_root")
+load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 
 def _debian_impl(mctx):
     for module in mctx.modules:
@@ -78,14 +80,18 @@ pythons = module_extension(
 
 def _wheels_impl(mctx):
     owners = {}
+    hubs = {}
     for module in mctx.modules:
         for tag in module.tags.hub:
             if tag.name in owners:
                 fail("two modules make a wheel hub named %s: %s and %s. Give one another name." %
                      (tag.name, owners[tag.name], module.name))
             owners[tag.name] = module.name
-            sources = [(lock_source(mctx, label), platforms) for label, platforms in hub_locks(tag, tag.name)]
-            wheel_repositories(tag.name, sources, tag)
+            sets = {
+                name: [(lock_source(mctx, label), platforms) for label, platforms in locks]
+                for name, locks in hub_locks(tag, tag.name).items()
+            }
+            hubs[tag.name] = wheel_sets(tag.name, sets, tag)
         for tag in module.tags.root:
             wheel_root(
                 name = tag.name,
@@ -96,6 +102,7 @@ def _wheels_impl(mctx):
                 remove = tag.remove,
                 strip_prefix = tag.strip_prefix,
             )
+    hubs_repository(name = HUBS_REPOSITORY, hubs = hubs)
 
 wheels = module_extension(
     implementation = _wheels_impl,

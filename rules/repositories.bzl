@@ -5,6 +5,7 @@ load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_
 load("//rules/private/declaration:declared.bzl", "TOOLS_PYTHON")
 load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
+load("//rules/private/wheels:hubs_repository.bzl", _HUBS_REPOSITORY = "HUBS_REPOSITORY", _hubs_repository = "hubs_repository")
 load("//rules/private/wheels:wheel_root.bzl", _wheel_root = "wheel_root")
 load("//rules/private/wheels:wheel_workspace.bzl", _wheel_locks = "wheel_locks")
 
@@ -56,6 +57,7 @@ def chassis_repositories(image_pythons = {}):
     Args:
       image_pythons: version to the `image_python` of the workspace, such as `{"3.12": "@//:python312"}`.
     """
+    _hubs_repository(name = _HUBS_REPOSITORY)
     debian_pythons()
     neighbours_repository(name = "chassis_neighbours")
     pythons_repository(name = "chassis_pythons", own = image_pythons)

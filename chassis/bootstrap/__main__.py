@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chassis.bootstrap import choice, debian_bazel, modules
+from chassis.bootstrap import certificates, choice, debian_bazel, modules
 from chassis.bootstrap.places import Places, find_places, locked
 from chassis.bootstrap.progress import Progress
+from chassis.bootstrap.workspace_mode import read_mode
 from chassis.errors import ChassisError
 
 
@@ -30,8 +31,11 @@ def main(argv: Sequence[str]) -> int:
         places = find_places(os.environ)
         with locked(places, progress):
             chosen = _choose(places, candidates, arguments.asked == "fetch", progress)
-            if chosen.kind == "tree" and arguments.workspace:
-                _write_settings(chosen.path, Path(arguments.workspace), Path(arguments.settings))
+            if chosen.kind == "tree":
+                bundle = certificates.find_bundle(os.environ)
+                certificates.write_key_store(bundle, places.certificates)
+                if arguments.workspace:
+                    _write_settings(chosen.path, bundle, Path(arguments.workspace), Path(arguments.settings))
     except ChassisError as error:
         print(f"bazelw: error: {error}", file=sys.stderr)
         return 1
@@ -57,15 +61,17 @@ def _choose(places: Places, candidates: choice.Candidates, fetch: bool, progress
     return chosen
 
 
-def _write_settings(tree: Path, workspace: Path, settings: Path) -> None:
+def _write_settings(tree: Path, bundle: Path | None, workspace: Path, settings: Path) -> None:
     base = tree / "install_base"
     packaged = modules.find_packaged(base)
     graph = modules.follow(workspace, packaged, base / "embedded_tools")
     modules.write_stubs(graph, tree / "modules")
     header = [f"# tree {tree}"]
-    header += [f"# {'read' if path.is_file() else 'absent'} {path}" for path in graph.files]
+    mode = read_mode(workspace)
+    header += [f"# {'read' if path.is_file() else 'absent'} {path}" for path in (*graph.files, *mode.files)]
+    header += [f"# read {bundle}"] if bundle else []
     hermetic_tmp = Path("/tmp") not in tree.parents
-    text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp)])
+    text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp, mode)])
     settings.parent.mkdir(parents=True, exist_ok=True)
     temporary = settings.with_name(f"{settings.name[:100]}.{os.getpid()}")
     temporary.write_text(text)

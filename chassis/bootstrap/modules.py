@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chassis.bootstrap.workspace_mode import Mode
+
 BUILTIN = {"bazel_tools", "local_config_platform"}
 """Modules that Bazel itself brings."""
 
@@ -122,18 +124,20 @@ def follow(workspace: Path, packaged: dict[str, Path], bazel_tools: Path) -> Gra
     return Graph(overrides, tuple(sorted(stubs)), tuple(files))
 
 
-def bazelrc(graph: Graph, packaged: dict[str, Path], stubs: Path, hermetic_tmp: bool) -> str:
+def bazelrc(graph: Graph, packaged: dict[str, Path], stubs: Path, hermetic_tmp: bool, mode: Mode) -> str:
     """The settings that `bazelw` adds to a workspace's own: where each module lies, in both modes.
 
     `stubs` is the directory that holds one empty module a stub. Without `hermetic_tmp` sandboxes see the
-    machine's /tmp, for modules that lie below it.
+    machine's /tmp, for modules that lie below it. `mode` is what the workspace chose: it stays.
     """
-    lines = ["# Written by bazelw; read after the workspace's .bazelrc.", "common --noenable_workspace"]
+    lines = ["# Written by bazelw; read after the workspace's .bazelrc."]
+    lines += ["common --noenable_workspace"] if mode.workspace is None and not mode.is_workspace else []
     places = {**graph.overrides, **{name: stubs / name for name in graph.stubs}}
     lines += [f'common "--override_module={name}={places[name]}"' for name in sorted(places)]
     everything = {**packaged, **{name: stubs / name for name in graph.stubs}}
     everything.setdefault("rules_java_builtin", packaged.get("rules_java", stubs / "rules_java"))
-    lines += [f'common:workspace "--override_repository={name}={everything[name]}"' for name in sorted(everything)]
+    repositories = "common" if mode.is_workspace else "common:workspace"
+    lines += [f'{repositories} "--override_repository={name}={everything[name]}"' for name in sorted(everything)]
     if not hermetic_tmp:
         lines.append("common --noincompatible_sandbox_hermetic_tmp")
     return "\n".join(lines) + "\n"

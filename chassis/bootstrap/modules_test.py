@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chassis.bootstrap.modules import Graph, bazelrc, find_packaged, follow, read_module, write_stubs
+from chassis.bootstrap.workspace_mode import Mode
 
 
 def _write(path: Path, text: str) -> Path:
@@ -111,14 +112,22 @@ def test_a_workspace_without_a_module_file_has_bazels_own_graph(base: Path, tmp_
 def test_the_settings_hold_both_modes_and_quote_paths(base: Path, tmp_path: Path) -> None:
     _write(tmp_path / "w/MODULE.bazel", _module("w"))
     graph = _follow(base, tmp_path / "w")
-    lines = bazelrc(graph, find_packaged(base), Path("/c d/modules"), hermetic_tmp=True).splitlines()
+    lines = bazelrc(graph, find_packaged(base), Path("/c d/modules"), True, Mode(None, None, ())).splitlines()
     assert 'common "--override_module=zlib=/c d/modules/zlib"' in lines
     assert f'common "--override_module=platforms={base}/tools/platforms"' in lines
     assert f'common:workspace "--override_repository=rules_python={base}/rules/python"' in lines
     assert "common --noenable_workspace" in lines
     assert not [line for line in lines if "hermetic_tmp" in line]
-    visible = bazelrc(graph, {}, Path("/tmp/modules"), hermetic_tmp=False)
+    visible = bazelrc(graph, {}, Path("/tmp/modules"), False, Mode(None, None, ()))
     assert "common --noincompatible_sandbox_hermetic_tmp" in visible.splitlines()
+
+
+def test_a_workspace_that_goes_without_bzlmod_keeps_to_that(base: Path, tmp_path: Path) -> None:
+    _write(tmp_path / "w/WORKSPACE", "")
+    graph = _follow(base, tmp_path / "w")
+    lines = bazelrc(graph, find_packaged(base), Path("/modules"), True, Mode(False, True, ())).splitlines()
+    assert f'common "--override_repository=rules_python={base}/rules/python"' in lines
+    assert "common --noenable_workspace" not in lines
 
 
 def test_stubs_are_modules_and_repositories(base: Path, tmp_path: Path) -> None:

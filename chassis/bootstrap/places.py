@@ -32,6 +32,11 @@ class Places(NamedTuple):
         return self.root / f"choice-{FORMAT}"
 
     @property
+    def certificates(self) -> Path:
+        """The certificates that a fetched Bazel trusts; empty if the machine has none. See `certificates.py`."""
+        return self.root / "certificates.jks"
+
+    @property
     def downloads(self) -> Path:
         """Verified packages and wheels; removed once they are unpacked."""
         return self.root / "downloads"

@@ -119,6 +119,27 @@ def module_file(
     return "\n".join(parts)
 
 
+def locks_package(locks: Sequence[str], hub: str = "pypi") -> str:
+    """Returns the BUILD file of the directory `requirements` of such a workspace: `:locks` renews what is in it."""
+    rule = {
+        "name": "locks",
+        "hub": hub,
+        "lock": "{platform}.txt",
+        "platforms": sorted(locks),
+        "requirements": "//:requirements.in",
+        "visibility": ["//:__pkg__"],
+    }
+    load = 'load("@chassis//rules:defs.bzl", "wheel_locks")\n'
+    return "\n".join([load, 'exports_files(glob(["*.txt"]))\n', _rule("wheel_locks", rule)])
+
+
+def locks_target() -> str:
+    """Returns what the workspace's own BUILD file says of its locks: `bazel run //:locks` renews them."""
+    return "\n".join(
+        ['exports_files(["requirements.in"])\n', _rule("alias", {"name": "locks", "actual": "//requirements:locks"})]
+    )
+
+
 def pickle_place(platforms: Sequence[str], build_lock: str) -> str:
     """Where the pickle of a model is to be loaded, as `pickle_on` of `chassis_model` has it.
 

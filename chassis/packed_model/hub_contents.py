@@ -69,6 +69,8 @@ def _lock_labels(workspace: Path, name: str) -> list[str]:
             continue
         locks = given.get("locks")
         labels += [_text(key) for key in locks.keys if key] if isinstance(locks, ast.Dict) else []
+        sets = given.get("sets")
+        labels += [_text(value) for value in sets.values] if isinstance(sets, ast.Dict) else []
         labels.append(_text(given.get("lock")))
     return [label for label in labels if label.startswith("//")]
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, version_tuple
+from chassis.locking.staleness import made_from
 from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
 _MACHINES = {platform.lock: MACHINES[platform.architecture].machine for platform in PLATFORMS.values()}
-_COMMAND = "ChassisModel.save"
+_COMMAND = "bazel run //:locks"
 
 
 def write_locks(
@@ -48,5 +49,6 @@ def write_locks(
         output = f"requirements/{name}.txt"
         glibc_minor = version_tuple(IMAGE_PYTHONS[python].glibc)[1]
         target = LockTarget(_MACHINES[name], version_tuple(python), glibc_minor)
-        renew(LockPlan(output, (inputs,), target, first, tuple(sdists)), directory, uv, _COMMAND)
+        plan = LockPlan(output, (inputs,), target, first, tuple(sdists))
+        renew(plan, directory, uv, _COMMAND, made_from=made_from(plan, directory))
         first = first or output

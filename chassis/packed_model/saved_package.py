@@ -8,7 +8,15 @@ import tempfile
 from pathlib import Path
 
 from chassis.errors import ChassisError
-from chassis.packed_model.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
+from chassis.packed_model.build_file import (
+    BUILD_LOCK,
+    LOCKS,
+    build_file,
+    locks_package,
+    locks_target,
+    module_file,
+    pickle_place,
+)
 from chassis.packed_model.checkout import find_checkout
 from chassis.packed_model.hub_contents import missing_from, read_hub
 from chassis.packed_model.model import PICKLE, PackedModel, check_key
@@ -40,6 +48,9 @@ def save_package(model: PackedModel, path: Path, *, gpu: bool, arm64: bool | Non
             platforms = _platforms(gpu, arm64)
             place = _write_workspace(model, staged, platforms, hub)
             write_package(model, staged, platforms=platforms, hub=hub, pickle_on=place)
+            if model.requirements:
+                with (staged / "BUILD.bazel").open("a", encoding="utf-8") as file:
+                    file.write("\n" + locks_target())
         if path.exists():
             shutil.rmtree(path)
         staged.replace(path)
@@ -94,6 +105,8 @@ def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, 
     locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
     (directory / "requirements.in").write_text("".join(f"{line}\n" for line in model.requirements))
     write_locks(directory, model.requirements, locks, python=model.python)
+    if model.requirements:
+        (directory / "requirements" / "BUILD.bazel").write_text(locks_package(locks, hub))
     module = module_file(locks, find_checkout(), hub, python=model.python)
     (directory / "MODULE.bazel").write_text(f"{_MARK}\n\n{module}")
     (directory / ".bazelrc").write_text(

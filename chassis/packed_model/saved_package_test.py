@@ -76,3 +76,11 @@ def test_what_the_workspaces_hub_lacks_is_told(workspace, capsys):
     (workspace / "requirements.txt").write_text("numpy==2.4.6 --hash=sha256:00\n")
     _save(_model(workspace), workspace / "cats", overwrite=True)
     assert capsys.readouterr().err == ""
+
+
+def test_a_hub_of_sets_has_what_any_set_has(workspace, capsys):
+    (workspace / "MODULE.bazel").write_text('wheels.hub(name = "pypi", sets = {"a": "//:a.txt", "b": "//:b.txt"})\n')
+    (workspace / "a.txt").write_text("scipy==1.17.1 --hash=sha256:00\n")
+    (workspace / "b.txt").write_text("numpy==2.4.6 --hash=sha256:00\n")
+    _save(_model(workspace), workspace / "cats")
+    assert capsys.readouterr().err == ""

@@ -202,7 +202,7 @@ def _local_service() -> BuildService:
         from chassis.service.local import LocalService  # Bazel's side of it, which few clients have
     except ModuleNotFoundError as error:
         raise ClientError(
-            f"building in this process needs {error.name}: pip install 'chassis[local]', "
+            f"building in this process needs {error.name}: install the SDK's wheel with its extra `local`, "
             'or give the URL of a build service: ChassisClient("http://localhost:5000")'
         ) from None
     return LocalService()

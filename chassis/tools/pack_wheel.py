@@ -31,7 +31,7 @@ def main(argv: Sequence[str]) -> None:
     modules = dict(_modules(_FILE.value))
     chosen = reachable(modules, _ROOT.value)
     tops = sorted({name.partition(".")[0] for name in chosen})
-    dist_info = f"{_DISTRIBUTION.value}-{_VERSION.value}.dist-info"
+    dist_info = f"{_DISTRIBUTION.value.replace('-', '_')}-{_VERSION.value}.dist-info"
     documents = {"METADATA": _metadata(), "WHEEL": _WHEEL, "top_level.txt": "".join(f"{top}\n" for top in tops)}
     files = {path: file.read_bytes() for path, file in (modules[name] for name in chosen)}
     files |= {path: Path(file).read_bytes() for path, _, file in (value.partition("=") for value in _DATA.value)}

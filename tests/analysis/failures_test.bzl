@@ -1,7 +1,8 @@
 """Targets that must fail at analysis, and what their errors must say."""
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
-load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "image_python")
+load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "image_python")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
@@ -114,6 +115,21 @@ def _fake_server_impl(_ctx):
 
 _fake_server = rule(implementation = _fake_server_impl, doc = "A server that is for any platform.")
 
+def _of_rules_py_impl(ctx):
+    return [PyInfo(transitive_sources = depset())] if ctx.attr.emits else []
+
+_of_rules_py = rule(
+    implementation = _of_rules_py_impl,
+    attrs = {"emits": attr.bool()},
+    doc = "A library as rules_py makes it.",
+)
+
+whl_install = rule(
+    implementation = _of_rules_py_impl,
+    attrs = {"emits": attr.bool(default = True)},
+    doc = "A wheel as rules_py's hub has it: the name of the rule is what tells.",
+)
+
 def failure_tests(name):
     """Makes the targets and the tests, and a suite of them.
 
@@ -164,6 +180,25 @@ def failure_tests(name):
         renew = "bazel run //ml:locks",
         tags = manual,
     )
+    missing_distribution(
+        name = "not_in_set",
+        distribution = "pillow",
+        hub = "pypi",
+        renew = "bazel run //fraud:locks",
+        requirements = "fraud",
+        sets = ["vision"],
+        tags = manual,
+    )
+    _of_rules_py(name = "rules_py_library")
+    whl_install(name = "rules_py_wheel")
+    for dep in ["rules_py_library", "rules_py_wheel"]:
+        chassis_model(
+            name = "model_of_" + dep,
+            srcs = ["model.py"],
+            entry_point = "model:predict",
+            tags = manual,
+            deps = [":" + dep],
+        )
     _fake_model(name = "model_of_312", python_version = "3.12")
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
     _fake_model(name = "fake_model")
@@ -233,6 +268,9 @@ def failure_tests(name):
         "import_not_locked": ["opencv-python-headless or opencv-python, which no lock of @pypi has", "run: bazel run //ml:locks"],
         "other_marker": ["colorama is not locked for linux_arm64", "its marker does not hold"],
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //ml:locks"],
+        "model_of_rules_py_library": ["rules_py_library has no PyInfo of rules_python", "emit_rules_python_providers"],
+        "model_of_rules_py_wheel": ["rules_py_wheel, a wheel of a hub of rules_py", "wheels.hub(name"],
+        "not_in_set": ["pillow is not in the set fraud of @pypi; it is in vision", "run: bazel run //fraud:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "base_mismatch": ["the image's Python is 3.11, the base", "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python 3.11"],
@@ -249,6 +287,7 @@ def failure_tests(name):
         _arm64_failure_test(
             name = target + "_test",
             says = texts,
-            target_under_test = ":" + target,
+            # What imports the libraries finds them wrong first.
+            target_under_test = ":" + target + (".pickle" if target == "model_of_rules_py_library" else ""),
         )
     native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["chunks_in_zstd", "mixed_platform", "python310", "unknown_platform"]])

@@ -51,7 +51,7 @@ def site(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=_SECONDS,
     )
     assert done.returncode == 0, done.stderr
-    assert "Successfully installed chassis-" in done.stdout
+    assert "Successfully installed chassis-on-bazel-" in done.stdout
     return site
 
 
@@ -81,7 +81,7 @@ def test_the_same_sources_give_the_same_bytes(wheel: Path) -> None:
         names = [info.filename for info in archive.infolist()]
     modules = [name for name in names if ".dist-info/" not in name]
     assert modules == sorted(modules)
-    assert wheel.name == "chassis-0.1.0-py3-none-any.whl"
+    assert wheel.name == "chassis_on_bazel-0.1.0-py3-none-any.whl"
 
 
 def test_it_is_used_without_this_repository(site: Path, tmp_path: Path) -> None:

@@ -36,6 +36,11 @@ _INSTALLER = b"chassis\n"
 _OTHER_NAMES = {"sbsa": "aarch64"}
 
 
+# The platform in the name of a wheel that was made of the files of a hub (chassis/tools/wheel_of_files.py): its WHEEL
+# file has the real ones.
+UNPACKED = "unpacked"
+
+
 class WheelError(ChassisError):
     """A wheel is broken, or does not belong where it is asked for."""
 
@@ -192,6 +197,8 @@ class CheckedWheel(WheelSource):
         inside = {tag for line in metadata.get_all("Tag") or [] for tag in _expand(line.strip())}
         # Repaired wheels often keep a `linux_…` tag inside, and only the CPU is what a mix-up changes.
         machines = {machine(tag) for tag in self.tags}
+        if machines == {UNPACKED}:
+            return
         if inside and machines.isdisjoint(machine(tag) for tag in inside):
             raise WheelError(
                 f"{self.label}: is named for {_listed(machines)}, but its WHEEL file says "

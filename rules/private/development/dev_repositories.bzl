@@ -7,7 +7,8 @@ load("//rules:repositories.bzl", "CHASSIS_LOCKS")
 load("//rules/private/checks:npm_package.bzl", "npm_package")
 load("//rules/private/debian:debian_repository.bzl", "debian_root")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
-load("//rules/private/wheels:wheel_hub.bzl", "hub_locks", "hub_options", "wheel_repositories")
+load("//rules/private/wheels:wheel_hub.bzl", "hub_locks", "hub_options")
+load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 load("//rules/private/wheels:wheel_workspace.bzl", "wheel_locks")
 
 # Hub to what it is told: attributes of `wheels.hub`.
@@ -120,7 +121,9 @@ def _impl(mctx):
     build_hub = "@@" + Label("@chassis_build//:distributions.json").repo_name
     for name, attributes in _HUBS.items():
         options = hub_options(build_hub = build_hub, **attributes)
-        sources = [(lock_source(mctx, label), platforms) for label, platforms in hub_locks(options, name)]
-        wheel_repositories(name, sources, options)
+        wheel_sets(name, {
+            requirements: [(lock_source(mctx, label), platforms) for label, platforms in locks]
+            for requirements, locks in hub_locks(options, name).items()
+        }, options)
 
 development = module_extension(implementation = _impl)

@@ -3,9 +3,11 @@
 load("//rules/private/declaration:declared.bzl", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
+load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/private/python:image_python.bzl", "python_of")
-load("//rules/private/python:python_transition.bzl", "TRANSITION_ATTRS", "check_python", "platform_python", "python_transition")
+load("//rules/private/python:python_transition.bzl", "check_python", "platform_python", "python_transition")
+load("//rules/private/wheels:hub_labels.bzl", "check_requirements")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
@@ -18,10 +20,11 @@ load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
+load(":model_transition.bzl", "model_transition")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | TRANSITION_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True, cfg = python_transition),
@@ -29,7 +32,7 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | TRANS
     "cpu": attr.string(),
     "env": attr.string_dict(),
     "labels": attr.string_dict(),
-    "model": attr.label(mandatory = True, providers = [ModelInfo], cfg = python_transition),
+    "model": attr.label(mandatory = True, providers = [ModelInfo], cfg = model_transition),
     "ports": attr.string_list(),
     "python": attr.string(),
     "server": attr.label(mandatory = True, providers = [ServerInfo], cfg = python_transition),
@@ -60,7 +63,12 @@ def _wheels(ctx, model, server):
     for packaged in model.wheels.to_list():
         wheel = packaged.wheel
         other = chosen.get(wheel.distribution)
-        if other and other.wheel.wheel.basename != wheel.wheel.basename:
+        if other and other.wheel.version == wheel.version and getattr(wheel, "unpacked", False):
+            # A hub of rules_python brings the files of what another hub brings as a wheel.
+            continue
+        if other and other.wheel.wheel.basename != wheel.wheel.basename and not (
+            other.wheel.version == wheel.version and getattr(other.wheel, "unpacked", False)
+        ):
             fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nAn image has one site-packages: take both dependencies from one hub." % (
                 ctx.label,
                 wheel.distribution,
@@ -253,6 +261,7 @@ def chassis_image(
         user = "65532:65532",
         ports = None,
         python = None,
+        requirements = "",
         model_server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
@@ -284,6 +293,7 @@ def chassis_image(
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
       python: the image's Python, such as `3.13`; where it is left out, what the platform says (`//platforms/python`), else
         the flag `--@chassis//rules:python`. Its base, wheels, bytecode and pickle follow, see docs/python.md.
+      requirements: the set of requirements that the model's wheels come from, of a hub with `sets`: `"fraud"`.
       model_server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
@@ -296,6 +306,7 @@ def chassis_image(
     """
     if type(python) == "string":
         check_python("chassis_image(name = %r)" % name, python)
+    check_requirements("chassis_image(name = %r)" % name, requirements)
     if workers < 0 or workers > MAX_WORKERS:
         fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
@@ -328,6 +339,7 @@ def chassis_image(
         model = model,
         ports = ports,
         python = python or platform_python(),
+        requirements = requirements,
         server = model_server,
         user = user,
         wheel_layers = wheel_layers,

@@ -94,19 +94,20 @@ def _select(read, target, extras = [], groups = []):
         return struct(pins = {}, problems = {name: selected.broken for name in read.names})
     return struct(pins = selected.pins, problems = selected.problems)
 
-def _chosen(choices, platform):
+def _chosen(choices, platform, requirements = ""):
     """The extras, or groups, of a platform.
 
     Args:
-      choices: dict from `all`, an accelerator (`none`, `cuda`) or a lock platform to names.
+      choices: dict from `all`, an accelerator (`none`, `cuda`), a lock platform or a set of requirements to names.
       platform: one of LOCK_VARIANTS.
+      requirements: the set of requirements, if the hub has sets.
 
     Returns:
       The sorted names.
     """
     found = {}
     known = LOCK_VARIANTS[platform]
-    for key in ("all", known.accelerator, known.platform, platform):
+    for key in ("all", known.accelerator, known.platform, platform, requirements):
         found.update({name: None for name in choices.get(key, [])})
     return sorted(found)
 

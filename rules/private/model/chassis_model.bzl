@@ -1,24 +1,29 @@
 """chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
 
-load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/wheels:hub_labels.bzl", "check_dependencies")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
+load("//rules/providers:wheel_files_info.bzl", "WheelFilesInfo")
 load(":chassis_pickle.bzl", "chassis_pickle")
+load(":hub_wheels.bzl", "wheel_files", "wheel_labels")
 load(":model_attributes.bzl", "model_attributes")
 load(":packaging.bzl", "packaging")
+load(":python_dependencies.bzl", "check_refused")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
 _ATTRS = LAYER_ATTRS | {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
-    "deps": attr.label_list(providers = [PyInfo], aspects = [packaging]),
+    "deps": attr.label_list(aspects = [packaging]),
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),
+    "wheel_files": attr.label_list(aspects = [wheel_files]),
+    "_hub_wheels": attr.label(default = "//rules:hub_wheels", providers = [WheelFilesInfo]),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
 }
 
@@ -57,9 +62,25 @@ def _imports(ctx, imports, code):
             found[place] = None
     return (found | roots).keys()
 
+def _wheels(ctx, wheels):
+    """The wheels, those of a hub's files replaced by the hub's own where they are known."""
+    files = depset(transitive = [dep[WheelFilesInfo].wheels for dep in ctx.attr.wheel_files + [ctx.attr._hub_wheels]])
+    known = {_identity(entry.wheel): entry for entry in files.to_list()}
+    if not known:
+        return wheels
+    return depset([
+        known.get(_identity(entry.wheel), entry) if getattr(entry.wheel, "unpacked", False) else entry
+        for entry in wheels.to_list()
+    ])
+
+def _identity(wheel):
+    """Name and version, which a file's name spells in its own way."""
+    return wheel.distribution, wheel.version.replace("_", "-")
+
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
+    check_refused(ctx.label, depset(transitive = [info.refused for info in infos]))
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
     imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
     data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
@@ -85,7 +106,7 @@ def _impl(ctx):
             name = ctx.label.name,
             python_version = pickle.python_version,
             version = ctx.attr.version,
-            wheels = depset(transitive = [info.wheels for info in infos]),
+            wheels = _wheels(ctx, depset(transitive = [info.wheels for info in infos])),
         ),
     ]
 
@@ -223,6 +244,7 @@ def chassis_model(
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
+    check_dependencies("chassis_model(name = %r)" % name, deps)
     keys = model_attributes.data_keys(
         [(label, native.package_relative_label(label)) for label in data],
         srcs,
@@ -283,4 +305,5 @@ def chassis_model(
         testonly = testonly,
         version = version,
         visibility = visibility,
+        wheel_files = wheel_labels(deps),
     )

@@ -8,6 +8,7 @@ load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
+load(":python_dependencies.bzl", "check_python_dependencies")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 
@@ -22,7 +23,7 @@ _EMULATED_TIMEOUT_S = 1800
 _ATTRS = {
     "data": attr.label_list(allow_files = True),
     "data_keys": attr.string_list(),
-    "deps": attr.label_list(providers = [PyInfo]),
+    "deps": attr.label_list(),
     "entry_point": attr.string(),
     "interpreter": attr.label(
         cfg = "target",
@@ -41,6 +42,7 @@ _ATTRS = {
 }
 
 def _impl(ctx):
+    check_python_dependencies(ctx.label, ctx.attr.deps)
     prefix = ctx.attr.package_dir
     outputs = {
         flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, file))
@@ -50,6 +52,9 @@ def _impl(ctx):
     ctx.actions.write(metadata, ctx.attr.metadata)
     sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
     imports = depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps])
+
+    # What modules read while they are imported: extension modules of a hub's wheels, `data` of libraries.
+    beside = depset(transitive = [dep[DefaultInfo].default_runfiles.files for dep in ctx.attr.deps])
 
     args = ctx.actions.args()
     args.add(metadata, format = "--metadata=%s")
@@ -94,7 +99,7 @@ def _impl(ctx):
         arguments = [args],
         inputs = depset(
             [metadata] + ctx.files.srcs + ctx.files.data + ([ctx.file.pickle] if ctx.file.pickle else []),
-            transitive = [sources],
+            transitive = [sources, beside],
         ),
         outputs = outputs.values(),
         tools = tools,

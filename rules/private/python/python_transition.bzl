@@ -8,10 +8,19 @@ _FLAG = "//rules:python"
 # rules_python's own flag moves with it, where the rules_python of the workspace has one, so that its libraries and hubs agree.
 # What it was outside is kept, for programs of the build: they are to have one configuration.
 _OUTSIDE = "//rules/private/python:outside"
-_FLAGS = [_FLAG] + ([RULES_PYTHON_VERSION_FLAG, _OUTSIDE] if RULES_PYTHON_VERSION_FLAG else [])
+PYTHON_FLAGS = [_FLAG] + ([RULES_PYTHON_VERSION_FLAG, _OUTSIDE] if RULES_PYTHON_VERSION_FLAG else [])
 
-def _chosen(settings, python):
-    settings = {flag: settings[flag] for flag in _FLAGS}
+def chosen_python(settings, python):
+    """The flags of an image's Python.
+
+    Args:
+      settings: a transition's.
+      python: string, the version; if it is empty, the flags stay.
+
+    Returns:
+      dict from each of PYTHON_FLAGS to its value.
+    """
+    settings = {flag: settings[flag] for flag in PYTHON_FLAGS}
     if not python:
         return settings
     settings[_FLAG] = python
@@ -21,26 +30,26 @@ def _chosen(settings, python):
     return settings
 
 def _python_impl(settings, attr):
-    return _chosen(settings, attr.python)
+    return chosen_python(settings, attr.python)
 
 # For an attribute `python` of the rule; where that is empty, the flag holds.
-python_transition = transition(implementation = _python_impl, inputs = _FLAGS, outputs = _FLAGS)
+python_transition = transition(implementation = _python_impl, inputs = PYTHON_FLAGS, outputs = PYTHON_FLAGS)
 
 def _python_version_impl(settings, attr):
-    return _chosen(settings, attr.python_version)
+    return chosen_python(settings, attr.python_version)
 
 # The same for an attribute `python_version`.
-python_version_transition = transition(implementation = _python_version_impl, inputs = _FLAGS, outputs = _FLAGS)
+python_version_transition = transition(implementation = _python_version_impl, inputs = PYTHON_FLAGS, outputs = PYTHON_FLAGS)
 
 def _tools_impl(settings, _attr):
-    settings = {flag: settings[flag] for flag in _FLAGS} | {_FLAG: TOOLS_PYTHON}
+    settings = {flag: settings[flag] for flag in PYTHON_FLAGS} | {_FLAG: TOOLS_PYTHON}
     if settings.get(_OUTSIDE):
         settings[RULES_PYTHON_VERSION_FLAG] = settings[_OUTSIDE].removeprefix("=")
         settings[_OUTSIDE] = ""
     return settings
 
 # For programs of the build: they are the same, and built once, whatever Python an image asks for.
-tools_python_transition = transition(implementation = _tools_impl, inputs = _FLAGS, outputs = _FLAGS)
+tools_python_transition = transition(implementation = _tools_impl, inputs = PYTHON_FLAGS, outputs = PYTHON_FLAGS)
 
 TRANSITION_ATTRS = {
     "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),

@@ -31,7 +31,7 @@ def _impl(ctx):
         # Wheels that the libraries need are named in `requires`.
         if names.repository_of(file) == ctx.label.repo_name and not file.is_directory and file.extension == "py"
     ]
-    wheel = ctx.actions.declare_file("%s-%s-py3-none-any.whl" % (ctx.attr.distribution, ctx.attr.version))
+    wheel = ctx.actions.declare_file("%s-%s-py3-none-any.whl" % (ctx.attr.distribution.replace("-", "_"), ctx.attr.version))
     args = ctx.actions.args()
     args.use_param_file("--flagfile=%s")
     args.set_param_file_format("multiline")

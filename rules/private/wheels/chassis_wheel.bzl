@@ -12,6 +12,7 @@ load("//rules/providers:compiler_info.bzl", "CompilerInfo")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 load(":distribution.bzl", closure = "distribution")
+load(":hub_labels.bzl", "check_dependencies")
 load(":wheel.bzl", "UNPACK_ATTRS", "wheel_providers")
 
 _DOC = """One wheel built from source: an sdist, or files of the workspace. Use `chassis_wheel` of defs.bzl."""
@@ -227,6 +228,8 @@ def chassis_wheel(
       testonly: Bazel's.
       visibility: Bazel's.
     """
+    check_dependencies("chassis_wheel(name = %r)" % name, deps)
+    check_dependencies("chassis_wheel(name = %r)" % name, build_deps)
     wheel_from_source(
         name = name + ".wheel",
         build_deps = build_deps,

@@ -1,5 +1,7 @@
 """missing_distribution: what a hub has in place of a distribution that cannot be had, which fails when it is asked for."""
 
+load("//rules/private/locks:import_names.bzl", "import_names")
+
 def _message(attr):
     if attr.import_of:
         names = " or ".join(attr.import_of)
@@ -13,6 +15,15 @@ def _message(attr):
             attr.distribution,
             names,
             attr.hub,
+            attr.renew,
+        )
+    if attr.requirements:
+        return "%s is not in the set %s of @%s; it is in %s\n  add it to the requirements of %s and run: %s" % (
+            attr.distribution,
+            attr.requirements,
+            attr.hub,
+            ", ".join(attr.sets),
+            attr.requirements,
             attr.renew,
         )
     if attr.problem:
@@ -43,6 +54,46 @@ missing_distribution = rule(
         "platform": attr.string(doc = "The lock's platform."),
         "problem": attr.string(doc = "What is wrong with its pin."),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "requirements": attr.string(doc = "The set of requirements that lacks it."),
+        "sets": attr.string_list(doc = "The sets that have it."),
     },
     doc = "Fails at analysis, naming distribution, platform, locks and what to do.",
 )
+
+# What a BUILD file with such targets begins with.
+_HEAD = """\
+load("@chassis//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
+
+package(default_visibility = ["//visibility:public"])
+
+"""
+
+def _target(name, distribution, attributes):
+    """The text of a target, which `bazel build @hub//...` passes over."""
+    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
+    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
+    return "missing_distribution(\n    name = %r,\n%s)\n" % (name, "".join(lines))
+
+missing_distribution_build = struct(
+    head = _HEAD,
+    target = _target,
+)
+
+def import_packages(rctx, everywhere, renew):
+    """Writes a hub's packages that only say which distribution brings an import.
+
+    Args:
+      rctx: the repository's context; its attribute `shown` is what people write for the hub.
+      everywhere: the distributions that the hub has.
+      renew: the command that renews its lock.
+    """
+    for imported, distributions in import_names.items():
+        if imported.replace("_", "-") in everywhere:
+            continue
+        here = [name for name in distributions if name in everywhere]
+        rctx.file(imported + "/BUILD.bazel", _HEAD + _target(imported, imported, {
+            "hub": rctx.attr.shown,
+            "import_of": here or distributions,
+            "locked": bool(here),
+            "renew": renew,
+        }))

@@ -1,6 +1,7 @@
 """wheel: one `.whl` of a lock, and the same unpacked for programs of the build."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/platform:requirements_transition.bzl", "TRANSITION_ATTRS", "no_requirements_transition")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo")
 
@@ -15,7 +16,7 @@ UNPACK_ATTRS = {
     "_unpack": attr.label(default = "//chassis/tools:unpack_wheel", cfg = "exec", executable = True),
 }
 
-_ATTRS = UNPACK_ATTRS | {
+_ATTRS = TRANSITION_ATTRS | UNPACK_ATTRS | {
     "distribution": attr.string(mandatory = True, doc = "The normalised name (PEP 503)."),
     "lock": attr.string(mandatory = True, doc = "Where it is pinned: lock and line."),
     "size": attr.int(doc = "The wheel's size in bytes, 0 if it is not known."),
@@ -82,6 +83,7 @@ def _impl(ctx):
 wheel = rule(
     implementation = _impl,
     attrs = _ATTRS,
+    cfg = no_requirements_transition,
     doc = _DOC,
     provides = [WheelInfo, DistributionInfo, PyInfo],
 )

@@ -1,10 +1,10 @@
 """The hub of wheel locks: `@pypi//numpy` is the wheel of the target platform, whatever lock it comes from."""
 
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
-load("//rules/private/locks:import_names.bzl", "import_names")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
+load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
     ":wheel_repository.bzl",
@@ -22,10 +22,11 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
               "a platform: `{\"all\": [\"serve\"], \"none\": [\"cpu\"], \"cuda\": [\"cu130\"]}`.",
     ),
     "fetch_from": attr.string(
-        default = "pip",
-        doc = "`pip`: files come from the indexes that pip is configured with. `lock`: from the addresses in a `uv.lock` or `pylock.toml`, " +
-              "through Bazel's downloader, its repository cache and `--distdir`, with netrc's credentials; pip serves what is not there.",
-        values = ["pip", "lock"],
+        default = "index",
+        doc = "`index`: files come from the indexes that pip is configured with, through Bazel's downloader, its repository cache and " +
+              "`--distdir`, with the credentials of pip's configuration and netrc; pip itself fetches what that cannot. `lock`: the same, " +
+              "but from the addresses in a `uv.lock` or `pylock.toml` first. `pip`: pip alone.",
+        values = ["index", "lock", "pip"],
     ),
     "groups": attr.string_list_dict(
         doc = "For `uv.lock` and `pylock.toml`: the project's dependency groups to install, with keys as for `extras`.",
@@ -39,11 +40,16 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
         doc = "Each lock with its platform, linux_amd64, linux_amd64_gpu, linux_arm64 or linux_arm64_gpu, or with several of them " +
               "(`\"linux_amd64 linux_arm64\"`).",
     ),
-    "platforms": attr.string_list(doc = "The platforms of `lock`; by default all of them."),
+    "platforms": attr.string_list(doc = "The platforms of `lock`, or of each lock of `sets`; by default all of them."),
     "pythons": attr.string_list(
         doc = "The versions of Python that the locks are for, such as `[\"3.11\", \"3.13\"]`. By default the version that a lock's header names, " +
               "and for other locks each that Chassis brings: images of the others say what is missing. A key of `locks` may name one " +
               "platform and version as well: `\"//:amd64_py313.txt\": \"linux_amd64_py313\"`.",
+    ),
+    "sets": attr.string_keyed_label_dict(
+        doc = "In place of `lock`: sets of requirements, each with its own lock for `platforms`: " +
+              "`{\"fraud\": \"//fraud:requirements.txt\", \"vision\": \"//vision:uv.lock\"}`. An image names its set with `requirements`. " +
+              "Keys of `extras` and `groups` may be sets, too.",
     ),
     "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
 }
@@ -53,7 +59,7 @@ def hub_options(
         build_requires = {},
         cross_build = [],
         extras = {},
-        fetch_from = "pip",
+        fetch_from = "index",
         groups = {},
         index_url = "",
         index_urls = {},
@@ -61,7 +67,8 @@ def hub_options(
         locks = {},
         platforms = [],
         pythons = [],
-        renew = ""):
+        renew = "",
+        sets = {}):
     """HUB_ATTRS' values, for an extension that has no tags.
 
     Args:
@@ -78,6 +85,7 @@ def hub_options(
       platforms: as there.
       pythons: as there.
       renew: as there.
+      sets: as there.
 
     Returns:
       A struct of them.
@@ -96,6 +104,7 @@ def hub_options(
         platforms = platforms,
         pythons = pythons,
         renew = renew,
+        sets = sets,
     )
 
 _DEFAULT_RENEW = "bazel run //:locks"
@@ -105,26 +114,13 @@ _CONDITION = "@chassis//platforms/python:is_"
 def _arm(hub, platform, name):
     return "        %r: %r,\n" % (_CONDITION + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
 
-def _broken(kind, distribution, attributes):
-    # `bazel build @hub//...` passes them over.
-    attributes = attributes | {"distribution": distribution, "tags": ["manual"]}
-    lines = ["    %s = %r,\n" % (key, value) for key, value in sorted(attributes.items())]
-    return "missing_distribution(\n    name = %r,\n%s)\n" % (kind, "".join(lines))
-
-_LOAD_MISSING = """\
-load("@chassis//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
-
-package(default_visibility = ["//visibility:public"])
-
-"""
-
 def _distribution_build(attr, alias, name, found_in):
     """The BUILD file of `@hub//name`, under the spelling `alias`."""
     targets, arms = [], []
     for platform in sorted(attr.distributions):
         key = "%s %s" % (platform, name)
         if key in attr.problems:
-            targets.append(_broken("broken_on_" + platform, name, {
+            targets.append(missing_distribution_build.target("broken_on_" + platform, name, {
                 "platform": platform,
                 "problem": attr.problems[key],
                 "renew": attr.renew[platform],
@@ -133,7 +129,7 @@ def _distribution_build(attr, alias, name, found_in):
         elif platform in found_in:
             arms.append(_arm(attr.hub, platform, name))
         else:
-            targets.append(_broken("missing_on_" + platform, name, {
+            targets.append(missing_distribution_build.target("missing_on_" + platform, name, {
                 "found_in": [found_in[other] for other in sorted(found_in)],
                 "listed": name in attr.listed,
                 "lock": attr.locks[platform],
@@ -144,11 +140,11 @@ def _distribution_build(attr, alias, name, found_in):
     no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py313 with 3.13); it has: %s. " +
                 "Lock for it too, and name the lock, or the version in `pythons`, in the hub; or give the image another `python`. " +
                 "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
-        attr.hub,
+        attr.shown,
         DEFAULT_PYTHON,
         ", ".join(sorted(attr.locks)),
     )
-    return _LOAD_MISSING + "\n".join(targets) + """
+    return missing_distribution_build.head + "\n".join(targets) + """
 alias(
     name = %r,
     actual = select({
@@ -166,22 +162,11 @@ def _hub_impl(rctx):
     for name in attr.listed:
         everywhere.setdefault(name, {})
     if not everywhere and attr.unreadable:
-        fail("@%s has no packages: %s" % (attr.hub, "\n".join(attr.unreadable)))
-    written = {}
+        fail("@%s has no packages: %s" % (attr.shown, "\n".join(attr.unreadable)))
     for name, found_in in everywhere.items():
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in))
-            written[alias] = None
-    for imported, distributions in import_names.items():
-        if imported in written:
-            continue
-        here = [name for name in distributions if name in everywhere]
-        rctx.file(imported + "/BUILD.bazel", _LOAD_MISSING + _broken(imported, imported, {
-            "hub": attr.hub,
-            "import_of": here or distributions,
-            "locked": bool(here),
-            "renew": attr.renew[sorted(attr.renew)[0]],
-        }))
+    import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
     rctx.file("BUILD.bazel", "")
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
 
@@ -195,6 +180,7 @@ wheel_hub_repository = repository_rule(
         "places": attr.string_dict(mandatory = True, doc = "`platform name` to `lock, line N`."),
         "problems": attr.string_dict(doc = "`platform name` to why the lock's pin of it cannot be used."),
         "renew": attr.string_dict(mandatory = True, doc = "Platform to the command that renews its lock."),
+        "shown": attr.string(mandatory = True, doc = "What people write for the hub; a set's hub is shown as the one that has it."),
         "unreadable": attr.string_list(doc = "What is wrong with locks that cannot be read at all, for a hub that has no package to say it."),
     },
     doc = "The hub: `@hub//name` selects the wheel of the target platform.",
@@ -208,20 +194,43 @@ def hub_locks(attr, describe):
       describe: the hub, for errors.
 
     Returns:
-      A list of (label, [platform]).
+      dict from set of requirements to a list of (label, [platform]); the one set of a hub without sets is "".
     """
+    platforms_of_all = attr.platforms or LOCK_PLATFORMS.keys()
     pairs = [(label, platforms.replace(",", " ").split(" ")) for label, platforms in attr.locks.items()]
     pairs = [(label, [platform for platform in platforms if platform]) for label, platforms in pairs]
     if attr.lock:
-        pairs.append((attr.lock, attr.platforms or LOCK_PLATFORMS.keys()))
-    elif attr.platforms:
+        pairs.append((attr.lock, platforms_of_all))
+    elif attr.platforms and not attr.sets:
         fail("hub %s: `platforms` goes with `lock`; `locks` names the platforms itself" % describe)
-    if not pairs:
+    if pairs and attr.sets:
+        fail("hub %s: give either `sets` or `lock` and `locks`" % describe)
+    sets = {name: [(label, platforms_of_all)] for name, label in attr.sets.items()}
+    if pairs:
+        sets = {"": pairs}
+    if not sets:
         fail("hub %s: it needs a lock: lock = \"//:requirements.txt\"" % describe)
     for python in attr.pythons:
         if python not in PYTHONS:
             fail("hub %s: pythons: %r: an image can have %s" % (describe, python, ", ".join(PYTHONS)))
-    for _, platforms in pairs:
+    for name, pairs in sets.items():
+        if "__" in name or not name.replace("_", "").replace("-", "").isalnum() and name:
+            fail("hub %s: %r is not the name of a set: letters, digits, - and _ are" % (describe, name))
+        _check_platforms(pairs, describe)
+    for option in ("extras", "groups"):
+        for key in getattr(attr, option):
+            if key not in LOCK_PLATFORMS and key not in LOCK_VARIANTS and key not in ("all", "none", "cuda") and key not in attr.sets:
+                fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda), a platform (%s) or a set" % (
+                    describe,
+                    option,
+                    key,
+                    ", ".join(LOCK_PLATFORMS),
+                ))
+    return sets
+
+def _check_platforms(pairs, describe):
+    owners = {}
+    for label, platforms in pairs:
         for platform in platforms:
             if platform not in LOCK_PLATFORMS and platform not in LOCK_VARIANTS:
                 fail("hub %s: %s is not a platform of a wheel lock; those are: %s, and with a Python such as linux_amd64_py313" % (
@@ -229,16 +238,9 @@ def hub_locks(attr, describe):
                     platform,
                     ", ".join(LOCK_PLATFORMS),
                 ))
-    for option in ("extras", "groups"):
-        for key in getattr(attr, option):
-            if key not in LOCK_PLATFORMS and key not in LOCK_VARIANTS and key not in ("all", "none", "cuda"):
-                fail("hub %s: %s = {%r: …}: expected `all`, an accelerator (none, cuda) or a platform (%s)" % (
-                    describe,
-                    option,
-                    key,
-                    ", ".join(LOCK_PLATFORMS),
-                ))
-    return pairs
+            if platform in owners:
+                fail("hub %s: two locks for %s: %s and %s" % (describe, platform, owners[platform], label))
+            owners[platform] = label
 
 def _variants(platforms, pythons, read, named):
     """The platforms with their Pythons that a lock is for, see `pythons` of HUB_ATTRS; `named` have a lock by that name."""
@@ -264,13 +266,24 @@ def _closure_of_lock(name, pins, extras, problems):
         problems,
     )
 
-def wheel_repositories(name, sources, options):
-    """Makes the repositories of a hub.
+def _identity(pin, platform, index):
+    """What makes the file of a pin the same in two sets of requirements."""
+    return repr([platform, pin.name, pin.version, sorted(pin.hashes), pin.wheel, pin.sdist, pin.url, index])
+
+def wheel_repositories(name, sources, options, requirements = "", made = {}, shown = ""):
+    """Makes the repositories of a hub, or of one of its sets of requirements.
 
     Args:
       name: the hub's apparent name.
       sources: list of (what lock_source.bzl made, [platform]).
       options: HUB_ATTRS' values.
+      requirements: the set's name, "" for a hub without sets.
+      made: the repositories of files that other sets of the hub have: what is the same is there once. Gets those of this one.
+      shown: what people write for the hub; by default `name`.
+
+    Returns:
+      A struct with `names`, every distribution that the hub answers to, `listed`, those of its locks, `locks`, the locks' names,
+      and `renew`, commands.
     """
     buildable = [normalize_name(distribution) for distribution in options.cross_build]
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
@@ -295,8 +308,8 @@ def wheel_repositories(name, sources, options):
             selected = wheel_lock.select(
                 read,
                 lock_target(platform),
-                wheel_lock.chosen(options.extras, platform),
-                wheel_lock.chosen(options.groups, platform),
+                wheel_lock.chosen(options.extras, platform, requirements),
+                wheel_lock.chosen(options.groups, platform, requirements),
             )
             pins = selected.pins
             names[platform] = source.file
@@ -306,6 +319,13 @@ def wheel_repositories(name, sources, options):
             universal.update({distribution: None for distribution in selected.problems})
             problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
             extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}
+            files = {}
+            for pin in pins.values():
+                index = indexes.get(pin.name, options.index_url)
+                own_file = file_repository_name(name, platform, pin.name)
+                shared = made.setdefault(_identity(pin, platform, index), own_file)
+                if shared != own_file:
+                    files[pin.name] = shared
             for pin in pins.values():
                 places["%s %s" % (platform, pin.name)] = pin.where
                 closure = []
@@ -314,28 +334,31 @@ def wheel_repositories(name, sources, options):
                     if type(closure) == "string":
                         problems["%s %s" % (platform, pin.name)] = closure
                 file_name = file_repository_name(name, platform, pin.name)
-                wheel_file_repository(
-                    name = file_name,
-                    build_hub = options.build_hub,
-                    build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
-                    cross_build = pin.name in buildable,
-                    distribution = pin.name,
-                    hashes = pin.hashes,
-                    index_url = indexes.get(pin.name, options.index_url),
-                    own_name = file_name,
-                    platform = platform,
-                    renew = renew,
-                    sdist = pin.sdist,
-                    url = pin.url if options.fetch_from == "lock" and pin.wheel else "",
-                    version = pin.version,
-                    wheel = pin.wheel,
-                    where = pin.where,
-                )
+                if pin.name not in files:
+                    wheel_file_repository(
+                        name = file_name,
+                        build_hub = options.build_hub,
+                        build_requires = [normalize_name(wanted) for wanted in more.get(pin.name, [])],
+                        cross_build = pin.name in buildable,
+                        distribution = pin.name,
+                        fetch_from = options.fetch_from,
+                        hashes = pin.hashes,
+                        index_url = indexes.get(pin.name, options.index_url),
+                        own_name = file_name,
+                        platform = platform,
+                        renew = renew,
+                        sdist = pin.sdist,
+                        url = pin.url if pin.wheel else "",
+                        version = pin.version,
+                        wheel = pin.wheel,
+                        where = pin.where,
+                    )
                 own_name = closure_repository_name(name, platform, pin.name)
                 wheel_closure_repository(
                     name = own_name,
                     distribution = pin.name,
                     extras = {} if closure else extras,
+                    files = files,
                     hub = name,
                     lock = source.file,
                     locked = [] if closure else distributions[platform],
@@ -345,9 +368,6 @@ def wheel_repositories(name, sources, options):
                     renew = renew,
                     wheels = closure if type(closure) == "list" else [],
                 )
-    for distribution in buildable + more.keys() + indexes.keys():
-        if distribution not in listed and listed:
-            fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(names.values())))
     wheel_hub_repository(
         name = name,
         distributions = distributions,
@@ -357,5 +377,21 @@ def wheel_repositories(name, sources, options):
         places = places,
         problems = problems,
         renew = renewals,
+        shown = shown or name,
         unreadable = unreadable,
     )
+    answered = {pinned: None for pins in distributions.values() for pinned in pins} | universal
+    return struct(names = sorted(answered), listed = sorted(listed), locks = names.values(), renew = renewals.values())
+
+def check_named(name, options, listed, locks):
+    """Fails where a hub's options name a distribution that none of its locks has.
+
+    Args:
+      name: the hub's name.
+      options: HUB_ATTRS' values.
+      listed: every distribution of its locks; nothing is checked where there is none yet.
+      locks: the locks' names.
+    """
+    for distribution in options.cross_build + options.build_requires.keys() + options.index_urls.keys():
+        if listed and normalize_name(distribution) not in listed:
+            fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(locks)))

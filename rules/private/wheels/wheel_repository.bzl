@@ -1,9 +1,9 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
-load("@bazel_tools//tools/build_defs/repo:utils.bzl", "read_user_netrc", "use_netrc")
 load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
+load(":wheel_download.bzl", "download_wheel")
 
 # The environment that pip's configuration can stand in.
 _PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
@@ -56,24 +56,6 @@ def _fetch(rctx, tool, more):
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
     return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
 
-def _downloaded(rctx):
-    """The arguments that say where the wheel is, if Bazel's downloader has it from the address in the lock; else none.
-
-    The downloader looks into the repository cache and `--distdir` first.
-    """
-    attr = rctx.attr
-    if not attr.url:
-        return []
-    rctx.report_progress("downloading %s" % attr.wheel)
-    done = rctx.download(
-        attr.url,
-        allow_fail = True,
-        auth = use_netrc(read_user_netrc(rctx), [attr.url], {}),
-        output = attr.wheel,
-        sha256 = attr.hashes[0],
-    )
-    return ["--have", rctx.path(attr.wheel)] if done.success else []
-
 def _reasons(rctx):
     """What the exit status of a tool means."""
     attr = rctx.attr
@@ -97,7 +79,9 @@ def _file_impl(rctx):
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + _downloaded(rctx))
+        wheel = download_wheel(rctx)
+        have = ["--have", rctx.path(wheel)] if wheel else []
+        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + have)
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
@@ -173,6 +157,7 @@ wheel_file_repository = repository_rule(
         "build_requires": attr.string_list(),
         "cross_build": attr.bool(),
         "distribution": attr.string(mandatory = True),
+        "fetch_from": attr.string(default = "index"),
         "hashes": attr.string_list(mandatory = True),
         "index_url": attr.string(doc = "The index to ask in place of those that pip is configured with."),
         "own_name": attr.string(mandatory = True),
@@ -197,9 +182,10 @@ def _sibling(rctx, name):
 
 def _closure_impl(rctx):
     attr = rctx.attr
+    file = lambda name: attr.files.get(name, file_repository_name(attr.hub, attr.platform, name))
     closure = attr.wheels or wheel_closure(
         attr.distribution,
-        lambda name: json.decode(rctx.read(_sibling(rctx, file_repository_name(attr.hub, attr.platform, name)))),
+        lambda name: json.decode(rctx.read(_sibling(rctx, file(name)))),
         attr.locked,
         attr.extras,
         attr.problems,
@@ -207,7 +193,7 @@ def _closure_impl(rctx):
     if type(closure) == "string":
         fail("%s\n  on %s, in %s\n  renew the lock: %s" % (closure, attr.platform, attr.lock, attr.renew))
     wheels = [
-        "        %r,\n" % ("@%s//:wheel" % file_repository_name(attr.hub, attr.platform, name))
+        "        %r,\n" % ("@%s//:wheel" % file(name))
         for name in closure
     ]
     rctx.file("BUILD.bazel", """\
@@ -227,6 +213,7 @@ wheel_closure_repository = repository_rule(
     attrs = {
         "distribution": attr.string(mandatory = True),
         "extras": attr.string_list_dict(doc = "Name to the extras that the lock asks of it."),
+        "files": attr.string_dict(doc = "Name to the repository of its wheel, where another set of requirements has the same one."),
         "hub": attr.string(mandatory = True),
         "lock": attr.string(mandatory = True),
         "locked": attr.string_list(doc = "Every distribution of the lock."),

@@ -4,28 +4,31 @@ load("//rules/private/locks:lock_source.bzl", "lock_source")
 load(":wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
 
 # What says where locks are, which are read here.
-_LOCKS = ["lock", "locks", "platforms"]
+_LOCKS = ["lock", "locks", "platforms", "sets"]
 
 def _impl(rctx):
     attr = rctx.attr
-    sources = []
-    for label, platforms in hub_locks(attr, attr.hub):
-        source = lock_source(rctx, label)
-        sources.append("    (struct(file = %r, texts = %r), %r),\n" % (source.file, source.texts, platforms))
+    sets = []
+    for name, locks in hub_locks(attr, attr.hub).items():
+        sources = []
+        for label, platforms in locks:
+            source = lock_source(rctx, label)
+            sources.append("        (struct(file = %r, texts = %r), %r),\n" % (source.file, source.texts, platforms))
+        sets.append("    %r: [\n%s    ],\n" % (name, "".join(sources)))
     options = ["    %s = %r,\n" % (name, getattr(attr, name)) for name in sorted(HUB_ATTRS) if name not in _LOCKS]
     rctx.file("BUILD.bazel", "")
     rctx.file("wheels.bzl", """\
-load("@chassis//rules/private/wheels:wheel_hub.bzl", "wheel_repositories")
+load("@chassis//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 
-_SOURCES = [
-%s]
+_SETS = {
+%s}
 
 _OPTIONS = struct(
 %s)
 
 def wheel_hub():
-    wheel_repositories(%r, _SOURCES, _OPTIONS)
-""" % ("".join(sources), "".join(options), attr.hub))
+    wheel_sets(%r, _SETS, _OPTIONS)
+""" % ("".join(sets), "".join(options), attr.hub))
 
 wheel_locks = repository_rule(
     implementation = _impl,

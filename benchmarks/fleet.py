@@ -1,0 +1,198 @@
+"""What a monorepo of many models costs: loading and analysis, the server's memory, each further image, nothing to do.
+
+In a workspace that it makes for itself, with an output base and a disk cache of its own: `--models` models in
+`--packages` packages, each with a source of its own and the wheels of this repository's locks.
+
+    ./bazelw run //benchmarks:fleet                                  # a thousand models in fifty packages
+    ./bazelw run //benchmarks:fleet -- --models=20 --packages=4      # to see that it works
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from absl import flags
+
+from chassis.command_line.run import run_main
+from chassis.errors import ChassisError
+
+_MODELS = flags.DEFINE_integer("models", 1000, "Models to make.", lower_bound=2)
+_PACKAGES = flags.DEFINE_integer("packages", 50, "Packages that they are in.", lower_bound=2)
+_IMAGES = flags.DEFINE_integer("images", 100, "Images to build, at most; all are analysed.", lower_bound=2)
+_RUNS = flags.DEFINE_integer("runs", 5, "Builds in which nothing has changed.", lower_bound=1)
+
+_LIMIT_S = 3600
+_DID = re.compile(r"INFO: (\d+ process.*)\.")
+_MODULE = """\
+module(name = "fleet")
+
+bazel_dep(name = "chassis", version = "0.1.0")
+local_path_override(
+    module_name = "chassis",
+    path = "{chassis}",
+)
+
+bazel_dep(name = "platforms", version = "0.0.11")
+bazel_dep(name = "rules_python", version = "0.40.0")
+
+wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")
+wheels.hub(
+    name = "pypi",
+    locks = {{"@chassis//requirements:linux_amd64.txt": "linux_amd64"}},
+)
+use_repo(wheels, "pypi")
+"""
+_PACKAGE = """\
+load("@chassis//rules:defs.bzl", "chassis_image", "chassis_model")
+
+[
+    chassis_model(
+        name = "model%d" % number,
+        srcs = ["model%d.py" % number],
+        entry_point = "model%d:predict" % number,
+        deps = ["@pypi//numpy"],
+    )
+    for number in range(NUMBERS)
+]
+
+[
+    chassis_image(
+        name = "image%d" % number,
+        model = ":model%d" % number,
+    )
+    for number in range(NUMBERS)
+]
+"""
+_MODEL = """\
+import numpy
+
+
+def predict(content: bytes) -> dict:
+    return {{"sum": int(numpy.frombuffer(content, "u1").sum()) + {}}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A call of Bazel: seconds by the wall, and what it says it did."""
+
+    seconds: float
+    did: str
+
+
+class Fleet:
+    """A workspace of models, and the Bazel that builds it."""
+
+    def __init__(self, checkout: Path, place: Path, models: int, packages: int) -> None:
+        self._place = place
+        self._workspace = place / "workspace"
+        self._program = [str(checkout / "bazelw"), f"--output_base={place}/output", "--max_idle_secs=600"]
+        self.images = _write(self._workspace, checkout, models, packages)
+
+    def build(self, *arguments: str) -> Build:
+        """Builds what the arguments name."""
+        start = time.perf_counter()
+        options = [
+            f"--disk_cache={self._place}/cache",
+            "--color=no",
+            "--curses=no",
+            "--platforms=@chassis//platforms:amd64",
+        ]
+        ended = self._bazel("build", *options, *arguments)
+        return Build(time.perf_counter() - start, "".join(_DID.findall(ended.stderr)))
+
+    def megabytes(self) -> float:
+        """The server's heap after a collection."""
+        text = self._bazel("info", "used-heap-size-after-gc").stdout.strip()
+        return float(text.removesuffix("MB"))
+
+    def disk(self) -> int:
+        """Bytes of what was built, without the disk cache; what several paths share counts once."""
+        seen, total = set(), 0
+        for folder, _, names in os.walk(self._place / "output/execroot"):
+            for name in names:
+                status = os.lstat(Path(folder, name))
+                if status.st_ino not in seen:
+                    seen.add(status.st_ino)
+                    total += status.st_blocks * 512
+        return total
+
+    def stop(self) -> None:
+        """Ends the server."""
+        self._bazel("shutdown")
+
+    def _bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        ended = subprocess.run(
+            [*self._program, command, *arguments], cwd=self._workspace, capture_output=True, text=True, timeout=_LIMIT_S
+        )
+        if ended.returncode:
+            raise ChassisError(f"bazel {command} {' '.join(arguments[-2:])}: {ended.stderr[-2000:]}")
+        return ended
+
+
+def _write(workspace: Path, checkout: Path, models: int, packages: int) -> list[str]:
+    """Writes the workspace; returns the labels of its images."""
+    workspace.mkdir()
+    (workspace / "MODULE.bazel").write_text(_MODULE.format(chassis=checkout))
+    (workspace / ".bazelrc").write_text("build --sandbox_default_allow_network=false\ncommon --lockfile_mode=off\n")
+    labels = []
+    for package in range(packages):
+        count = models // packages + (package < models % packages)
+        place = workspace / f"team{package}"
+        place.mkdir()
+        (place / "BUILD.bazel").write_text(_PACKAGE.replace("NUMBERS", str(count)))
+        for number in range(count):
+            (place / f"model{number}.py").write_text(_MODEL.format(package * models + number))
+            labels.append(f"//team{package}:image{number}")
+    return labels
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures and prints."""
+    del argv
+    checkout = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
+    with tempfile.TemporaryDirectory() as directory:
+        fleet = Fleet(checkout, Path(directory), _MODELS.value, _PACKAGES.value)
+        try:
+            _measure(fleet)
+        finally:
+            fleet.stop()
+            # A repository's directories are not writable, and what is to be removed has to be.
+            subprocess.run(["chmod", "-R", "u+w", directory], check=True)
+
+
+def _measure(fleet: Fleet) -> None:
+    machine = f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}"
+    print(f"{machine}; {len(fleet.images)} models in {_PACKAGES.value} packages")
+    chosen = fleet.images[: _IMAGES.value]
+    first, others = chosen[:1], chosen[1:]
+    fetched = fleet.build(*first)
+    print(f"{'the first image':40}{fetched.seconds:8.2f} s    {fetched.did}  (fetches too)", flush=True)
+    analysed = fleet.build("--nobuild", "//...")
+    print(f"{'loading and analysis of all':40}{analysed.seconds:8.2f} s")
+    print(f"{'memory of the server':40}{fleet.megabytes():8.0f} MB", flush=True)
+    before = fleet.disk()
+    half = len(others) // 2
+    for name, images in (("each of the first half", others[:half]), ("each of the second half", others[half:])):
+        made = fleet.build(*images)
+        print(f"{name:40}{made.seconds / len(images):8.2f} s    {made.did}", flush=True)
+    print(f"{'disk of each':40}{(fleet.disk() - before) / len(others) / 1000:8.0f} kB")
+    again = [fleet.build(*chosen) for _ in range(_RUNS.value)]
+    seconds = [build.seconds for build in again]
+    print(f"{'nothing changed':40}{statistics.median(seconds):8.2f} s    {again[-1].did}")
+    hits = [build.did for build in again if "cache hit" in build.did]
+    if hits:
+        print(f"in {len(hits)} of {len(again)} builds of what is built already Bazel went to the cache: {hits[-1]}")
+    print(f"load at the end {os.getloadavg()[0]:.1f}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,2 @@
+def between(one: float, other: float) -> float:
+    return abs(one - other)
