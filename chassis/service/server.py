@@ -144,7 +144,7 @@ class _Service:
         )
 
     async def submit(self, request: Request) -> Response:
-        document = await _json(request)
+        document = await self._json(request)
         upload_id = document.pop("upload_id", None)
         if not isinstance(upload_id, str):
             raise RequestError(400, "upload_id: expected a string")
@@ -176,7 +176,7 @@ class _Service:
         return JSONResponse((await run_in_threadpool(self._engine.cancel, job.id)).document())
 
     async def credentials(self, request: Request) -> Response:
-        credentials = _credentials(await _json(request))
+        credentials = _credentials(await self._json(request))
         if credentials is None:
             raise RequestError(400, "credentials: expected username and password")
         job = await self._find(request)
@@ -223,6 +223,27 @@ class _Service:
             async for block in _piped(lambda out: write_tar(layout, name, out)):
                 yield block
 
+    async def _json(self, request: Request) -> dict[str, object]:
+        """The object in a request's body, which has to come as soon as its head had to."""
+        _content_type(request, "application/json")
+        body = bytearray()
+        seconds = self._options.connections.head_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                async for block in request.stream():
+                    body += block
+                    if len(body) > _MAX_JSON_BYTES:
+                        raise RequestError(413, f"a body of more than {_MAX_JSON_BYTES} bytes")
+        except TimeoutError:
+            raise RequestError(408, f"the body did not come within {seconds:g} s") from None
+        try:
+            document = json.loads(bytes(body))
+        except (ValueError, RecursionError):
+            raise RequestError(400, "the body is not JSON") from None
+        if not isinstance(document, dict):
+            raise RequestError(400, "the body is not a JSON object")
+        return document
+
     async def _find(self, request: Request) -> Job:
         """The job of a path, if it is the caller's."""
         return await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
@@ -261,22 +282,6 @@ def _read(path: Path, offset: int) -> bytes:
             return file.read(_BLOCK)
     except FileNotFoundError:
         return b""
-
-
-async def _json(request: Request) -> dict[str, object]:
-    _content_type(request, "application/json")
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > _MAX_JSON_BYTES:
-            raise RequestError(413, f"a body of more than {_MAX_JSON_BYTES} bytes")
-    try:
-        document = json.loads(bytes(body))
-    except (ValueError, RecursionError):
-        raise RequestError(400, "the body is not JSON") from None
-    if not isinstance(document, dict):
-        raise RequestError(400, "the body is no JSON object")
-    return document
 
 
 def _credentials(document: object) -> RegistryCredentials | None:

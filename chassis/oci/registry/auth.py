@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from chassis.oci.registry.challenge import Challenge, parse_challenges
 from chassis.oci.registry.credentials import CredentialStore, Search
 from chassis.oci.registry.errors import AnswerError, AuthenticationError
-from chassis.oci.registry.origin import is_private, is_this_machine, origin
+from chassis.oci.registry.origin import is_this_machine, origin, reaches_inwards
 from chassis.oci.registry.reference import Repository
 from chassis.oci.registry.request import Answer, Request
 from chassis.oci.registry.transport import Transport
@@ -163,7 +163,7 @@ class Authenticator:
             raise AuthenticationError(
                 f"{registry.registry} names a token server without encryption ({where}); credentials are not sent there"
             )
-        if is_private(host) and not is_private(registry.host) and host != registry.host:
+        if host != registry.host and reaches_inwards(registry.host, host):
             raise AuthenticationError(
                 f"{registry.registry} names a token server with a private address ({where}); "
                 "it is not asked, so that a registry reaches nothing through this machine"
