@@ -103,7 +103,7 @@ def renew(
             new = {release: sdist for release, sdist in new.items() if release not in known}
             if not new:
                 break
-            known |= {release: fetch_metadata(sdist, uv.environment) for release, sdist in new.items()}
+            known |= {release: fetch_metadata(sdist, uv.environment, uv.check) for release, sdist in new.items()}
         else:
             raise ChassisError(
                 f"what {', '.join(plan.sdists)} require leads to other releases of them, {_ROUNDS} times over: pin them"

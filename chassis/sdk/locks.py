@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chassis.locking.target import AMD64, ARM64, Target
@@ -27,12 +27,14 @@ def write_locks(
     inputs: str = "requirements.in",
     sdists: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
     Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
-    Locks share versions where they can: each takes those of the first.
+    Locks share versions where they can: each takes those of the first. `check` is called several times a second, and
+    may raise to end it.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.
@@ -44,7 +46,7 @@ def write_locks(
         for name in locks:
             (place / f"{name}.txt").write_text("# The model requires nothing.\n")
         return
-    uv = Uv(find_uv(), environment)
+    uv = Uv(find_uv(), environment, check)
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"

@@ -17,6 +17,7 @@ from pathlib import Path
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.registry.errors import CancelledError
 from chassis.oci.registry.transport import Cancellation
 from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
 from chassis.sdk.locks import write_locks
@@ -124,7 +125,7 @@ class ImageBuild:
         self._policy.check_sources(request.cross_build)
         workspace = self._workspace(run.slot)
         with _timed(log, "wheels locked"):
-            self._write_locks(workspace, model, request.platforms, request.cross_build)
+            self._write_locks(workspace, model, request.platforms, request.cross_build, run.cancellation)
         run.cancellation.check()
         self._write_package(workspace, model, request.platforms, request.cross_build)
         several = len(request.platforms) > 1
@@ -187,7 +188,12 @@ class ImageBuild:
         return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup), options)
 
     def _write_locks(
-        self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
+        self,
+        workspace: Path,
+        model: PackedModel,
+        platforms: Sequence[str],
+        cross_build: Sequence[str],
+        cancellation: Cancellation,
     ) -> None:
         """Puts the locks of the requirements into the workspace. Equal requirements have equal locks for good."""
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
@@ -201,7 +207,12 @@ class ImageBuild:
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
                 environment = locking_environment(os.environ)
-                write_locks(kept, model.requirements, needed, sdists=tuple(cross_build), environment=environment)
+                sdists = tuple(cross_build)
+                write_locks(
+                    kept, model.requirements, needed, sdists=sdists, environment=environment, check=cancellation.check
+                )
+            except CancelledError:
+                raise
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
         for name in LOCKS.values():

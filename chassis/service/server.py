@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -96,8 +96,9 @@ class _Service:
         self._images = images
         self._options = options
         self._streams = _Streams()
-        # Of the threads that answer requests, large uploads take a few only.
+        # Of the threads that answer requests, large uploads take a few only, and those of a client one.
         self._unpacking = anyio.CapacityLimiter(_UNPACKING)
+        self._unpacking_of: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(
@@ -138,7 +139,8 @@ class _Service:
             if received != int(announced):
                 raise RequestError(400, f"the upload was cut short: {received} of {announced} bytes arrived")
             spool.seek(0)
-            upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
+            async with self._unpacking_of[client.name]:
+                upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
         return JSONResponse(
             {"upload_id": upload.id, "name": upload.name, "version": upload.version, "bytes": received}, 201
         )

@@ -39,7 +39,7 @@ class Limits:
     Attributes:
       archive_bytes: the archive as it is sent.
       unpacked_bytes: all files in it together.
-      files: how many.
+      files: how many, directories included.
       requirements: how many.
       name_characters: the model's name.
     """
@@ -52,9 +52,12 @@ class Limits:
 
 
 class _BoundedInfo(tarfile.TarInfo):
-    """A header that refuses extended headers of unusual size, which the library would read into memory whole."""
+    """A header that refuses extended headers of unusual size, which the library would read into memory whole, and those
+    for all files, which it would keep."""
 
     def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in (b"g", b"X"):
+            raise UploadError("the archive has an extended header for all of its files")
         if self.type not in _REGULAR and self.size > _EXTENDED_BYTES:
             raise UploadError(f"the archive has an extended header of {self.size} bytes")
         return super()._proc_member(tarfile)  # type: ignore[misc]
@@ -68,13 +71,16 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
     """
     left = limits.unpacked_bytes
     seen: set[str] = set()
+    folders: set[Path] = set()
     try:
         with tarfile.open(fileobj=archive, mode="r|", tarinfo=_BoundedInfo) as tar:
-            for member in tar:
+            while (member := tar.next()) is not None:
+                tar.members.clear()  # which the library keeps, with their extended headers
                 key = _key(member, seen)
                 seen.add(key.lower())
-                if len(seen) > limits.files:
-                    raise UploadError(f"the archive has more than {limits.files} files")
+                folders.update(Path(key).parents)
+                if len(seen) + len(folders) > limits.files:
+                    raise UploadError(f"the archive has more than {limits.files} files and directories")
                 left -= member.size
                 if left < 0:
                     raise UploadError(f"the archive unpacks to more than {limits.unpacked_bytes} bytes")

@@ -6,6 +6,8 @@ import base64
 import contextlib
 import hashlib
 import os
+import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
+from chassis.locking.sdist_metadata import Sdist, fetch_metadata
 from chassis.locking.target import AMD64
 from chassis.locking.uv import Uv, find_uv
 from tests.hostile.service.callers import receiver
@@ -74,6 +77,70 @@ def _environment(folder: Path, public: str, private: str, **more: str) -> dict[s
         "PIP_EXTRA_INDEX_URL": private,
         **more,
     }
+
+
+class _GaveUp(Exception):
+    """Locking was told to end."""
+
+
+def test_locking_ends_when_its_time_is_over_and_leaves_no_process(tmp_path: Path) -> None:
+    """An index that never answers would have it wait for a quarter of an hour."""
+    silent, asked = threading.Event(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        silent.wait(60)
+
+    def check() -> None:
+        if asked.is_set():
+            raise _GaveUp
+
+    with receiver(answer) as server:
+        url = f"http://{server.address}/simple"
+        environment = _environment(tmp_path, url, url) | {"CHASSIS_TEST_MARK": str(tmp_path)}
+        (tmp_path / "requirements.in").write_text("numbers\n")
+        begin = time.monotonic()
+        with pytest.raises(_GaveUp):
+            Uv(find_uv(), environment, check).compile(["requirements.in"], AMD64, tmp_path, tmp_path / "lock.txt")
+        assert time.monotonic() - begin < 20
+        assert not _marked(f"CHASSIS_TEST_MARK={tmp_path}")
+        silent.set()
+
+
+def test_a_download_that_drips_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000000")
+        handler.end_headers()
+        for _ in range(600):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            begun.set()
+            silent.wait(0.1)
+
+    def check() -> None:
+        if begun.is_set():
+            raise _GaveUp
+
+    silent = threading.Event()
+    with receiver(answer) as server:
+        begin = time.monotonic()
+        with pytest.raises(_GaveUp):
+            fetch_metadata(Sdist("small", "1.0", f"http://{server.address}/small-1.0.tar.gz", "0" * 64), {}, check)
+        assert time.monotonic() - begin < 20
+        silent.set()
+
+
+def _marked(mark: str) -> list[str]:
+    """The processes with a variable in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in place.read_bytes().split(b"\0"):
+                found.append(place.parent.name)
+    return found
 
 
 def _lock(folder: Path, environment: dict[str, str], requirement: str) -> str:

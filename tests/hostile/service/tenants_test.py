@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import sqlite3
 import threading
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from chassis.client import ChassisClient
+from chassis.declaration.model import ModelMetadata
+from chassis.sdk.packed_model import PackedModel, write_archive
 from chassis.sdk.remote import ServiceError
 from chassis.service.job_store import JobStore
 from tests.hostile.service.callers import ask, ended, job, send, state, submit, until
@@ -251,3 +254,27 @@ def test_the_file_of_jobs_is_opened_by_its_owner_only(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
     store.close()
     assert (tmp_path / "jobs.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_uploads_of_many_files_are_unpacked_one_at_a_time_for_a_client(tmp_path: Path) -> None:
+    """Ten of ann's, which take long, and then one of bob's: his does not wait for hers."""
+    places = {f"{number % 7}/{number}": tmp_path / "nothing" for number in range(600)}
+    (tmp_path / "nothing").touch()
+    many, done = io.BytesIO(), list[int]()
+    write_archive(PackedModel(ModelMetadata("cats", model_version="1"), b"pickle", (), files=places), many)
+    headers = {"content-type": "application/x-tar"}
+
+    def upload(service: ServiceProcess) -> None:
+        done.append(ask(service, "POST", "/api/uploads", token=ANN, body=many.getvalue(), headers=headers).status)
+
+    with ServiceProcess(tmp_path / "state", TOKENS) as service:
+        threads = [threading.Thread(target=upload, args=(service,)) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        uploads = service.state / "uploads"
+        until(lambda: len(list(uploads.iterdir())) >= 1 and not done)
+        assert send(service, BOB).status == 201
+        assert len(done) <= 3
+        for thread in threads:
+            thread.join(60)
+        assert set(done) == {201}
