@@ -7,12 +7,14 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
@@ -33,6 +35,7 @@ from chassis.service.upload import Limits, read_model
 from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
+_PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 _HUB = "pypi"
 
 
@@ -120,6 +123,8 @@ class ImageBuild:
           ChassisError: what went wrong.
           CancelledError: the run was to give up.
         """
+        for password in _passwords(os.environ):
+            run.log.secrets.add(password)
         model = read_model(run.upload, self._limits)
         request, log = run.job.request, run.log
         self._policy.check_sources(request.cross_build)
@@ -264,6 +269,14 @@ def _described(reader: LayoutReader, platforms: Sequence[str]) -> list[dict[str,
         }
         for manifest in manifests
     ]
+
+
+def _passwords(environment: Mapping[str, str]) -> Iterator[str]:
+    """The passwords in URLs of the environment, such as those of indexes and proxies, as they are and unquoted."""
+    for value in environment.values():
+        for password in _PASSWORD.findall(value):
+            yield password
+            yield unquote(password)
 
 
 def _advice(error: str) -> str:

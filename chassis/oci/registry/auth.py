@@ -180,12 +180,15 @@ class Authenticator:
         valid = isinstance(token, str) and token.isascii() and token.isprintable()
         if not valid or not token or len(token) > _MAX_TOKEN_CHARACTERS:
             raise AuthenticationError(f"the token server {origin(realm)} answers with no usable token")
+        self._transport.secrets.add(token)
         # Renewed a little early: a request takes time to arrive.
         return _Token(f"Bearer {token}", time.monotonic() + max(1.0, min(seconds - 10.0, seconds * 0.8)))
 
     def _credentials(self) -> Search:
         if self._search is None:
             self._search = self._store.find(self._repository)
+            if self._search.credential:
+                self._transport.secrets.add_credential(self._search.credential)
         return self._search
 
     def _refused(self, what: str) -> AuthenticationError:
