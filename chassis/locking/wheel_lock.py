@@ -12,8 +12,8 @@ https://pip.pypa.io/en/stable/reference/requirements-file-format/
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -112,7 +112,8 @@ def renew(
         staged = directory / "lock"
         staged.write_text(format_lock(locked, plan, command, made_from))
         output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = output.with_name(f".{output.name}.{os.getpid()}")
+        # Not by the process's number: workers of a service are threads, and containers share numbers and directories.
+        temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
         shutil.copyfile(staged, temporary)
         temporary.replace(output)
     return locked

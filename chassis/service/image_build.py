@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from chassis.service.wall_probe import confining_strategy
 _PACKAGE = "model"
 _PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 _HUB = "pypi"
+_WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class ImageBuild:
         self._limits = limits or Limits()
         self._retention = retention or Retention()
         self._policy = policy or BuildPolicy()
+        self._changed = threading.Condition()
+        self._locking: set[str] = set()
 
     def confine(self, strategies: tuple[str, ...] = STRATEGIES) -> str:
         """Has every build from now on confine a client's code, in the strategy that does so here, and returns it.
@@ -203,7 +207,40 @@ class ImageBuild:
         """Puts the locks of the requirements into the workspace. Equal requirements have equal locks for good."""
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
         key = json.dumps([list(model.requirements), sorted(cross_build)])
-        kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
+        name = hashlib.sha256(key.encode()).hexdigest()
+        with self._one_at_a_time(name, cancellation):
+            self._lock(self._root / "locks" / name, model, needed, cross_build, cancellation)
+        for lock_name in LOCKS.values():
+            lock = self._root / "locks" / name / "requirements" / f"{lock_name}.txt"
+            _write(
+                workspace / "requirements" / f"{lock_name}.txt",
+                lock.read_text() if lock_name in needed else "# No image for this platform was asked for.\n",
+            )
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self, name: str, cancellation: Cancellation) -> Iterator[None]:
+        """Holds the locks of that name: of two jobs with the same requirements one makes them, and the other waits."""
+        with self._changed:
+            while name in self._locking:
+                self._changed.wait(_WAIT_SECONDS)
+                cancellation.check()
+            self._locking.add(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._locking.remove(name)
+                self._changed.notify_all()
+
+    def _lock(
+        self,
+        kept: Path,
+        model: PackedModel,
+        needed: Sequence[str],
+        cross_build: Sequence[str],
+        cancellation: Cancellation,
+    ) -> None:
+        """Makes the locks that are missing in `kept`."""
         if kept.is_dir():
             os.utime(kept)  # what is used stays (retention.py)
         missing = [name for name in needed if not (kept / "requirements" / f"{name}.txt").is_file()]
@@ -220,12 +257,6 @@ class ImageBuild:
                 raise
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
-        for name in LOCKS.values():
-            lock = kept / "requirements" / f"{name}.txt"
-            _write(
-                workspace / "requirements" / f"{name}.txt",
-                lock.read_text() if name in needed else "# No image for this platform was asked for.\n",
-            )
 
     def _write_package(
         self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]

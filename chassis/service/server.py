@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import tempfile
 import threading
 from collections import Counter, defaultdict
@@ -44,6 +45,7 @@ _UNPACKING = 4
 _MAX_STREAMS = 64
 _MAX_STREAMS_OF_A_CLIENT = 16
 _LONGEST_SECRET = 16 << 10
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # RFC 7617, section 2
 
 
 def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGIApp:
@@ -294,6 +296,8 @@ def _credentials(document: object) -> RegistryCredentials | None:
     username, password = document["username"], document["password"]
     if not all(isinstance(value, str) and 0 < len(value) <= _LONGEST_SECRET for value in (username, password)):
         raise RequestError(400, f"credentials: expected two texts of 1 to {_LONGEST_SECRET} characters")
+    if any(_UNSENDABLE.search(value) for value in (username, password)):
+        raise RequestError(400, "credentials: expected two texts without control characters and lone surrogates")
     if ":" in username:
         raise RequestError(400, "credentials: a username has no `:` (RFC 7617)")
     return RegistryCredentials(username, password)

@@ -109,6 +109,7 @@ def read_model(directory: Path, limits: Limits) -> PackedModel:
     """
     try:
         document = json.loads((directory / DESCRIPTION).read_bytes())
+        json.dumps(document, ensure_ascii=False).encode()  # which fails at halves of characters, as "\\ud800" gives
     except (ValueError, RecursionError) as error:
         raise UploadError(f"{DESCRIPTION} is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:

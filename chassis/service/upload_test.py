@@ -186,6 +186,19 @@ def test_descriptions_that_cannot_be_are_refused(tmp_path):
             _unpack(_archive(_described(**changes), _PICKLE), place)
 
 
+def test_halves_of_characters_are_refused(tmp_path):
+    for number, change in enumerate(
+        (
+            {"metadata": {"name": "cats", "model_version": "1", "summary": "\ud800"}},
+            {"requirements": ["numpy ; platform_node == '\ud800'"]},
+            {"files": {"\ud800": 0}},
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(UploadError, match="is not JSON"):
+            _unpack(_archive(_described(**change), _PICKLE), tmp_path / str(number))
+
+
 def test_deep_json_is_refused(tmp_path):
     with pytest.raises(UploadError, match="is not JSON"):
         _unpack(_archive(("model.json", b"[" * 100_000), _PICKLE), tmp_path)
