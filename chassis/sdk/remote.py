@@ -89,7 +89,9 @@ class RemoteService:
                 for block in answer.stream(_BLOCK):
                     offset += len(block)
                     yield block
-                return
+                # The service may end a log that is followed, for another client's.
+                if not follow or self._has_ended(job_id):
+                    return
             except urllib3.exceptions.ReadTimeoutError:
                 # A build that says nothing for minutes: asked again for what follows.
                 continue
@@ -97,6 +99,10 @@ class RemoteService:
                 raise self._unreachable(error) from None
             finally:
                 answer.close()
+
+    def _has_ended(self, job_id: str) -> bool:
+        state = self.status(job_id).get("status")
+        return not isinstance(state, dict) or state.get("state") in ("succeeded", "failed", "cancelled")
 
     def image(self, job_id: str, output: BinaryIO) -> None:
         """Writes the image of a job as an OCI archive."""

@@ -10,8 +10,8 @@ import os
 import re
 import tempfile
 import threading
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +35,7 @@ from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCreden
 from chassis.service.job_store import QueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
+from chassis.service.streams import MOST_STREAMS, Stream, Streams
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError
 
@@ -42,8 +43,6 @@ _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
 _BLOCK = 1 << 18
 _UNPACKING = 4
-_MAX_STREAMS = 64
-_MAX_STREAMS_OF_A_CLIENT = 16
 _LONGEST_SECRET = 16 << 10
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # RFC 7617, section 2
 
@@ -71,33 +70,12 @@ def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGI
     return Guard(app, engine.clients, options)
 
 
-class _Streams:
-    """Answers that take long: so many at once, and fewer of them of one client."""
-
-    def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
-
-    @contextlib.contextmanager
-    def one(self, client: Client) -> Iterator[None]:
-        if self._held.total() >= _MAX_STREAMS or self._held[client.name] >= _MAX_STREAMS_OF_A_CLIENT:
-            raise RequestError(
-                503,
-                f"{_MAX_STREAMS_OF_A_CLIENT} logs and images are sent to a client at once, {_MAX_STREAMS} in all",
-                10,
-            )
-        self._held[client.name] += 1
-        try:
-            yield
-        finally:
-            self._held[client.name] -= 1
-
-
 class _Service:
     def __init__(self, engine: Engine, images: ImageStore, options: ServerOptions) -> None:
         self._engine = engine
         self._images = images
         self._options = options
-        self._streams = _Streams()
+        self._streams = Streams(min(MOST_STREAMS, options.connections.most // 2))
         # Of the threads that answer requests, large uploads take a few only, and those of a client one.
         self._unpacking = anyio.CapacityLimiter(_UNPACKING)
         self._unpacking_of: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
@@ -164,8 +142,10 @@ class _Service:
     async def usage(self, request: Request) -> Response:
         client = _client(request)
         used = await run_in_threadpool(self._engine.used, client.name)
-        storage = {name: dataclasses.asdict(figure) for name, figure in self._engine.storage().items()}
-        return JSONResponse({"client": client.name, "used": used, "quota": client.quota.document(), "storage": storage})
+        document = {"client": client.name, "used": used, "quota": client.quota.document()}
+        if client.operator:  # the sums tell what others do
+            document["storage"] = {name: dataclasses.asdict(found) for name, found in self._engine.storage().items()}
+        return JSONResponse(document)
 
     async def webhook_secret(self, request: Request) -> Response:
         headers = {"cache-control": "no-store"}
@@ -196,9 +176,9 @@ class _Service:
 
     async def _log(self, job: Job, offset: int, follow: bool, client: Client) -> AsyncIterator[bytes]:
         path = self._engine.log_path(job.id)
-        with self._streams.one(client) if follow else contextlib.nullcontext():
+        with self._streams.one(client, lasting=True) if follow else contextlib.nullcontext(Stream()) as stream:
             yield b""
-            while True:
+            while not stream.ended:
                 # Asked before reading, so that what a job says at its end is read.
                 final = (await run_in_threadpool(self._engine.get, job.id)).state.final
                 block = await run_in_threadpool(_read, path, offset)

@@ -207,6 +207,56 @@ def test_one_client_does_not_take_all_streams(tmp_path: Path) -> None:
             connection.close()
 
 
+def test_four_clients_do_not_take_all_streams(tmp_path: Path) -> None:
+    names = ["cat", "dog", "eve", "fox"]
+    tokens = TOKENS + "".join(f"{name} {name}-has-a-long-token\n" for name in names)
+    with ServiceProcess(tmp_path / "state", tokens, queue=10) as service:
+        other = job(service, BOB)
+        ended(service, other, BOB)
+        held = []
+        for name in names:
+            token = f"{name}-has-a-long-token"
+            mine = job(service, token, "slow-cats")
+            for _ in range(16):
+                connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
+                path, headers = f"/api/jobs/{mine}/logs?follow=1", {"authorization": f"Bearer {token}"}
+                connection.request("GET", path, headers=headers)
+                assert connection.getresponse().status == 200
+                held.append(connection)
+        for path in ("logs?follow=1", "image", "logs?follow=1"):
+            assert ask(service, "GET", f"/api/jobs/{other}/{path}", token=BOB).status == 200
+        service.open_gate()
+        for connection in held:
+            connection.close()
+
+
+def test_a_log_that_is_ended_for_another_client_is_followed_on(tmp_path: Path) -> None:
+    names = ["cat", "dog", "eve", "fox"]
+    tokens = TOKENS + "".join(f"{name} {name}-has-a-long-token\n" for name in names)
+    with ServiceProcess(tmp_path / "state", tokens, queue=10, connections={"most": 16}) as service:
+        client = ChassisClient(service.url, auth_header="Bearer cat-has-a-long-token")
+        mine = job(service, "cat-has-a-long-token", "slow-cats")
+        seen: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: seen.append("".join(client.follow_job_logs(mine)))) for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        until(
+            lambda: ask(service, "GET", f"/api/jobs/{mine}/logs?follow=1", token="cat-has-a-long-token").status == 503
+        )
+        other = job(service, BOB, "slow-dogs")
+        connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
+        connection.request("GET", f"/api/jobs/{other}/logs?follow=1", headers={"authorization": f"Bearer {BOB}"})
+        assert connection.getresponse().status == 200
+        connection.close()
+        service.open_gate()
+        for thread in threads:
+            thread.join(30)
+        assert len(seen) >= 7
+        assert all("building slow-cats" in text for text in seen)
+
+
 def test_jobs_of_before_there_were_clients_are_the_single_tokens(tmp_path: Path) -> None:
     """A file of the first format is brought to the newest, and its jobs are the client `default`'s."""
     folder = tmp_path / "state"
