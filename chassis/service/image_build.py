@@ -180,11 +180,6 @@ class ImageBuild:
         _write(
             workspace / ".bazelrc",
             "build --sandbox_default_allow_network=false --incompatible_strict_action_env --worker_sandboxing\n"
-            f"build --disk_cache={self._root / 'disk_cache'}\n"
-            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
-            "build --experimental_disk_cache_gc_idle_delay=30s\n"
-            f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
-            f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
         )
         return workspace
@@ -193,7 +188,7 @@ class ImageBuild:
         startup = [f"--output_base={self._slot(slot) / 'output_base'}", "--max_idle_secs=900"]
         if self._bazelrc:
             startup.append(f"--bazelrc={self._bazelrc}")
-        options = (policy or self._policy).options()
+        options = (*(policy or self._policy).options(), *self._cache_options())
         return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup), options)
 
     def _write_locks(
@@ -231,6 +226,20 @@ class ImageBuild:
             with self._changed:
                 self._locking.remove(name)
                 self._changed.notify_all()
+
+    def _cache_options(self) -> tuple[str, ...]:
+        """The service's cache of actions, on the command line, since Bazel removes what is old from whatever cache it is
+        told of last. If the operator's file names a cache, it is used, and nothing is removed from it."""
+        if self._bazelrc and _names_disk_cache(self._bazelrc):
+            return ()
+        kept = self._retention
+        return (
+            f"--disk_cache={self._root / 'disk_cache'}",
+            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
+            "--experimental_disk_cache_gc_idle_delay=30s",
+            f"--experimental_disk_cache_gc_max_size={kept.cache_bytes}",
+            f"--experimental_disk_cache_gc_max_age={int(kept.cache_seconds)}s",
+        )
 
     def _lock(
         self,
@@ -300,6 +309,21 @@ def _described(reader: LayoutReader, platforms: Sequence[str]) -> list[dict[str,
         }
         for manifest in manifests
     ]
+
+
+def _names_disk_cache(bazelrc: Path, most: int = 20) -> bool:
+    """Whether a file of options for Bazel, or one that it imports, says where a disk cache is."""
+    try:
+        lines = bazelrc.read_text(errors="replace").splitlines()
+    except OSError:
+        return False  # Bazel says so, if it matters
+    for words in (line.partition("#")[0].split() for line in lines):
+        if any(word.partition("=")[0] == "--disk_cache" for word in words):
+            return True
+        imported = bazelrc.parent / words[1] if len(words) == 2 and words[0] in ("import", "try-import") else None
+        if imported and most and _names_disk_cache(imported, most - 1):
+            return True
+    return False
 
 
 def _passwords(environment: Mapping[str, str]) -> Iterator[str]:

@@ -68,3 +68,18 @@ def test_locking_is_told_when_the_job_is_given_up(tmp_path: Path, monkeypatch: p
     with pytest.raises(CancelledError):
         build._write_locks(build._workspace(0), _MODEL, ("amd64",), (), cancellation)
     assert build._locking == set()
+
+
+def test_only_the_services_own_cache_expires(tmp_path: Path) -> None:
+    """Blobs of a team's cache were removed by the service's limits."""
+    team, imports, other = tmp_path / "team.bazelrc", tmp_path / "imports.bazelrc", tmp_path / "other.bazelrc"
+    team.write_text("# --disk_cache=/not/this\nbuild --disk_cache=/team/cache\n")
+    imports.write_text(f"try-import {team}\n")
+    other.write_text("build --remote_cache=grpc://cache.example # --disk_cache=/no\n")
+    for bazelrc, own in ((None, True), (other, True), (team, False), (imports, False)):
+        build = ImageBuild(tmp_path, tmp_path, ImageStore(tmp_path / "images"), Publisher(), bazelrc)
+        options = " ".join(build._bazel(0).options)
+        assert (f"--disk_cache={tmp_path}/disk_cache" in options) == own, bazelrc
+        assert ("disk_cache_gc_max_age" in options) == own, bazelrc
+        # A file of the workspace is weaker than the operator's, but its limits would hold for the other's cache.
+        assert "disk_cache" not in (build._workspace(0) / ".bazelrc").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -236,25 +237,37 @@ def test_a_log_that_is_ended_for_another_client_is_followed_on(tmp_path: Path) -
     with ServiceProcess(tmp_path / "state", tokens, queue=10, connections={"most": 16}) as service:
         client = ChassisClient(service.url, auth_header="Bearer cat-has-a-long-token")
         mine = job(service, "cat-has-a-long-token", "slow-cats")
-        seen: list[str] = []
-        threads = [
-            threading.Thread(target=lambda: seen.append("".join(client.follow_job_logs(mine)))) for _ in range(8)
-        ]
+        until(lambda: state(service, mine, "cat-has-a-long-token") == "running")
+        seen, begun = list[str](), threading.Semaphore(0)
+
+        def follow() -> None:
+            text = ""
+            for block in client.follow_job_logs(mine):
+                if not text:
+                    begun.release()
+                text += block
+            seen.append(text)
+
+        threads = [threading.Thread(target=follow) for _ in range(8)]
         for thread in threads:
             thread.start()
-        until(
-            lambda: ask(service, "GET", f"/api/jobs/{mine}/logs?follow=1", token="cat-has-a-long-token").status == 503
-        )
+        assert all(begun.acquire(timeout=30) for _ in threads)
+        assert _follow(service, mine, "cat-has-a-long-token").status == 503
         other = job(service, BOB, "slow-dogs")
-        connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
-        connection.request("GET", f"/api/jobs/{other}/logs?follow=1", headers={"authorization": f"Bearer {BOB}"})
-        assert connection.getresponse().status == 200
-        connection.close()
+        assert _follow(service, other, BOB).status == 200
         service.open_gate()
         for thread in threads:
             thread.join(30)
-        assert len(seen) >= 7
+        assert len(seen) == 8
         assert all("building slow-cats" in text for text in seen)
+
+
+def _follow(service: ServiceProcess, job_id: str, token: str) -> http.client.HTTPResponse:
+    """The head of the answer to who would follow a log."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
+    connection.request("GET", f"/api/jobs/{job_id}/logs?follow=1", headers={"authorization": f"Bearer {token}"})
+    with contextlib.closing(connection):
+        return connection.getresponse()
 
 
 def test_jobs_of_before_there_were_clients_are_the_single_tokens(tmp_path: Path) -> None:
