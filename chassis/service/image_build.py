@@ -228,8 +228,8 @@ class ImageBuild:
                 self._changed.notify_all()
 
     def _cache_options(self) -> tuple[str, ...]:
-        """The service's cache of actions, on the command line, since Bazel removes what is old from whatever cache it is
-        told of last. If the operator's file names a cache, it is used, and nothing is removed from it."""
+        """The service's cache of actions, on the command line: what is old is removed from the cache that Bazel is told
+        of last. If the operator's file names a cache, it is used, and nothing is removed from it."""
         if self._bazelrc and _names_disk_cache(self._bazelrc):
             return ()
         kept = self._retention
