@@ -63,7 +63,7 @@ def attack(name: str, data: bytes) -> bool:
         try:
             kind.attack(data)
             kind.look()
-        except Finding as error:
+        except (Finding, OSError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             return True
         finally:
@@ -91,7 +91,7 @@ def campaign(name: str, seconds: float, seed: int) -> bool:
                     shown = time.monotonic()
                     print(f"{name}: {number:,} inputs in {shown - begin:.0f} s, seed {seed}", flush=True)
             kind.look()
-        except Finding as error:
+        except (Finding, OSError) as error:  # it takes no connection any more
             print(f"{name}: input {number} of seed {seed}: {error}", file=sys.stderr)
             # What is seen only when one looks may come of any of the last.
             for data in reversed(recent):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 import re
 import socket
+import stat
 import time
 from pathlib import Path
 
@@ -211,11 +213,12 @@ class Uploads:
 
     def look(self) -> None:
         self._service.look()
-        for path in (self._service.service.state / "uploads").rglob("*"):
-            with contextlib.suppress(FileNotFoundError):
-                mode = path.lstat().st_mode
-                if path.is_symlink() or mode & 0o077 or not (path.is_file() or path.is_dir()):
-                    raise Finding(f"unpacked {path} with mode {mode:o}")
+        for folder, folders, files in os.walk(self._service.service.state / "uploads"):  # which may go meanwhile
+            for path in (Path(folder, name) for name in (*folders, *files)):
+                with contextlib.suppress(FileNotFoundError):
+                    mode = path.lstat().st_mode
+                    if mode & 0o077 or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                        raise Finding(f"unpacked {path} with mode {mode:o}")
 
     def close(self) -> None:
         self._service.close()
