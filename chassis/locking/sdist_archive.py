@@ -17,7 +17,7 @@ from typing import BinaryIO, Protocol, cast
 from chassis.oci.tar_reader import FILE, TarReader
 
 _MOST_UNPACKED = 8 << 30
-_MOST_TEXT = 4 << 20
+_MOST_TEXT = 2 << 20
 _MOST_TEXTS_BYTES = 16 << 20
 _MOST_TEXTS = 64
 _MOST_ZIP_DIRECTORY = 8 << 20

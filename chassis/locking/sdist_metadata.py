@@ -35,6 +35,8 @@ from chassis.oci.tar_reader import TarError
 
 _MOST_BYTES = 1 << 30
 _MOST_REQUIREMENTS = 5000
+_LONGEST_REQUIREMENT = 2000
+_SHOWN_CHARACTERS = 200
 _SECONDS = 60.0
 _BLOCK = 1 << 18
 _UNREADABLE = (TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
@@ -115,15 +117,23 @@ def read_metadata(
         raise ChassisError(f"{name}=={version}: {file} has {len(requires)} requirements, at most {_MOST_REQUIREMENTS}")
     for line in requires:
         check()
+        shown = line[:_SHOWN_CHARACTERS]
+        if len(line) > _LONGEST_REQUIREMENT:
+            raise ChassisError(
+                f"{name}=={version}: {file} requires {shown!r}…, which has {len(line)} characters, at most "
+                f"{_LONGEST_REQUIREMENT} are read"
+            )
         try:
             url = Requirement(line).url
-        except InvalidRequirement as error:
-            raise ChassisError(f"{name}=={version}: {file} requires {line!r}: {error}") from None
+        except (InvalidRequirement, RecursionError) as error:
+            raise ChassisError(f"{name}=={version}: {file} requires {shown!r}: {error}") from None
         if url:
             raise ChassisError(
-                f"{name}=={version}: {file} requires {line!r}, and a lock takes files of the index alone"
+                f"{name}=={version}: {file} requires {shown!r}, and a lock takes files of the index alone"
             )
     extras = tuple(headers.get_all("Provides-Extra") or [])
+    if len(extras) > _MOST_REQUIREMENTS:
+        raise ChassisError(f"{name}=={version}: {file} has {len(extras)} extras, at most {_MOST_REQUIREMENTS}")
     return SdistMetadata(name, version, tuple(requires), extras, headers.get("Requires-Python") or "")
 
 

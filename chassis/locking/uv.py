@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from chassis.locking.target import Target
 
 _TIMEOUT_S = 900
 _CHECK_S = 0.2
+_MOST_MEMORY = 2 << 30
 _SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
 
 
@@ -73,6 +75,8 @@ class Uv:
             raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s")
         if status:
             remedy = _SEVERAL_INDEXES if "index-strategy" in said else ""
+            if "memory allocation of" in said:
+                remedy = f"\n  it may take {_MOST_MEMORY >> 20} MiB: a distribution has metadata of unusual size"
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
                 f"Python {target.python_version}:\n{said.strip()}{remedy}"
@@ -90,6 +94,7 @@ class Uv:
             text=True,
             errors="replace",
             start_new_session=True,
+            preexec_fn=_bounded,
         ) as process:
             end = time.monotonic() + _TIMEOUT_S
             try:
@@ -102,6 +107,11 @@ class Uv:
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+
+
+def _bounded() -> None:
+    """Of a wheel, which may be anybody's, uv inflates the metadata into memory whole."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def read_pylock(path: Path) -> dict[str, list[WheelFile]]:

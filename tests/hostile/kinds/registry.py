@@ -13,13 +13,15 @@ from pathlib import Path
 
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import MEDIA_TYPE_MANIFEST, Descriptor
+from chassis.oci.registry.transport import Backoff, Patience, Transport
 from tests.hostile.kinds.kind import Finding
 from tests.hostile.kinds.mutation import Mutation
-from tests.hostile.registry.client_of import SECRETS, client_of, transport_to
+from tests.hostile.registry.client_of import SECRETS, client_of
 from tests.hostile.registry.hostile_server import Asked, HostileServer, reply
 
 _SECONDS = 40.0
-_PATIENCE = 0.25
+_PATIENCE = 0.15
+_ONCE = Backoff(attempts=1, first=0.001, longest=0.01, longest_asked=0.01)
 _CONTENT = b"content of a blob"
 _BLOB = Descriptor("application/octet-stream", f"sha256:{hashlib.sha256(_CONTENT).hexdigest()}", len(_CONTENT))
 _SEPARATOR = b"\n--next--\n"
@@ -132,7 +134,7 @@ class Registry:
         self._elsewhere.requests.clear()
 
     def _work(self, work: str, place: Path) -> None:
-        client = client_of(self._registry.address, place, transport_to(_PATIENCE))
+        client = client_of(self._registry.address, place, Transport(backoff=_ONCE, patience=Patience(_PATIENCE, 256)))
         if work == "ask":
             client.manifest_digest("latest")
             client.manifest(self._digest)

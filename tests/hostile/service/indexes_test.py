@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
+from chassis.locking import uv as uv_module
 from chassis.locking.sdist_metadata import Sdist, fetch_metadata
 from chassis.locking.target import AMD64
 from chassis.locking.uv import Uv, find_uv
@@ -131,6 +132,25 @@ def test_a_download_that_drips_ends_when_its_time_is_over(tmp_path: Path) -> Non
             fetch_metadata(Sdist("small", "1.0", f"http://{server.address}/small-1.0.tar.gz", "0" * 64), {}, check)
         assert time.monotonic() - begin < 20
         silent.set()
+
+
+def test_metadata_that_inflates_to_gigabytes_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel of anybody's on a public index: uv reads its METADATA into memory whole."""
+    monkeypatch.setattr(uv_module, "_MOST_MEMORY", 512 << 20)
+    (tmp_path / "index").mkdir()
+    path = tmp_path / "index" / "numbers-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("numbers-1.0.dist-info/METADATA", "w", force_zip64=True) as metadata:
+            metadata.write(b"Metadata-Version: 2.1\nName: numbers\nVersion: 1.0\n\n")
+            for _ in range(700):
+                metadata.write(b"a" * (1 << 20))
+        archive.writestr("numbers-1.0.dist-info/WHEEL", _WHEEL)
+        archive.writestr("numbers-1.0.dist-info/RECORD", "")
+    assert path.stat().st_size < 8 << 20
+    nowhere = f"file://{tmp_path}/nothing"
+    environment = _environment(tmp_path, nowhere, nowhere, UV_FIND_LINKS=str(tmp_path / "index"), UV_NO_INDEX="1")
+    with pytest.raises(ChassisError, match="it may take 512 MiB: a distribution has metadata of unusual size"):
+        _lock(tmp_path, environment, "numbers\n")
 
 
 def _marked(mark: str) -> list[str]:
