@@ -96,8 +96,9 @@ class _GuardedProtocol(H11Protocol):
             return 0, 0.0, self.idle_since
         if self.flow.write_paused:
             return 1, 0.0, self._paused_since
-        if self.cycle.more_body:
-            return 1, self._received / (time.monotonic() - self._request_since + 1.0), self._request_since
+        rate = self._received / (time.monotonic() - self._request_since + 1.0)
+        if self.cycle.more_body and rate < self._limits.least_rate:
+            return 1, rate, self._request_since
         return 2, 0.0, -self._request_since
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,10 +108,12 @@ class _GuardedProtocol(H11Protocol):
             self._one_too_many().drop()
 
     def _one_too_many(self) -> _GuardedProtocol:
-        """The connection that makes room; one with a request that the service works on only if all others have one."""
+        """The connection that makes room, of a holder that has more than its share; one with a request that the service
+        works on, or whose body comes, only if those holders have no other."""
         guarded = [each for each in self.connections if isinstance(each, _GuardedProtocol)]
         held = Counter(each.holder for each in guarded)
-        others = [each for each in guarded if each is not self]
+        share = min(self._limits.most // len(held), max(held.values()) - 1)
+        others = [each for each in guarded if each is not self and held[each.holder] > share] or guarded
         waiting = [each for each in others if each.worth()[0] < 2]
         return min(waiting or others, key=lambda each: (-held[each.holder], each.worth()))
 

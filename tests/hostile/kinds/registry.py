@@ -34,6 +34,7 @@ class Registry:
         self._folder = folder
         folder.mkdir()
         self._answers: list[bytes] = []
+        self._transport = Transport(backoff=_ONCE, patience=Patience(_PATIENCE, 256))
         self._elsewhere = HostileServer(lambda asked: reply(404))
         self._registry = HostileServer(self._answer)
         self._elsewhere.__enter__()
@@ -134,7 +135,7 @@ class Registry:
         self._elsewhere.requests.clear()
 
     def _work(self, work: str, place: Path) -> None:
-        client = client_of(self._registry.address, place, Transport(backoff=_ONCE, patience=Patience(_PATIENCE, 256)))
+        client = client_of(self._registry.address, place, self._transport)
         if work == "ask":
             client.manifest_digest("latest")
             client.manifest(self._digest)
