@@ -12,7 +12,7 @@ import pytest
 from chassis.declaration.model import ModelMetadata
 from chassis.oci.registry.errors import CancelledError
 from chassis.oci.registry.transport import Cancellation
-from chassis.sdk.packed_model import PackedModel
+from chassis.packed_model.model import PackedModel
 from chassis.service import image_build
 from chassis.service.image_build import ImageBuild
 from chassis.service.image_store import ImageStore

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 from tests.hostile.kinds.archives import Archives
 from tests.hostile.kinds.kind import Finding, Start
 from tests.hostile.kinds.registry import Registry

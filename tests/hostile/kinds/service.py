@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
 from tests.hostile.kinds.kind import Finding
 from tests.hostile.kinds.mutation import Mutation
 from tests.service.service_process import ServiceProcess

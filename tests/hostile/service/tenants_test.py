@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from chassis.client import ChassisClient
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
+from chassis.sdk.client import ChassisClient
 from chassis.sdk.remote import ServiceError
 from chassis.service.job_store import JobStore
 from tests.hostile.service.callers import ask, ended, job, send, state, submit, until
