@@ -58,7 +58,7 @@ class Limits(NamedTuple):
     transfer_grace: float = 20.0
     least_rate: float = 1024.0
     memory: int | None = None
-    hosts: frozenset[str] = frozenset()
+    hosts: tuple[str, ...] = ()
     settled: bool = False
 
 

@@ -194,10 +194,10 @@ class _Environment:
         """As `integer`; None where it is not set."""
         return self.integer(name, None, least, most) if self._variables.get(name) else None
 
-    def hosts(self, name: str) -> frozenset[str]:
+    def hosts(self, name: str) -> tuple[str, ...]:
         """Names of hosts, without ports."""
         text = self._variables.get(name) or ""
-        found = frozenset(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
+        found = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
         for host in found:
             if not _HOST.fullmatch(host):
                 raise SettingsError(f"{name}={text}: {host!r} is not a host's name such as models.example.com")

@@ -7,15 +7,13 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
@@ -36,7 +34,6 @@ from chassis.service.upload import Limits, read_model
 from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
-_PASSWORD = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
 _HUB = "pypi"
 _WAIT_SECONDS = 0.2
 
@@ -127,8 +124,6 @@ class ImageBuild:
           ChassisError: what went wrong.
           CancelledError: the run was to give up.
         """
-        for password in _passwords(os.environ):
-            run.log.secrets.add(password)
         model = read_model(run.upload, self._limits)
         request, log = run.job.request, run.log
         self._policy.check_sources(request.cross_build)
@@ -324,14 +319,6 @@ def _names_disk_cache(bazelrc: Path, most: int = 20) -> bool:
         if imported and most and _names_disk_cache(imported, most - 1):
             return True
     return False
-
-
-def _passwords(environment: Mapping[str, str]) -> Iterator[str]:
-    """The passwords in URLs of the environment, such as those of indexes and proxies, as they are and unquoted."""
-    for value in environment.values():
-        for password in _PASSWORD.findall(value):
-            yield password
-            yield unquote(password)
 
 
 def _advice(error: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from chassis.oci.registry.secrets import Secrets
 from chassis.service.printable import printable
 
 _LONGEST_LINE = 8000
+_ACCOUNT = re.compile(r"://[^/\s@:]{0,200}:[^/\s@]{1,2000}@")
 _OF_THE_BUILD = "| "
 
 
@@ -64,5 +66,6 @@ class JobLog:
             self._file.write(content)
 
     def hide(self, text: str) -> str:
-        """`text` without the secrets."""
-        return self.secrets.hide(text)
+        """`text` without the secrets, and without the accounts in URLs, such as those of an index."""
+        # Of others' passwords the place is known, not the text: a build could write guesses, and see which are hidden.
+        return _ACCOUNT.sub("://***@", self.secrets.hide(text))
