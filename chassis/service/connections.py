@@ -120,9 +120,10 @@ class _GuardedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         before = self.cycle
         super().data_received(data)
-        if self.cycle is not before:
+        if self.cycle is before:
+            self._received += len(data)
+        else:  # what came was the head, and perhaps the beginning of the body
             self._received, self._request_since = 0, time.monotonic()
-        self._received += len(data)
         if self.at_work:
             self._head.stop()
         elif not self._head.runs and not self.transport.is_closing():
