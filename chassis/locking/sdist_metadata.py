@@ -33,9 +33,9 @@ from chassis.errors import ChassisError
 from chassis.locking.sdist_archive import sdist_texts
 from chassis.oci.tar_reader import TarError
 
-_MOST_BYTES = 1 << 30
-_MOST_REQUIREMENTS = 5000
-_LONGEST_REQUIREMENT = 2000
+_MAX_BYTES = 1 << 30
+_MAX_REQUIREMENTS = 5000
+_MAX_REQUIREMENT = 2000
 _SHOWN_CHARACTERS = 200
 _SECONDS = 60.0
 _BLOCK = 1 << 18
@@ -82,8 +82,8 @@ def fetch_metadata(
                 while block := answer.read1(_BLOCK):
                     check()
                     size += len(block)
-                    if size > _MOST_BYTES:
-                        raise ChassisError(f"{name}: {file} is larger than {_MOST_BYTES >> 20} MiB")
+                    if size > _MAX_BYTES:
+                        raise ChassisError(f"{name}: {file} is larger than {_MAX_BYTES >> 20} MiB")
                     digest.update(block)
                     content.write(block)
         except (OSError, ValueError) as error:
@@ -113,15 +113,15 @@ def read_metadata(
     if not requires:
         older = [text for path, text in texts.items() if path != "PKG-INFO"]
         requires = [line for text in older for line in _older_requirements(text)]
-    if len(requires) > _MOST_REQUIREMENTS:
-        raise ChassisError(f"{name}=={version}: {file} has {len(requires)} requirements, at most {_MOST_REQUIREMENTS}")
+    if len(requires) > _MAX_REQUIREMENTS:
+        raise ChassisError(f"{name}=={version}: {file} has {len(requires)} requirements, at most {_MAX_REQUIREMENTS}")
     for line in requires:
         check()
         shown = line[:_SHOWN_CHARACTERS]
-        if len(line) > _LONGEST_REQUIREMENT:
+        if len(line) > _MAX_REQUIREMENT:
             raise ChassisError(
                 f"{name}=={version}: {file} requires {shown!r}…, which has {len(line)} characters, at most "
-                f"{_LONGEST_REQUIREMENT} are read"
+                f"{_MAX_REQUIREMENT} are read"
             )
         try:
             url = Requirement(line).url
@@ -132,8 +132,8 @@ def read_metadata(
                 f"{name}=={version}: {file} requires {shown!r}, and a lock takes files of the index alone"
             )
     extras = tuple(headers.get_all("Provides-Extra") or [])
-    if len(extras) > _MOST_REQUIREMENTS:
-        raise ChassisError(f"{name}=={version}: {file} has {len(extras)} extras, at most {_MOST_REQUIREMENTS}")
+    if len(extras) > _MAX_REQUIREMENTS:
+        raise ChassisError(f"{name}=={version}: {file} has {len(extras)} extras, at most {_MAX_REQUIREMENTS}")
     return SdistMetadata(name, version, tuple(requires), extras, headers.get("Requires-Python") or "")
 
 

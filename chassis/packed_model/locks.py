@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from chassis.locking.target import AMD64, ARM64, Target
+from chassis.locking.target import AMD64, ARM64, LockTarget
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
-TARGETS: dict[str, Target] = {
+TARGETS: dict[str, LockTarget] = {
     "linux_amd64": AMD64,
     "linux_amd64_gpu": AMD64,
     "linux_arm64": ARM64,
@@ -33,7 +33,7 @@ def write_locks(
 
     Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
-    Locks share versions where they can: each takes those of the first. `check` is called several times a second, and
+    Locks share versions if they can: each takes those of the first. `check` is called several times a second, and
     may raise to end it.
 
     Raises:

@@ -101,7 +101,7 @@ class _GuardedProtocol(H11Protocol):
             return 1, rate, self._request_since
         return 2, 0.0, -self._request_since
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head.start()
         if len(self.connections) > self._limits.most:

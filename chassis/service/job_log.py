@@ -11,7 +11,7 @@ from pathlib import Path
 from chassis.oci.registry.secrets import Secrets
 from chassis.service.printable import printable
 
-_LONGEST_LINE = 8000
+_MAX_LINE = 8000
 _ACCOUNT = re.compile(r"://[^/\s@:]{0,200}:[^/\s@]{1,2000}@")
 _OF_THE_BUILD = "| "
 
@@ -54,7 +54,7 @@ class JobLog:
 
     def _add(self, text: str, prefix: str) -> None:
         lines = printable(self.hide(text).replace("\r\n", "\n")).removesuffix("\n").split("\n") if text else []
-        content = "".join(f"{prefix}{line[:_LONGEST_LINE]}\n" for line in lines).encode("utf-8", "backslashreplace")
+        content = "".join(f"{prefix}{line[:_MAX_LINE]}\n" for line in lines).encode("utf-8", "backslashreplace")
         with self._lock:
             if self._left <= 0:
                 return

@@ -9,7 +9,7 @@ import os
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -41,10 +41,10 @@ def _wheel(folder: Path, name: str, version: str) -> Path:
 
 
 @contextlib.contextmanager
-def _index(folder: Path, *wheels: tuple[str, str]) -> Iterator[str]:
+def _index(folder: Path, *wheels: tuple[str, str], make: Callable[[Path, str, str], Path] = _wheel) -> Iterator[str]:
     """The URL of an index on loopback with these distributions."""
     folder.mkdir()
-    files = {path.name: path.read_bytes() for path in (_wheel(folder, *wheel) for wheel in wheels)}
+    files = {path.name: path.read_bytes() for path in (make(folder, *wheel) for wheel in wheels)}
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         name = handler.path.rstrip("/").rpartition("/")[2].partition("#")[0]
@@ -134,23 +134,29 @@ def test_a_download_that_drips_ends_when_its_time_is_over(tmp_path: Path) -> Non
         silent.set()
 
 
+def _bomb(folder: Path, name: str, version: str) -> Path:
+    """A wheel of a few megabytes, whose metadata has 700 MiB."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open(f"{info}/METADATA", "w", force_zip64=True) as metadata:
+            metadata.write(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n".encode())
+            for _ in range(700):
+                metadata.write(b"a" * (1 << 20))
+        archive.writestr(f"{info}/WHEEL", _WHEEL)
+        archive.writestr(f"{info}/RECORD", "")
+    assert path.stat().st_size < 8 << 20
+    return path
+
+
 def test_metadata_that_inflates_to_gigabytes_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wheel of anybody's on a public index: uv reads its METADATA into memory whole."""
     monkeypatch.setattr(uv_module, "_MOST_MEMORY", 512 << 20)
-    (tmp_path / "index").mkdir()
-    path = tmp_path / "index" / "numbers-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("numbers-1.0.dist-info/METADATA", "w", force_zip64=True) as metadata:
-            metadata.write(b"Metadata-Version: 2.1\nName: numbers\nVersion: 1.0\n\n")
-            for _ in range(700):
-                metadata.write(b"a" * (1 << 20))
-        archive.writestr("numbers-1.0.dist-info/WHEEL", _WHEEL)
-        archive.writestr("numbers-1.0.dist-info/RECORD", "")
-    assert path.stat().st_size < 8 << 20
-    nowhere = f"file://{tmp_path}/nothing"
-    environment = _environment(tmp_path, nowhere, nowhere, UV_FIND_LINKS=str(tmp_path / "index"), UV_NO_INDEX="1")
-    with pytest.raises(ChassisError, match="it may take 512 MiB: a distribution has metadata of unusual size"):
-        _lock(tmp_path, environment, "numbers\n")
+    with (
+        _index(tmp_path / "public", ("numbers", "1.0"), make=_bomb) as public,
+        pytest.raises(ChassisError, match="it may take 512 MiB: a distribution has metadata of unusual size"),
+    ):
+        _lock(tmp_path, _environment(tmp_path, public, public), "numbers\n")
 
 
 def _marked(mark: str) -> list[str]:
