@@ -79,7 +79,8 @@ def read_text(sdist: Path) -> dict[str, str]:
         else:
             with tarfile.open(sdist) as archive:
                 while (member := archive.next()) is not None:
-                    archive.members.clear()  # of an archive of a megabyte there may be millions
+                    # Of an archive of a megabyte there may be millions.
+                    archive.members.clear()  # type: ignore[attr-defined]
                     if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
                         file = archive.extractfile(member)
                         assert file is not None

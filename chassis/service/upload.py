@@ -77,7 +77,8 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
     try:
         with tarfile.open(fileobj=archive, mode="r|", tarinfo=_BoundedInfo) as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()  # which the library keeps, with their extended headers
+                # The library keeps them, with their extended headers.
+                tar.members.clear()  # type: ignore[attr-defined]
                 key = _key(member, seen)
                 seen.add(key.lower())
                 folders.update(Path(key).parents)
