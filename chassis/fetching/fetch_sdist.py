@@ -77,12 +77,12 @@ def read_text(sdist: Path) -> dict[str, str]:
                     if _is_wanted(info.filename) and info.file_size <= _MAX_TEXT:
                         add(info.filename, archive.read(info))
         else:
-            with tarfile.open(sdist) as archive:
-                while (member := archive.next()) is not None:
+            with tarfile.open(sdist) as tar:
+                while (member := tar.next()) is not None:
                     # Of an archive of a megabyte there may be millions.
-                    archive.members.clear()  # type: ignore[attr-defined]
+                    tar.members.clear()  # type: ignore[attr-defined]
                     if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
-                        file = archive.extractfile(member)
+                        file = tar.extractfile(member)
                         assert file is not None
                         add(member.name, file.read())
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
