@@ -73,7 +73,7 @@ def _write_settings(tree: Path, bundle: Path | None, workspace: Path, settings: 
     hermetic_tmp = Path("/tmp") not in tree.parents
     text = "\n".join([*header, modules.bazelrc(graph, packaged, tree / "modules", hermetic_tmp, mode)])
     settings.parent.mkdir(parents=True, exist_ok=True)
-    temporary = settings.with_name(f"{settings.name[:100]}.{os.getpid()}")
+    temporary = settings.with_name(f"{settings.name[:100]}.{os.urandom(8).hex()}")
     temporary.write_text(text)
     temporary.replace(settings)
 

@@ -58,7 +58,7 @@ def read(file: Path) -> tuple[Choice, Candidates] | None:
 def write(file: Path, choice: Choice, candidates: Candidates) -> None:
     """Writes the decision at once or not at all."""
     text = "\n".join([choice.kind, str(choice.path), *candidates, ""])
-    temporary = file.with_name(f"{file.name}.{os.getpid()}")
+    temporary = file.with_name(f"{file.name}.{os.urandom(8).hex()}")
     temporary.write_text(text)
     temporary.replace(file)
 

@@ -157,6 +157,6 @@ def _write_whole(path: Path, text: str) -> None:
     """Writes a file in one step, and only if it is not there with this text already."""
     if path.exists() and path.read_text() == text:
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     temporary.write_text(text)
     temporary.replace(path)

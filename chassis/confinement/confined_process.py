@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from chassis.confinement.descendants import adopt_orphans, end_descendants
 from chassis.confinement.errors import ConfinementError
+from chassis.confinement.guardian import in_guardian
 from chassis.confinement.walls import Walls
 
 
@@ -32,12 +35,22 @@ def run_confined(
 ) -> Ended:
     """Runs `command` with `request` on standard input, for at most `timeout` seconds.
 
-    When this returns, nothing runs any more of what it started, also of what has left its session. The last `shown`
-    bytes of output are kept.
+    When this returns, nothing runs any more of what it started, also of what has left its session; nor when this
+    process is killed meanwhile (guardian.py). The last `shown` bytes of output are kept.
 
     Raises:
       ConfinementError: the kernel has not what the walls are made of.
     """
+
+    def work() -> object:
+        return dataclasses.astuple(_run(command, walls, request, environment, timeout, shown))
+
+    return Ended(*cast(tuple[int | None, str], in_guardian(work)))
+
+
+def _run(
+    command: Sequence[str], walls: Walls, request: str, environment: Mapping[str, str], timeout: float, shown: int
+) -> Ended:
     adopt_orphans()
     # Files, not pipes: a process that is left behind keeps a pipe open.
     with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as given, walls.built() as restrict:

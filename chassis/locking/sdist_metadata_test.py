@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import gzip
 import hashlib
 import io
+import lzma
+import re
+import struct
 import tarfile
 import threading
+import time
 import tomllib
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -162,3 +169,109 @@ def test_settings_quote_what_an_sdist_says() -> None:
     document = tomllib.loads(metadata_settings({"small==1.0": hostile}, ["small"]))
     assert list(document) == ["dependency-metadata"]
     assert document["dependency-metadata"][1]["requires-dist"] == [text]
+
+
+def _bomb(kind: str) -> tuple[str, bytes]:
+    """A small archive that grows to gigabytes in whoever reads it without counting, and its name."""
+    lines = "six\n" * (1 << 18)
+    content = io.BytesIO()
+    if kind == "many texts":
+        return "small-1.0.tar.gz", _tar(
+            {"PKG-INFO": _INFO} | {f"{n}/x.egg-info/requires.txt": lines for n in range(20)}
+        )
+    if kind == "many small texts":
+        return "small-1.0.tar.gz", _tar({"PKG-INFO": _INFO} | {f"{n}/x.egg-info/requires.txt": "" for n in range(100)})
+    if kind == "many texts of a zip":
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("small-1.0/PKG-INFO", _INFO)
+            for number in range(20):
+                archive.writestr(f"small-1.0/{number}/x.egg-info/requires.txt", lines)
+        return "small-1.0.zip", content.getvalue()
+    if kind == "many requirements":
+        return "small-1.0.tar.gz", _tar({"PKG-INFO": _INFO + "Requires-Dist: six\n" * 6000})
+    if kind == "a large directory of a zip":
+        with zipfile.ZipFile(content, "w") as archive:
+            for number in range(60):
+                archive.writestr(f"small-1.0/{number}", "", zipfile.ZIP_STORED)
+        whole = content.getvalue()
+        begin = whole.index(b"PK\1\2")
+        end = whole.index(b"PK\5\6")
+        directory = whole[begin:end] * 4000
+        tail = b"PK\5\6" + struct.pack("<HHHHLLH", 0, 0, 0xFFFF, 0xFFFF, len(directory), begin, 0)
+        return "small-1.0.zip", whole[:begin] + directory + tail
+    if kind == "millions of empty files":
+        entry = tarfile.TarInfo("small-1.0/x").tobuf()
+        return "small-1.0.tar.gz", gzip.compress(entry * 60_000, 1)
+    assert kind == "a dictionary of gigabytes"
+    filters = [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+    packed = bytearray(lzma.compress(b"x" * 4096, lzma.FORMAT_XZ, filters=filters))
+    packed[15 + packed[14:20].index(1)] = 39  # dict_size of the block's header: 3 GiB
+    header = bytes(packed[12 : 12 + (packed[12] + 1) * 4 - 4])
+    packed[12 + len(header) : 12 + len(header) + 4] = struct.pack("<L", zlib.crc32(header))
+    return "small-1.0.tar.xz", bytes(packed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("many texts", "larger than 2 MiB each and 16 MiB together"),
+        ("many small texts", "its metadata is more than 64 files"),
+        ("many texts of a zip", "larger than 2 MiB each and 16 MiB together"),
+        ("many requirements", "has 6000 requirements, at most 5000"),
+        ("a large directory of a zip", "its directory has"),
+        ("millions of empty files", "has no PKG-INFO at its top"),
+        ("a dictionary of gigabytes", "Memory usage limit exceeded"),
+    ],
+)
+def test_bombs_are_refused_without_the_memory(kind: str, message: str) -> None:
+    file, content = _bomb(kind)
+    assert len(content) < 16 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(ChassisError, match=re.escape(message)):
+            read_metadata(io.BytesIO(content), file, "small", "1.0")
+        assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("compression", ["", "gz", "bz2", "xz"])
+def test_an_sdist_of_any_compression_is_read(compression: str) -> None:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=f"w:{compression}") as archive:
+        for path, text in (("small-1.0/data", "x" * 3_000_000), ("small-1.0/PKG-INFO", _INFO + "Requires-Dist: six\n")):
+            info = tarfile.TarInfo(path)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    whole = content.getvalue()
+    file = "small-1.0.tar" + (f".{compression}" if compression else "")
+    assert read_metadata(io.BytesIO(whole), file, "small", "1.0").requires == ("six",)
+    for cut in (len(whole) // 2, 5):
+        with pytest.raises(ChassisError):
+            read_metadata(io.BytesIO(whole[:cut]), file, "small", "1.0")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("six ; " + "(" * 900 + "os_name=='a'" + ")" * 900, "recursion"),
+        ("six[" + "a," * 1_000_000 + "a]", "characters, at most 2000 are read"),
+        ("six >=1" + ",>=1" * 300_000, "characters, at most 2000 are read"),
+    ],
+)
+def test_requirements_that_take_for_ever_to_read_are_refused(line: str, message: str) -> None:
+    begin = time.monotonic()
+    with pytest.raises(ChassisError, match=message) as error:
+        read_metadata(
+            io.BytesIO(_tar({"PKG-INFO": f"{_INFO}Requires-Dist: {line}\n"})), "small-1.0.tar.gz", "small", "1.0"
+        )
+    assert time.monotonic() - begin < 10
+    assert len(str(error.value)) < 1000
+
+
+def test_reading_ends_when_it_is_told_to() -> None:
+    def check() -> None:
+        raise ChassisError("given up")
+
+    with pytest.raises(ChassisError, match="given up"):
+        read_metadata(io.BytesIO(_tar({"PKG-INFO": _INFO})), "small-1.0.tar.gz", "small", "1.0", check)

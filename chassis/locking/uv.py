@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import shutil
+import signal
 import subprocess
+import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -17,6 +21,8 @@ from chassis.locking.sdist_metadata import Sdist
 from chassis.locking.target import LockTarget
 
 _TIMEOUT_S = 900
+_CHECK_S = 0.2
+_MOST_MEMORY = 2 << 30
 _SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
 
 
@@ -34,8 +40,10 @@ class WheelFile:
 class Uv:
     """The program `program`, with the index that pip is configured with."""
 
-    def __init__(self, program: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, program: Path, environment: Mapping[str, str], check: Callable[[], None] = lambda: None) -> None:
+        """`check` is called several times a second while there is something to wait for, and may raise to end it."""
         self._program = program
+        self.check = check
         # A build that uv starts runs in another Python than this one, which must not find this one's modules.
         own = {name: value for name, value in uv_environment(environment).items() if not name.startswith("PYTHON")}
         self.environment = {**own, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
@@ -62,24 +70,48 @@ class Uv:
         command += ["--only-binary", ":all:", "--output-file", str(output), *options]
         if not output.name.endswith(".toml"):
             command += ["--generate-hashes", "--annotation-style", "split", "--no-strip-extras"]
-        try:
-            result = subprocess.run(
-                command,
-                cwd=directory,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_TIMEOUT_S,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s") from error
-        if result.returncode:
-            remedy = _SEVERAL_INDEXES if "index-strategy" in result.stderr else ""
+        status, said = self._run(command, directory)
+        if status is None:
+            raise ChassisError(f"uv pip compile {' '.join(inputs)} did not end within {_TIMEOUT_S} s")
+        if status:
+            remedy = _SEVERAL_INDEXES if "index-strategy" in said else ""
+            if "memory allocation of" in said:
+                remedy = f"\n  it may take {_MOST_MEMORY >> 20} MiB: a distribution has metadata of unusual size"
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
-                f"Python {target.python_version}:\n{result.stderr.strip()}{remedy}"
+                f"Python {target.python_version}:\n{said.strip()}{remedy}"
             )
+
+    def _run(self, command: Sequence[str], directory: Path) -> tuple[int | None, str]:
+        """The exit status, None if it took too long, and what it wrote to stderr; nothing that it started is left."""
+        with subprocess.Popen(
+            command,
+            cwd=directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=_bounded,
+        ) as process:
+            end = time.monotonic() + _TIMEOUT_S
+            try:
+                while time.monotonic() < end:
+                    self.check()
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        said = process.communicate(timeout=_CHECK_S)[1]
+                        return process.returncode, said
+                return None, ""
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _bounded() -> None:
+    """Of a wheel, which may be anybody's, uv inflates the metadata into memory whole."""
+    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
 
 
 def read_pylock(path: Path) -> dict[str, list[WheelFile]]:

@@ -12,8 +12,8 @@ https://pip.pypa.io/en/stable/reference/requirements-file-format/
 
 from __future__ import annotations
 
-import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
@@ -103,7 +103,7 @@ def renew(
             new = {release: sdist for release, sdist in new.items() if release not in known}
             if not new:
                 break
-            known |= {release: fetch_metadata(sdist, uv.environment) for release, sdist in new.items()}
+            known |= {release: fetch_metadata(sdist, uv.environment, uv.check) for release, sdist in new.items()}
         else:
             raise ChassisError(
                 f"what {', '.join(plan.sdists)} require leads to other releases of them, {_ROUNDS} times over: pin them"
@@ -112,7 +112,8 @@ def renew(
         staged = directory / "lock"
         staged.write_text(format_lock(locked, plan, command, made_from))
         output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = output.with_name(f".{output.name}.{os.getpid()}")
+        # Not by the process's number: workers of a service are threads, and containers share numbers and directories.
+        temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
         shutil.copyfile(staged, temporary)
         temporary.replace(output)
     return locked

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,23 @@ def test_pins_are_kept_until_an_upgrade_is_asked_for(workspace: Path, uv: Uv) ->
     assert [item.version for item in kept] == ["1.0", "1.0"]
     upgraded = renew(_ARM64, workspace, uv, "x", upgrade=True)
     assert [item.version for item in upgraded] == ["1.1", "1.1"]
+
+
+def test_threads_that_renew_the_same_lock_do_not_disturb_each_other(
+    workspace: Path, uv: Uv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has written its file before any moves one into place."""
+    together, move = threading.Barrier(4), Path.replace
+
+    def replace(source: Path, target: Path) -> Path:
+        together.wait(60)
+        return move(source, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(renew, _ARM64, workspace, uv, "renew it") for _ in range(4)]
+        assert all(len(each.result()) == 2 for each in made)
+    assert [path.name for path in (workspace / "requirements").iterdir() if path.name.startswith(".")] == []
 
 
 def test_a_lock_takes_the_versions_of_another(workspace: Path, uv: Uv) -> None:

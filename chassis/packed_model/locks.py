@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chassis.declaration.platforms import MACHINES, PLATFORMS
@@ -25,13 +25,15 @@ def write_locks(
     sdists: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
     python: str = DEFAULT_PYTHON,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
     They are for images with Python `python`. Of `sdists` the sources are locked instead of a wheel. The index is the
     one that `environment` configures pip with.
 
-    Locks share versions if they can: each takes those of the first.
+    Locks share versions if they can: each takes those of the first. `check` is called several times a second, and
+    may raise to end it.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.
@@ -43,7 +45,7 @@ def write_locks(
         for name in locks:
             (place / f"{name}.txt").write_text("# The model requires nothing.\n")
         return
-    uv = Uv(find_uv(), environment)
+    uv = Uv(find_uv(), environment, check)
     first: str | None = None
     for name in locks:
         output = f"requirements/{name}.txt"

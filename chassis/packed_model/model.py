@@ -34,6 +34,7 @@ _RESERVED = frozenset(
 )
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
 _MAX_KEY = 200
+_MAX_PARTS = 16
 
 
 class PackedModelError(ChassisError, ValueError):
@@ -84,6 +85,8 @@ def check_key(key: str) -> str:
             f"file {key[:_MAX_KEY]!r}: expected a relative path of letters, digits and `_.+-`, "
             f"at most {_MAX_KEY} characters"
         )
+    if len(PurePosixPath(key).parts) > _MAX_PARTS:
+        raise PackedModelError(f"file {key!r}: lies in {key.count('/')} directories, expected fewer than {_MAX_PARTS}")
     if any(part.lower() in _RESERVED for part in PurePosixPath(key).parts) or key == PICKLE:
         raise PackedModelError(f"file {key!r}: the name belongs to the build, give the file another")
     return key

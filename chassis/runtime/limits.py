@@ -43,6 +43,7 @@ class Limits(NamedTuple):
       transfer_grace: seconds of a body, or of an answer, before its rate is looked at (`CHASSIS_TRANSFER_GRACE`).
       least_rate: bytes a second of a body that is sent, and of an answer that is read (`CHASSIS_MIN_RATE`).
       memory: bytes that the container may use; None without a limit.
+      hosts: names that a request's `Host` may have, in lower case; empty for any (`CHASSIS_HOSTS`, comma-separated).
       settled: whether `inflight_bytes` was set by hand, so that the model's own use does not lower it.
     """
 
@@ -57,6 +58,7 @@ class Limits(NamedTuple):
     transfer_grace: float = 20.0
     least_rate: float = 1024.0
     memory: int | None = None
+    hosts: tuple[str, ...] = ()
     settled: bool = False
 
 

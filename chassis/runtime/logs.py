@@ -13,9 +13,14 @@ from collections.abc import Mapping
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
+# What gRPC's Python says, with a trace, of each header that is not UTF-8: a caller could fill the log with it.
+_GRPC, _A_CALLERS = "grpc._cython.cygrpc", "Invalid encoding on"
+
+
 def configure(log_format: str, level: str, fields: Mapping[str, object] | None = None) -> None:
     """Sends every logger's events to standard error, as `text` or `json`, from `level` on, each with `fields`."""
     handler = logging.StreamHandler()
+    handler.addFilter(lambda record: not (record.name == _GRPC and str(record.msg).startswith(_A_CALLERS)))
     if fields:
         handler.addFilter(lambda record: vars(record).update(fields) or True)
     handler.setFormatter(_JsonFormatter() if log_format == "json" else _TextFormatter())

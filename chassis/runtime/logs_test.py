@@ -45,3 +45,12 @@ def test_the_level_holds_for_every_logger(capsys: pytest.CaptureFixture[str]) ->
     logging.getLogger("some.library").warning("heard")
     assert "heard" in (text := capsys.readouterr().err)
     assert "quiet" not in text
+
+
+def test_callers_write_no_traces_by_their_headers(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("text", "info")
+    logger = logging.getLogger("grpc._cython.cygrpc")
+    logger.error("Invalid encoding on %s", b"\xe6")
+    assert capsys.readouterr().err == ""
+    logger.error("a defect")
+    assert "a defect" in capsys.readouterr().err

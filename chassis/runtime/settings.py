@@ -27,6 +27,7 @@ IMAGE_MODEL = "/app/model"
 SHUTDOWNS = ("local", "anyone", "nobody")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s,@]+|null")
 
 
@@ -165,6 +166,7 @@ def _limits(environment: _Environment) -> Limits:
         transfer_grace=environment.number("CHASSIS_TRANSFER_GRACE", usual.transfer_grace, positive=True),
         least_rate=environment.number("CHASSIS_MIN_RATE", usual.least_rate),
         memory=memory,
+        hosts=environment.hosts("CHASSIS_HOSTS"),
         settled=settled,
     )
 
@@ -191,6 +193,15 @@ class _Environment:
     def optional(self, name: str, least: int, most: int) -> int | None:
         """As `integer`; None where it is not set."""
         return self.integer(name, None, least, most) if self._variables.get(name) else None
+
+    def hosts(self, name: str) -> tuple[str, ...]:
+        """Names of hosts, without ports."""
+        text = self._variables.get(name) or ""
+        found = tuple(part.strip().lower().removesuffix(".") for part in text.split(",") if part.strip())
+        for host in found:
+            if not _HOST.fullmatch(host):
+                raise SettingsError(f"{name}={text}: {host!r} is not a host's name such as models.example.com")
+        return found
 
     def origins(self, name: str) -> tuple[str, ...]:
         """Origins such as `https://example.com:8443`, or `*`."""

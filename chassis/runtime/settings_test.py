@@ -121,6 +121,14 @@ def test_a_larger_body_by_hand_has_room(model: Path, monkeypatch: pytest.MonkeyP
     assert read(model, CHASSIS_MAX_REQUEST_BYTES="1000000000").limits.inflight_bytes == 2_500_000_000
 
 
+def test_hosts(model: Path) -> None:
+    assert read(model).limits.hosts == ()
+    assert read(model, CHASSIS_HOSTS="Models.example, localhost").limits.hosts == ("models.example", "localhost")
+    for wrong in ("a:80", "https://a", "a b", "*"):
+        with pytest.raises(SettingsError, match="is not a host's name"):
+            read(model, CHASSIS_HOSTS=wrong)
+
+
 def test_origins(model: Path) -> None:
     assert read(model).cors_origins == ()
     found = read(model, CHASSIS_CORS_ORIGINS="https://a.example/, http://localhost:3000,*").cors_origins

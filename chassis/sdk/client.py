@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -169,7 +170,7 @@ class ChassisClient:
           ChassisError: the job has no image, or it arrives incomplete.
         """
         target = Path(output_filename)
-        part = target.with_name(f".{target.name}.{os.getpid()}")
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
         try:
             with part.open("xb") as file:
                 self._service().image(job_id, file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
@@ -16,6 +17,7 @@ from chassis.errors import ChassisError
 from chassis.packed_model.model import PackedModel, write_archive
 
 _CONNECT_SECONDS = 10.0
+_POLL_SECONDS = 2.0
 _READ_SECONDS = 300.0
 _BLOCK = 1 << 18
 
@@ -86,15 +88,16 @@ class RemoteService(BuildService):
 
     def logs(self, job_id: str, follow: bool) -> Iterator[bytes]:
         """The log in blocks; with `follow` as it grows, until the job has ended."""
-        offset = 0
+        offset, following = 0, follow
         while True:
-            path = f"/api/jobs/{_quoted(job_id)}/logs?offset={offset}&follow={int(follow)}"
+            # A log that is followed ends with the job, or earlier for another client's: then it is asked for in parts.
+            ended = not follow or (not following and self._has_ended(job_id))
+            path = f"/api/jobs/{_quoted(job_id)}/logs?offset={offset}&follow={int(following)}"
             answer = self._request("GET", path, stream=True)
             try:
                 for block in answer.stream(_BLOCK):
                     offset += len(block)
                     yield block
-                return
             except urllib3.exceptions.ReadTimeoutError:
                 # A build that says nothing for minutes: asked again for what follows.
                 continue
@@ -102,6 +105,15 @@ class RemoteService(BuildService):
                 raise self._unreachable(error) from None
             finally:
                 answer.close()
+            if ended:
+                return
+            if not following:
+                time.sleep(_POLL_SECONDS)
+            following = False
+
+    def _has_ended(self, job_id: str) -> bool:
+        state = self.status(job_id).get("status")
+        return not isinstance(state, dict) or state.get("state") in ("succeeded", "failed", "cancelled")
 
     def image(self, job_id: str, output: BinaryIO) -> None:
         """Writes the image of a job as an OCI archive."""

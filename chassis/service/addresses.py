@@ -1,8 +1,7 @@
 """Where the service connects to when a client names the host: public addresses, and what the operator lists.
 
 A name is resolved once, each address is checked, and the connection is made to a checked one: a second answer of the
-name's server changes nothing. Special-purpose addresses: RFC 6890 and IANA's registries; embedded IPv4: RFC 4291,
-section 2.5.5, and RFC 6052 (NAT64).
+name's server changes nothing.
 """
 
 from __future__ import annotations
@@ -16,50 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from chassis.errors import ChassisError
+from chassis.oci.registry.host_address import is_public, stands_for
 
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _NAME = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9])?")
-
-_REFUSED_4 = tuple(
-    map(
-        ipaddress.IPv4Network,
-        (
-            "0.0.0.0/8",  # this host
-            "10.0.0.0/8",
-            "100.64.0.0/10",  # shared by carriers; a cloud's metadata, too
-            "127.0.0.0/8",
-            "168.63.129.16/32",  # the host of Azure's virtual machines
-            "169.254.0.0/16",  # link-local: most clouds' metadata
-            "172.16.0.0/12",
-            "192.0.0.0/24",
-            "192.0.2.0/24",
-            "192.88.99.0/24",
-            "192.168.0.0/16",
-            "198.18.0.0/15",
-            "198.51.100.0/24",
-            "203.0.113.0/24",
-            "224.0.0.0/4",  # multicast
-            "240.0.0.0/4",  # reserved, and broadcast
-        ),
-    )
-)
-# Of IPv6 only what is given out for unicast counts: neither loopback, `::`, link-local, unique local, site-local,
-# multicast, nor IPv4-compatible addresses are in there.
-_UNICAST_6 = ipaddress.IPv6Network("2000::/3")
-_REFUSED_6 = tuple(
-    map(
-        ipaddress.IPv6Network,
-        (
-            "2001::/23",  # Teredo, benchmarks, ORCHID and the like
-            "2001:db8::/32",
-            "2002::/16",  # 6to4, which reaches any IPv4 address
-            "3fff::/20",
-            "5f00::/16",
-        ),
-    )
-)
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class AddressError(ChassisError):
@@ -152,26 +111,10 @@ class AddressPolicy:
             number = ipaddress.ip_address(address)
         except ValueError:
             return False  # one with a zone, such as fe80::1%eth0
-        number = _embedded(number)
-        return any(number in network for network in self.networks if network.version == number.version) or _public(
+        number = stands_for(number)
+        return any(number in network for network in self.networks if network.version == number.version) or is_public(
             number
         )
-
-
-def _public(address: _Address) -> bool:
-    if isinstance(address, ipaddress.IPv4Address):
-        return not any(address in network for network in _REFUSED_4)
-    return address in _UNICAST_6 and not any(address in network for network in _REFUSED_6)
-
-
-def _embedded(address: _Address) -> _Address:
-    """The IPv4 address that a mapped or translated one stands for; any other as it is."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped:
-            return address.ipv4_mapped
-        if address in _NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
 
 
 def _resolve(host: str, port: int, flags: int = 0) -> list[str]:

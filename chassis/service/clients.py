@@ -22,6 +22,7 @@ _MAX_NAME = 40
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _LEAST_CHARACTERS = 16
 _KEY_BYTES = 32
+_OPERATOR = "operator"
 
 
 class ClientsError(ChassisError, ValueError):
@@ -57,13 +58,14 @@ UNLIMITED = Quota(1 << 31, 1 << 62, 1 << 31, 1 << 31, 1 << 31)
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A client: jobs and uploads belong to its name."""
+    """A client: jobs and uploads belong to its name. An operator sees what all together have on the disk."""
 
     name: str = DEFAULT
     quota: Quota = UNLIMITED
+    operator: bool = False
 
 
-OWN = Client()
+OWN = Client(operator=True)
 """A process that is its own client."""
 
 
@@ -105,7 +107,8 @@ def read_clients(text: str, where: str, quota: Quota) -> Clients:
     """Reads a file of tokens.
 
     Either it is one token, or each line is `NAME TOKEN` with quotas after it that differ from `quota`, such as
-    `running=4`. A token may be given as `sha256:` and the digest of it, in hexadecimal. Lines with `#` are comments.
+    `running=4`; the word `operator` there lets a client see the sums of all. A token may be given as `sha256:` and the
+    digest of it, in hexadecimal. Lines with `#` are comments.
 
     Raises:
       ClientsError: it is not such a file; the message never has a token in it.
@@ -114,7 +117,7 @@ def read_clients(text: str, where: str, quota: Quota) -> Clients:
     if not lines:
         raise ClientsError(f"{where}: no token in it")
     if len(lines) == 1 and len(lines[0][1]) == 1:
-        client = Client(DEFAULT, quota)
+        client = Client(DEFAULT, quota, operator=True)
         return Clients({client: _digest(lines[0][1][0], where, 1)}, client)
     digests: dict[Client, bytes] = {}
     for number, words in lines:
@@ -127,7 +130,8 @@ def read_clients(text: str, where: str, quota: Quota) -> Clients:
                 f"{place}: the name {name[:_MAX_NAME]!r}: expected at most {_MAX_NAME} lower-case letters and "
                 "digits, with single `.`, `_` or `-` between them"
             )
-        client = Client(name, _quota(options, quota, place))
+        numbers = [option for option in options if option != _OPERATOR]
+        client = Client(name, _quota(numbers, quota, place), operator=_OPERATOR in options)
         digest = _digest(token, place, _LEAST_CHARACTERS)
         if name in {other.name for other in digests}:
             raise ClientsError(f"{place}: {name} is listed twice")

@@ -2,12 +2,17 @@
 
 uvicorn limits neither how long a request's head takes, nor how long an answer is not read: whoever opens connections
 and sends a byte now and then would keep the service from others.
+
+When there are too many, whoever holds the most loses one: a client by its token, else an address. Of the holder's it is
+one without a request, else the one whose peer keeps the service waiting longest.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +25,9 @@ class ConnectionLimits:
     """What a connection may do.
 
     Attributes:
-      most: connections at once. One more ends the one that has been without a request for longest.
-      head_seconds: from the first byte of a request, or from the connection, to the end of its headers.
+      most: connections at once. One more ends one of whoever holds the most of them.
+      head_seconds: from the first byte of a request, or from the connection, to the end of its headers; also for
+        the whole of a JSON body.
       stalled_seconds: a body of which nothing comes, and an answer of which nothing is read.
       least_rate: bytes a second of a body, on average, once it has taken `stalled_seconds`.
     """
@@ -68,6 +74,8 @@ class _GuardedProtocol(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.idle_since = time.monotonic()
+        self._request_since = self._paused_since = self.idle_since
+        self._received = 0
         self._head = _Timer(self.loop, self._limits.head_seconds, self.drop)
         self._write = _Timer(self.loop, self._limits.stalled_seconds, self.drop)
 
@@ -76,15 +84,46 @@ class _GuardedProtocol(H11Protocol):
         """Whether a request has come whose answer is not complete."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    @property
+    def holder(self) -> str:
+        """Whose the connection is: the client's of a token, else the address's (of IPv6 the network's of 64 bits)."""
+        client = self.scope["state"].get("holder") if self.scope else None
+        return f"client {client}" if client else f"address {_network(self.client[0] if self.client else '')}"
+
+    def worth(self) -> tuple[int, float, float]:
+        """What is least goes first: those without a request, then the slowest peers, then the newest requests."""
+        if not self.at_work:
+            return 0, 0.0, self.idle_since
+        if self.flow.write_paused:
+            return 1, 0.0, self._paused_since
+        rate = self._received / (time.monotonic() - self._request_since + 1.0)
+        if self.cycle.more_body and rate < self._limits.least_rate:
+            return 1, rate, self._request_since
+        return 2, 0.0, -self._request_since
+
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head.start()
         if len(self.connections) > self._limits.most:
-            others = [each for each in self.connections if isinstance(each, _GuardedProtocol) and not each.at_work]
-            min(others, key=lambda each: each.idle_since).drop()
+            self._one_too_many().drop()
+
+    def _one_too_many(self) -> _GuardedProtocol:
+        """The connection that makes room, of a holder that has more than its share; one with a request that the service
+        works on, or whose body comes, only if those holders have no other."""
+        guarded = [each for each in self.connections if isinstance(each, _GuardedProtocol)]
+        held = Counter(each.holder for each in guarded)
+        share = min(self._limits.most // len(held), max(held.values()) - 1)
+        others = [each for each in guarded if each is not self and held[each.holder] > share] or guarded
+        waiting = [each for each in others if each.worth()[0] < 2]
+        return min(waiting or others, key=lambda each: (-held[each.holder], each.worth()))
 
     def data_received(self, data: bytes) -> None:
+        before = self.cycle
         super().data_received(data)
+        if self.cycle is before:
+            self._received += len(data)
+        else:  # what came was the head, and perhaps the beginning of the body
+            self._received, self._request_since = 0, time.monotonic()
         if self.at_work:
             self._head.stop()
         elif not self._head.runs and not self.transport.is_closing():
@@ -100,6 +139,7 @@ class _GuardedProtocol(H11Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._paused_since = time.monotonic()
         self._write.start()
 
     def resume_writing(self) -> None:
@@ -116,3 +156,13 @@ class _GuardedProtocol(H11Protocol):
         self._head.stop()
         self.connections.discard(self)
         self.transport.abort()
+
+
+def _network(address: str) -> str:
+    try:
+        number = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(number, ipaddress.IPv4Address):
+        return str(number)
+    return str(number.ipv4_mapped or ipaddress.IPv6Network((number, 64), strict=False))

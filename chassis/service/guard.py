@@ -85,6 +85,8 @@ class Guard:
             reply.headers["www-authenticate"] = "Bearer"
             return reply
         scope["state"]["client"] = client
+        if client and self._clients.with_tokens:
+            scope["state"]["holder"] = client.name  # of the connection (connections.py)
         return None
 
     def _timed(self, receive: Receive) -> Receive:

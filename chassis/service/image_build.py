@@ -9,14 +9,16 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.registry.errors import CancelledError
 from chassis.oci.registry.transport import Cancellation
 from chassis.packed_model.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
 from chassis.packed_model.locks import write_locks
@@ -33,6 +35,7 @@ from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
 _HUB = "pypi"
+_WAIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ class ImageBuild:
         self._limits = limits or Limits()
         self._retention = retention or Retention()
         self._policy = policy or BuildPolicy()
+        self._changed = threading.Condition()
+        self._locking: set[str] = set()
 
     def confine(self, strategies: tuple[str, ...] = STRATEGIES) -> str:
         """Has every build from now on confine a client's code, in the strategy that does so here, and returns it.
@@ -124,7 +129,7 @@ class ImageBuild:
         self._policy.check_sources(request.cross_build)
         workspace = self._workspace(run.slot)
         with _timed(log, "wheels locked"):
-            self._write_locks(workspace, model, request.platforms, request.cross_build)
+            self._write_locks(workspace, model, request.platforms, request.cross_build, run.cancellation)
         run.cancellation.check()
         self._write_package(workspace, model, request.platforms, request.cross_build)
         several = len(request.platforms) > 1
@@ -170,11 +175,6 @@ class ImageBuild:
         _write(
             workspace / ".bazelrc",
             "build --sandbox_default_allow_network=false --incompatible_strict_action_env --worker_sandboxing\n"
-            f"build --disk_cache={self._root / 'disk_cache'}\n"
-            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
-            "build --experimental_disk_cache_gc_idle_delay=30s\n"
-            f"build --experimental_disk_cache_gc_max_size={self._retention.cache_bytes}\n"
-            f"build --experimental_disk_cache_gc_max_age={int(self._retention.cache_seconds)}s\n"
             "common --lockfile_mode=off\n",
         )
         return workspace
@@ -183,16 +183,68 @@ class ImageBuild:
         startup = [f"--output_base={self._slot(slot) / 'output_base'}", "--max_idle_secs=900"]
         if self._bazelrc:
             startup.append(f"--bazelrc={self._bazelrc}")
-        options = (policy or self._policy).options()
+        options = (*(policy or self._policy).options(), *self._cache_options())
         return Bazel(self._checkout / "bazelw", self._slot(slot) / "workspace", tuple(startup), options)
 
     def _write_locks(
-        self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
+        self,
+        workspace: Path,
+        model: PackedModel,
+        platforms: Sequence[str],
+        cross_build: Sequence[str],
+        cancellation: Cancellation,
     ) -> None:
         """Puts the locks of the requirements into the workspace. Equal requirements have equal locks for good."""
         needed = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
         key = json.dumps([list(model.requirements), sorted(cross_build), model.python])
-        kept = self._root / "locks" / hashlib.sha256(key.encode()).hexdigest()
+        name = hashlib.sha256(key.encode()).hexdigest()
+        with self._one_at_a_time(name, cancellation):
+            self._lock(self._root / "locks" / name, model, needed, cross_build, cancellation)
+        for lock_name in LOCKS.values():
+            lock = self._root / "locks" / name / "requirements" / f"{lock_name}.txt"
+            _write(
+                workspace / "requirements" / f"{lock_name}.txt",
+                lock.read_text() if lock_name in needed else "# No image for this platform was asked for.\n",
+            )
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self, name: str, cancellation: Cancellation) -> Iterator[None]:
+        """Holds the locks of that name: of two jobs with the same requirements one makes them, and the other waits."""
+        with self._changed:
+            while name in self._locking:
+                self._changed.wait(_WAIT_SECONDS)
+                cancellation.check()
+            self._locking.add(name)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._locking.remove(name)
+                self._changed.notify_all()
+
+    def _cache_options(self) -> tuple[str, ...]:
+        """The service's cache of actions, on the command line: what is old is removed from the cache that Bazel is told
+        of last. If the operator's file names a cache, it is used, and nothing is removed from it."""
+        if self._bazelrc and _names_disk_cache(self._bazelrc):
+            return ()
+        kept = self._retention
+        return (
+            f"--disk_cache={self._root / 'disk_cache'}",
+            # Bazel tidies its cache itself, once its server has had nothing to do for half a minute.
+            "--experimental_disk_cache_gc_idle_delay=30s",
+            f"--experimental_disk_cache_gc_max_size={kept.cache_bytes}",
+            f"--experimental_disk_cache_gc_max_age={int(kept.cache_seconds)}s",
+        )
+
+    def _lock(
+        self,
+        kept: Path,
+        model: PackedModel,
+        needed: Sequence[str],
+        cross_build: Sequence[str],
+        cancellation: Cancellation,
+    ) -> None:
+        """Makes the locks that are missing in `kept`."""
         if kept.is_dir():
             os.utime(kept)  # what is used stays (retention.py)
         missing = [name for name in needed if not (kept / "requirements" / f"{name}.txt").is_file()]
@@ -207,16 +259,13 @@ class ImageBuild:
                     needed,
                     sdists=tuple(cross_build),
                     environment=environment,
+                    check=cancellation.check,
                     python=model.python,
                 )
+            except CancelledError:
+                raise
             except ChassisError as error:
                 raise BuildError(f"{error}\n{_advice(str(error))}".rstrip()) from None
-        for name in LOCKS.values():
-            lock = kept / "requirements" / f"{name}.txt"
-            _write(
-                workspace / "requirements" / f"{name}.txt",
-                lock.read_text() if name in needed else "# No image for this platform was asked for.\n",
-            )
 
     def _write_package(
         self, workspace: Path, model: PackedModel, platforms: Sequence[str], cross_build: Sequence[str]
@@ -261,6 +310,21 @@ def _described(reader: LayoutReader, platforms: Sequence[str]) -> list[dict[str,
         }
         for manifest in manifests
     ]
+
+
+def _names_disk_cache(bazelrc: Path, most: int = 20) -> bool:
+    """Whether a file of options for Bazel, or one that it imports, says where a disk cache is."""
+    try:
+        lines = bazelrc.read_text(errors="replace").splitlines()
+    except OSError:
+        return False  # Bazel says so, if it matters
+    for words in (line.partition("#")[0].split() for line in lines):
+        if any(word.partition("=")[0] == "--disk_cache" for word in words):
+            return True
+        imported = bazelrc.parent / words[1] if len(words) == 2 and words[0] in ("import", "try-import") else None
+        if imported and most and _names_disk_cache(imported, most - 1):
+            return True
+    return False
 
 
 def _advice(error: str) -> str:

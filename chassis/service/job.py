@@ -15,6 +15,7 @@ from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import check_tag, parse_repository
 from chassis.packed_model.build_file import LOCKS
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MAX_PLACE = 260
 _MAX_WEBHOOK = 2000
@@ -195,6 +196,11 @@ class Job:
             },
             "result": self.result,
         }
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of an id: 32 hexadecimal digits, in lower case."""
+    return _ID.fullmatch(text) is not None
 
 
 def _check_place(registry: str, repository: str) -> None:

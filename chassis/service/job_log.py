@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from chassis.oci.registry.secrets import Secrets
 from chassis.service.printable import printable
 
-_HIDDEN = "***"
 _MAX_LINE = 8000
+_ACCOUNT = re.compile(r"://[^/\s@:]{0,200}:[^/\s@]{1,2000}@")
 _OF_THE_BUILD = "| "
 
 
@@ -21,8 +23,8 @@ class JobLog:
     """
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), most_bytes: int = 64 << 20) -> None:
-        """Appends to `path`; whatever of `secrets` is in a line is written as `***`."""
-        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        """Appends to `path`; whatever of `secrets` stands in a line is written as `***`, in any of its usual forms."""
+        self.secrets = Secrets(secrets)
         self._lock = threading.Lock()
         self._file = os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab", buffering=0
@@ -64,7 +66,6 @@ class JobLog:
             self._file.write(content)
 
     def hide(self, text: str) -> str:
-        """`text` without the secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
-        return text
+        """`text` without the secrets, and without the accounts in URLs, such as those of an index."""
+        # Of others' passwords the place is known, not the text: a build could write guesses, and see which are hidden.
+        return _ACCOUNT.sub("://***@", self.secrets.hide(text))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import ChassisError
-from chassis.service.job import Job, JobRequest, JobState
+from chassis.service.job import Job, JobRequest, JobState, is_id
 from chassis.service.upload_store import QuotaError, Upload
 
 _SCHEMA = """
@@ -165,16 +165,20 @@ class JobStore:
         Raises:
           UnknownJobError: there is none, or it is another client's: who asks cannot tell which.
         """
-        with self._lock:
-            row = self._connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE id = ?1 AND (?2 IS NULL OR client = ?2)", (job_id, client)
-            ).fetchone()
+        row = None
+        if is_id(job_id):  # a text may have what SQLite does not take
+            with self._lock:
+                row = self._connection.execute(
+                    f"SELECT {_COLUMNS} FROM jobs WHERE id = ?1 AND (?2 IS NULL OR client = ?2)", (job_id, client)
+                ).fetchone()
         if row is None:
             raise UnknownJobError(f"no job {job_id[:64]!r}")
         return _job(row)
 
     def has_upload(self, upload: str, client: str) -> bool:
         """Whether a job of `client` has an upload."""
+        if not is_id(upload):
+            return False
         with self._lock:
             found = self._connection.execute("SELECT 1 FROM jobs WHERE upload = ? AND client = ?", (upload, client))
             return found.fetchone() is not None

@@ -39,7 +39,7 @@ def openapi() -> dict[str, Any]:
                     "usage",
                     {
                         "200": _json(
-                            "Whose token it is, what that client has and may have, and what is on the service's disk.",
+                            "Whose token it is, what that client has and may have; for an operator what all have.",
                             {"$ref": "#/components/schemas/Usage"},
                         )
                     },
@@ -223,7 +223,7 @@ _SCHEMAS: dict[str, Any] = {
             "quota": _numbers(_QUOTA, ["integer", "null"]),
             "storage": {"type": "object", "additionalProperties": _numbers(("bytes", "limit"), "integer")},
         },
-        "required": ["client", "used", "quota", "storage"],
+        "required": ["client", "used", "quota"],
     },
     "Error": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]},
 }

@@ -91,7 +91,11 @@ def clients_of_flags(builds: int) -> Clients:
     alone = _given(dataclasses.replace(UNLIMITED, uploads=Quota().uploads, bytes=Quota().bytes))
     if not _TOKEN_FILE.value:
         token = os.environ.pop(_TOKEN_VARIABLE, "")
-        return read_clients(token, _TOKEN_VARIABLE, alone) if token else Clients(default=Client(quota=alone))
+        return (
+            read_clients(token, _TOKEN_VARIABLE, alone)
+            if token
+            else Clients(default=Client(quota=alone, operator=True))
+        )
     path = Path(_TOKEN_FILE.value)
     try:
         text, mode = path.read_text(), path.stat().st_mode

@@ -66,6 +66,7 @@ class Publisher:
             ca_file=self._ca_file,
             cancellation=cancellation,
             addresses=self._addresses.addresses if self._addresses else None,
+            secrets=log.secrets,
         )
         with self._repository_lock(str(repository)):
             cancellation.check()

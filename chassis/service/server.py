@@ -7,10 +7,11 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import tempfile
 import threading
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +36,7 @@ from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCreden
 from chassis.service.job_store import JobQueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
+from chassis.service.streams import MOST_STREAMS, Stream, Streams
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError
 
@@ -42,9 +44,8 @@ _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
 _BLOCK = 1 << 18
 _UNPACKING = 4
-_MAX_STREAMS = 64
-_MAX_STREAMS_OF_A_CLIENT = 16
 _MAX_SECRET = 16 << 10
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # RFC 7617, section 2
 
 
 def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGIApp:
@@ -70,35 +71,15 @@ def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGI
     return Guard(app, engine.clients, options)
 
 
-class _Streams:
-    """Answers that take long: so many at once, and fewer of them of one client."""
-
-    def __init__(self) -> None:
-        self._held: Counter[str] = Counter()
-
-    @contextlib.contextmanager
-    def one(self, client: Client) -> Iterator[None]:
-        if self._held.total() >= _MAX_STREAMS or self._held[client.name] >= _MAX_STREAMS_OF_A_CLIENT:
-            raise RequestError(
-                503,
-                f"{_MAX_STREAMS_OF_A_CLIENT} logs and images are sent to a client at once, {_MAX_STREAMS} in all",
-                10,
-            )
-        self._held[client.name] += 1
-        try:
-            yield
-        finally:
-            self._held[client.name] -= 1
-
-
 class _Service:
     def __init__(self, engine: Engine, images: ImageStore, options: ServerOptions) -> None:
         self._engine = engine
         self._images = images
         self._options = options
-        self._streams = _Streams()
-        # Of the threads that answer requests, large uploads take a few only.
+        self._streams = Streams(min(MOST_STREAMS, options.connections.most // 2))
+        # Of the threads that answer requests, large uploads take a few only, and those of a client one.
         self._unpacking = anyio.CapacityLimiter(_UNPACKING)
+        self._unpacking_of: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(
@@ -139,13 +120,14 @@ class _Service:
             if received != int(announced):
                 raise RequestError(400, f"the upload was cut short: {received} of {announced} bytes arrived")
             spool.seek(0)
-            upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
+            async with self._unpacking_of[client.name]:
+                upload = await anyio.to_thread.run_sync(self._engine.receive, spool, client, limiter=self._unpacking)
         return JSONResponse(
             {"upload_id": upload.id, "name": upload.name, "version": upload.version, "bytes": received}, 201
         )
 
     async def submit(self, request: Request) -> Response:
-        document = await _json(request)
+        document = await self._json(request)
         upload_id = document.pop("upload_id", None)
         if not isinstance(upload_id, str):
             raise RequestError(400, "upload_id: expected a string")
@@ -167,8 +149,10 @@ class _Service:
     async def usage(self, request: Request) -> Response:
         client = _client(request)
         used = await run_in_threadpool(self._engine.used, client.name)
-        storage = {name: dataclasses.asdict(figure) for name, figure in self._engine.storage().items()}
-        return JSONResponse({"client": client.name, "used": used, "quota": client.quota.document(), "storage": storage})
+        document = {"client": client.name, "used": used, "quota": client.quota.document()}
+        if client.operator:  # the sums tell what others do
+            document["storage"] = {name: dataclasses.asdict(found) for name, found in self._engine.storage().items()}
+        return JSONResponse(document)
 
     async def webhook_secret(self, request: Request) -> Response:
         headers = {"cache-control": "no-store"}
@@ -183,7 +167,7 @@ class _Service:
         return JSONResponse((await run_in_threadpool(self._engine.cancel, job.id)).document())
 
     async def credentials(self, request: Request) -> Response:
-        credentials = _credentials(await _json(request))
+        credentials = _credentials(await self._json(request))
         if credentials is None:
             raise RequestError(400, "credentials: expected username and password")
         job = await self._find(request)
@@ -199,9 +183,9 @@ class _Service:
 
     async def _log(self, job: Job, offset: int, follow: bool, client: Client) -> AsyncIterator[bytes]:
         path = self._engine.log_path(job.id)
-        with self._streams.one(client) if follow else contextlib.nullcontext():
+        with self._streams.one(client, lasting=True) if follow else contextlib.nullcontext(Stream()) as stream:
             yield b""
-            while True:
+            while not stream.ended:
                 # Asked before reading, so that what a job says at its end is read.
                 final = (await run_in_threadpool(self._engine.get, job.id)).state.final
                 block = await run_in_threadpool(_read, path, offset)
@@ -229,6 +213,27 @@ class _Service:
             yield b""
             async for block in _piped(lambda out: write_tar(layout, name, out)):
                 yield block
+
+    async def _json(self, request: Request) -> dict[str, object]:
+        """The object in a request's body, which has to come as soon as its head had to."""
+        _content_type(request, "application/json")
+        body = bytearray()
+        seconds = self._options.connections.head_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                async for block in request.stream():
+                    body += block
+                    if len(body) > _MAX_JSON_BYTES:
+                        raise RequestError(413, f"a body of more than {_MAX_JSON_BYTES} bytes")
+        except TimeoutError:
+            raise RequestError(408, f"the body did not come within {seconds:g} s") from None
+        try:
+            document = json.loads(bytes(body))
+        except (ValueError, RecursionError):
+            raise RequestError(400, "the body is not JSON") from None
+        if not isinstance(document, dict):
+            raise RequestError(400, "the body is not a JSON object")
+        return document
 
     async def _find(self, request: Request) -> Job:
         """The job of a path, if it is the caller's."""
@@ -272,22 +277,6 @@ def _read(path: Path, offset: int) -> bytes:
         return b""
 
 
-async def _json(request: Request) -> dict[str, object]:
-    _content_type(request, "application/json")
-    body = bytearray()
-    async for block in request.stream():
-        body += block
-        if len(body) > _MAX_JSON_BYTES:
-            raise RequestError(413, f"a body of more than {_MAX_JSON_BYTES} bytes")
-    try:
-        document = json.loads(bytes(body))
-    except (ValueError, RecursionError):
-        raise RequestError(400, "the body is not JSON") from None
-    if not isinstance(document, dict):
-        raise RequestError(400, "the body is not a JSON object")
-    return document
-
-
 def _credentials(document: object) -> RegistryCredentials | None:
     if document is None:
         return None
@@ -296,6 +285,8 @@ def _credentials(document: object) -> RegistryCredentials | None:
     username, password = document["username"], document["password"]
     if not all(isinstance(value, str) and 0 < len(value) <= _MAX_SECRET for value in (username, password)):
         raise RequestError(400, f"credentials: expected two texts of 1 to {_MAX_SECRET} characters")
+    if any(_UNSENDABLE.search(value) for value in (username, password)):
+        raise RequestError(400, "credentials: expected two texts without control characters and lone surrogates")
     if ":" in username:
         raise RequestError(400, "credentials: a username has no `:` (RFC 7617)")
     return RegistryCredentials(username, password)

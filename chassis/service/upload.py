@@ -40,7 +40,7 @@ class Limits:
     Attributes:
       archive_bytes: the archive as it is sent.
       unpacked_bytes: all files in it together.
-      files: how many.
+      files: how many, directories included.
       requirements: how many.
       name_characters: the model's name.
     """
@@ -53,9 +53,12 @@ class Limits:
 
 
 class _BoundedInfo(tarfile.TarInfo):
-    """A header that refuses extended headers of unusual size, which the library would read into memory whole."""
+    """A header that refuses extended headers of unusual size, which the library would read into memory whole, and those
+    for all files, which it would keep."""
 
     def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in (b"g", b"X"):
+            raise UploadError("the archive has an extended header for all of its files")
         if self.type not in _REGULAR and self.size > _EXTENDED_BYTES:
             raise UploadError(f"the archive has an extended header of {self.size} bytes")
         read: TarInfo = super()._proc_member(tarfile)  # type: ignore[misc]
@@ -70,13 +73,17 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
     """
     left = limits.unpacked_bytes
     seen: set[str] = set()
+    folders: set[Path] = set()
     try:
         with tarfile.open(fileobj=archive, mode="r|", tarinfo=_BoundedInfo) as tar:
-            for member in tar:
+            while (member := tar.next()) is not None:
+                # The library keeps them, with their extended headers.
+                tar.members.clear()  # type: ignore[attr-defined]
                 key = _key(member, seen)
                 seen.add(key.lower())
-                if len(seen) > limits.files:
-                    raise UploadError(f"the archive has more than {limits.files} files")
+                folders.update(Path(key).parents)
+                if len(seen) + len(folders) > limits.files:
+                    raise UploadError(f"the archive has more than {limits.files} files and directories")
                 left -= member.size
                 if left < 0:
                     raise UploadError(f"the archive unpacks to more than {limits.unpacked_bytes} bytes")
@@ -105,6 +112,7 @@ def read_model(directory: Path, limits: Limits) -> PackedModel:
     """
     try:
         document = json.loads((directory / DESCRIPTION).read_bytes())
+        json.dumps(document, ensure_ascii=False).encode()  # which fails at halves of characters, as "\\ud800" gives
     except (ValueError, RecursionError) as error:
         raise UploadError(f"{DESCRIPTION} is not JSON: {error}") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:

@@ -41,7 +41,7 @@ class Upload:
       client: whose it is.
       name: the model's name.
       version: the model's version.
-      size: bytes of its files, each in whole blocks of a disk: ten thousand empty ones count, too.
+      size: bytes of its files and directories, each in whole blocks of a disk: ten thousand empty ones count, too.
       created: seconds since the epoch.
     """
 
@@ -116,7 +116,7 @@ class UploadStore:
         try:
             model = unpack(archive, directory, self.limits)
             _sync(directory)
-            size = sum(_on_disk(path.stat().st_size) for path in directory.rglob("*") if path.is_file())
+            size = sum(_on_disk(path.stat().st_size) for path in directory.rglob("*"))
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise

@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+import tracemalloc
 
 import pytest
 
@@ -185,6 +186,59 @@ def test_descriptions_that_cannot_be_are_refused(tmp_path):
             _unpack(_archive(_described(**changes), _PICKLE), place)
 
 
+def test_halves_of_characters_are_refused(tmp_path):
+    for number, change in enumerate(
+        (
+            {"metadata": {"name": "cats", "model_version": "1", "summary": "\ud800"}},
+            {"requirements": ["numpy ; platform_node == '\ud800'"]},
+            {"files": {"\ud800": 0}},
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        with pytest.raises(UploadError, match="is not JSON"):
+            _unpack(_archive(_described(**change), _PICKLE), tmp_path / str(number))
+
+
 def test_deep_json_is_refused(tmp_path):
     with pytest.raises(UploadError, match="is not JSON"):
         _unpack(_archive(("model.json", b"[" * 100_000), _PICKLE), tmp_path)
+
+
+def test_directories_are_bounded_in_number_and_depth(tmp_path):
+    deep = "files/" + "/".join("a" * 17)
+    with pytest.raises(UploadError, match="lies in 16 directories"):
+        _unpack(_archive(_described(), _PICKLE, (deep, b"")), tmp_path)
+    many = [(f"files/{number}/b/c/x", b"") for number in range(40)]
+    content = _archive(_described(files={f"{number}/b/c/x": 0 for number in range(40)}), _PICKLE, *many)
+    (tmp_path / "many").mkdir()
+    with pytest.raises(UploadError, match="more than 100 files and directories"):
+        _unpack(content, tmp_path / "many", files=100)
+    (tmp_path / "few").mkdir()
+    assert len(_unpack(content, tmp_path / "few", files=200).files) == 40
+
+
+def test_headers_that_the_library_would_keep_are_refused(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"comment": "x" * 100}
+    ) as archive:
+        for name, content in (_described(), _PICKLE):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    with pytest.raises(UploadError, match="an extended header for all of its files"):
+        _unpack(buffer.getvalue(), tmp_path)
+    members = []
+    for number in range(300):
+        info = tarfile.TarInfo(f"files/{number}")
+        info.pax_headers = {"comment": f"{number}" + "x" * 60_000}
+        members.append((info, b""))
+    place, archive = tmp_path / "place", io.BytesIO(_archive(_described(), _PICKLE, *members))
+    place.mkdir()
+    tracemalloc.start()
+    try:
+        with pytest.raises(UploadError, match="does not name"):
+            unpack(archive, place, Limits())
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()

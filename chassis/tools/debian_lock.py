@@ -10,6 +10,7 @@ is installed and no root is needed.
 from __future__ import annotations
 
 import os
+import secrets
 import tempfile
 from collections.abc import Sequence
 from importlib import metadata
@@ -63,7 +64,7 @@ def _lock(path: Path, wish: Wish) -> None:
         packages = apt.resolve(wish.packages, wish.excluded)
     new = make_lock(wish, packages)
     renew = _COMMAND.value or f"./bazelw run //chassis/tools:debian_lock -- --renew {path.name}"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.write_text(format_lock(new, renew))
     temporary.replace(path)
     megabytes = sum(package.size for package in packages) / 1e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -79,7 +79,7 @@ def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:
 
 def _write(outputs: Mapping[Path, bytes]) -> None:
     """Writes each file beside its place first, then moves them all."""
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in outputs}
+    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}") for path in outputs}
     try:
         for path, content in outputs.items():
             parts[path].write_bytes(content)

@@ -6,6 +6,7 @@ JSON with the digest of each is printed alone on standard output, everything els
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import time
@@ -122,7 +123,7 @@ def _seen_from_the_person(name: str) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)

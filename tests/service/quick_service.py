@@ -123,7 +123,11 @@ def main(root: Path, port: str = "", options: str = "{}") -> None:
     given = QuickOptions(**json.loads(options))
     images = ImageStore(root / "images")
     quota = Quota(**given.quota)
-    clients = read_clients(given.tokens, "tokens", quota) if given.tokens else Clients(default=Client(quota=quota))
+    clients = (
+        read_clients(given.tokens, "tokens", quota)
+        if given.tokens
+        else Clients(default=Client(quota=quota, operator=True))
+    )
     registries = given.registry_hosts
     publisher = Publisher(
         own=own_credentials(given.own_credentials),

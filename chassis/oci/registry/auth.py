@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from chassis.oci.registry.challenge import Challenge, parse_challenges
 from chassis.oci.registry.credentials import CredentialStore, Search
 from chassis.oci.registry.errors import AnswerError, AuthenticationError
-from chassis.oci.registry.origin import is_private, is_this_machine, origin
+from chassis.oci.registry.origin import is_this_machine, origin, reaches_inwards
 from chassis.oci.registry.reference import Repository
 from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.transport import Transport
@@ -163,7 +163,7 @@ class Authenticator:
             raise AuthenticationError(
                 f"{registry.registry} names a token server without encryption ({where}); credentials are not sent there"
             )
-        if is_private(host) and not is_private(registry.host) and host != registry.host:
+        if host != registry.host and reaches_inwards(registry.host, host):
             raise AuthenticationError(
                 f"{registry.registry} names a token server with a private address ({where}); "
                 "it is not asked, so that a registry reaches nothing through this machine"
@@ -180,12 +180,15 @@ class Authenticator:
         valid = isinstance(token, str) and token.isascii() and token.isprintable()
         if not valid or not token or len(token) > _MAX_TOKEN_CHARACTERS:
             raise AuthenticationError(f"the token server {origin(realm)} answers with no usable token")
+        self._transport.secrets.add(token)
         # Renewed a little early: a request takes time to arrive.
         return _Token(f"Bearer {token}", time.monotonic() + max(1.0, min(seconds - 10.0, seconds * 0.8)))
 
     def _credentials(self) -> Search:
         if self._search is None:
             self._search = self._store.find(self._repository)
+            if self._search.credential:
+                self._transport.secrets.add_credential(self._search.credential)
         return self._search
 
     def _refused(self, what: str) -> AuthenticationError:

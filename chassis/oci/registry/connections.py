@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import socket
 import ssl
 import threading
@@ -23,6 +24,8 @@ IO_SECONDS = 60.0  # without a single byte moving
 BLOCK_BYTES = 256 << 10
 # The deadline of the request that a thread is at: urllib3 has no way to hand it down to the connection.
 _current = threading.local()
+# Of headers that it cannot read, the library warns with a trace and with what the server sent.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 # The addresses of a host, as numbers, that a connection to its port may be made to; raises what is to be said else.

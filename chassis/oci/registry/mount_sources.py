@@ -7,8 +7,8 @@ A hint and no more: a registry that does not have it, or does not let it be moun
 from __future__ import annotations
 
 import contextlib
-import os
 import re
+import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class MountSources:
 
     def _rewrite(self, known: dict[str, str]) -> None:
         newest = list(known.items())[len(known) // 2 :]
-        temporary = self._file.with_name(f"{self._file.name}.{os.getpid()}")  # type: ignore[union-attr]
+        temporary = self._file.with_name(f"{self._file.name}.{secrets.token_hex(8)}")  # type: ignore[union-attr]
         temporary.write_text("".join(f"{digest} {path}\n" for digest, path in newest), encoding="ascii")
         temporary.replace(self._file)  # type: ignore[arg-type]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,28 @@ def test_the_place_is_the_users_cache(environment: dict[str, str], place: str) -
 def test_sources_in_other_registries_are_left_out() -> None:
     names = ["base", "team/base", "h.example:5000/a/b", "other.example/a", "localhost/x"]
     assert named_sources(Repository("h.example:5000", "x"), names) == ["base", "team/base", "a/b"]
+
+
+def test_pushes_that_shorten_the_file_at_once_do_not_disturb_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of a service push in threads of one process."""
+    file = tmp_path / "registry"
+    sources(file, "team/one").add([ONE, TWO])
+    monkeypatch.setattr(mount_sources, "_MAX_BYTES", 1)
+    together, move, failures = threading.Barrier(4), Path.replace, list[OSError]()
+
+    def replace(source: Path, target: Path) -> Path:
+        together.wait(60)
+        try:
+            return move(source, target)
+        except OSError as error:
+            failures.append(error)
+            raise
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(4):
+            pool.submit(sources(file, f"team/{number}").add, [THREE])
+    assert failures == []
+    assert [path.name for path in tmp_path.iterdir()] == ["registry"]

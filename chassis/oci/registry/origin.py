@@ -11,6 +11,7 @@ import re
 import urllib.parse
 
 from chassis.oci.registry.errors import AnswerError
+from chassis.oci.registry.host_address import is_public, literal
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
@@ -37,7 +38,7 @@ def resolve(url: str, location: str) -> str:
 
     Raises:
       AnswerError: it is malformed, has another scheme than HTTP's, holds a user name, leaves HTTPS for HTTP, or sends
-        from another machine to this one.
+        further inwards (`reaches_inwards`).
     """
     where = origin(url)
     if not (location.isascii() and location.isprintable()) or {" ", "\\"} & set(location):
@@ -52,33 +53,37 @@ def resolve(url: str, location: str) -> str:
         if not same_host or (target.port or 80) not in (80, source.port or 443):
             raise AnswerError(f"{where}: sends to {_origin(target)}, which is not encrypted; refused")
         target = target._replace(scheme="https", netloc=source.netloc)
-    if is_this_machine(target.hostname or "") and not is_this_machine(source.hostname or ""):
-        raise AnswerError(f"{where}: sends to {_origin(target)}, which is this machine; refused")
+    if reaches_inwards(source.hostname or "", target.hostname or ""):
+        place = "this machine" if is_this_machine(target.hostname or "") else "a private address"
+        raise AnswerError(
+            f"{where}: sends to {_origin(target)}, which is {place}; refused\n  if this is a registry of your network, "
+            "name it by its address"
+        )
     return urllib.parse.urlunsplit(target._replace(fragment=""))
 
 
 def is_this_machine(host: str) -> bool:
     """Whether a host's name or address is the machine's own, or is valid on its own network link only, such as a
     cloud's metadata service. Names are not looked up."""
-    name = host.strip("[]").rstrip(".").lower()
+    name = host.removesuffix(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    address = _address(name)
-    return address is not None and (address.is_loopback or address.is_link_local or address.is_unspecified)
+    address = literal(name)
+    return address is not None and (
+        address.is_loopback or address.is_link_local or address.is_unspecified or str(address).startswith("0.")
+    )
 
 
 def is_private(host: str) -> bool:
-    """Whether a host is an address that no public network routes; names are not looked up."""
-    address = _address(host.strip("[]"))
-    return is_this_machine(host) or (address is not None and not address.is_global)
+    """Whether a host is an address that is not public, in any notation; names are not looked up."""
+    address = literal(host)
+    return is_this_machine(host) or (address is not None and not is_public(address))
 
 
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+def reaches_inwards(source: str, target: str) -> bool:
+    """Whether one host would have a client ask another that the first may not reach itself: this machine, or a private
+    address, from further outside."""
+    return (is_this_machine(target) and not is_this_machine(source)) or (is_private(target) and not is_private(source))
 
 
 def _split(url: str, shown: str, where: str = "") -> urllib.parse.SplitResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chassis.oci.registry.errors import AnswerError
-from chassis.oci.registry.origin import is_private, is_this_machine, origin, resolve
+from chassis.oci.registry.origin import is_private, is_this_machine, origin, reaches_inwards, resolve
 
 URL = "https://r.example/v2/x/blobs/uploads/"
 
@@ -103,6 +103,22 @@ def test_a_location_of_a_registry_on_another_port() -> None:
         "https://[::ffff:127.0.0.1]/1",
         "https://169.254.169.254/latest/meta-data/",
         "https://0.0.0.0/",
+        "https://0/",
+        "https://127.1/1",
+        "https://2130706433/1",
+        "https://0x7f000001/1",
+        "https://0177.0.0.1/1",
+        "https://2852039166/latest/meta-data/",
+        "https://[64:ff9b::7f00:1]/1",
+        "https://[64:ff9b::a9fe:a9fe]/1",
+        "https://[2002:7f00:1::]/1",
+        "https://224.0.0.1/1",
+        "https://[ff02::1]/1",
+        "https://10.0.0.5/1",
+        "https://167772165/1",
+        "https://192.168.1/1",
+        "https://100.100.100.200/latest/meta-data/",
+        "https://[fd00:ec2::254]/latest/meta-data/",
     ],
 )
 def test_locations_that_are_refused(location: str) -> None:
@@ -123,3 +139,36 @@ def test_hosts_that_are_this_machine_or_private() -> None:
         assert not is_this_machine(host), host
     for host in ("r.example", "8.8.8.8", "2606:4700::1111"):
         assert not is_private(host), host
+
+
+def test_a_host_is_an_address_however_it_is_written() -> None:
+    for host in (
+        "2130706433",
+        "127.1",
+        "0x7f000001",
+        "0177.0.0.1",
+        "0",
+        "[64:ff9b::7f00:1]",
+        "::ffff:7f00:1",
+        "127.1.",
+    ):
+        assert is_this_machine(host), host
+    for host in ("167772161", "10.1", "0xa.1", "224.0.0.1", "ff02::1", "2002:a00:1::", "64:ff9b::a00:1", "100.64.0.1"):
+        assert is_private(host), host
+        assert not is_this_machine(host), host
+    for host in ("8.8.8.8", "134744072", "2606:4700::1111", "64:ff9b::808:808", "registry.example", "1.example", ""):
+        assert not is_private(host), host
+
+
+def test_who_may_send_a_client_where() -> None:
+    for source, target, inwards in (
+        ("r.example", "10.0.0.5", True),
+        ("10.0.0.5", "r.example", False),
+        ("10.0.0.5", "192.168.0.1", False),
+        ("10.0.0.5", "169.254.169.254", True),
+        ("10.0.0.5", "127.1", True),
+        ("127.0.0.1", "10.0.0.5", False),
+        ("localhost", "2130706433", False),
+        ("8.8.8.8", "r.example", False),
+    ):
+        assert reaches_inwards(source, target) == inwards, (source, target)

@@ -13,6 +13,7 @@ import urllib3
 
 from chassis.oci.registry.errors import AnswerError
 from chassis.oci.registry.origin import origin
+from chassis.oci.registry.secrets import Secrets
 
 _MAX_HEADER_CHARACTERS = 16 << 10
 AUTHORIZATION = "Authorization"
@@ -74,12 +75,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A registry's answer: HTTP status, headers, the whole body (bounded), and the URL that gave it."""
+    """A registry's answer: HTTP status, headers, the whole body (bounded), the URL that gave it, and what of it no
+    message may show."""
 
     status: int
     headers: urllib3.HTTPHeaderDict
     body: bytes
     url: str
+    secrets: Secrets = field(default_factory=Secrets, compare=False)
 
     def header(self, name: str) -> str:
         """The header's value, "" when it is missing.

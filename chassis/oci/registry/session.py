@@ -43,6 +43,13 @@ class Session:
 
         Credentials go to the registry's own origin only, and what another origin says of a log-in does not count.
         """
+        try:
+            return self._send(request, scopes, attempts, sink)
+        except RegistryError as error:
+            error.args = tuple(self.transport.secrets.hide(str(part)) for part in error.args)
+            raise
+
+    def _send(self, request: Request, scopes: tuple[str, ...], attempts: int | None, sink: Sink | None) -> Response:
         own = origin(request.url) == origin(self.base)
         for last in (False, True):
             authorization = self._authenticator.header(scopes) if own else ""
@@ -114,17 +121,18 @@ def _is_registry(answer: Response) -> bool:
 def status_error(answer: Response, doing: str) -> StatusError:
     """The error for an answer that is none of those hoped for, with the registry's own words where it
     gives any."""
+    hide = answer.secrets.hide
     codes: list[str] = []
     words: list[str] = []
     try:
         listed = json.loads(answer.body).get("errors") or []
         for item in listed[:_SHOWN_ERRORS]:
-            codes.append(str(item.get("code", ""))[:64])
+            codes.append(hide(str(item.get("code", "")))[:64])
             detail = f" ({json.dumps(item['detail'])})" if item.get("detail") else ""
-            words.append(_printable(f"{item.get('code', '')}: {item.get('message', '')}{detail}"))
+            words.append(_printable(hide(f"{item.get('code', '')}: {item.get('message', '')}{detail}")))
     except (ValueError, AttributeError, TypeError, RecursionError):
         pass
-    said = "; ".join(words) or _printable(answer.body.decode(errors="replace").strip()) or "no reason given"
+    said = "; ".join(words) or _printable(hide(answer.body.decode(errors="replace").strip())) or "no reason given"
     remedies = {
         401: "log in with podman login or docker login",
         403: "the account may not do this; is the repository's name right?",

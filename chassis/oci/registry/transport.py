@@ -25,6 +25,7 @@ from chassis.oci.registry.errors import (
 )
 from chassis.oci.registry.origin import origin, resolve
 from chassis.oci.registry.request import Content, Request, Response, Sink
+from chassis.oci.registry.secrets import Secrets
 
 CONNECT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 4 << 20
@@ -96,12 +97,15 @@ class Transport:
         cancellation: Cancellation | None = None,
         patience: Patience | None = None,
         addresses: Addresses | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         """`connections` is how many are kept open to one host.
 
         `ca_file` holds PEM certificates trusted beside the system's and those of `SSL_CERT_FILE`.
-        With `addresses`, nothing else is connected to, neither for a redirect nor for a token server.
+        With `addresses`, nothing else is connected to, neither for a redirect nor for a token server. What is sent to
+        prove who asks is added to `secrets`.
         """
+        self.secrets = secrets or Secrets()
         self.backoff = backoff or Backoff()
         self.cancellation = cancellation or Cancellation()
         self._patience = patience or Patience()
@@ -185,14 +189,14 @@ class Transport:
         headers = urllib3.HTTPHeaderDict(response.headers)
         try:
             if sink and response.status in (200, 206):
-                answer = Response(response.status, headers, b"", request.url)
+                answer = Response(response.status, headers, b"", request.url, self.secrets)
                 sink.begin(answer)
                 while data := response.read1(BLOCK_BYTES):
                     self.cancellation.check()
                     deadline.moved(len(data))
                     sink.write(data)
             else:
-                answer = Response(response.status, headers, self._whole(response, request), request.url)
+                answer = Response(response.status, headers, self._whole(response, request), request.url, self.secrets)
             if deadline.expired:  # the end of a connection may look like that of the body
                 raise TooSlowError(f"{origin(request.url)}: {_slowness(self._patience, sink)}")
             return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -26,6 +27,9 @@ COPIES = 2.5
 
 _UNCOUNTED = 1024
 """Bytes of a body that the budget does not hear of: less than what a connection holds anyway."""
+
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 _CLOSED = "the request is not one of HTTP/1.1"
 
@@ -146,6 +150,8 @@ class Reader:
             if "host" not in headers:
                 self._refuse(400, "the request has no Host, which HTTP/1.1 asks for")
                 return
+        if (host := headers.get("host")) and not self._is_served(host):
+            return
         self._method = self._parser.get_method()
         if self._method == b"CONNECT":
             self._refuse(501, "this server is not a proxy")
@@ -162,6 +168,22 @@ class Reader:
             length = int(headers["content-length"])  # the parser has seen that it is a number of 64 bits
             if length:
                 self._begin_body(length)
+
+    def _is_served(self, host: str) -> bool:
+        """Refuses a Host that is malformed, or none of those that are served, if they are listed.
+
+        A page of another site whose name was made to point here would else speak with the model as its own.
+        """
+        found = _HOST.fullmatch(host)
+        if not found:
+            self._refuse(400, "the request's Host is not a name or an address, with or without a port")
+            return False
+        name = (found[1] or "").lower().removesuffix(".")
+        # An address leads nowhere else, and is what probes of a cluster send.
+        if self._limits.hosts and name and not _ADDRESS.fullmatch(name) and name not in self._limits.hosts:
+            self._refuse(400, "the request's Host is none of those that CHASSIS_HOSTS lists")
+            return False
+        return True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -102,7 +102,8 @@ async function drawUsage() {
   const shown = (name, value) => (value === null ? "no limit" : name === "bytes" ? size(value) : String(value));
   $("usage-title").textContent = `Client ${client}`;
   numbers($("quota"), Object.keys(quota).map((name) => [name === "minutes" ? "minutes in 24 hours" : name, shown(name, used[name]), shown(name, quota[name])]));
-  numbers($("storage"), Object.entries(storage).map(([name, figure]) => [name, size(figure.bytes), figure.limit ? size(figure.limit) : ""]));
+  $("storage").hidden = !storage;
+  numbers($("storage"), Object.entries(storage ?? {}).map(([name, figure]) => [name, size(figure.bytes), figure.limit ? size(figure.limit) : ""]));
   $("usage").hidden = false;
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import json
@@ -385,3 +386,11 @@ def test_redirects_that_lead_nowhere_end(tmp_path: Path, location: str) -> None:
     with HostileServer(registry_that(script)) as server, pytest.raises(AnswerError):
         client_of(server.address, tmp_path).manifest(DIGEST)
     assert len(server.requests) < 10
+
+
+def test_headers_that_cannot_be_read_write_nothing_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nLoca\x0fb: c\r\nAuthorization: Basic of-somebody\r\nContent-Length: 2\r\n\r\n{}"
+    with HostileServer(lambda asked: answer) as server, contextlib.suppress(RegistryError):
+        client_of(server.address, tmp_path, transport_to(0.5)).manifest_digest("latest")
+    assert server.requests
+    assert caplog.records == []

@@ -123,6 +123,17 @@ def test_a_head_without_end_takes_no_memory(server: RunningServer) -> None:
         assert memory.peak < 64 * _MIB
 
 
+def test_headers_that_are_not_text_write_nothing_in_the_log(server: RunningServer) -> None:
+    before = len(server.lines)
+    with Peer(server.port) as peer:
+        for number in range(20):
+            odd = header(b"c\xe60tent", b"a"), header(b"x-a", b"\xff\xfe")
+            peer.send(frame(frames.HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, call(_RUN.encode(), *odd)))
+        peer.ended(20, 5)
+    server.wait_health("SERVING")
+    assert "Traceback" not in "".join(server.lines[before:])
+
+
 def test_many_small_messages_that_inflate_to_much_are_bounded_and_health_answers(server: RunningServer) -> None:
     stream = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = message(stream.compress(bytes(_MESSAGE - 1)) + stream.flush(), compressed=True)

@@ -8,6 +8,7 @@ import re
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,24 @@ _OFFERS = (
     "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
     "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
     "uPGRADE: TLS/1.0, anything/9\r\nconnection: UPGRADE\r\n",
+)
+
+
+_NO_HOSTS = (
+    "a b",
+    "a/b",
+    "a?b",
+    "a#b",
+    "user@a",
+    "a:b",
+    "a:1:2",
+    "a,b",
+    "[::1",
+    "::1",
+    "a:999999",
+    "http://a",
+    "\\a",
+    "<a>",
 )
 
 
@@ -103,6 +122,7 @@ def test_a_body_may_say_upgrade(server: RunningServer) -> None:
         ("GET /v2 HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         ("GET /v2 HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
         ("GET /v2 HTTP/1.1\nHost: a\n\n", 400),
+        *((f"GET /v2 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400) for host in _NO_HOSTS),
     ],
 )
 def test_what_others_might_read_otherwise_is_refused_and_the_connection_ends(
@@ -111,6 +131,29 @@ def test_what_others_might_read_otherwise_is_refused_and_the_connection_ends(
     received = send_raw(server.http_port, head.encode() + b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert _answers(received) == [status]
     assert b"connection: close" in received
+
+
+def test_a_page_whose_name_was_made_to_point_here_is_refused(tmp_path: Path) -> None:
+    """DNS rebinding: the page's requests have its own name as Host."""
+    with RunningServer(write_model(tmp_path, len), {"CHASSIS_HOSTS": "models.example, localhost"}) as running:
+        running.wait_health("SERVING")
+        for host, status in (
+            ("models.example", 200),
+            ("MODELS.example.:8443", 200),
+            ("localhost:1", 200),
+            ("127.0.0.1:8080", 200),
+            ("[::1]:8080", 200),
+            ("evil.example", 400),
+            ("models.example.evil.example", 400),
+            ("127.0.0.1.evil.example", 400),
+            ("localhost.evil.example:80", 400),
+            ("127.0.0.1.", 200),
+            ("2130706433", 400),
+        ):
+            request = f"{_PREDICT}Host: {host}\r\nConnection: close\r\nContent-Length: {len(_BODY)}\r\n\r\n{_BODY}"
+            received = send_raw(running.http_port, request.encode())
+            assert _answers(received) == [status], host
+            assert (b"predictions" in received) == (status == 200)
 
 
 def test_trailers_are_dropped(server: RunningServer) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -103,6 +104,52 @@ def test_a_listed_registry_gets_nothing_of_netrcs_default(tmp_path: Path, regist
         done = ended(service, job(service, registry=registry.address, repository="team/cats"))
     assert passwords(registry) == []
     assert f"has no entry `machine {registry.address}`" in done["status"]["message"]
+
+
+def _echoes(handler: BaseHTTPRequestHandler) -> None:
+    """Asks for a log-in, and says then what it was sent, in each form that comes to mind."""
+    sent = handler.headers.get("authorization", "")
+    if not sent:
+        return challenge(handler)
+    pair = base64.b64decode(sent.partition(" ")[2])
+    password = pair.partition(b":")[2].decode()
+    forms = [sent, password, base64.b64encode(password.encode()).decode(), quote(password), json.dumps(password)]
+    if handler.command in ("GET", "HEAD"):
+        handler.send_response(200 if handler.path == "/v2/" else 404)
+        handler.send_header("docker-distribution-api-version", "registry/2.0")
+        content = b"{}"
+    else:
+        handler.send_response(400)
+        message = "x" * 280 + forms[0] if "long" in handler.path else " ".join(forms)
+        content = json.dumps({"errors": [{"code": forms[1], "message": message, "detail": forms}]}).encode()
+    handler.send_header("content-length", str(len(content)))
+    handler.end_headers()
+    if handler.command != "HEAD":
+        handler.wfile.write(content)
+    return None
+
+
+@pytest.mark.parametrize("repository", ["team/cats", "team/long"])
+@pytest.mark.parametrize("own", [True, False], ids=["the service's", "the job's"])
+def test_what_a_registry_says_of_a_password_is_not_shown(tmp_path: Path, own: bool, repository: str) -> None:
+    secret = 'pass"word+of/the service'
+    with receiver(_echoes) as registry:
+        environment = home(tmp_path / "home", registry)
+        auth = base64.b64encode(f"service:{secret}".encode()).decode()
+        (tmp_path / "home/config.json").write_text(json.dumps({"auths": {registry.address: {"auth": auth}}}))
+        given = {} if own else {"credentials": {"username": "service", "password": secret}}
+        options = {"own_credentials": [registry.address], "environment": environment}
+        with ServiceProcess(tmp_path / "state", **options) as service:
+            job_id = job(service, registry=registry.address, repository=repository, **given)
+            done = ended(service, job_id)
+            log = (service.state / "logs" / f"{job_id}.log").read_text()
+    assert passwords(registry), "the password was not sent"
+    assert done["status"]["state"] == "failed"
+    assert "the registry answers 400" in done["status"]["message"]
+    shown = log + done["status"]["message"] + json.dumps(done)
+    for form in (secret, auth, quote(secret), json.dumps(secret), base64.b64encode(secret.encode()).decode()):
+        for part in (form, form[:12]):
+            assert part not in shown, part
 
 
 def test_a_job_with_credentials_of_its_own_uses_only_these(tmp_path: Path, registry: Receiver) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -83,6 +84,48 @@ def test_a_page_whose_name_was_made_to_point_here_is_refused(tmp_path: Path) -> 
             .headers.keys()
             .isdisjoint({"access-control-allow-origin"})
         )
+
+
+IDS = ["\ud800", "\0", "a" * 32 + "\n", "A" * 32, "../" * 10, "0" * 31, "0" * 33, "\u0661" * 32, "' OR 1=1 --", ""]
+
+
+def test_what_is_not_an_id_names_nothing(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path / "state") as service:
+        for identifier in IDS:
+            assert ask(service, "POST", "/api/jobs", {"upload_id": identifier}).status == 404, identifier
+            path = f"/api/jobs/{quote(identifier.encode('utf-8', 'surrogatepass'), safe='')}"
+            for method, end, document in (
+                ("GET", "", None),
+                ("GET", "/logs", None),
+                ("GET", "/image", None),
+                ("POST", "/cancel", {}),
+                ("PUT", "/credentials", {"username": "a", "password": "b"}),
+            ):
+                assert ask(service, method, path + end, document).status in (404, 405, 307), (identifier, end)
+        assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+def test_halves_of_characters_are_refused_where_text_is(tmp_path: Path) -> None:
+    with ServiceProcess(tmp_path / "state") as service:
+        upload = send(service).document["upload_id"]
+        half = "\ud800"
+        for request in (
+            {"tags": [half]},
+            {"registry": half, "repository": "a"},
+            {"registry": "r.example", "repository": half},
+            {"webhook": f"http://{half}/"},
+            {"platforms": [half]},
+            {"cross_build": [half]},
+            {"credentials": {"username": half, "password": "b"}},
+            {"credentials": {"username": "a", "password": half}},
+            {"credentials": {"username": "a\r\nX-A: b", "password": "c"}},
+            {half: half},
+        ):
+            answer = ask(service, "POST", "/api/jobs", {"upload_id": upload, **request})
+            assert answer.status in (400, 403), (request, answer)
+            assert answer.document["error"]
+        assert ask(service, "POST", "/api/jobs", {"upload_id": upload}).status == 202
+        assert "Traceback" not in (tmp_path / "stderr").read_text()
 
 
 def test_connections_that_send_nothing_are_ended(tmp_path: Path) -> None:

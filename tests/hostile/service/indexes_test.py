@@ -6,14 +6,18 @@ import base64
 import contextlib
 import hashlib
 import os
+import threading
+import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from chassis.errors import ChassisError
+from chassis.locking import uv as uv_module
+from chassis.locking.sdist_metadata import Sdist, fetch_metadata
 from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, find_uv
 from tests.hostile.service.callers import receiver
@@ -39,10 +43,10 @@ def _wheel(folder: Path, name: str, version: str) -> Path:
 
 
 @contextlib.contextmanager
-def _index(folder: Path, *wheels: tuple[str, str]) -> Iterator[str]:
+def _index(folder: Path, *wheels: tuple[str, str], make: Callable[[Path, str, str], Path] = _wheel) -> Iterator[str]:
     """The URL of an index on loopback with these distributions."""
     folder.mkdir()
-    files = {path.name: path.read_bytes() for path in (_wheel(folder, *wheel) for wheel in wheels)}
+    files = {path.name: path.read_bytes() for path in (make(folder, *wheel) for wheel in wheels)}
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         name = handler.path.rstrip("/").rpartition("/")[2].partition("#")[0]
@@ -76,6 +80,95 @@ def _environment(folder: Path, public: str, private: str, **more: str) -> dict[s
         "PIP_EXTRA_INDEX_URL": private,
         **more,
     }
+
+
+class _GaveUp(Exception):
+    """Locking was told to end."""
+
+
+def test_locking_ends_when_its_time_is_over_and_leaves_no_process(tmp_path: Path) -> None:
+    """An index that never answers would have it wait for a quarter of an hour."""
+    silent, asked = threading.Event(), threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        asked.set()
+        silent.wait(60)
+
+    def check() -> None:
+        if asked.is_set():
+            raise _GaveUp
+
+    with receiver(answer) as server:
+        url = f"http://{server.address}/simple"
+        environment = _environment(tmp_path, url, url) | {"CHASSIS_TEST_MARK": str(tmp_path)}
+        (tmp_path / "requirements.in").write_text("numbers\n")
+        begin = time.monotonic()
+        with pytest.raises(_GaveUp):
+            Uv(find_uv(), environment, check).compile(["requirements.in"], AMD64, tmp_path, tmp_path / "lock.txt")
+        assert time.monotonic() - begin < 20
+        assert not _marked(f"CHASSIS_TEST_MARK={tmp_path}")
+        silent.set()
+
+
+def test_a_download_that_drips_ends_when_its_time_is_over(tmp_path: Path) -> None:
+    begun = threading.Event()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-length", "1000000")
+        handler.end_headers()
+        for _ in range(600):
+            handler.wfile.write(b"x")
+            handler.wfile.flush()
+            begun.set()
+            silent.wait(0.1)
+
+    def check() -> None:
+        if begun.is_set():
+            raise _GaveUp
+
+    silent = threading.Event()
+    with receiver(answer) as server:
+        begin = time.monotonic()
+        with pytest.raises(_GaveUp):
+            fetch_metadata(Sdist("small", "1.0", f"http://{server.address}/small-1.0.tar.gz", "0" * 64), {}, check)
+        assert time.monotonic() - begin < 20
+        silent.set()
+
+
+def _bomb(folder: Path, name: str, version: str) -> Path:
+    """A wheel of a few megabytes, whose metadata has 700 MiB."""
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open(f"{info}/METADATA", "w", force_zip64=True) as metadata:
+            metadata.write(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n".encode())
+            for _ in range(700):
+                metadata.write(b"a" * (1 << 20))
+        archive.writestr(f"{info}/WHEEL", _WHEEL)
+        archive.writestr(f"{info}/RECORD", "")
+    assert path.stat().st_size < 8 << 20
+    return path
+
+
+def test_metadata_that_inflates_to_gigabytes_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel of anybody's on a public index: uv reads its METADATA into memory whole."""
+    monkeypatch.setattr(uv_module, "_MOST_MEMORY", 512 << 20)
+    with (
+        _index(tmp_path / "public", ("numbers", "1.0"), make=_bomb) as public,
+        pytest.raises(ChassisError, match="it may take 512 MiB: a distribution has metadata of unusual size"),
+    ):
+        _lock(tmp_path, _environment(tmp_path, public, public), "numbers\n")
+
+
+def _marked(mark: str) -> list[str]:
+    """The processes with a variable in their environment."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in place.read_bytes().split(b"\0"):
+                found.append(place.parent.name)
+    return found
 
 
 def _lock(folder: Path, environment: dict[str, str], requirement: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from chassis.service.job_log import JobLog
 from chassis.service.printable import printable
 from tests.hostile.service.callers import ask, ended, job
@@ -67,3 +69,16 @@ def test_a_log_is_no_way_out_by_a_link(tmp_path: Path) -> None:
     else:
         raise AssertionError("the link was followed")
     assert victim.read_text() == "mine"
+
+
+def test_accounts_in_urls_are_hidden_by_their_place_and_not_by_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build that writes guesses of an index's password would else see which of them is hidden."""
+    monkeypatch.setenv("PIP_INDEX_URL", "https://ann:correct-horse@index.example/simple")
+    with JobLog(tmp_path / "log") as log:
+        log.output("guesses: wrong-horse correct-horse other-horse")
+        log.line("no answer from https://ann:correct-horse@index.example/simple, http://a@b.example:80/@c")
+    guesses, said = (tmp_path / "log").read_text().splitlines()
+    assert guesses == "| guesses: wrong-horse correct-horse other-horse"
+    assert said == "no answer from https://***@index.example/simple, http://a@b.example:80/@c"

@@ -108,7 +108,8 @@ def test_a_link_in_the_state_is_removed_and_not_followed(tmp_path: Path) -> None
 
 
 def test_the_figures_are_told(tmp_path: Path) -> None:
-    with ServiceProcess(tmp_path / "state", TOKENS, quota={"minutes": 30}) as service:
+    tokens = TOKENS.replace(ANN, f"{ANN} operator")
+    with ServiceProcess(tmp_path / "state", tokens, quota={"minutes": 30}) as service:
         ended(service, job(service, ANN), ANN)
         until(lambda: ask(service, "GET", "/api/usage", token=ANN).document["storage"]["images"]["bytes"] > 2000)
         usage = ask(service, "GET", "/api/usage", token=ANN).document
@@ -123,5 +124,6 @@ def test_the_figures_are_told(tmp_path: Path) -> None:
             "Bazel's outputs",
         }
         assert usage["storage"]["logs"]["limit"] == 2 << 30
-        # Of the others only the sums are told.
+        # Of the others only the sums are told, and these to an operator alone.
         assert "bob" not in str(usage)
+        assert set(ask(service, "GET", "/api/usage", token=BOB).document) == {"client", "used", "quota"}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
+import io
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from chassis.declaration.model import ModelMetadata
+from chassis.packed_model.model import PackedModel, write_archive
 from chassis.sdk.client import ChassisClient
 from chassis.sdk.remote import ServiceError
 from chassis.service.job_store import JobStore
@@ -204,6 +208,68 @@ def test_one_client_does_not_take_all_streams(tmp_path: Path) -> None:
             connection.close()
 
 
+def test_four_clients_do_not_take_all_streams(tmp_path: Path) -> None:
+    names = ["cat", "dog", "eve", "fox"]
+    tokens = TOKENS + "".join(f"{name} {name}-has-a-long-token\n" for name in names)
+    with ServiceProcess(tmp_path / "state", tokens, queue=10) as service:
+        other = job(service, BOB)
+        ended(service, other, BOB)
+        held = []
+        for name in names:
+            token = f"{name}-has-a-long-token"
+            mine = job(service, token, "slow-cats")
+            for _ in range(16):
+                connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
+                path, headers = f"/api/jobs/{mine}/logs?follow=1", {"authorization": f"Bearer {token}"}
+                connection.request("GET", path, headers=headers)
+                assert connection.getresponse().status == 200
+                held.append(connection)
+        for path in ("logs?follow=1", "image", "logs?follow=1"):
+            assert ask(service, "GET", f"/api/jobs/{other}/{path}", token=BOB).status == 200
+        service.open_gate()
+        for connection in held:
+            connection.close()
+
+
+def test_a_log_that_is_ended_for_another_client_is_followed_on(tmp_path: Path) -> None:
+    names = ["cat", "dog", "eve", "fox"]
+    tokens = TOKENS + "".join(f"{name} {name}-has-a-long-token\n" for name in names)
+    with ServiceProcess(tmp_path / "state", tokens, queue=10, connections={"most": 16}) as service:
+        client = ChassisClient(service.url, auth_header="Bearer cat-has-a-long-token")
+        mine = job(service, "cat-has-a-long-token", "slow-cats")
+        until(lambda: state(service, mine, "cat-has-a-long-token") == "running")
+        seen, begun = list[str](), threading.Semaphore(0)
+
+        def follow() -> None:
+            text = ""
+            for block in client.follow_job_logs(mine):
+                if not text:
+                    begun.release()
+                text += block
+            seen.append(text)
+
+        threads = [threading.Thread(target=follow) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        assert all(begun.acquire(timeout=30) for _ in threads)
+        assert _follow(service, mine, "cat-has-a-long-token").status == 503
+        other = job(service, BOB, "slow-dogs")
+        assert _follow(service, other, BOB).status == 200
+        service.open_gate()
+        for thread in threads:
+            thread.join(30)
+        assert len(seen) == 8
+        assert all("building slow-cats" in text for text in seen)
+
+
+def _follow(service: ServiceProcess, job_id: str, token: str) -> http.client.HTTPResponse:
+    """The head of the answer to who would follow a log."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(service.port), timeout=30)
+    connection.request("GET", f"/api/jobs/{job_id}/logs?follow=1", headers={"authorization": f"Bearer {token}"})
+    with contextlib.closing(connection):
+        return connection.getresponse()
+
+
 def test_jobs_of_before_there_were_clients_are_the_single_tokens(tmp_path: Path) -> None:
     """A file of the first format is brought to the newest, and its jobs are the client `default`'s."""
     folder = tmp_path / "state"
@@ -251,3 +317,27 @@ def test_the_file_of_jobs_is_opened_by_its_owner_only(tmp_path: Path) -> None:
     store = JobStore(tmp_path / "jobs.sqlite")
     store.close()
     assert (tmp_path / "jobs.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_uploads_of_many_files_are_unpacked_one_at_a_time_for_a_client(tmp_path: Path) -> None:
+    """Ten of ann's, which take long, and then one of bob's: his does not wait for hers."""
+    places = {f"{number % 7}/{number}": tmp_path / "nothing" for number in range(600)}
+    (tmp_path / "nothing").touch()
+    many, done = io.BytesIO(), list[int]()
+    write_archive(PackedModel(ModelMetadata("cats", model_version="1"), b"pickle", (), files=places), many)
+    headers = {"content-type": "application/x-tar"}
+
+    def upload(service: ServiceProcess) -> None:
+        done.append(ask(service, "POST", "/api/uploads", token=ANN, body=many.getvalue(), headers=headers).status)
+
+    with ServiceProcess(tmp_path / "state", TOKENS) as service:
+        threads = [threading.Thread(target=upload, args=(service,)) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        uploads = service.state / "uploads"
+        until(lambda: len(list(uploads.iterdir())) >= 1 and not done)
+        assert send(service, BOB).status == 201
+        assert len(done) <= 3
+        for thread in threads:
+            thread.join(60)
+        assert set(done) == {201}

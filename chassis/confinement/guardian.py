@@ -1,0 +1,87 @@
+"""A process between a program and what it runs: it ends all of that when the program is gone, however it ended.
+
+Bazel ends an action by SIGKILL, to its process group. A program that is killed like that ends nothing more, and what
+has left its session would go on. The guardian is in a session of its own, adopts the orphans, and hears from the kernel
+when the program ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+from collections.abc import Callable
+
+from chassis.confinement.descendants import adopt_orphans, end_descendants
+from chassis.confinement.errors import ConfinementError
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Told(BaseException):
+    """The program is gone."""
+
+
+def in_guardian(work: Callable[[], object]) -> object:
+    """What `work` returns, as JSON has it, from a process of its own; nothing runs any more of what it started.
+
+    Raises:
+      ConfinementError: `work` raises one, or the guardian was killed.
+    """
+    adopt_orphans()  # those of a guardian that was killed
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    guardian = os.fork()
+    if not guardian:
+        os.close(reader)
+        _guard(work, parent, writer)
+    os.close(writer)
+    try:
+        with os.fdopen(reader, "rb") as answers:
+            answer = answers.read()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(guardian, signal.SIGTERM)  # which it ignores if it has ended everything
+        os.waitpid(guardian, 0)
+        end_descendants()
+    if not answer:
+        raise ConfinementError("the process that watches over confined code was killed")
+    result, error = json.loads(answer)
+    if error is not None:
+        raise ConfinementError(error)
+    return result
+
+
+def _guard(work: Callable[[], object], parent: int, writer: int) -> None:
+    """What the guardian does; it does not return."""
+    status = 1
+    try:
+        os.setsid()
+        signal.signal(signal.SIGTERM, _tell)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            raise _Told
+        try:
+            answer: tuple[object, str | None] = (work(), None)
+        except ConfinementError as error:
+            answer = (None, str(error))
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        end_descendants()
+        with os.fdopen(writer, "wb") as answers:
+            answers.write(json.dumps(answer).encode())
+        status = 0
+    except _Told:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(ConfinementError):
+            end_descendants()
+        os._exit(status)
+
+
+def _tell(*_: object) -> None:
+    raise _Told
