@@ -13,8 +13,8 @@ import pytest
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import EQUAL_JSON, Case, Expectation
 from chassis.image_test.image_check import Outcome, Plan, ServerError, check_server
-from chassis.image_test.program import ProgramError
-from chassis.image_test.sandbox import Launch, SandboxedServer, SandboxError
+from chassis.sandbox.program import ProgramError
+from chassis.image_test.server import Launch, SandboxedServer
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
@@ -32,7 +32,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootFileSystem]:
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan(Path("unused"), needed("CHASSIS_TEST_BWRAP"), [CASE], shutdown_seconds=20.0)
+    return Plan(Path("unused"), TOOLS, [CASE], shutdown_seconds=20.0)
 
 
 def check(plan: Plan, image: RootFileSystem, folder: Path, **config: object) -> Outcome:

@@ -62,6 +62,7 @@ def start(folder: Path, image: Path, *flags: str, case: object = None) -> subpro
             f"--image={image}",
             f"--case={folder}/case.json",
             f"--bwrap={needed('CHASSIS_TEST_BWRAP')}",
+            f"--proot={needed('CHASSIS_TEST_PROOT')}",
             *flags,
         ],
         env={
