@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.bootstrap import choice, debian_bazel, modules
+from chassis.bootstrap.namespaces import why_no_namespaces
 from chassis.bootstrap.places import Places, find_places, locked
 from chassis.bootstrap.progress import Progress
 from chassis.errors import ChassisError
@@ -32,6 +33,11 @@ def main(argv: Sequence[str]) -> int:
             chosen = _choose(places, candidates, arguments.asked == "fetch", progress)
             if chosen.kind == "tree" and arguments.workspace:
                 _write_settings(chosen.path, Path(arguments.workspace), Path(arguments.settings))
+        refused = why_no_namespaces()
+        if refused:
+            progress.say(f"note: this machine gives no namespaces ({refused}), so Bazel confines no action here:")
+            progress.say("  actions may see the network and write elsewhere. Chassis confines models and tests itself,")
+            progress.say("  see docs/unprivileged.md")
     except ChassisError as error:
         print(f"bazelw: error: {error}", file=sys.stderr)
         return 1

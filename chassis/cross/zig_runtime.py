@@ -51,7 +51,7 @@ def build_runtime(zig: Path, target: CrossTarget, output: Path) -> None:
     Raises:
       ChassisError: zig failed, or did something else than expected.
     """
-    with tempfile.TemporaryDirectory(prefix="zig-", dir=os.environ.get("TMPDIR")) as scratch:
+    with tempfile.TemporaryDirectory(prefix="zig-", dir=output.absolute().parent) as scratch:
         commands = read_commands(_ask(zig, target, Path(scratch)))
         library = output / "lib"
         library.mkdir(parents=True, exist_ok=True)

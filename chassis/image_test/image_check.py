@@ -45,8 +45,9 @@ class Plan:
     """What to test and with what.
 
     `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it
-    plays. `needs` is what the sandbox has to do, `rungs` those of the ladder to try. `tolerance` is the most that numbers may differ by; the others are seconds: until the server is
-    ready, for one case, and from Shutdown to the server's end.
+    plays. `needs` is what the sandbox has to do, `rungs` those of the ladder to try. `tolerance` is the most
+    that numbers may differ by; the others are seconds: until the server is ready, for one case, and from
+    Shutdown to the server's end.
     """
 
     layout: Path

@@ -37,6 +37,7 @@ class Workplace:
         timeout: float,
         interpreter: Path | None = None,
         inputs: Path | None = None,
+        shared: Sequence[Path] | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -48,12 +49,14 @@ class Workplace:
           interpreter: the Python of the workers; the running one where it is None.
           inputs: a directory that, with what its links lead to, is all that a worker may read; what it may write lies
             below `root` (chassis/confinement). None: it is not confined.
+          shared: for code of one's own, what a confined worker may read beside that. It may set modes and times then.
         """
         self._root = root
         self._import_paths = import_paths
         self._timeout = timeout
         self._interpreter = str(interpreter.absolute()) if interpreter else sys.executable
         self._inputs = inputs
+        self._shared = shared
         for name in ("data", "home", "output", "site", "tmp"):
             (root / name).mkdir()
         for key, file in data.items():
@@ -128,8 +131,17 @@ class Workplace:
         packages = [action_inputs((self._root / "site" / package).resolve()) for package in _OWN]
         data = [link.resolve() for link in (self._root / "data").rglob("*") if link.is_symlink()]
         walls = Walls(
-            readable=(*action_inputs(self._inputs), *python, *itertools.chain(*packages), *data, self._root, pickle),
+            readable=(
+                *action_inputs(self._inputs),
+                *python,
+                *itertools.chain(*packages),
+                *data,
+                self._root,
+                pickle,
+                *(self._shared or ()),
+            ),
             writable=(self.output, self._root / "home", self._root / "tmp"),
+            metadata=self._shared is not None,
         )
         return run_confined(
             command,

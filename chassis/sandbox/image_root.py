@@ -1,8 +1,8 @@
 """Starts a program of an image from the image's unpacked root, on whichever rung of the ladder there is.
 
 On each it sees the image read-only, an empty /tmp that it may write to, few devices, and its own environment. On
-bubblewrap's it has user, process and IPC namespaces of its own. On the others Landlock closes the machine's files to it;
-on PRoot's it is traced, and thinks that it is the image's user; on chroot's it is that user, without a /proc.
+bubblewrap's it has user, process and IPC namespaces of its own. On the others Landlock closes the machine's files to
+it; on PRoot's it is traced, and thinks that it is the image's user; on chroot's it is that user, without a /proc.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from chassis.sandbox.errors import SandboxError
 from chassis.sandbox.keeper import keep
 from chassis.sandbox.ladder import Rung, Sandbox, network_is_shut
 from chassis.sandbox.program import Emulator, User, emulated_command, find_program
-from chassis.sandbox.scratch import scratch_directory
+from chassis.sandbox.scratch import scratch_place
 
 EMULATOR_PATH = "/.chassis-emulator"
 _DEVICES = {"full": (1, 7), "null": (1, 3), "random": (1, 8), "urandom": (1, 9), "zero": (1, 5)}
@@ -127,7 +128,7 @@ def start(sandbox: Sandbox, program: Program, output: IO[bytes]) -> RunningProgr
             raise SandboxError(f"{begin.command[0]}: cannot be started: {error.strerror}") from None
         except subprocess.SubprocessError as error:
             raise SandboxError(f"{sandbox.rung.value}: {error}") from None
-        return RunningProgram(process, sandbox.rung is not Rung.BUBBLEWRAP, stack.pop_all())
+        return RunningProgram(process, not sandbox.ends_all, stack.pop_all())
     raise AssertionError
 
 
@@ -184,6 +185,8 @@ def _bubblewrap(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
             ruleset = stack.enter_context(Ruleset(program.ports, files=False, binding=True))
 
         def prepare() -> None:
+            if not sandbox.ends_all:
+                keep()
             if ruleset:
                 ruleset.restrict()
 
@@ -306,7 +309,7 @@ def _open_filter() -> Iterator[tuple[int, ...]]:
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    directory = scratch_directory("sandbox-")
+    directory = Path(tempfile.mkdtemp(prefix="sandbox-", dir=scratch_place()))
     try:
         yield directory
     finally:

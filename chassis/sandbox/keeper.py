@@ -1,6 +1,6 @@
 """A process between this one and a program: when either ends, so does everything that the program has started.
 
-bubblewrap's process namespace does this. PRoot and chroot have none: what they start outlives them.
+A process namespace does this, if there is one. Without, what is started and detaches itself outlives the program.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ Landlock and seccomp stand behind the second and third, so that the files of the
 from __future__ import annotations
 
 import platform
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 from chassis.confinement.landlock import NETWORK_SINCE, landlock_version
 from chassis.sandbox.errors import SandboxError
 from chassis.sandbox.proot import Proot, find_proot
-from chassis.sandbox.scratch import scratch_directory
+from chassis.sandbox.scratch import scratch_place
 
 _PROBE_TIMEOUT_S = 60
 _FILTERED_MACHINES = ("x86_64", "aarch64")
@@ -83,6 +82,11 @@ class Sandbox:
     proot: Proot | None = None
     passed: tuple[str, ...] = ()
 
+    @property
+    def ends_all(self) -> bool:
+        """Whether all that a program has started ends with it: it has a process namespace of its own."""
+        return self.rung is Rung.BUBBLEWRAP and self.own_proc
+
     def line(self) -> str:
         """Which rung it is, and why, in one line."""
         if self.rung is Rung.BUBBLEWRAP:
@@ -94,7 +98,7 @@ class Sandbox:
 def climb(
     tools: Tools, needs: Need = Need.NOTHING, rungs: Sequence[Rung] = tuple(Rung), emulated: bool = False
 ) -> Sandbox:
-    """The first of `rungs` that works here and does for a program, of another CPU if it is `emulated`, what `needs` names.
+    """The first of `rungs` that works here and does what `needs` names, for a program whose CPU is `emulated` or not.
 
     Raises:
       SandboxError: none does; the message has the reason of each, and what to change.
@@ -113,8 +117,8 @@ def climb(
         raise SandboxError(
             f"no sandbox here does what is asked of it ({_names(needs)}):"
             + "".join(f"\n  {sentence}" for sentence in (*passed, *weak))
-            + "\n  for files and network it takes user namespaces, or Landlock (Linux 5.13, for the network 6.7) switched "
-            "on; for children of an emulated program, PRoot\n" + REMEDY
+            + "\n  for files and network it takes user namespaces, or Landlock (Linux 5.13, for the network 6.7); for "
+            "children of an emulated program, PRoot\n" + REMEDY
         )
     raise SandboxError(
         "nothing here gives a program a root of its own:" + "".join(f"\n  {s}" for s in passed) + "\n" + REMEDY
@@ -188,14 +192,12 @@ def _try_proot(tools: Tools, passed: tuple[str, ...]) -> Sandbox | str:
     version = landlock_version()
     try:
         proot = find_proot(tools.proot)
-        scratch = scratch_directory("proot-")
+        place = scratch_place()
     except SandboxError as error:
         return str(error)
-    try:
+    with tempfile.TemporaryDirectory(prefix="proot-", dir=place) as scratch:
         command = [*proot.command, "-v", "-1", "-r", "/", "/bin/sh", "-c", "exit 0"]
-        failure = _failure(command, proot.environment(scratch))
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        failure = _failure(command, proot.environment(Path(scratch)))
     return failure or Sandbox(Rung.PROOT, _gives(version), version > 0, proot=proot, passed=passed)
 
 

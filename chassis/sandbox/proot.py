@@ -60,7 +60,10 @@ def _loader(program: bytes) -> bytes | None:
     place = 1
     while (place := program.find(b"\x7fELF\x02\x01\x01", place)) > 0:
         # e_shoff, e_shentsize and e_shnum: the section headers are the end of the file.
-        (offset,), (size, count) = struct.unpack_from("<Q", program, place + 40), struct.unpack_from("<HH", program, place + 58)
+        (offset,), (size, count) = (
+            struct.unpack_from("<Q", program, place + 40),
+            struct.unpack_from("<HH", program, place + 58),
+        )
         end = place + offset + size * count
         if place < end <= len(program):
             return program[place:end]

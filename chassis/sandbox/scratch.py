@@ -1,20 +1,18 @@
-"""Where temporary files go that are programs, or large: not every /tmp has room, and not every one lets programs run."""
+"""Where temporary files go that are programs, or large: not every /tmp has room or lets programs run."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from chassis.sandbox.errors import SandboxError
 
 
-def scratch_directory(prefix: str, beside: Path | None = None) -> Path:
-    """A new directory, on a disk that lets programs run; the caller removes it.
+def scratch_place(beside: Path | None = None) -> Path:
+    """A writable directory on a disk that lets programs run, to make temporary ones in.
 
     Args:
-      prefix: of its name.
       beside: a directory to prefer, such as that of an action's output. Else it is Bazel's TEST_TMPDIR, or TMPDIR.
 
     Raises:
@@ -27,7 +25,7 @@ def scratch_directory(prefix: str, beside: Path | None = None) -> Path:
         elif os.statvfs(place).f_flag & os.ST_NOEXEC:
             tried.append(f"{place} is mounted with noexec")
         else:
-            return Path(tempfile.mkdtemp(prefix=prefix, dir=place)).resolve()
+            return place.resolve()
     raise SandboxError(
         f"there is no directory for temporary programs: {', '.join(tried)}\n"
         "  set TMPDIR to a writable directory on a disk that is mounted without noexec"
@@ -35,5 +33,12 @@ def scratch_directory(prefix: str, beside: Path | None = None) -> Path:
 
 
 def _places(beside: Path | None) -> Iterable[Path]:
-    named = [str(beside or ""), os.environ.get("TEST_TMPDIR", ""), os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", "."]
+    named = [
+        str(beside or ""),
+        os.environ.get("TEST_TMPDIR", ""),
+        os.environ.get("TMPDIR", ""),
+        "/tmp",
+        "/var/tmp",
+        ".",
+    ]
     return dict.fromkeys(Path(name) for name in named if name and Path(name).is_dir())

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Runs a command as a container without privileges does: what Docker's default settings, GitLab's runners and Kubernetes give.
+"""Runs a command in a container without privileges, as Docker's defaults, GitLab's runners and Kubernetes give it.
 
     container.py [--user=UID] [--tmp=SIZE[,noexec]] [--without=CALL…] STATE COMMAND…
 
-Root is an overlay of this machine's, kept in the directory STATE, whose `/builds` is the container's own. The kernel gives
-no namespaces, no mounts and no more capabilities than Docker's default; /proc/sys is read-only and parts of /proc are
-masked, so that nobody may mount a new one; /dev/shm has 64 MB. Making it takes root on this machine; nothing in it has that.
-What runs in it ends with COMMAND.
+Root is an overlay of this machine's, kept in the directory STATE, whose `/builds` is the container's own. The kernel
+gives no namespaces, no mounts and no more capabilities than Docker's default; /proc/sys is read-only and parts of /proc
+are masked, so that nobody may mount a new one; /dev/shm has 64 MB. Making it takes root on this machine; nothing in it
+has that. What runs in it ends with COMMAND.
 """
 
 from __future__ import annotations

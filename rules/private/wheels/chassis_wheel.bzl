@@ -41,6 +41,7 @@ _ATTRS = UNPACK_ATTRS | {
     "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
+    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
 }
 
@@ -105,6 +106,7 @@ def _build(ctx):
     args.add("--python=" + path_in_runfiles(ctx, roots, ctx.file._python))
     args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
     args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
+    args.add("--proot=" + path_in_runfiles(ctx, roots, ctx.file._proot))
     if attr._confine[BuildSettingInfo].value:
         args.add("--confine")
     args.add(wheel, format = "--output=%s")
