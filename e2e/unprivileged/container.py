@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command in a container without privileges, as Docker's defaults, GitLab's runners and Kubernetes give it.
 
-    container.py [--user=UID] [--tmp=SIZE[,noexec]] [--without=CALL…] STATE COMMAND…
+    container.py [--user=UID] [--tmp=OPTIONS] [--without=CALL]… [--env=NAME=VALUE]… [--reach=PATH]… STATE COMMAND…
 
 Root is an overlay of this machine's, kept in the directory STATE, whose `/builds` is the container's own. The kernel
 gives no namespaces, no mounts and no more capabilities than Docker's default; /proc/sys is read-only and parts of /proc
@@ -39,6 +39,10 @@ REFUSED = {
 OPTIONAL = {"ptrace": 101, "landlock_create_ruleset": 444, "chroot": 161}
 """What `--without` takes away as well: as old kernels and stricter profiles do."""
 
+# What says where packages come from.
+_KEPT = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+_KEPT_PREFIXES = ("CHASSIS_DEBIAN_", "NO_PROXY", "PIP_", "SSL_", "UV_")
+
 _CLONE, _CLONE3, _NEW_NAMESPACES = 56, 435, 0x7E020000
 _LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _ERRNO, _X86_64 = 0x7FFF0000, 0x00050000, 0xC000003E
@@ -51,6 +55,7 @@ def main() -> None:
     parser.add_argument("--tmp", default="size=50%", help="options of the file system on /tmp, such as size=64m,noexec")
     parser.add_argument("--without", action="append", default=[], choices=sorted(OPTIONAL))
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--reach", action="append", default=[], type=Path, help="let the user go to this directory")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("state", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -79,6 +84,10 @@ def _enter(arguments: argparse.Namespace) -> None:
     for name in (home, Path("builds")):
         (root / name).mkdir(parents=True, exist_ok=True)
         os.chown(root / name, arguments.user, arguments.user)
+    for path in arguments.reach:
+        for directory in (path.resolve(), *path.resolve().parents):
+            inside = root / directory.relative_to("/")
+            inside.chmod(inside.stat().st_mode | 0o001)
     (root / "old").mkdir(exist_ok=True)
     os.chdir(root)
     _run("pivot_root", ".", "old")
@@ -86,6 +95,7 @@ def _enter(arguments: argparse.Namespace) -> None:
     os.chdir("/builds")
     environment = {
         **{"HOME": f"/{home}", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM": "dumb"},
+        **{name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)},
         **dict(pair.split("=", 1) for pair in arguments.env),
     }
     setpriv = shutil.which("setpriv") or sys.exit("container.py: error: no setpriv; install util-linux")
