@@ -41,7 +41,7 @@ OPTIONAL = {"ptrace": 101, "landlock_create_ruleset": 444, "chroot": 161}
 
 # What says where packages come from.
 _KEPT = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-_KEPT_PREFIXES = ("CHASSIS_DEBIAN_", "NO_PROXY", "PIP_", "SSL_", "UV_")
+_KEPT_PREFIXES = ("CHASSIS_DEBIAN_", "NO_PROXY", "NPM_CONFIG_", "PIP_", "SSL_", "UV_")
 
 _CLONE, _CLONE3, _NEW_NAMESPACES = 56, 435, 0x7E020000
 _LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
