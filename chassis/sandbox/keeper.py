@@ -5,9 +5,11 @@ A process namespace does this, if there is one. Without, what is started and det
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
+from pathlib import Path
 from typing import NoReturn
 
 from chassis.confinement.descendants import adopt_orphans, end_descendants
@@ -40,7 +42,10 @@ def _watch(child: int, parent: int) -> int:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Above all the one that tells the parent that the program has started.
-    os.closerange(_FIRST_DESCRIPTOR, os.sysconf("SC_OPEN_MAX") if os.sysconf("SC_OPEN_MAX") > 0 else 1 << 16)
+    for descriptor in [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]:
+        with contextlib.suppress(OSError):
+            if descriptor >= _FIRST_DESCRIPTOR:
+                os.close(descriptor)
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:
         _stop()
