@@ -25,4 +25,6 @@ def test_it_leaves_this_process_where_it_is() -> None:
 
 
 def _namespaces() -> str:
-    return subprocess.run(["readlink", "/proc/self/ns/user", "/proc/self/ns/mnt"], capture_output=True, text=True).stdout
+    return subprocess.run(
+        ["readlink", "/proc/self/ns/user", "/proc/self/ns/mnt"], capture_output=True, text=True
+    ).stdout

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.confinement.errors import ConfinementError
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model
-from chassis.tools.run import run_main
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import read_cases
 from chassis.image_test.image_check import LOG_NAME, Outcome, Plan, check_image
@@ -19,7 +20,6 @@ from chassis.image_test.junit import Result, write_report
 from chassis.image_test.server import temporary_directory
 from chassis.oci.file_tree import remove_tree
 from chassis.sandbox.ladder import NEEDS, Need, Rung, Tools
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to test.", required=True)
