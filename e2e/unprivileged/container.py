@@ -40,7 +40,16 @@ OPTIONAL = {"ptrace": 101, "landlock_create_ruleset": 444, "chroot": 161}
 """What `--without` takes away as well: as old kernels and stricter profiles do."""
 
 # What says where packages come from.
-_KEPT = ("CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+_KEPT = (
+    "CURL_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "REQUESTS_CA_BUNDLE",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+)
 _KEPT_PREFIXES = ("CHASSIS_DEBIAN_", "NO_PROXY", "NPM_CONFIG_", "PIP_", "SSL_", "UV_")
 
 _CLONE, _CLONE3, _NEW_NAMESPACES = 56, 435, 0x7E020000
