@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ from chassis.errors import ChassisError
 _TIMEOUT_S = 3600
 # Of what a build prints; the rest would be the first lines of a runaway one.
 _KEPT_BYTES = 4 << 20
+# A program of the build's own, by its path.
+_NOT_FOUND = re.compile(r"No such file or directory: '\.{0,2}/|sh: (?:\d+: )?\.{0,2}/\S+: not found")
 # Imported while the backend works: what reads wheels and ELF files takes as long to import as a tenth of a small build.
 _CHECKS = "chassis.cross.wheel_archive"
 
@@ -91,6 +94,8 @@ def build_wheel(
     environment = _environment(order, seen, directory)
     with view.start(_command(system, order, seen), directory, environment, scratch) as start:
         said, status = _run(start)
+    if view.proot and status and _NOT_FOUND.search(said):
+        said += "\nunder PRoot a program for another CPU seems not to be there: Exec format error\n"
     answer = work / "answer.json"
     missing = _missing(answer)
     if status or missing is None:
