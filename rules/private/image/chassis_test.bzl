@@ -27,14 +27,14 @@ _ATTRS = PLATFORM_ATTRS | {
     ),
     "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
     "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
-    "_runner": attr.label(default = "//chassis/tools:run_image_test", cfg = "exec", executable = True),
+    "_runner": attr.label(default = "//chassis/tools:image_test_runner", cfg = "exec", executable = True),
 }
 
 # chassis/sandbox/ladder.py has them, too.
 _NEEDS = ["children", "files", "network"]
 
 def _emulator(ctx, image):
-    """(flag value, CPU): empty where the image's architecture is that of the build machine and no CPU is asked for."""
+    """(flag value, CPU): empty if the image's architecture is that of the build machine and no CPU is asked for."""
     cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
     if not cpu:
         return None, ""
@@ -89,7 +89,7 @@ def chassis_test(name, image, cases, platform = None, data = [], needs = [], tol
       name: the target's name.
       image: the `chassis_image`.
       cases: case files, JSON, see docs/testing.md.
-      platform: label of the platform to test; `--platforms`, or the build machine's, where it is left out.
+      platform: label of the platform to test; defaults to `--platforms`, or the build machine's.
       data: files that the cases name.
       needs: what the sandbox has to do, or the test fails and says why it does not: `files` (no file of the machine can be
         opened), `network` (the server connects to nothing but itself), `children` (the model starts programs, also where
