@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs a command in a container without privileges, as Docker's defaults, GitLab's runners and Kubernetes give it.
 
-    container.py [--user=UID] [--tmp=OPTIONS] [--without=CALL]… [--env=NAME=VALUE]… [--reach=PATH]… STATE COMMAND…
+    container.py [--user=UID] [--tmp=OPTIONS] [--without=CALL]… [--env=NAME=VALUE]… STATE COMMAND…
 
 Root is an overlay of this machine's, kept in the directory STATE, whose `/builds` is the container's own. The kernel
 gives no namespaces, no mounts and no more capabilities than Docker's default; /proc/sys is read-only and parts of /proc
@@ -64,7 +64,6 @@ def main() -> None:
     parser.add_argument("--tmp", default="size=50%", help="options of the file system on /tmp, such as size=64m,noexec")
     parser.add_argument("--without", action="append", default=[], choices=sorted(OPTIONAL))
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--reach", action="append", default=[], type=Path, help="let the user go to this directory")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("state", type=Path)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -93,10 +92,6 @@ def _enter(arguments: argparse.Namespace) -> None:
     for name in (home, Path("builds")):
         (root / name).mkdir(parents=True, exist_ok=True)
         os.chown(root / name, arguments.user, arguments.user)
-    for path in arguments.reach:
-        for directory in (path.resolve(), *path.resolve().parents):
-            inside = root / directory.relative_to("/")
-            inside.chmod(inside.stat().st_mode | 0o001)
     (root / "old").mkdir(exist_ok=True)
     os.chdir(root)
     _run("pivot_root", ".", "old")
