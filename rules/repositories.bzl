@@ -78,7 +78,10 @@ def chassis_repositories(image_pythons = {}):
     debian_root(
         name = "chassis_emulator",
         lock = Label("//platforms:emulator_amd64.lock"),
-        programs = {"bwrap": "usr/bin/bwrap"},
+        programs = {
+            "bwrap": "usr/bin/bwrap",
+            "proot": "usr/bin/proot",
+        },
         static_programs = {
             "qemu-aarch64": "usr/bin/qemu-aarch64-static",
             "qemu-x86_64": "usr/bin/qemu-x86_64-static",

@@ -8,6 +8,7 @@ first, unmeasured round reads the files from the disk. CPU seconds are those of 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
@@ -23,10 +24,11 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.omi_client import OmiClient
-from chassis.image_test.sandbox import Launch, SandboxedServer, temporary_directory
+from chassis.image_test.server import Launch, SandboxedServer, temporary_directory
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import Viewer, unpack
+from chassis.sandbox.ladder import Tools, climb
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Starts of each image.", lower_bound=1)
 
@@ -87,7 +89,8 @@ def _size(name: str) -> int:
 
 def _launch(name: str, folder: Path) -> Launch:
     image = unpack(_layout(name), folder / name, viewer=Viewer(65532, 65532))
-    return Launch(image, Path(os.environ["BWRAP"]))
+    sandbox = climb(Tools(Path(os.environ["BWRAP"]), Path(os.environ["PROOT"])))
+    return Launch(image, dataclasses.replace(sandbox, own_proc=False))
 
 
 def _start(launch: Launch, log: Path) -> Start:
@@ -97,7 +100,7 @@ def _start(launch: Launch, log: Path) -> Start:
         port = probe.getsockname()[1]
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     environment = {"PSC_MODEL_PORT": str(port), "HTTP_PORT": "0"}
-    with SandboxedServer(launch, environment, log, own_proc=False) as server, OmiClient(port) as client:
+    with SandboxedServer(launch, environment, log, (port,)) as server, OmiClient(port) as client:
         failure = client.wait_until_serving(_READY_S, lambda wait: server.wait(wait) is not None)
         wall = time.monotonic() - begin
         if failure:

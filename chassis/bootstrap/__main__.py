@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chassis.bootstrap import certificates, choice, debian_bazel, modules
+from chassis.bootstrap.namespaces import why_no_namespaces
 from chassis.bootstrap.places import Places, find_places, locked
 from chassis.bootstrap.progress import Progress
 from chassis.bootstrap.workspace_mode import read_mode
@@ -36,6 +37,11 @@ def main(argv: Sequence[str]) -> int:
                 certificates.write_key_store(bundle, places.certificates)
                 if arguments.workspace:
                     _write_settings(chosen.path, bundle, Path(arguments.workspace), Path(arguments.settings))
+        refused = why_no_namespaces()
+        if refused:
+            progress.say(f"note: this machine gives no namespaces ({refused}), so Bazel confines no action here:")
+            progress.say("  actions may see the network and write elsewhere. Chassis confines models and tests itself,")
+            progress.say("  see docs/unprivileged.md")
     except ChassisError as error:
         print(f"bazelw: error: {error}", file=sys.stderr)
         return 1

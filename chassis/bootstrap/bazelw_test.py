@@ -217,3 +217,27 @@ def test_without_a_place_for_the_cache_it_says_so(ready: Machine) -> None:
     result = subprocess.run(command, env={"PATH": os.defpath}, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
     assert "neither CHASSIS_CACHE nor XDG_CACHE_HOME nor HOME" in result.stderr
+
+
+def _started(result: subprocess.CompletedProcess[str]) -> list[str]:
+    assert result.returncode == 0, result.stderr
+    return [line for line in result.stdout.splitlines() if line.startswith("--output_user_root=")]
+
+
+def test_where_bazel_can_build_by_default_it_does(ready: Machine) -> None:
+    assert _started(ready.run("info")) == []
+    assert _started(ready.run("info", XDG_CACHE_HOME=str(ready.root / "home/.cache"))) == []
+
+
+def test_where_home_cannot_be_written_to_bazel_builds_beside_the_cache(ready: Machine) -> None:
+    """Below /proc nobody can make a directory, root included."""
+    cache = str(ready.root / "home/.cache/chassis")
+    for variables in ({"HOME": "/proc/nobody"}, {"HOME": ""}, {"XDG_CACHE_HOME": "/proc/cache"}):
+        result = ready.run("info", CHASSIS_CACHE=cache, **variables)
+        assert _started(result) == [f"--output_user_root={cache}/output"], variables
+
+
+def test_what_the_caller_says_of_the_outputs_comes_after_it(ready: Machine) -> None:
+    cache = str(ready.root / "home/.cache/chassis")
+    result = ready.run("--output_user_root=/mine", "info", HOME="/proc/nobody", CHASSIS_CACHE=cache)
+    assert _started(result) == [f"--output_user_root={cache}/output", "--output_user_root=/mine"]

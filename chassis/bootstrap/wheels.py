@@ -129,7 +129,7 @@ def fetch(pin: Pin, architecture: str, directory: Path, pip: Path | None) -> Pat
     command += ["--dest", str(target), "--requirement", str(requirements)]
     result = subprocess.run(
         command,
-        env=_environment(pip),
+        env={**_environment(pip), "TMPDIR": str(directory)},  # which has room, see debian_bazel.py; a /tmp may not
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -84,8 +84,10 @@ class Ruleset:
     to a process outside. What the kernel's version does not handle stays allowed.
     """
 
-    def __init__(self, ports: Iterable[int] | None = ()) -> None:
+    def __init__(self, ports: Iterable[int] | None = (), *, files: bool = True, binding: bool = False) -> None:
         """`ports` are the TCP ports that may be connected to; None leaves TCP alone.
+
+        `binding` lets any be bound. Without `files` all of them stay open, and file systems can be mounted still.
 
         Raises:
           ConfinementError: the kernel has no Landlock.
@@ -96,8 +98,8 @@ class Ruleset:
                 "this kernel has no Landlock, or it is switched off: it takes Linux 5.13 with `landlock` among the "
                 "modules of the parameter `lsm=`"
             )
-        self._handled = _handled(version)
-        net = _BIND_TCP | _CONNECT_TCP if version >= NETWORK_SINCE and ports is not None else 0
+        self._handled = _handled(version) if files else Access(0)
+        net = 0 if version < NETWORK_SINCE or ports is None else _CONNECT_TCP if binding else _BIND_TCP | _CONNECT_TCP
         scopes = _ABSTRACT_UNIX_SOCKET | _SIGNAL if version >= SCOPES_SINCE else 0
         attributes = struct.pack("=QQQ", self._handled, net, scopes)
         size = 24 if version >= SCOPES_SINCE else 16 if version >= NETWORK_SINCE else 8

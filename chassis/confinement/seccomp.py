@@ -237,6 +237,22 @@ _ONLY: dict[str, tuple[_Argument, ...]] = {
 }
 """Calls that are let through with these arguments alone."""
 
+_STREAMS = (
+    _Argument(1, (_SOCK_STREAM, _SOCK_SEQPACKET), mask=_SOCK_TYPE_MASK),
+    _Argument(2, (0, 6)),  # IPPROTO_TCP: not MPTCP, which Landlock does not see
+)
+"""Arguments of socket(2)."""
+
+_NOT_OF_SERVERS = (
+    *("acct", "add_key", "bpf", "chroot", "clock_settime", "delete_module", "fanotify_init", "fanotify_mark"),
+    *("finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module", "ioperm", "iopl", "kcmp"),
+    *("kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "mount", "mount_setattr", "move_mount"),
+    *("name_to_handle_at", "nfsservctl", "open_by_handle_at", "open_tree", "open_tree_attr", "perf_event_open"),
+    *("pidfd_getfd", "pivot_root", "quotactl", "quotactl_fd", "reboot", "request_key", "setns", "settimeofday"),
+    *("swapoff", "swapon", "syslog", "umount2", "unshare", "userfaultfd", "vhangup"),
+)
+"""What no server of an image has a use for."""
+
 _SPECIAL = {*_ONLY, *_MISSING, *_OTHERS_PROCESSES, *_METADATA, *_ATTRIBUTES, "truncate"}
 _NEVER = tuple(name for name in _NUMBERS if name not in _SPECIAL)
 
@@ -254,9 +270,7 @@ def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> byte
     Raises:
       ConfinementError: the machine is neither x86_64 nor aarch64.
     """
-    machine = _MACHINES.get(platform.machine())
-    if machine is None:
-        raise ConfinementError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
+    machine = _machine()
     refused = dict.fromkeys(_NEVER, errno.EPERM) | {"socket": errno.EACCES} | dict.fromkeys(_MISSING, errno.ENOSYS)
     if not metadata:
         refused |= dict.fromkeys(_METADATA, errno.EPERM) | dict.fromkeys(_ATTRIBUTES, errno.EOPNOTSUPP)
@@ -267,6 +281,20 @@ def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> byte
         refused |= {name: errno.EPERM for name in _OTHERS_PROCESSES if name not in _OWN_PID}
         only |= dict.fromkeys(_OWN_PID, (_Argument(0, (os.getpid(),)),))
     return _program(machine, refused, only)
+
+
+def serving_filter(*, sockets: bool) -> bytes:
+    """The filter's program for a server of an image: no namespace, mount, key ring or other part of the kernel.
+
+    It may trace its own processes, as PRoot does; whose those are is Landlock's matter. Without `sockets` it has but
+    streams, of TCP and Unix: to which ports of TCP they connect is Landlock's matter, too.
+
+    Raises:
+      ConfinementError: the machine is neither x86_64 nor aarch64.
+    """
+    refused = dict.fromkeys(_NOT_OF_SERVERS, errno.EPERM) | dict.fromkeys(_MISSING, errno.ENOSYS)
+    only = {"clone": _ONLY["clone"]} | ({} if sockets else {"socket": _STREAMS})
+    return _program(_machine(), refused, only)
 
 
 def set_filter(program: bytes) -> None:
@@ -291,7 +319,8 @@ def _program(machine: _Machine, refused: Mapping[str, int], only: Mapping[str, S
         (_LOAD, 0, 0, _NUMBER),
     ]
     if machine.column == 0:
-        steps += [(_ANY_BIT, 0, 1, _X32), (_RETURN, 0, 0, _KILL_PROCESS)]
+        # Not the end of the process: a tracer such as PRoot takes a call back by making its number negative.
+        steps += [(_ANY_BIT, 0, 1, _X32), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
     for name, error in sorted(refused.items()):
         if (number := _NUMBERS[name][machine.column]) is not None:
             steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | error)]
@@ -312,6 +341,13 @@ def _when(number: int, arguments: Sequence[_Argument], error: int) -> list[tuple
         tests.append((_RETURN, 0, 0, _ERRNO | error))
     tests.append((_RETURN, 0, 0, _ALLOW))
     return [(_EQUAL, 0, len(tests), number), *tests]
+
+
+def _machine() -> _Machine:
+    machine = _MACHINES.get(platform.machine())
+    if machine is None:
+        raise ConfinementError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
+    return machine
 
 
 def _number(name: str, machine: _Machine) -> int:

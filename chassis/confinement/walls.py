@@ -51,10 +51,12 @@ class Walls:
     Attributes:
       readable: files, and directories with all that is below them; of a link, what it leads to.
       writable: directories that it may write to.
+      metadata: whether it may change modes, times and attributes, of whatever file the user may: for code of one's own.
     """
 
     readable: tuple[str | Path, ...]
     writable: tuple[Path, ...]
+    metadata: bool = False
 
     @contextmanager
     def built(self) -> Iterator[Callable[[], None]]:
@@ -89,7 +91,7 @@ class Walls:
                 drop_capabilities()
                 ruleset.restrict()
                 truncating = version >= landlock.TRUNCATE_SINCE
-                set_filter(confining_filter(metadata=False, signals=signals, truncating=truncating))
+                set_filter(confining_filter(metadata=self.metadata, signals=signals, truncating=truncating))
 
             yield restrict
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from packaging.utils import canonicalize_name
 from chassis.confinement.left_files import is_plain, read_regular
 from chassis.cross.build_files import write_build_files
 from chassis.cross.failure import explain, last_lines
-from chassis.cross.isolation import View
+from chassis.cross.isolation import Start, View
 from chassis.cross.python_target import SYSCONFIG_MODULE, PythonTarget
 from chassis.cross.source import SOURCE_EPOCH_S, BuildSystem
 from chassis.cross.target import CrossTarget
@@ -27,6 +28,8 @@ from chassis.errors import ChassisError
 _TIMEOUT_S = 3600
 # Of what a build prints; the rest would be the first lines of a runaway one.
 _KEPT_BYTES = 4 << 20
+# A program of the build's own, by its path.
+_NOT_FOUND = re.compile(r"No such file or directory: '\.{0,2}/|sh: (?:\d+: )?\.{0,2}/\S+: not found")
 # Imported while the backend works: what reads wheels and ELF files takes as long to import as a tenth of a small build.
 _CHECKS = "chassis.cross.wheel_archive"
 
@@ -67,9 +70,11 @@ class WheelOrder:
 
 
 def build_wheel(
-    order: WheelOrder, source: Path, system: BuildSystem, tools: BuildTools, view: View, work: Path
+    order: WheelOrder, source: Path, system: BuildSystem, tools: BuildTools, view: View, work: Path, scratch: Path
 ) -> Path:
     """Builds `source`, which lies below `work`, and returns the checked wheel, in `work` under its own name.
+
+    `scratch` is an empty directory beside `work`.
 
     Raises:
       ChassisError: a build requirement is missing, the backend failed, or what it made is not for the target.
@@ -86,7 +91,11 @@ def build_wheel(
         (work / name).mkdir()
     shutil.copyfile(tools.hook, work / "hook.py")
     directory = seen.work / source.relative_to(work)
-    said, status = _run(_command(system, order, seen), directory, _environment(order, seen, directory), view)
+    environment = _environment(order, seen, directory)
+    with view.start(_command(system, order, seen), directory, environment, scratch) as start:
+        said, status = _run(start)
+    if view.proot and status and _NOT_FOUND.search(said):
+        said += "\nunder PRoot a program for another CPU seems not to be there: Exec format error\n"
     answer = work / "answer.json"
     missing = _missing(answer)
     if status or missing is None:
@@ -124,7 +133,7 @@ class _Seen:
 
     @staticmethod
     def mount(order: WheelOrder, tools: BuildTools, view: View, work: Path) -> _Seen:
-        if view.bwrap:
+        if view.is_moved:
             root = view.add("python/root", tools.python_root)
             if tools.python.is_relative_to(tools.python_root):
                 python = root / tools.python.relative_to(tools.python_root)
@@ -253,17 +262,18 @@ def _command(system: BuildSystem, order: WheelOrder, seen: _Seen) -> list[str]:
     ]
 
 
-def _run(command: Sequence[str], directory: Path, environment: Mapping[str, str], view: View) -> tuple[str, int]:
+def _run(start: Start) -> tuple[str, int]:
     """What it printed on both streams, in order, and its exit status."""
     build = subprocess.Popen(
-        view.command(command, directory, environment),
-        cwd=None if view.bwrap else directory,
-        env=dict(environment),
+        start.command,
+        cwd=start.directory,
+        env=dict(start.environment),
+        preexec_fn=start.prepare,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         umask=0o022,
-        pass_fds=view.descriptors,
+        pass_fds=start.descriptors,
     )
     with build:
         try:

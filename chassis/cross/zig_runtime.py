@@ -51,11 +51,14 @@ def build_runtime(zig: Path, target: CrossTarget, output: Path) -> None:
     Raises:
       ChassisError: zig failed, or did something else than expected.
     """
-    with tempfile.TemporaryDirectory(prefix="zig-", dir=os.environ.get("TMPDIR")) as scratch:
+    # Beside the output: zig's cache takes 100 MB, which a /tmp may not have.
+    with tempfile.TemporaryDirectory(prefix="zig-", dir=output.absolute().parent) as scratch:
         commands = read_commands(_ask(zig, target, Path(scratch)))
+        # zig prints what is below its working directory relatively.
+        own = (scratch, os.path.relpath(scratch))
         library = output / "lib"
         library.mkdir(parents=True, exist_ok=True)
-        files = [Path(word) for word in commands.link if word.startswith(scratch) and not _is_program(word)]
+        files = [Path(word) for word in commands.link if word.startswith(own) and not _is_program(word)]
         for file in files:
             _keep(file, library)
     found = {file.name for file in files}

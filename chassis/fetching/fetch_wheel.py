@@ -8,6 +8,7 @@ are those that pip is configured with; nothing else of its configuration counts.
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import subprocess
@@ -45,7 +46,7 @@ _SETTINGS = (
 )
 
 # Exit statuses that the repository rule tells apart.
-UNREACHABLE, NO_FILE, OTHER_BYTES, BROKEN = 3, 4, 5, 6
+UNREACHABLE, NO_FILE, OTHER_BYTES, BROKEN, FULL = 3, 4, 5, 6, 7
 
 
 class FetchError(Exception):
@@ -125,6 +126,8 @@ def download(
     if run.returncode:
         said = run.stderr.strip()
         tail = "\n".join(said.splitlines()[-6:])
+        if os.strerror(errno.ENOSPC) in said or os.strerror(errno.EDQUOT) in said:
+            raise FetchError(FULL, tail)
         if "DO NOT MATCH THE HASHES" in said:
             raise FetchError(OTHER_BYTES, tail)
         if "No matching distribution" in said or "Could not find a version" in said:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 import zipfile
@@ -46,6 +47,7 @@ def fetch(
     requirement: str = "tiny-thing==1.0",
     environment: dict[str, str] | None = None,
     more: tuple[str, ...] = (),
+    starter: tuple[str, ...] = (),
 ):
     output.mkdir()
     flags = [
@@ -61,7 +63,7 @@ def fetch(
         "3.11.2",
     ]
     return subprocess.run(
-        [sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, *more, "--output", str(output)],
+        [*starter, sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, *more, "--output", str(output)],
         env={
             **os.environ,
             "PYTHONPATH": os.environ["PIP"],
@@ -147,6 +149,17 @@ def test_a_file_that_is_no_zip_is_broken(index, tmp_path):
     done = fetch(index, tmp_path / "out", hashlib.sha256(b"not a zip").hexdigest())
     assert done.returncode == 6
     assert "tiny-thing==1.0" in done.stderr
+
+
+def test_a_full_disk_is_said_to_be_full(index, tmp_path):
+    _, digest = wheel(index, metadata=METADATA + "\n" + random.Random(0).randbytes(1 << 20).hex())
+    namespaces = ("unshare", "--user", "--map-root-user", "--mount")
+    if subprocess.run([*namespaces, "true"], capture_output=True).returncode:
+        pytest.skip("no small disk can be made here: the kernel gives no mount namespace")
+    small = ("sh", "-c", 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"', str(tmp_path / "out"))
+    done = fetch(index, tmp_path / "out", digest, starter=(*namespaces, *small))
+    assert done.returncode == 7, done.stderr
+    assert "No space left on device" in done.stderr
 
 
 # What people configure pip with for the sake of what they install by hand.

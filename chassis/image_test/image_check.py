@@ -16,24 +16,24 @@ from chassis.image_test.case_file import Case
 from chassis.image_test.comparison import compare
 from chassis.image_test.junit import Result
 from chassis.image_test.omi_client import CallError, OmiClient
-from chassis.image_test.program import Emulator
-from chassis.image_test.sandbox import (
-    EMULATOR_PATH,
-    Launch,
-    SandboxedServer,
-    SandboxError,
-    cannot_mount_proc,
-    explain_sandbox_failure,
-)
+from chassis.image_test.server import Launch, SandboxedServer, explain_start_failure
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import ImageConfig, LayoutReader
 from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
+from chassis.sandbox.errors import SandboxError
+from chassis.sandbox.image_root import EMULATOR_PATH
+from chassis.sandbox.ladder import Need, Rung, Tools, climb
+from chassis.sandbox.program import Emulator
 
 PORT_VARIABLE = "PSC_MODEL_PORT"
 HTTP_PORT_VARIABLE = "HTTP_PORT"
 LOG_NAME = "server.log"
 _CRASH_SECONDS = 1.0
-# The kernel's names of OCI's architectures.
+_CHILDREN_SIGN = "Exec format error"
+_CHILDREN_HINT = (
+    "  the model starts a program, and the kernel does not know the emulated CPU\n"
+    '  give the test needs = ["children"], with which what it starts is emulated, too'
+)
 
 
 class ServerError(ChassisError):
@@ -45,15 +45,18 @@ class Plan:
     """What to test and with what.
 
     `emulator` is a static qemu program, None if the CPU is this machine's; `emulator_cpu` the CPU it
-    plays. `tolerance` is the most that numbers may differ by; the others are seconds: until the server is
-    ready, for one case, and from Shutdown to the server's end.
+    plays. `needs` is what the sandbox has to do, `rungs` those of the ladder to try. `tolerance` is the most
+    that numbers may differ by; the others are seconds: until the server is ready, for one case, and from
+    Shutdown to the server's end.
     """
 
     layout: Path
-    bwrap: Path
+    tools: Tools
     cases: Sequence[Case]
     emulator: Path | None = None
     emulator_cpu: str = ""
+    needs: Need = Need.NOTHING
+    rungs: Sequence[Rung] = tuple(Rung)
     tolerance: float = 1e-6
     startup_seconds: float = 120.0
     case_seconds: float = 120.0
@@ -89,11 +92,16 @@ def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome
 def check_server(plan: Plan, image: RootFileSystem, log: Path, say: Callable[[str], None]) -> Outcome:
     """Runs a plan's cases on the server of an unpacked image, whose output goes to the file `log`."""
     emulator = Emulator(plan.emulator, EMULATOR_PATH, plan.emulator_cpu) if plan.emulator else None
-    launch = Launch(image, plan.bwrap, emulator)
+    sandbox = climb(plan.tools, plan.needs, plan.rungs, emulated=emulator is not None)
+    say(sandbox.line())
+    launch = Launch(image, sandbox, emulator)
     with _started(launch, log, plan.startup_seconds, say) as (server, client):
         results = [_run_case(case, server, client, plan, say) for case in plan.cases]
         results.append(_stop(server, client, plan.shutdown_seconds, say))
-        return Outcome(tuple(results), server.log())
+        text = server.log()
+        if emulator and _CHILDREN_SIGN in text and any(result.failure for result in results):
+            say(_CHILDREN_HINT)
+        return Outcome(tuple(results), text)
 
 
 def _unpack(plan: Plan, root: Path) -> RootFileSystem:
@@ -121,28 +129,26 @@ def _started(
     launch: Launch, log: Path, seconds: float, say: Callable[[str], None]
 ) -> Iterator[tuple[SandboxedServer, OmiClient]]:
     """A server that serves, and a client of it."""
-    for own_proc in (True, False):
-        port = _free_port()
-        begin = time.monotonic()
-        log.write_bytes(b"")
-        # Cases are sent over gRPC; a free port for HTTP, whatever else runs on the machine.
-        environment = {PORT_VARIABLE: str(port), HTTP_PORT_VARIABLE: "0"}
-        with SandboxedServer(launch, environment, log, own_proc) as server, OmiClient(port) as client:
-            failure = client.wait_until_serving(seconds, lambda wait, s=server: s.wait(wait) is not None)
-            if not failure:
-                emulated = f" under {launch.emulator.file.name}" if launch.emulator else ""
-                cpu = f" as {launch.emulator.cpu.split(',')[0]}" if launch.emulator and launch.emulator.cpu else ""
-                say(f"server ready in {time.monotonic() - begin:.1f} s{emulated}{cpu}")
-                yield server, client
-                return
-            status = server.wait(0)
-            text = server.log()
-        if own_proc and status is not None and cannot_mount_proc(text):
-            continue
-        if status is not None and (explanation := explain_sandbox_failure(text)):
-            raise SandboxError(explanation)
-        ended = f" (exit status {status})" if status is not None else ""
-        raise ServerError(f"{failure}{ended}\n{_quoted(text)}")
+    port = _free_port()
+    begin = time.monotonic()
+    log.write_bytes(b"")
+    # Cases are sent over gRPC; a free port for HTTP, whatever else runs on the machine.
+    environment = {PORT_VARIABLE: str(port), HTTP_PORT_VARIABLE: "0"}
+    with SandboxedServer(launch, environment, log, (port,)) as server, OmiClient(port) as client:
+        failure = client.wait_until_serving(seconds, lambda wait: server.wait(wait) is not None)
+        if not failure:
+            emulated = f" under {launch.emulator.file.name}" if launch.emulator else ""
+            cpu = f" as {launch.emulator.cpu.split(',')[0]}" if launch.emulator and launch.emulator.cpu else ""
+            say(f"server ready in {time.monotonic() - begin:.1f} s{emulated}{cpu}")
+            yield server, client
+            return
+        status = server.wait(0)
+        text = server.log()
+    if status is not None and (explanation := explain_start_failure(text)):
+        raise SandboxError(explanation)
+    hint = f"\n{_CHILDREN_HINT}" if launch.emulator and _CHILDREN_SIGN in text else ""
+    ended = f" (exit status {status})" if status is not None else ""
+    raise ServerError(f"{failure}{ended}\n{_quoted(text)}{hint}")
 
 
 def _run_case(case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]) -> Result:

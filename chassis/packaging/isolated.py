@@ -38,6 +38,7 @@ class Workplace:
         interpreter: Path | None = None,
         inputs: Path | None = None,
         python: str | None = None,
+        shared: Sequence[Path] | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -50,6 +51,7 @@ class Workplace:
           inputs: a directory that, with what its links lead to, is all that a worker may read; what it may write lies
             below `root` (chassis/confinement). None: it is not confined.
           python: the minor version that the workers have to be of.
+          shared: for code of one's own, what a confined worker may read beside that. It may set modes and times then.
         """
         self._root = root
         self._import_paths = import_paths
@@ -58,6 +60,7 @@ class Workplace:
         self._inputs = inputs
         self._python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
         self._kept = child_environment(interpreter, _KEPT)
+        self._shared = shared
         for name in ("data", "home", "output", "site", "tmp"):
             (root / name).mkdir()
         for key, file in data.items():
@@ -137,8 +140,17 @@ class Workplace:
         packages = [action_inputs((self._root / "site" / package).resolve()) for package in _OWN]
         data = [link.resolve() for link in (self._root / "data").rglob("*") if link.is_symlink()]
         walls = Walls(
-            readable=(*action_inputs(self._inputs), *python, *itertools.chain(*packages), *data, self._root, pickle),
+            readable=(
+                *action_inputs(self._inputs),
+                *python,
+                *itertools.chain(*packages),
+                *data,
+                self._root,
+                pickle,
+                *(self._shared or ()),
+            ),
             writable=(self.output, self._root / "home", self._root / "tmp"),
+            metadata=self._shared is not None,
         )
         return run_confined(
             command,

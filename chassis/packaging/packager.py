@@ -65,13 +65,15 @@ def package_model(
     interpreter: Path | None = None,
     python: str | None = None,
     inputs: Path | None = None,
+    shared: Sequence[Path] | None = None,
+    scratch: Path | None = None,
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
     Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
-    `interpreter`, or of the running one where that is None; its minor version has to be `python`, the image's. With
-    `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there and
-    write nowhere else.
+    `interpreter`, or of the running one if that is None; its minor version has to be `python`, the image's. With
+    `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there, and what
+    `shared` names, and write nowhere else. `scratch` is a directory to work in, in place of the system's.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -81,7 +83,7 @@ def package_model(
         raise EntryPointError("a model has either an entry point or a ready pickle")
     if model.entry_point is not None and not all(model.entry_point.partition(":")):
         raise EntryPointError(f"entry point {model.entry_point!r} is not of the form module:attribute")
-    with tempfile.TemporaryDirectory(prefix="chassis-") as directory:
+    with tempfile.TemporaryDirectory(prefix="chassis-", dir=scratch) as directory:
         root = Path(directory).resolve()
         import_paths = [path.absolute() for path in model.import_paths]
         place = root / "place"
@@ -96,7 +98,7 @@ def package_model(
             private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
         )
         python = python or running_version()
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python)
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared)
         pickle = root / "model.pkl"
         if model.pickle is None:
             made = workplace.output / "model.pkl"

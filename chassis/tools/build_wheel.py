@@ -19,6 +19,7 @@ from chassis.cross.target import cross_target
 from chassis.cross.wheel_build import BuildTools, CcLibraries, WheelOrder, build_wheel
 from chassis.declaration.pythons import TOOLS_PYTHON
 from chassis.errors import ChassisError
+from chassis.sandbox.scratch import scratch_place
 
 T = TypeVar("T")
 
@@ -43,7 +44,8 @@ _PYTHON_VERSION = flags.DEFINE_string("python_version", TOOLS_PYTHON, "The targe
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "A Python of that version to build with, in place of --python.")
 _HEADERS = flags.DEFINE_string("headers", None, "The root of the target's Python headers.", required=True)
 _HOOK = flags.DEFINE_string("hook", None, "chassis/cross/hook.py, which calls the backend.", required=True)
-_BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it the build takes place at its real paths.")
+_BWRAP = flags.DEFINE_string("bwrap", None, "bubblewrap; without it and PRoot the build takes place at its real paths.")
+_PROOT = flags.DEFINE_string("proot", None, "PRoot, for a machine without user namespaces.")
 _CONFINE = flags.DEFINE_bool("confine", False, "Let the build see nothing else of the machine, or refuse it.")
 _OUTPUT = flags.DEFINE_string("output", None, "Output: the wheel.", required=True)
 
@@ -53,13 +55,20 @@ def main(argv: Sequence[str]) -> None:
     del argv
     os.umask(0o022)
     target = cross_target(_ARCHITECTURE.value, _GLIBC.value, _PYTHON_VERSION.value)
-    bwrap = Path(_BWRAP.value).absolute() if _BWRAP.value else None
-    view = open_view(bwrap, _CONFINE.value)
-    if bwrap and not view.bwrap:
-        print(f"note: {_LABEL.value}: no user namespaces here, so its build sees its real paths", file=sys.stderr)
-    with tempfile.TemporaryDirectory(prefix="wheel-", dir=os.environ.get("TMPDIR")) as scratch:
-        work = Path(scratch).resolve()
-        (work / "source").mkdir()
+    bwrap, proot = (Path(value).absolute() if value else None for value in (_BWRAP.value, _PROOT.value))
+    view = open_view(bwrap, proot, _CONFINE.value)
+    if (bwrap or proot) and not view.is_moved:
+        print(
+            f"note: {_LABEL.value}: neither bubblewrap nor PRoot work here: its build sees its real paths",
+            file=sys.stderr,
+        )
+    # A build writes programs and runs them: /tmp may be too small for it, or mounted with noexec.
+    place = scratch_place(beside=Path(_OUTPUT.value).absolute().parent)
+    with tempfile.TemporaryDirectory(prefix="wheel-", dir=place) as name:
+        scratch = Path(name)
+        work = scratch / "work"
+        (work / "source").mkdir(parents=True)
+        (scratch / "view").mkdir()
         if _SDIST.value:
             source = unpack_sdist(Path(_SDIST.value), work / "source")
         else:
@@ -79,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
                 tuple(Path(path).absolute() for path in _ARCHIVE.value),
             ),
         )
-        wheel = build_wheel(order, source, system, _tools(), view, work)
+        wheel = build_wheel(order, source, system, _tools(), view, work, scratch / "view")
         _check_tag(wheel)
         shutil.copyfile(wheel, _OUTPUT.value)
 

@@ -3,6 +3,7 @@ files."""
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -16,13 +17,19 @@ from chassis.errors import ChassisError
 from chassis.image_test.case_file import read_cases
 from chassis.image_test.image_check import LOG_NAME, Outcome, Plan, check_image
 from chassis.image_test.junit import Result, write_report
-from chassis.image_test.sandbox import temporary_directory
+from chassis.image_test.server import temporary_directory
 from chassis.oci.file_tree import remove_tree
+from chassis.sandbox.ladder import NEEDS, Need, Rung, Tools
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to test.", required=True)
 flags.DEFINE_multi_string("case", [], "Case file, JSON; repeated.")
 flags.DEFINE_string("bwrap", "bwrap", "bubblewrap's program.")
+flags.DEFINE_string("proot", "", "PRoot's program, for a machine without user namespaces.")
+flags.DEFINE_multi_enum("needs", [], sorted(NEEDS), "What the sandbox has to do, or the test fails.")
+flags.DEFINE_multi_enum(
+    "rung", [], [rung.name.lower() for rung in Rung], "A way to make the sandbox, in place of the first that works."
+)
 flags.DEFINE_string("emulator", "", "Static qemu program; empty if the image is for this machine's CPU.")
 flags.DEFINE_string("emulator_cpu", "", "The CPU that the emulator plays, such as cortex-a57.")
 flags.DEFINE_float("tolerance", 1e-6, "The most that a number may differ by, absolutely and relatively.", lower_bound=0)
@@ -60,10 +67,12 @@ def _check(folder: Path) -> Outcome:
     cases = [case for file in FLAGS.case for case in read_cases(Path(file))]
     plan = Plan(
         layout=Path(FLAGS.image),
-        bwrap=Path(FLAGS.bwrap),
+        tools=Tools(Path(FLAGS.bwrap), Path(FLAGS.proot) if FLAGS.proot else None),
         cases=cases,
         emulator=Path(FLAGS.emulator) if FLAGS.emulator else None,
         emulator_cpu=FLAGS.emulator_cpu,
+        needs=functools.reduce(Need.__or__, (NEEDS[name] for name in FLAGS.needs), Need.NOTHING),
+        rungs=tuple(Rung[name.upper()] for name in FLAGS.rung) or tuple(Rung),
         tolerance=FLAGS.tolerance,
         startup_seconds=FLAGS.timeout,
         case_seconds=FLAGS.case_timeout,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import flags
 
 from chassis.command_line.run import run_main
+from chassis.confinement.errors import ConfinementError
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
-from chassis.packaging.packager import Model, package_model, running_version
+from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
@@ -37,25 +40,42 @@ _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI St
 _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
 
 
+_BARE_SANDBOX = "processwrapper-sandbox"
+"""The directory of Bazel's sandbox that confines nothing, which it takes where the kernel gives no namespaces."""
+
+_SHARED = tuple(
+    map(
+        Path,
+        (
+            *(
+                "/usr",
+                "/etc/fonts",
+                "/etc/group",
+                "/etc/localtime",
+                "/etc/mime.types",
+                "/etc/nsswitch.conf",
+                "/etc/passwd",
+            ),
+            *("/proc/stat", "/proc/version", "/sys/fs/cgroup"),
+        ),
+    )
+)
+"""What code of one's own may read of the machine: what tells it how the machine is, and no secrets."""
+
+
 def main(argv: Sequence[str]) -> None:
     """Packages one model; writes all of its outputs or none."""
-    metadata = read_metadata(Path(_METADATA.value))
-    packaged = package_model(
-        Model(
-            metadata=metadata,
-            entry_point=_ENTRY_POINT.value or None,
-            pickle=Path(_PICKLE.value) if _PICKLE.value else None,
-            package_dir=_PACKAGE_DIR.value,
-            sources=_pairs("source", _SOURCE.value),
-            data=_pairs("data", _DATA.value),
-            import_paths=[Path(path) for path in _IMPORT_PATH.value],
-            signature=_SIGNATURE.value,
-        ),
-        timeout=_TIMEOUT.value,
-        interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
-        python=_PYTHON_VERSION.value,
-        inputs=Path.cwd() if _CONFINE.value else None,
+    model = Model(
+        metadata=read_metadata(Path(_METADATA.value)),
+        entry_point=_ENTRY_POINT.value or None,
+        pickle=Path(_PICKLE.value) if _PICKLE.value else None,
+        package_dir=_PACKAGE_DIR.value,
+        sources=_pairs("source", _SOURCE.value),
+        data=_pairs("data", _DATA.value),
+        import_paths=[Path(path) for path in _IMPORT_PATH.value],
+        signature=_SIGNATURE.value,
     )
+    packaged = _package(model)
     _write(
         {
             Path(_MODEL_PKL.value): packaged.pickle,
@@ -63,6 +83,26 @@ def main(argv: Sequence[str]) -> None:
             Path(_MODEL_JSON.value): packaged.settings,
         }
     )
+
+
+def _package(model: Model) -> PackagedModel:
+    package = functools.partial(
+        package_model,
+        model,
+        timeout=_TIMEOUT.value,
+        interpreter=Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        python=_PYTHON_VERSION.value,
+        scratch=Path(_MODEL_PKL.value).absolute().parent,  # on a disk with room, which a /tmp need not be
+    )
+    if _CONFINE.value:
+        return package(inputs=Path.cwd())
+    if _BARE_SANDBOX not in Path.cwd().parts:
+        return package()
+    try:
+        return package(inputs=Path.cwd(), shared=_SHARED)
+    except ConfinementError as error:
+        print(f"note: {model.metadata.name}: its code is not confined on this machine: {error}", file=sys.stderr)
+        return package()
 
 
 def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,51 @@ def test_an_error_is_one_message_and_leaves_no_file(workspace: Path, flags: list
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert made(workspace) == set()
+
+
+_ATTACKS = """
+import os, pathlib, socket, tempfile
+def attempt(what):
+    try:
+        what()
+    except OSError:
+        return False
+    return True
+reached = [name for name, what in {
+    "secret": lambda: open(SECRET).read(),
+    "overwrite": lambda: open(SECRET, "w").close(),
+    "beside": lambda: pathlib.Path(SECRET + ".new").touch(),
+    "tcp": lambda: socket.create_connection(("127.0.0.1", PORT), 5),
+    "udp": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+}.items() if attempt(what)]
+if reached:
+    raise RuntimeError("reached: " + ", ".join(reached))
+with tempfile.TemporaryDirectory() as own:
+    pathlib.Path(own, "x").touch(mode=0o600)
+    os.chmod(pathlib.Path(own, "x"), 0o644)
+    os.listdir("/usr")
+def process(contents): return [1 for content in contents]
+"""
+
+
+@pytest.mark.parametrize(("sandbox", "confined"), [("processwrapper-sandbox", True), ("linux-sandbox", False)])
+def test_in_a_sandbox_of_bazel_that_confines_nothing_the_models_code_is_confined(
+    tmp_path: Path, sandbox: str, confined: bool
+) -> None:
+    """What linux-sandbox confines by itself: here the name of the directory alone is as it makes it."""
+    secret = tmp_path / "secret"
+    secret.write_text("open-sesame")
+    directory = tmp_path / "sandbox" / sandbox / "1" / "execroot" / "_main"
+    directory.mkdir(parents=True)
+    (directory / "metadata.json").write_text(json.dumps({"name": "m", "batch_size": 2}))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        source = _ATTACKS.replace("SECRET", repr(str(secret))).replace("PORT", str(listening.getsockname()[1]))
+        (directory / "model.py").write_text(source)
+        done = run(directory, "--metadata=metadata.json", "--entry_point=model:process", "--source=model.py=model.py")
+    assert "Traceback" not in done.stderr
+    if confined:
+        assert done.returncode == 0, done.stderr
+        assert secret.read_text() == "open-sesame"
+        assert made(directory) == {"model.pkl", "status.pb", "model.json"}
+    else:
+        assert "reached: secret, overwrite, beside, tcp, udp" in done.stderr

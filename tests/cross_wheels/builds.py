@@ -65,6 +65,7 @@ def build(
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
     command += [f"--drivers={Path(os.environ['ZIG_CC']).parent}", f"--python={os.environ['BUILD_PYTHON']}"]
     command += [f"--headers={os.environ['PYTHON_HEADERS']}", f"--bwrap={os.environ['BWRAP']}"]
+    command += [f"--proot={os.environ['PROOT']}"]
     command += [f"--hook={os.environ['BUILD_HOOK']}"]
     command += [f"--site_packages={path}" for path in site_packages]
     run = subprocess.run(

@@ -1,12 +1,15 @@
 """Servers for tests of chassis_test's runner: programs that the real image's Python runs, good and bad.
 
-`CHASSIS_TEST_IMAGE` is an image layout for this machine's CPU whose Python has gRPC, `CHASSIS_TEST_BWRAP` bubblewrap.
+`CHASSIS_TEST_IMAGE` is an image layout for this machine's CPU whose Python has gRPC, `CHASSIS_TEST_BWRAP` bubblewrap,
+`CHASSIS_TEST_PROOT` PRoot.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from chassis.sandbox.ladder import Tools
 
 # Answers every request with {"sum": …}; hooks are set by the lines that come before it.
 SERVER = """
@@ -51,6 +54,11 @@ def needed(variable: str) -> Path:
     if not path or not Path(path).exists():
         raise LookupError(f"{variable} must be a path, found {path!r}; run this with bazel test, which sets it")
     return Path(path).absolute()
+
+
+def tools() -> Tools:
+    """The programs of the ladder."""
+    return Tools(needed("CHASSIS_TEST_BWRAP"), needed("CHASSIS_TEST_PROOT"))
 
 
 def python(script: str) -> tuple[str, ...]:

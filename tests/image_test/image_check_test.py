@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,13 @@ import pytest
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import EQUAL_JSON, Case, Expectation
 from chassis.image_test.image_check import Outcome, Plan, ServerError, check_server
-from chassis.image_test.program import ProgramError
-from chassis.image_test.sandbox import Launch, SandboxedServer, SandboxError
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
-from tests.image_test.failing_servers import QUIET, SERVER, needed, python
+from chassis.sandbox.errors import SandboxError
+from chassis.sandbox.ladder import Rung, Tools
+from chassis.sandbox.program import ProgramError
+from tests.image_test.failing_servers import QUIET, SERVER, needed, python, tools
 
 CASE = Case("case", ({"input": b"[1,2]"},), (True,), ({"results.json": Expectation(EQUAL_JSON, [1, 2])},), None)
 
@@ -32,7 +32,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootFileSystem]:
 
 @pytest.fixture
 def plan() -> Plan:
-    return Plan(Path("unused"), needed("CHASSIS_TEST_BWRAP"), [CASE], shutdown_seconds=20.0)
+    return Plan(Path("unused"), tools(), [CASE], shutdown_seconds=20.0)
 
 
 def check(plan: Plan, image: RootFileSystem, folder: Path, **config: object) -> Outcome:
@@ -95,47 +95,6 @@ def test_a_bad_end_after_shutdown_fails(
     assert failures(check(short, image, tmp_path, entrypoint=python(hooks + SERVER))) == {"Shutdown": message}
 
 
-LOOK_AROUND = """
-import json, os, sys
-def writable(path):
-    try:
-        open(path + "/probe", "w").close()
-        return True
-    except OSError:
-        return False
-print(json.dumps({
-    "ids": [os.getuid(), os.getgid()], "prefix": sys.prefix, "path": sys.path, "environment": sorted(os.environ),
-    "root": sorted(os.listdir("/")), "writable": [p for p in ("/", "/tmp", "/app", "/opt/venv") if writable(p)],
-    "pids": [name for name in os.listdir("/proc") if name.isdigit()], "devices": sorted(os.listdir("/dev")),
-}))
-"""
-
-
-@pytest.mark.parametrize("own_proc", [True, False])
-def test_the_server_sees_the_image_and_nothing_of_the_machine(
-    plan: Plan, image: RootFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_proc: bool
-) -> None:
-    monkeypatch.setenv("SECRET_OF_THE_MACHINE", "seen")
-    monkeypatch.setenv("PYTHONPATH", "/")
-    config = dataclasses.replace(image.config, entrypoint=python(LOOK_AROUND), command=())
-    launch = Launch(dataclasses.replace(image, config=config), plan.bwrap)
-    with SandboxedServer(launch, {"PSC_MODEL_PORT": "1"}, tmp_path / "log", own_proc) as server:
-        assert server.wait(60) == 0, server.log()
-        seen = json.loads(server.log())
-    assert seen["ids"] == [65532, 65532]
-    assert seen["prefix"] == "/opt/venv"
-    assert all(path == "" or path.startswith(("/usr/lib/python3", "/opt/venv/", "/app")) for path in seen["path"])
-    assert set(seen["environment"]) <= {*image.config.environment, "HOME", "PATH", "PSC_MODEL_PORT", "PWD", "LC_CTYPE"}
-    assert set(seen["root"]) == {path.name for path in image.path.iterdir()}
-    assert seen["writable"] == ["/tmp"]
-    assert set(seen["devices"]) <= {
-        *("console", "core", "fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout"),
-        *("tty", "urandom", "zero"),
-    }
-    if own_proc:
-        assert len(seen["pids"]) <= 2
-
-
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
@@ -153,5 +112,6 @@ def test_an_image_that_cannot_start_is_told(
 
 
 def test_a_missing_sandbox_is_named(plan: Plan, image: RootFileSystem, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match="/no/bwrap: cannot be started"):
-        check(dataclasses.replace(plan, bwrap=Path("/no/bwrap")), image, tmp_path)
+    missing = dataclasses.replace(plan, tools=Tools(Path("/no/bwrap"), Path("/no/proot")), rungs=list(Rung)[:2])
+    with pytest.raises(SandboxError, match=r"/no/bwrap cannot be started.*\n.*/no/proot: there is no such program"):
+        check(missing, image, tmp_path)

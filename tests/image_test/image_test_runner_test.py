@@ -62,6 +62,7 @@ def start(folder: Path, image: Path, *flags: str, case: object = None) -> subpro
             f"--image={image}",
             f"--case={folder}/case.json",
             f"--bwrap={needed('CHASSIS_TEST_BWRAP')}",
+            f"--proot={needed('CHASSIS_TEST_PROOT')}",
             *flags,
         ],
         env={
@@ -135,11 +136,22 @@ def test_an_image_for_another_cpu_needs_an_emulator(tmp_path: Path) -> None:
     assert f"is for {other} and this machine is {os.uname().machine}: an emulator is needed" in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_running_when_the_test_is_stopped(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "flags"),
+    [
+        (signal.SIGTERM, ()),
+        (signal.SIGINT, ()),
+        (signal.SIGKILL, ()),
+        (signal.SIGTERM, ("--rung=proot",)),
+        (signal.SIGKILL, ("--rung=proot",)),
+    ],
+)
+def test_nothing_is_left_running_when_the_test_is_stopped(
+    tmp_path: Path, number: signal.Signals, flags: tuple[str, ...]
+) -> None:
     mark = f"mark-{uuid.uuid4()}"
     image = variant(tmp_path, Entrypoint=python(f"import time; print({mark!r}, flush=True); time.sleep(1000)"))
-    process = start(tmp_path, image)
+    process = start(tmp_path, image, *flags)
     try:
         # Once the server itself has spoken: bubblewrap carries the mark too, before it is bound to its parent's life.
         assert wait_until(lambda: any(mark in log.read_text() for log in (tmp_path / "tmp").glob("*/server.log")))

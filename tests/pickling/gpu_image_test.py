@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chassis.image_test.case_file import EQUAL_JSON, Case, Expectation
 from chassis.image_test.image_check import Plan, check_image
+from chassis.sandbox.ladder import Tools
 
 
 def test_without_a_gpu_the_log_says_so_once_and_the_cpu_computes(tmp_path: Path):
@@ -18,7 +19,7 @@ def test_without_a_gpu_the_log_says_so_once_and_the_cpu_computes(tmp_path: Path)
         outputs=({"results.json": Expectation(EQUAL_JSON, answer)},) * 2,
         accuracy=None,
     )
-    plan = Plan(Path(os.environ["GPU_IMAGE"]), Path(os.environ["BWRAP"]), [case])
+    plan = Plan(Path(os.environ["GPU_IMAGE"]), Tools(Path(os.environ["BWRAP"]), Path(os.environ["PROOT"])), [case])
     outcome = check_image(plan, tmp_path, print)
     assert [(result.name, result.failure) for result in outcome.results] == [("twice", ""), ("Shutdown", "")]
     assert outcome.log.count("no GPU answers, the CPU computes: libcuda.so.1: cannot open shared object file") == 1

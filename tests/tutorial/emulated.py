@@ -7,13 +7,14 @@ from pathlib import Path
 
 from chassis.image_test.case_file import read_cases
 from chassis.image_test.image_check import Plan
+from chassis.sandbox.ladder import Tools
 
 
 def plan(layout: Path, case: Path, seconds: float = 300.0) -> Plan:
     """The plan of the cases in a file, with that time for the server's start, and for each case."""
     return Plan(
         layout=layout,
-        bwrap=Path(os.environ["BWRAP"]),
+        tools=Tools(Path(os.environ["BWRAP"]), Path(os.environ["PROOT"])),
         cases=read_cases(case),
         emulator=Path(os.environ["QEMU"]),
         emulator_cpu="cortex-a57",

@@ -60,7 +60,12 @@ def _impl(rctx):
               "  to have them run, install npm (Debian: apt-get install npm)")
         rctx.file("BUILD.bazel", "".join([_MISSING % name for name in rctx.attr.programs]))
         return
-    fetched = run_fetching(rctx, [npm, "pack", "--silent", "%s@%s" % (rctx.attr.package, version)])
+
+    # If npm cannot write to its cache, which is in HOME by default, it tries for ever.
+    cache = rctx.path("npm-cache")
+    command = [npm, "pack", "--silent", "%s@%s" % (rctx.attr.package, version)]
+    fetched = run_fetching(rctx, command, {"npm_config_cache": str(cache)})
+    rctx.delete(cache)
     if fetched.return_code:
         fail("npm pack %s@%s failed with status %d:\n%s" % (
             rctx.attr.package,

@@ -11,6 +11,7 @@ _ATTRS = PLATFORM_ATTRS | {
     "cases": attr.label_list(mandatory = True, allow_files = [".json"]),
     "data": attr.label_list(allow_files = True),
     "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition),
+    "needs": attr.string_list(),
     "startup_timeout": attr.int(default = 120),
     "tolerance": attr.string(default = "1e-6"),
     "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
@@ -25,8 +26,12 @@ _ATTRS = PLATFORM_ATTRS | {
         allow_single_file = True,
     ),
     "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
+    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
     "_runner": attr.label(default = "//chassis/tools:image_test_runner", cfg = "exec", executable = True),
 }
+
+# chassis/sandbox/ladder.py has them, too.
+_NEEDS = ["children", "files", "network"]
 
 def _emulator(ctx, image):
     """(flag value, CPU): empty if the image's architecture is that of the build machine and no CPU is asked for."""
@@ -45,11 +50,16 @@ def _impl(ctx):
     arguments = [
         "--image=" + located(image.layout),
         "--bwrap=" + located(ctx.file._bwrap),
+        "--proot=" + located(ctx.file._proot),
         "--tolerance=" + ctx.attr.tolerance,
         "--timeout=%d" % ctx.attr.startup_timeout,
     ]
     if emulator:
         arguments += ["--emulator=" + located(emulator), "--emulator_cpu=" + cpu]
+    for need in ctx.attr.needs:
+        if need not in _NEEDS:
+            fail("\n%s: needs: %r is none of %s" % (ctx.label, need, ", ".join(_NEEDS)))
+        arguments.append("--needs=" + need)
     arguments += ["--case=" + located(case) for case in ctx.files.cases]
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
@@ -58,7 +68,7 @@ def _impl(ctx):
         is_executable = True,
     )
     runfiles = ctx.runfiles(
-        files = ctx.files.cases + ctx.files.data + [ctx.file._bwrap] + ([emulator] if emulator else []),
+        files = ctx.files.cases + ctx.files.data + [ctx.file._bwrap, ctx.file._proot] + ([emulator] if emulator else []),
         transitive_files = depset(transitive = [ctx.attr._emulator_files[DefaultInfo].files, image.files]),
     ).merge_all([
         ctx.attr._runner[DefaultInfo].default_runfiles,
@@ -68,11 +78,12 @@ def _impl(ctx):
 
 _chassis_test = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, test = True)
 
-def chassis_test(name, image, cases, platform = None, data = [], tolerance = "1e-6", startup_timeout = 120, size = "medium", **kwargs):
+def chassis_test(name, image, cases, platform = None, data = [], needs = [], tolerance = "1e-6", startup_timeout = 120, size = "medium", **kwargs):
     """Starts an image from its own root file system and compares what the model answers with what is expected.
 
     Where the image's CPU is not the build machine's, it runs under an emulator that is told to be the platform's CPU.
     Nothing of the build machine can be imported: the server sees the image's files, `/proc`, `/dev` and an empty `/tmp`.
+    The sandbox is the best that the machine has, see docs/unprivileged.md; the test's log says which.
 
     Args:
       name: the target's name.
@@ -80,6 +91,9 @@ def chassis_test(name, image, cases, platform = None, data = [], tolerance = "1e
       cases: case files, JSON, see docs/testing.md.
       platform: label of the platform to test; defaults to `--platforms`, or the build machine's.
       data: files that the cases name.
+      needs: what the sandbox has to do, or the test fails and says why it does not: `files` (no file of the machine can be
+        opened), `network` (the server connects to nothing but itself), `children` (the model starts programs, also where
+        its CPU is emulated).
       tolerance: the most that a number may differ by, absolutely and relative to what is expected.
       startup_timeout: seconds that the server may take to be ready.
       size: Bazel's test size.
@@ -90,6 +104,7 @@ def chassis_test(name, image, cases, platform = None, data = [], tolerance = "1e
         cases = cases,
         data = data,
         image = image,
+        needs = needs,
         platform = platform_label(platform),
         size = size,
         startup_timeout = startup_timeout,

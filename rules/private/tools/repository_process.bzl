@@ -3,7 +3,7 @@
 A repository is an input of actions, so two machines share a cache only if it has the same bytes on both. Whatever makes
 those bytes therefore runs in an environment that is written here. What only fetches a file that is checked by its hash
 keeps the machine's environment, where proxies, certificates and credential helpers are set, except for the variables that
-change how Python runs.
+change how Python runs, and for TMPDIR.
 """
 
 _BARE = {
@@ -56,7 +56,10 @@ def run_fetching(rctx, arguments, environment = {}, timeout = 600):
     for name in sorted(rctx.os.environ):
         if name.startswith("PYTHON"):
             unset += ["-u", name]
-    return rctx.execute(["env"] + unset + _assignments(_FETCHING | environment) + arguments, timeout = timeout)
+
+    # pip unpacks what it fetches into TMPDIR. The disk that the file will lie on has room for it, which a /tmp may not.
+    scratch = {"TMPDIR": str(rctx.path("."))}
+    return rctx.execute(["env"] + unset + _assignments(_FETCHING | scratch | environment) + arguments, timeout = timeout)
 
 def link_program(rctx, program, name):
     """Links to a program of the repository, relatively: `rctx.symlink` would write this machine's path into the link.

@@ -45,6 +45,7 @@ _ATTRS = UNPACK_ATTRS | {
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
+    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
     "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
 }
 
@@ -114,6 +115,7 @@ def _build(ctx):
     args.add_all(interpreter.args)
     args.add("--headers=" + path_in_runfiles(ctx, roots, ctx.files.headers[0]))
     args.add("--bwrap=" + path_in_runfiles(ctx, roots, ctx.file._bwrap))
+    args.add("--proot=" + path_in_runfiles(ctx, roots, ctx.file._proot))
     if attr._confine[BuildSettingInfo].value:
         args.add("--confine")
     args.add(wheel, format = "--output=%s")

@@ -68,6 +68,7 @@ def _reasons(rctx):
             "and the wheel is built from them") % (target.python, target.glibc, target.machine, renew),
         5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
         6: "the file is broken.",
+        7: "the disk of Bazel's output base is full. Make room, or move it with `--output_user_root` or `--output_base`.",
     }
 
 def _file_impl(rctx):

@@ -78,7 +78,7 @@ def emulated_command(
     argv = list(argv)
     for _ in range(_MAX_INTERPRETERS):
         name = argv[0]
-        place = _find(root, name, path_variable, working_dir)
+        place = find_program(root, name, path_variable, working_dir)
         program = resolve_within(root, place)
         with (root / program[1:]).open("rb") as stream:
             head = stream.read(_MAX_SHEBANG_BYTES)
@@ -94,7 +94,12 @@ def emulated_command(
     raise ProgramError(f"{argv[0]} in the image: scripts that start scripts, more than {_MAX_INTERPRETERS} deep")
 
 
-def _find(root: Path, name: str, path_variable: str, working_dir: str) -> str:
+def find_program(root: Path, name: str, path_variable: str, working_dir: str) -> str:
+    """The path in the image that `name` has there: itself, or the first of the PATH.
+
+    Raises:
+      ProgramError: no directory of the PATH has it.
+    """
     if name.startswith("/"):
         return name
     if "/" in name:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.image_test.program import Emulator, ProgramError, User, emulated_command, image_user
+from chassis.sandbox.program import Emulator, ProgramError, User, emulated_command, image_user
 
 EMULATOR = Emulator(Path("qemu"), "/.emulator", "cortex-a57")
 ELF = b"\x7fELF" + bytes(60)

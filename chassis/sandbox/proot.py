@@ -1,0 +1,71 @@
+"""PRoot: another root, and other paths, for a program that it traces. https://proot-me.github.io"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from chassis.sandbox.errors import SandboxError
+
+_LOADERS = ("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
+_LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+
+
+@dataclass(frozen=True, slots=True)
+class Proot:
+    """How PRoot is started, its own program, and which files of the machine it runs with."""
+
+    command: tuple[str, ...]
+    program: Path
+    files: tuple[Path, ...]
+
+    def environment(self, scratch: Path) -> dict[str, str]:
+        """The variables that it takes, with what they name put into `scratch`, where programs can run.
+
+        PRoot starts every program by a small one that it carries in itself. By itself it puts that into /tmp, which may
+        be full, closed or mounted with noexec.
+        """
+        loader = _loader(self.program.read_bytes())
+        if loader is None:
+            return {}
+        path = scratch / "loader"
+        path.write_bytes(loader)
+        path.chmod(0o755)
+        return {"PROOT_LOADER": str(path)}
+
+
+def find_proot(program: Path) -> Proot:
+    """PRoot by its program: one of the machine's, or the launcher of `debian_root`, which has its packages beside it.
+
+    The launcher itself, a shell script, could not run where the machine's files are closed.
+
+    Raises:
+      SandboxError: there is no such program.
+    """
+    if not program.exists():
+        raise SandboxError(f"{program}: there is no such program")
+    root = program.resolve().parent / "root"
+    loader = next((root / name for name in _LOADERS if (root / name).exists()), None)
+    if loader is None:
+        machine = tuple(map(Path, ("/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache")))
+        return Proot((str(program.absolute()),), program.resolve(), (*machine, program.resolve()))
+    libraries = ":".join(str(root / name) for name in _LIBRARIES)
+    inner = root / "usr/bin/proot"
+    return Proot((str(loader), "--library-path", libraries, str(inner)), inner, (root,))
+
+
+def _loader(program: bytes) -> bytes | None:
+    """The 64-bit ELF file in an ELF file."""
+    place = 1
+    while (place := program.find(b"\x7fELF\x02\x01\x01", place)) > 0:
+        # e_shoff, e_shentsize and e_shnum: the section headers are the end of the file.
+        (offset,), (size, count) = (
+            struct.unpack_from("<Q", program, place + 40),
+            struct.unpack_from("<HH", program, place + 58),
+        )
+        end = place + offset + size * count
+        if place < end <= len(program):
+            return program[place:end]
+        place += 1
+    return None
