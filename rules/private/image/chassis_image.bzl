@@ -1,5 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
@@ -9,8 +10,10 @@ load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load("//rules/providers:software_info.bzl", "SoftwareInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
+load(":image_sbom.bzl", "attestation_targets")
 load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
 load(":layer_plan.bzl", "layer_plan")
@@ -123,6 +126,34 @@ def _sources(base):
         return [base[PulledInfo].source]
     return base[ImageInfo].sources if ImageInfo in base else []
 
+def _software(ctx, model, base, python_version, wheels, layers, facts):
+    """What the image is made of, after what an image of this build is made of that it stands on."""
+    below = getattr(ctx.attr.base[ImageInfo], "software", None) if ImageInfo in ctx.attr.base else None
+    records = [base.record] if base and hasattr(base, "record") else []
+    records += [packaged.record for packaged in wheels if hasattr(packaged, "record")]
+    return SoftwareInfo(
+        facts = (below.facts if below else []) + zip(layers, facts),
+        metadata = getattr(model, "metadata", None),
+        model = model.name,
+        parameters = {
+            "flags": {
+                "bytecode": ctx.attr._bytecode[BuildSettingInfo].value,
+                "chunk_size": ctx.attr._chunk_size[BuildSettingInfo].value,
+                "compression": ctx.attr._compression[BuildSettingInfo].value,
+            },
+            "platform": {
+                "accelerator": ctx.attr.accelerator,
+                "architecture": ctx.attr.architecture,
+                "cpu": ctx.attr.cpu,
+            },
+            "python": python_version,
+        },
+        python_version = python_version,
+        records = (below.records if below else []) + records,
+        sources = getattr(model, "sources", depset()),
+        version = model.version,
+    )
+
 def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
@@ -136,7 +167,8 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, ctx.attr.base.label))
     _check_python(ctx, model, base.python_version if base else ctx.attr.base_python_version)
 
-    wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
+    chosen = _wheels(ctx, model, server)
+    wheels = _wheel_layers(ctx, chosen)
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
     if len(layers) > _MOST_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
@@ -212,6 +244,7 @@ def _impl(ctx):
             held = ctx.attr.base[ImageInfo].held if ImageInfo in ctx.attr.base else depset(base_files),
             layers = layers,
             layout = layout,
+            software = _software(ctx, model, base, base.python_version if base else ctx.attr.base_python_version, chosen, layers, doctor.facts),
             sources = _sources(ctx.attr.base),
         ),
         doctor,
@@ -319,3 +352,4 @@ def chassis_image(
         image = name,
         **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )
+    attestation_targets(name, **kwargs)

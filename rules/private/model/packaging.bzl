@@ -3,6 +3,7 @@
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/image:layer.bzl", "layer_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS", "MANY_MODULES_BYTES")
+load("//rules/private/image:package_record.bzl", "RECORD_ATTRS", "package_record")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:wheel_info.bzl", "DistributionInfo", "WheelInfo", "WheelLayerInfo")
 
@@ -24,7 +25,18 @@ def _wheel(target, ctx):
     return [CodeInfo(
         files = depset(),
         imports = depset(),
-        wheels = depset([WheelLayerInfo(layer = layer, wheel = info)]),
+        wheels = depset([WheelLayerInfo(
+            layer = layer,
+            record = package_record(
+                ctx,
+                info.distribution,
+                "wheel",
+                [info.wheel],
+                "wheel %s %s" % (info.distribution, info.version),
+                lock = info.lock,
+            ),
+            wheel = info,
+        )]),
     )]
 
 def _impl(target, ctx):
@@ -49,7 +61,7 @@ def _impl(target, ctx):
 packaging = aspect(
     implementation = _impl,
     attr_aspects = ["deps", "wheels"],
-    attrs = LAYER_ATTRS | {
+    attrs = LAYER_ATTRS | RECORD_ATTRS | {
         "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
     },
     doc = "Collects first-party files and wheels; makes each wheel's layer where the wheel is, so that images share it.",
