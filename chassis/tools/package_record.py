@@ -9,9 +9,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.oci.explain.image import explain_image
 from chassis.oci.layout_reader import LayoutReader
-from chassis.tools.run import run_main
 from chassis.trust.debian_record import debian_records
 from chassis.trust.package_record import PackageRecord, encode_records
 from chassis.trust.wheel_record import wheel_record

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
-from chassis.tools.run import run_main
+from chassis.command_line.run import run_main
 from chassis.trust.cyclonedx_document import cyclonedx_document
 from chassis.trust.image_inventory import image_inventory, read_spec
 from chassis.trust.spdx_document import spdx_document

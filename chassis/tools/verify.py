@@ -12,13 +12,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.reference import parse_reference
-from chassis.tools.registry_flags import deadline, remedies, transport_of_flags
-from chassis.tools.run import run_main
 from chassis.trust.keys import read_public_key
 from chassis.trust.statement import CYCLONEDX, PROVENANCE, SPDX
 from chassis.trust.verification import Verified, verify_image

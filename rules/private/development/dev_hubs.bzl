@@ -1,0 +1,21 @@
+"""dev_hubs: the second step of dev_repositories.bzl in a WORKSPACE."""
+
+load("@checked_wheels_locks//:wheels.bzl", checked_wheels = "wheel_hub")
+load("@classification_locks//:wheels.bzl", classification = "wheel_hub")
+load("@compressors_locks//:wheels.bzl", compressors = "wheel_hub")
+load("@emulated_build_locks//:wheels.bzl", emulated_build = "wheel_hub")
+load("@fuzzing_locks//:wheels.bzl", fuzzing = "wheel_hub")
+load("@pictures_locks//:wheels.bzl", pictures = "wheel_hub")
+load("@pypi_locks//:wheels.bzl", pypi = "wheel_hub")
+load("@sdists_locks//:wheels.bzl", sdists = "wheel_hub")
+
+def dev_hubs():
+    """Makes the hubs whose locks dev_repositories() reads."""
+    checked_wheels()
+    classification()
+    compressors()
+    emulated_build()
+    fuzzing()
+    pictures()
+    pypi()
+    sdists()
