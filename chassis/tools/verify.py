@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         raise ChassisError("no key: give the public one of who signs, --key cosign.pub")
     keys = [read_public_key(_seen_from_the_person(name)) for name in FLAGS.key]
     reference = parse_reference(FLAGS.image)
-    cancellation = deadline(FLAGS.timeout)
+    cancellation = deadline(FLAGS.timeout, "verifying", "")
     transport = transport_of_flags(4, cancellation)
     with remedies():
         client = RegistryClient(
