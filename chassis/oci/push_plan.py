@@ -13,7 +13,8 @@ from chassis.oci.blob_store import BlobStore, FileStore, LayoutStore
 from chassis.oci.descriptor import Descriptor, read_json
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import check_tag
-from chassis.oci.tag_list import read_status, read_tags, stamp
+from chassis.oci.tag_list import read_tags, stamp
+from chassis.oci.workspace_status import read_status
 
 
 class PushPlanError(ChassisError):

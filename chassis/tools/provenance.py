@@ -8,7 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.command_line.run import run_main
-from chassis.oci.tag_list import read_status
+from chassis.oci.workspace_status import read_status
 from chassis.trust.image_inventory import read_spec
 from chassis.trust.provenance import provenance_statement
 from chassis.trust.statement import encode_statement

@@ -74,6 +74,7 @@ _DEBIAN_ROOTS = {
             "cosign": "usr/bin/cosign",
             "crane": "usr/bin/crane",
             "docker-registry": "usr/bin/docker-registry",
+            "oras": "usr/bin/oras",
         },
     },
     "chassis_test_browser": {

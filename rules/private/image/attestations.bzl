@@ -56,7 +56,7 @@ def _attest(target, ctx):
     }
     _run(ctx, ctx.executable._sbom, spec, inputs, bills, "Sbom", "Bill of materials")
     provenance = ctx.actions.declare_file(name + ".provenance.json")
-    status = [ctx.info_file] if ctx.attr._stamp[_StampInfo].stamp else []
+    status = [ctx.info_file] if ctx.attr._stamp[StampInfo].stamp else []
     _run(
         ctx,
         ctx.executable._provenance,
@@ -84,10 +84,10 @@ def _impl(target, ctx):
         images = [_attest(target, ctx)]
     return [AttestationsInfo(images = images)]
 
-_StampInfo = provider(doc = "Whether `--stamp` is given.", fields = {"stamp": "bool."})
+StampInfo = provider(doc = "Whether `--stamp` is given.", fields = {"stamp": "bool."})
 
 def _stamp_flag_impl(ctx):
-    return [_StampInfo(stamp = ctx.attr.stamp)]
+    return [StampInfo(stamp = ctx.attr.stamp)]
 
 stamp_flag = rule(
     implementation = _stamp_flag_impl,
@@ -101,7 +101,7 @@ attestations = aspect(
     attrs = RECORD_ATTRS | {
         "_provenance": attr.label(default = "//chassis/tools:provenance", cfg = "exec", executable = True),
         "_sbom": attr.label(default = "//chassis/tools:sbom", cfg = "exec", executable = True),
-        "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [_StampInfo]),
+        "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
     },
     doc = "Documents about images: along `image`, so that an index has those of each of its images.",
 )

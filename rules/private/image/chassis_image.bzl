@@ -13,6 +13,7 @@ load("//rules/providers:server_info.bzl", "ServerInfo")
 load("//rules/providers:software_info.bzl", "SoftwareInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
+load(":attestations.bzl", "StampInfo")
 load(":image_sbom.bzl", "attestation_targets")
 load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS", "tool_python_version")
@@ -23,6 +24,7 @@ _DOC = """An image that serves a model. Its output is an OCI image layout direct
 
 _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
+    "annotations": attr.string_dict(),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True),
     "base_python_version": attr.string(),
@@ -34,6 +36,7 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | {
     "server": attr.label(mandatory = True, providers = [ServerInfo]),
     "user": attr.string(),
     "wheel_layers": attr.int(),
+    "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -125,6 +128,13 @@ def _sources(base):
     if PulledInfo in base:
         return [base[PulledInfo].source]
     return base[ImageInfo].sources if ImageInfo in base else []
+
+def _status_files(ctx):
+    """The workspace's status, if the build is stamped and an annotation names a key of it: other images never change."""
+    if not ctx.attr._stamp[StampInfo].stamp:
+        return []
+    templates = [value.replace("{BASE_DIGEST}", "") for value in ctx.attr.annotations.values()]
+    return [ctx.info_file, ctx.version_file] if [value for value in templates if "{" in value] else []
 
 def _software(ctx, model, base, python_version, wheels, layers, facts):
     """What the image is made of, after what an image of this build is made of that it stands on."""
@@ -218,12 +228,13 @@ def _impl(ctx):
         base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
+        "annotations": ctx.attr.annotations,
         "architecture": ctx.attr.architecture,
         "config": config,
         "os": "linux",
         "ref_name": None,
         "variant": variant,
-    }, layers, base_documents)
+    }, layers, base_documents, _status_files(ctx))
     layout = image_layout(ctx, documents, layers, base_files)
     doctor, output_groups = examine(ctx, config, variant, layers, base_files)
     files = depset([layout] + [layer.blob for layer in layers] + base_files)
@@ -261,6 +272,7 @@ _chassis_image = rule(
 def chassis_image(
         name,
         model,
+        annotations = {},
         base = Label("//base_images:python"),
         base_python_version = DEFAULT_PYTHON,
         cpu_features = [],
@@ -286,6 +298,9 @@ def chassis_image(
     Args:
       name: the target's name.
       model: the `chassis_model`.
+      annotations: annotations of the manifest, such as `{"org.opencontainers.image.revision": "{STABLE_GIT_COMMIT}"}`. A
+        value with `{KEY}`s of the workspace's status is left out unless the build has `--stamp`; `{BASE_DIGEST}` is the digest
+        of the image's base. See docs/trust.md.
       base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory.
       base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say.
       cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
@@ -327,6 +342,7 @@ def chassis_image(
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),
+        annotations = annotations,
         architecture = target_architecture(),
         base = base,
         base_python_version = base_python_version,
