@@ -20,6 +20,7 @@ from chassis.command_line.registry_flags import deadline, remedies, transport_of
 from chassis.command_line.run import run_main
 from chassis.command_line.signing_flags import publication
 from chassis.errors import ChassisError
+from chassis.oci.artifacts import SKIPPED as ARTIFACT_SKIPPED
 from chassis.oci.artifacts import ArtifactReport
 from chassis.oci.blob_store import LateStore
 from chassis.oci.layout_reader import LayoutReader
@@ -114,14 +115,20 @@ def _summary(report: PushReport, attached: Sequence[ArtifactReport], repository:
         counts.append(f"{number} {outcome} ({size_text(size)})")
     verb = "would be pushed" if FLAGS.dry_run else "pushed"
     lines = [f"{repository}@{report.digest} {verb} in {seconds:.1f} s: blobs: {', '.join(counts)}"]
-    for artifact in attached:
-        there = (
-            "was there already" if artifact.outcome == SKIPPED else "would be attached" if FLAGS.dry_run else "attached"
-        )
-        lines.append(f"{artifact.name} {there} ({artifact.kind}, of {artifact.subject})")
+    lines += _attached(attached)
     lines += [f"tag {tag} {'would be set' if FLAGS.dry_run else 'set'}" for tag in report.tags]
     lines += [f"tag {tag} was there already" for tag in report.kept]
     return "\n".join(lines)
+
+
+def _attached(reports: Sequence[ArtifactReport]) -> list[str]:
+    """A line for each image or index, and for what became of what is attached to it."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        done = "there already" if report.outcome == ARTIFACT_SKIPPED else "attached"
+        done = "would be attached" if FLAGS.dry_run and done == "attached" else done
+        names.setdefault((report.subject, done), []).append(report.name)
+    return [f"{subject}: {done}: {', '.join(listed)}" for (subject, done), listed in names.items()]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,7 @@ CYCLONEDX_TYPE, SPDX_TYPE, STATEMENT_TYPE = (
 _CONTENT, _PREDICATE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
 _MOST_BUNDLE_BYTES = 64 << 20
 _MOST_LOOKED_AT = 200
+_JOBS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +126,30 @@ def attach_all(
     Raises:
       ChassisError: the registry refuses something, or nothing could be signed; no tag was moved then.
     """
+    with ThreadPoolExecutor(_JOBS) as pool:
+        found = pool.map(lambda manifest: _attach(client, manifest, publication, dry_run), manifests)
+        return [report for reports in found for report in reports]
+
+
+def _attach(
+    client: RegistryClient, manifest: Manifest, publication: Publication, dry_run: bool
+) -> list[ArtifactReport]:
+    digest = manifest.descriptor.digest
+    statements = publication.documents.get(digest, ())
+    signer = publication.signer
+    if not statements and signer is None:
+        return []
+    artifacts = _documents(statements)
+    if dry_run and not client.manifest_digest(digest):
+        return [ArtifactReport(one.kind, one.name, "", digest, UPLOADED) for one in artifacts]
+    referrers = SubjectReferrers(client, manifest.descriptor)
     reports: list[ArtifactReport] = []
-    for manifest in manifests:
-        digest = manifest.descriptor.digest
-        statements = publication.documents.get(digest, ())
-        if not statements and publication.signer is None:
-            continue
-        if dry_run and not client.manifest_digest(digest):
-            reports += [ArtifactReport(one.kind, one.name, "", digest, UPLOADED) for one in _documents(statements)]
-            continue
-        referrers = SubjectReferrers(client, manifest.descriptor)
-        artifacts = _documents(statements)
-        if publication.signer is not None:
-            signed = [Statement("", digest, SIGNED_IMAGE, {}), *statements]
-            artifacts += _signed(client, referrers, signed, publication.signer, reports)
-        reports += referrers.attach(artifacts, dry_run)
-        if publication.signer is not None and publication.signature_tags:
-            reports.append(_tag_signature(client, digest, publication.signer, dry_run))
+    if signer is not None:
+        signed = [Statement("", digest, SIGNED_IMAGE, {}), *statements]
+        artifacts += _signed(client, referrers, signed, signer, reports)
+    reports += referrers.attach(artifacts, dry_run)
+    if signer is not None and publication.signature_tags:
+        reports.append(_tag_signature(client, digest, signer, dry_run))
     return reports
 
 

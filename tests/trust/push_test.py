@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,21 @@ from tests.trust.signing_tools import PASSWORD, cosign, keys, run_program
 KINDS = {"application/vnd.cyclonedx+json", "application/spdx+json", "application/vnd.in-toto+json"}
 BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PROVENANCE = "https://slsa.dev/provenance/v1"
+VARYING = [
+    (r"sha256:(?:[0-9a-f]{64}|[0-9a-f]{4}…)", "sha256:HEX"),
+    (r"127\.0\.0\.1:\d+/[\w/]+", "REPOSITORY"),
+    (r"\S*?(\w+\.pub)\b", r"\1"),
+    (r"\d+(?:\.\d+)? (?:B|kB|MB|GB)", "BYTES"),
+    (r"\b\d+(?:\.\d+)? s:", "SECONDS:"),
+    (r"\b\d+ (uploaded|mounted|skipped)", r"N \1"),
+]
+
+
+def shape(line: str) -> str:
+    """A line without what differs from one run to the next."""
+    for pattern, replacement in VARYING:
+        line = re.sub(pattern, replacement, line)
+    return line
 
 
 @pytest.fixture(scope="module", params=["docker", "referrers"])
@@ -29,7 +45,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("registry")
     with RegistryServer(folder) if request.param == "docker" else ReferrersRegistry() as server:
         # In Bazel's sandbox the layers are where the index is, and not where a push of its target looks for them.
-        for name in ("team/digits", "team/plain"):
+        for name in ("team/digits", "team/plain", "team/guide"):
             done = run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={server.address}/{name}")
             assert done.returncode == 0, done.stderr
         yield server.address
@@ -91,7 +107,7 @@ def test_everything_is_there_for_each_image_and_the_index(
         assert statement["predicateType"] == PROVENANCE
         assert statement["subject"][0]["digest"]["sha256"] == image.removeprefix("sha256:")
         assert statement["predicate"]["buildDefinition"]["externalParameters"]["target"] == "//model:image"
-    assert "attached" in said
+    assert f"{digest}: attached: signature.sigstore.json" in said
 
 
 def test_oras_downloads_the_bill_of_materials_of_each_image(
@@ -116,12 +132,31 @@ def test_a_second_push_attaches_nothing(address: str, pair: tuple[Path, Path]) -
     flags = ("--sign", f"--key={pair[0]}")
     push(address, *flags)
     _, said, seconds = push(address, *flags)
-    assert " attached (" not in said
-    assert said.count("was there already (") == 15
+    assert ": attached: " not in said
+    assert said.count(": there already: ") == 3
+    assert said.count("sigstore.json") == 9
     print(f"an unchanged push of all: {seconds:.2f} s")
 
 
 def test_without_signing_the_documents_alone_are_attached(address: str, tmp_path: Path) -> None:
     _, said, _ = push(address, f"--repository={address}/team/plain")
-    assert said.count("sbom.cdx.json attached (application/vnd.cyclonedx+json") == 2
+    assert said.count(": attached: sbom.cdx.json, sbom.spdx.json, provenance.json\n") == 2
     assert "sigstore" not in said
+
+
+def test_the_guide_shows_what_is_printed(address: str, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    blocks = re.findall(r"```console\n(.*?)```", Path(os.environ["TRUST"]).read_text(), re.DOTALL)
+    shown = [line for block in blocks for line in block.splitlines() if line != "…" and not line.startswith("$ ")]
+    digest, said, _ = push(address, f"--repository={address}/team/guide", "--sign", f"--key={pair[0]}")
+    image = f"{address}/team/guide@{images(digest)[0]}"
+    other = keys(tmp_path)[1].rename(tmp_path / "other.pub")
+    runs = [
+        run_tool("verify", f"--image={image}", f"--key={pair[1]}", "--require=provenance"),
+        run_tool("verify", f"--image={address}/team/guide:v1", f"--key={other}"),
+        run_program("CHASSIS_TEST_ORAS", tmp_path, "discover", "--plain-http", image),
+    ]
+    assert [run.returncode for run in runs] == [0, 1, 0], [run.stderr for run in runs]
+    printed = said + digest + "".join("\n" + run.stdout + run.stderr for run in runs)
+    real = {shape(line).replace("v1 set", "0.0.1 set") for line in printed.splitlines()}
+    assert len(shown) > 25
+    assert [line for line in shown if shape(line) not in real] == []
