@@ -3,6 +3,7 @@
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load("//rules/providers:software_info.bzl", "AttestationsInfo")
 load(":attestations.bzl", "attestations")
+load(":image_vulnerabilities.bzl", "image_vulnerabilities")
 
 _SBOM_DOC = """The bills of materials of an image: in `IMAGE.sbom`, `IMAGE.cdx.json` (CycloneDX 1.6) and `IMAGE.spdx.json` (SPDX 2.3).
 
@@ -43,7 +44,7 @@ image_sbom = rule(implementation = _sbom_impl, attrs = _ATTRS, doc = _SBOM_DOC)
 image_provenance = rule(implementation = _provenance_impl, attrs = _ATTRS, doc = _PROVENANCE_DOC)
 
 def attestation_targets(name, **kwargs):
-    """The targets `NAME.sbom` and `NAME.provenance` beside an image: built only if they are asked for.
+    """The targets `NAME.sbom`, `NAME.provenance` and `NAME.vulnerabilities` beside an image: built only if they are asked for.
 
     Args:
       name: the image's name.
@@ -52,3 +53,4 @@ def attestation_targets(name, **kwargs):
     common = kwargs | {"tags": kwargs.get("tags", []) + ["manual"]}
     image_sbom(name = name + ".sbom", image = name, **common)
     image_provenance(name = name + ".provenance", image = name, **common)
+    image_vulnerabilities(name = name + ".vulnerabilities", image = name, **common)
