@@ -45,7 +45,7 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("registry")
     with RegistryServer(folder) if request.param == "docker" else ReferrersRegistry() as server:
         # In Bazel's sandbox the layers are where the index is, and not where a push of its target looks for them.
-        for name in ("team/digits", "team/plain", "team/guide"):
+        for name in ("team/digits", "team/plain", "team/guide", "team/target"):
             done = run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={server.address}/{name}")
             assert done.returncode == 0, done.stderr
         yield server.address
@@ -160,3 +160,25 @@ def test_the_guide_shows_what_is_printed(address: str, pair: tuple[Path, Path], 
     real = {shape(line).replace("v1 set", "0.0.1 set") for line in printed.splitlines()}
     assert len(shown) > 25
     assert [line for line in shown if shape(line) not in real] == []
+
+
+def start(target: str, *flags: str) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "HOME": "/nonexistent"}
+    command = [os.environ[target], *flags]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_targets_that_have_a_key_sign_and_verify(address: str, tmp_path: Path) -> None:
+    repository = f"{address}/team/target"
+    unsigned = start("PUSH_SIGNED", f"--repository={repository}", "--tag=v1", "--nosign")
+    assert unsigned.returncode == 0, unsigned.stderr
+    assert "attached" not in unsigned.stderr
+    assert "is not signed with" in start("VERIFY_SIGNED", f"--image={repository}:v1").stderr
+    signed = start("PUSH_SIGNED", f"--repository={repository}", "--tag=v1")
+    assert signed.stderr.count(".sig") == 3, signed.stderr
+    verified = start("VERIFY_SIGNED", f"--image={repository}:v1")
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout == signed.stdout
+    other = start("VERIFY_SIGNED", f"--image={repository}@{images(signed.stdout.strip())[0]}")
+    assert (other.returncode, other.stdout) == (1, "")
+    assert f"but this build makes {signed.stdout.strip()}" in other.stderr

@@ -111,3 +111,10 @@ def test_libraries_in_wheels_the_server_and_the_model_are_components() -> None:
                     paths[entry.name] = archive.extractfile(entry).read()
     assert weights["hashes"][0]["content"] == hashlib.sha256(paths["app/data/weights.npz"]).hexdigest()
     assert model["hashes"][0]["content"] == hashlib.sha256(paths["app/model/model.pkl"]).hexdigest()
+
+
+def test_annotations_are_there_only_if_they_are_asked_for_and_stamped() -> None:
+    assert "annotations" not in manifest("MODEL")[1]
+    annotated = manifest("ANNOTATED")[1]
+    assert annotated["annotations"] == {"org.opencontainers.image.licenses": "Apache-2.0"}
+    assert annotated["layers"] == manifest("MODEL")[1]["layers"]
