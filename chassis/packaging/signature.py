@@ -58,7 +58,7 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
 
 
 def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
-    """The parameter that gets the input; None where the function does not tell."""
+    """The parameter that gets the input; None if the function does not tell."""
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
         raise EntryPointError(f"{name} is a coroutine or a generator, expected a function that returns its result")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from chassis.declaration.front_ends import MOST_WORKERS, SERVERS
+from chassis.declaration.front_ends import MAX_WORKERS, SERVERS
 from chassis.declaration.model_json import FORMAT, read_served
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract
@@ -126,7 +126,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
         http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
-        workers=environment.integer("CHASSIS_WORKERS", 1, 0, MOST_WORKERS),
+        workers=environment.integer("CHASSIS_WORKERS", 1, 0, MAX_WORKERS),
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
         limits=_limits(environment),

@@ -9,8 +9,8 @@ from typing import NamedTuple
 Item = Mapping[str, bytes]
 """One input of a model: input name to content."""
 
-_LONGEST_ERROR = 2000
-_MOST_FRAMES = 6
+_MAX_ERROR = 2000
+_MAX_FRAMES = 6
 
 
 class ErrorKind(enum.Enum):
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
 def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:
     """The answer to an item that failed; `reason` is cut at 2000 characters."""
     reason = _plain(reason)
-    return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…", kind)
+    return Answer(None, reason if len(reason) <= _MAX_ERROR else reason[:_MAX_ERROR] + "…", kind)
 
 
 class RemoteError(Exception):
@@ -89,7 +89,7 @@ def frames(error: BaseException) -> str:
 
     own = __name__.rpartition(".")[0].replace(".", "/")
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in frame.filename]
-    return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MOST_FRAMES:])
+    return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MAX_FRAMES:])
 
 
 def _plain(text: str) -> str:

@@ -8,14 +8,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from chassis.runtime.core.answer import Answer, Item, describe_exception
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
-from chassis.runtime.core.service import Report, State
+from chassis.runtime.core.service import ModelState, Report
 
 _LOG = logging.getLogger(__name__)
 
-Predict = Callable[[Sequence[Item]], list[Answer]]
+
+class Predict(Protocol):
+    """The model: answers items, in order."""
+
+    def __call__(self, items: Sequence[Item], /) -> list[Answer]:
+        """See `PredictFunction`."""
+
+
 Load = Callable[[], Predict]
 
 
@@ -70,11 +78,11 @@ class ModelThread:
 
     def _loaded(self) -> None:
         self._batcher.add(self)
-        self._report(State.READY, "")
+        self._report(ModelState.READY, "")
 
     def _failed(self, reason: str) -> None:
         self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
-        self._report(State.FAILED, reason)
+        self._report(ModelState.FAILED, reason)
 
 
 def _outcome(predict: Predict, batch: Batch) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.runtime.core import metrics
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.http import kserve_v1, open_inference
 from chassis.runtime.http.message import Request, Response, Route, json_response
 from chassis.runtime.http.server import HttpServer
@@ -27,7 +27,7 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
         routes += kserve_v1.KserveV1(model, identity, one_input=model.contract.one_input).routes()
 
     def show_metrics(_: Request) -> Response:
-        text = model.metrics.text(waiting=model.waiting(), ready=model.state is State.READY)
+        text = model.metrics.text(waiting=model.waiting(), ready=model.state is ModelState.READY)
         return Response(200, text.encode(), metrics.CONTENT_TYPE)
 
     def show_description(_: Request) -> Response:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import time
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import (
@@ -92,7 +92,7 @@ class OpenInference:
 
     def ready(self, _: Request) -> Response:
         """Whether the model answers."""
-        if self._model.state is State.READY:
+        if self._model.state is ModelState.READY:
             return json_response(200, {"name": self._identity.name, "ready": True})
         return json_response(_NOT_READY, {"name": self._identity.name, "ready": False, "error": self._model.reason})
 
@@ -175,7 +175,7 @@ class OpenInference:
         )
 
 
-def _split(request: Request) -> list[bytes | bytearray | memoryview]:
+def _split(request: Request) -> list[Any]:
     """The JSON and the binary data behind it."""
     body = request.take_body()
     text = request.headers.get(_HEADER_LENGTH)

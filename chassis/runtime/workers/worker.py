@@ -35,9 +35,9 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
             end_process(1, CLOSING)
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
         messages.send(connection, (LOADED, ""))
-        receiver = messages.Receiver(connection)
+        reader = messages.MessageReader(connection)
         while True:
-            _, items = receiver.receive()
+            _, items = reader.receive()
             answers = _answers(predict, items)
             del items  # they may be large, and the next ones long in coming
             messages.send(connection, answers)

@@ -36,7 +36,7 @@ class NoProcessError(ChassisError):
     """A process of the model that the system refuses to start."""
 
 
-class Nursery:
+class ForkServer:
     """The server's end. All methods belong to the event loop's thread."""
 
     def __init__(self, control: socket.socket, pid: int) -> None:
@@ -55,7 +55,7 @@ class Nursery:
         ended: Callable[[int, str], None],
         lost: Callable[[], None],
     ) -> None:
-        """Reports what happens: a worker's key with its process id, or with how it ended; that the nursery ended."""
+        """Reports a worker's key with its process id, or with how it ended; and that the fork server ended."""
 
         def read() -> None:
             content = self._control.recv(_LONGEST)
@@ -74,7 +74,7 @@ class Nursery:
         One that has begun already is not forked again.
 
         Raises:
-          OSError: the nursery ended.
+          OSError: the fork server ended.
         """
         begun = self._begun.pop(key, None)
         if begun is not None:
@@ -90,7 +90,7 @@ class Nursery:
             self._control.send(marshal.dumps((_KILL, key, 0)))
 
     def close(self, timeout: float) -> bool:
-        """Ends the nursery and what it forked; False where that took more than `timeout` seconds."""
+        """Ends the fork server and what it forked; False where that took more than `timeout` seconds."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
         self._control.settimeout(timeout)
@@ -105,34 +105,34 @@ class Nursery:
         return True
 
 
-def start_nursery(settings: Settings) -> Nursery:
-    """Forks the nursery, which begins with the model's processes; to be called before any thread is started.
+def start_fork_server(settings: Settings) -> ForkServer:
+    """Forks the fork server, which begins with the model's processes; to be called before any thread is started.
 
     Raises:
       NoProcessError: the system allows no more processes, or files.
     """
     try:
-        nursery = _fork_nursery(settings)
-        nursery.begin(settings.workers)
+        fork_server = _fork(settings)
+        fork_server.begin(settings.workers)
     except OSError as error:
         raise NoProcessError(
             f"cannot start a process for the model: {error.strerror}; CHASSIS_WORKERS=0 has it in the server's own"
         ) from None
-    return nursery
+    return fork_server
 
 
-def _fork_nursery(settings: Settings) -> Nursery:
+def _fork(settings: Settings) -> ForkServer:
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     flush()
     pid = os.fork()
     if not pid:
         own.close()
-        _run(_Nursery(other, settings).run)
+        _run(_ForkServer(other, settings).run)
     other.close()
-    return Nursery(own, pid)
+    return ForkServer(own, pid)
 
 
-class _Nursery:
+class _ForkServer:
     """The process itself."""
 
     def __init__(self, control: socket.socket, settings: Settings) -> None:
@@ -223,7 +223,7 @@ class _Nursery:
                 how = f"ended with status {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
                 self._tell(_ENDED, key, how)
 
-    def _tell(self, what: str, key: int, value: object) -> None:
+    def _tell(self, what: str, key: int, value: str | int) -> None:
         with contextlib.suppress(OSError):
             self._control.send(marshal.dumps((what, key, value)))
 
