@@ -175,7 +175,7 @@ def test_targets_that_have_a_key_sign_and_verify(address: str, tmp_path: Path) -
     assert "attached" not in unsigned.stderr
     assert "is not signed with" in start("VERIFY_SIGNED", f"--image={repository}:v1").stderr
     signed = start("PUSH_SIGNED", f"--repository={repository}", "--tag=v1")
-    assert signed.stderr.count(".sig") == 3, signed.stderr
+    assert signed.stderr.count(".sig\n") == 3, signed.stderr
     verified = start("VERIFY_SIGNED", f"--image={repository}:v1")
     assert verified.returncode == 0, verified.stderr
     assert verified.stdout == signed.stdout
