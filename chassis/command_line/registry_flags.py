@@ -34,7 +34,9 @@ def transport_of_flags(connections: int = 8, cancellation: Cancellation | None =
     return Transport(connections=connections, ca_file=ca_file, cancellation=cancellation)
 
 
-def deadline(seconds: float) -> Cancellation:
+def deadline(
+    seconds: float, what: str = "the push", then: str = "; no tag was moved that is not reported above"
+) -> Cancellation:
     """Ends the program with an error after `seconds`, and as by Ctrl-C at SIGTERM; what else is at work is told by what
     this returns."""
 
@@ -43,7 +45,7 @@ def deadline(seconds: float) -> Cancellation:
 
     def expired(*_: object) -> None:
         if threading.current_thread() is threading.main_thread():
-            raise ChassisError(f"the push took more than {seconds:g} s; no tag was moved that is not reported above")
+            raise ChassisError(f"{what} took more than {seconds:g} s{then}")
 
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGALRM, expired)

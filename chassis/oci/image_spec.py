@@ -3,10 +3,12 @@
     {"architecture": "arm64", "variant": "v8", "os": "linux", "ref_name": "latest",
      "layers": [{"descriptor": PATH, "files": PATH}, …],
      "base_layout": PATH or null,
+     "annotations": {…}, "status_files": [PATH, …] or null,
      "config": {"env": {…}, "entrypoint": […], "cmd": […], "user": "65532:65532", "working_dir": "/app",
                 "labels": {…}, "exposed_ports": ["8080/tcp"]}}
 
-Only `architecture` and `layers` must be there. Paths are relative to the working directory.
+`status_files` are those of a stamped build. Only `architecture` and `layers` must be there.
+Paths are relative to the working directory.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from typing import Any
 from chassis.oci.descriptor import LayerDescriptor, LayerFile, Platform, read_json
 from chassis.oci.layout import ImageError, ImageLayer, RunSettings, default_platform
 
-_KEYS = {"architecture", "variant", "os", "ref_name", "layers", "base_layout", "config"}
+_KEYS = {"architecture", "variant", "os", "ref_name", "layers", "base_layout", "config", "annotations", "status_files"}
 _CONFIG_KEYS = {"env", "entrypoint", "cmd", "user", "working_dir", "labels", "exposed_ports"}
 
 
@@ -31,6 +33,8 @@ class ImageSpec:
     settings: RunSettings
     base_layout: Path | None
     ref_name: str
+    annotations: dict[str, str]
+    status_files: tuple[Path, ...] | None
 
 
 def read_spec(path: Path) -> ImageSpec:
@@ -48,12 +52,15 @@ def read_spec(path: Path) -> ImageSpec:
     if not isinstance(listed, list):
         raise ImageError(f"{where}: `layers` is missing or no list")
     base = _text(fields, "base_layout", where)
+    stamped = fields.get("status_files")
     return ImageSpec(
         platform=default_platform(architecture, _text(fields, "os", where) or "linux", _text(fields, "variant", where)),
         layers=tuple(_layer(item, f"{where}: layers[{i}]") for i, item in enumerate(listed)),
         settings=_settings(fields.get("config") or {}, f"{where}: config"),
         base_layout=Path(base) if base else None,
         ref_name=_text(fields, "ref_name", where),
+        annotations=_mapping(fields, "annotations", where),
+        status_files=None if stamped is None else tuple(Path(name) for name in _texts(fields, "status_files", where)),
     )
 
 

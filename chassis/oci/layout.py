@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,14 @@ class RunSettings:
 class BaseImage:
     """What an image takes over from the layout that it is built on.
 
-    `config` is the base's whole configuration object; `blobs` has the file of each of `layers`, or nothing.
+    `config` is the base's whole configuration object; `blobs` has the file of each of `layers`, or nothing; `digest`
+    is its manifest's.
     """
 
     layers: tuple[Descriptor, ...] = ()
     blobs: tuple[Path, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+    digest: str = ""
 
 
 def read_base(path: Path, platform: Platform, documents_only: bool = False) -> BaseImage:
@@ -110,6 +112,7 @@ def read_base(path: Path, platform: Platform, documents_only: bool = False) -> B
         layers=tuple(replace(layer, media_type=_AS_OCI.get(layer.media_type, layer.media_type)) for layer in layers),
         blobs=() if documents_only else tuple(reader.blob_path(layer) for layer in layers),
         config=config,
+        digest=manifest.descriptor.digest,
     )
 
 
@@ -142,9 +145,10 @@ def write_documents(
     settings: RunSettings,
     base: BaseImage | None = None,
     ref_name: str = "",
+    annotations: Mapping[str, str] | None = None,
 ) -> Descriptor:
     """Writes a layout without its layers into `output`, an empty or missing directory, and returns the manifest's
-    descriptor. index.json comes last.
+    descriptor. index.json comes last. Without `annotations` the manifest has none.
 
     Raises:
       ImageError: two layers install different things at one path, there are more than 127 of them, or
@@ -160,20 +164,21 @@ def write_documents(
     config = _encoded(_config(platform, layers, settings, base))
     config_descriptor = Descriptor(MEDIA_TYPE_CONFIG, digest.of_bytes(config), len(config))
     descriptors = [*base.layers, *(layer.layer.descriptor for layer in layers)]
-    manifest = _encoded(
-        {
-            "schemaVersion": 2,
-            "mediaType": MEDIA_TYPE_MANIFEST,
-            "config": config_descriptor.to_json(),
-            "layers": [descriptor.to_json() for descriptor in descriptors],
-        }
-    )
-    annotations = {REF_NAME: ref_name} if ref_name else {}
-    descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest.of_bytes(manifest), len(manifest), annotations, platform)
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": MEDIA_TYPE_MANIFEST,
+        "config": config_descriptor.to_json(),
+        "layers": [descriptor.to_json() for descriptor in descriptors],
+    }
+    if annotations:
+        document["annotations"] = dict(sorted(annotations.items()))
+    manifest = _encoded(document)
+    named = {REF_NAME: ref_name} if ref_name else {}
+    descriptor = Descriptor(MEDIA_TYPE_MANIFEST, digest.of_bytes(manifest), len(manifest), named, platform)
     index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
     blobs = _new_layout(output)
-    for document, named in ((config, config_descriptor), (manifest, descriptor)):
-        _write(blobs / digest.hex_of(named.digest), document)
+    for data, named_by in ((config, config_descriptor), (manifest, descriptor)):
+        _write(blobs / digest.hex_of(named_by.digest), data)
     _write(output / "oci-layout", _encoded({"imageLayoutVersion": "1.0.0"}))
     _write(output / "index.json", _encoded(index))
     return descriptor

@@ -173,6 +173,11 @@ class ImagePush:
                 self._cancellation.check()
                 client.push_manifest(manifest)
 
+    @property
+    def manifests(self) -> list[Manifest]:
+        """Every manifest and index of the push, what an index refers to before it; companions of tags come last."""
+        return list(self._manifests)
+
     def tag(self) -> PushReport:
         """Sets the tags, once all is sent."""
         if not self._options.dry_run:

@@ -13,7 +13,7 @@ from typing import Any
 
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import BlobStore
-from chassis.oci.layout_reader import LayoutReader
+from chassis.oci.layout_reader import LayoutReader, Manifest
 from chassis.oci.push import ImagePush, PushOptions, PushReport, Watcher
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.mount_sources import KnownBlobs, MountSources
@@ -29,7 +29,8 @@ class RunFileError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class PlannedPush:
-    """One image: `target` names it for people, `stores` are where its layers may be besides its layout."""
+    """One image: `target` names it for people, `stores` are where its layers may be besides its layout. `attach` is
+    called between its content and its tags, None if there is nothing to attach."""
 
     target: str
     layout: Path
@@ -38,6 +39,7 @@ class PlannedPush:
     stores: tuple[BlobStore, ...] = ()
     mount_from: tuple[str, ...] = ()
     immutable_tags: bool = False
+    attach: Callable[[RegistryClient, Sequence[Manifest]], object] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def push_all(
         try:
             earlier = (since or {}).get((planned.target, planned.repository))
             layout = LayoutReader(planned.layout)
-            if earlier and _is_unchanged(earlier, layout, planned):
+            if earlier and not planned.attach and _is_unchanged(earlier, layout, planned):
                 outcomes[number] = Outcome(planned.target, planned.repository, UNCHANGED, earlier.digest, planned.tags)
                 continue
             sent[number] = _send(planned, layout, connector, registries, options, cancellation, watcher)
@@ -176,6 +178,8 @@ def _send(
         layout, client, planned.tags, options, cancellation, watcher, sources, planned.stores, registry.known
     )
     image.send()
+    if planned.attach:
+        planned.attach(client, image.manifests)
     return image
 
 

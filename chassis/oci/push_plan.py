@@ -13,7 +13,8 @@ from chassis.oci.blob_store import BlobStore, FileStore, LayoutStore
 from chassis.oci.descriptor import Descriptor, read_json
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import check_tag
-from chassis.oci.tag_list import read_status, read_tags, stamp
+from chassis.oci.tag_list import read_tags, stamp
+from chassis.oci.workspace_status import read_status
 
 
 class PushPlanError(ChassisError):
@@ -29,9 +30,18 @@ class PlannedLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentsAbout:
+    """The documents about one image; None for those that are not to be attached."""
+
+    cyclonedx: Path | None = None
+    spdx: Path | None = None
+    provenance: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PushPlan:
     """What `oci_push` says. Paths are absolute; `documents` is a layout without layers, `layouts` those of bases, and
-    `target` the label."""
+    `target` the label. `documents_about` are to be attached, `sign_key` is a private key to sign with, or None."""
 
     target: str
     documents: Path
@@ -44,6 +54,9 @@ class PushPlan:
     status_files: tuple[Path, ...]
     mount_from: tuple[str, ...]
     immutable_tags: bool
+    documents_about: tuple[DocumentsAbout, ...] = ()
+    sign_key: Path | None = None
+    signature_tags: bool = False
 
     def all_tags(self, more: Sequence[str] = ()) -> list[str]:
         """Every tag, those of files and of the workspace's status too.
@@ -99,6 +112,12 @@ def read_plan(path: Path, runfiles: Path) -> PushPlan:
             status_files=tuple(runfiles / name for name in fields["status_files"]),
             mount_from=tuple(fields["mount_from"]),
             immutable_tags=bool(fields["immutable_tags"]),
+            documents_about=tuple(
+                DocumentsAbout(**{kind: runfiles / name for kind, name in about.items()})
+                for about in fields.get("documents_about", ())
+            ),
+            sign_key=runfiles / fields["sign_key"] if fields.get("sign_key") else None,
+            signature_tags=bool(fields.get("signature_tags")),
         )
     except (KeyError, TypeError) as error:
         raise PushPlanError(f"{path}: is not the plan of a push: {error!r}") from None

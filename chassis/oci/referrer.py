@@ -97,8 +97,16 @@ def referrers(client: RegistryClient, subject_digest: str) -> list[dict[str, Any
     if found is None:
         current = client.manifest_digest(fallback_tag(subject_digest))
         found = [client.manifest(current)[1]] if current else []
-    where = f"{client.repository}: the referrers of {subject_digest}"
-    listed = [entry for page in found for entry in _manifests(page, where)]
+    return listed_manifests(found, f"{client.repository}: the referrers of {subject_digest}")
+
+
+def listed_manifests(pages: Sequence[bytes], where: str) -> list[dict[str, Any]]:
+    """The descriptors in the pages of a list of referrers.
+
+    Raises:
+      ReferrerError: a page is malformed, or there are more than an image has.
+    """
+    listed = [entry for page in pages for entry in _manifests(page, where)]
     if len(listed) > _MAX_REFERRERS:
         raise ReferrerError(f"{where}: are more than {_MAX_REFERRERS}")
     return listed

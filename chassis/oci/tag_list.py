@@ -17,7 +17,7 @@ _FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]")
 
 
 class TagFileError(ChassisError):
-    """A file of tags or of the workspace's status cannot be used."""
+    """A file of tags cannot be used, or a template of one."""
 
 
 def read_tags(path: Path) -> list[str]:
@@ -30,16 +30,6 @@ def read_tags(path: Path) -> list[str]:
     if not tags:
         raise TagFileError(f"{path}: holds no tag; one a line is expected")
     return [check_tag(tag) for tag in tags]
-
-
-def read_status(paths: list[Path]) -> dict[str, str]:
-    """The workspace's status: keys and values of every file, a later file's over an earlier one's."""
-    status: dict[str, str] = {}
-    for path in paths:
-        for line in _lines(path):
-            key, _, value = line.partition(" ")
-            status[key] = value
-    return status
 
 
 def stamp(template: str, status: Mapping[str, str]) -> str:

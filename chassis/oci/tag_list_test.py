@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from chassis.oci.registry.errors import ImageReferenceError
-from chassis.oci.tag_list import TagFileError, read_status, read_tags, stamp
+from chassis.oci.tag_list import TagFileError, read_tags, stamp
+from chassis.oci.workspace_status import read_status
 
 STATUS = {"STABLE_VERSION": "1.2.0+build 7", "BUILD_TIMESTAMP": "1700000000", "EMPTY": ""}
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from absl import flags
 
 from chassis.command_line.run import run_main
+from chassis.oci.annotations import filled_in
 from chassis.oci.image_spec import read_spec
 from chassis.oci.layout import read_base, write_documents
+from chassis.oci.workspace_status import read_status
 
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is made of.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The directory to write: a layout without layers.", required=True)
@@ -27,7 +29,9 @@ def main(argv: Sequence[str]) -> None:
     spec = read_spec(Path(_SPEC.value))
     base = read_base(spec.base_layout, spec.platform, documents_only=True) if spec.base_layout else None
     settings = replace(spec.settings, path_first=_PATH_FIRST.value)
-    write_documents(Path(_OUTPUT.value), spec.platform, spec.layers, settings, base, spec.ref_name)
+    status = None if spec.status_files is None else read_status(list(spec.status_files))
+    annotations = filled_in(spec.annotations, status, base.digest if base else "")
+    write_documents(Path(_OUTPUT.value), spec.platform, spec.layers, settings, base, spec.ref_name, annotations)
 
 
 if __name__ == "__main__":

@@ -18,16 +18,20 @@ from absl import flags
 from chassis.command_line.cache_flags import BazelCaches, bringing
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
 from chassis.command_line.run import run_main
+from chassis.command_line.signing_flags import publication
 from chassis.errors import ChassisError
+from chassis.oci.artifacts import SKIPPED as ARTIFACT_SKIPPED
+from chassis.oci.artifacts import ArtifactReport
 from chassis.oci.blob_store import LateStore
 from chassis.oci.layout_reader import LayoutReader
-from chassis.oci.push import DEFAULT_JOBS, MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
+from chassis.oci.push import DEFAULT_JOBS, MOUNTED, SKIPPED, UPLOADED, ImagePush, PushOptions, PushReport
 from chassis.oci.push_plan import PushPlan, plan_of_layout, read_plan
 from chassis.oci.push_progress import PushProgress, size_text
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import parse_reference
+from chassis.trust.publication import attach_all
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to publish.")
@@ -67,6 +71,7 @@ def main(argv: Sequence[str]) -> int:
     begin = time.monotonic()
     layout = LayoutReader(plan.documents)
     stores = [*plan.stores(), LateStore(BazelCaches().stores)]
+    what = publication(plan)
     immutable = FLAGS.immutable_tags or plan.immutable_tags
     options = PushOptions(FLAGS.jobs, FLAGS.dry_run, immutable, FLAGS.accelerator_tags)
     sources = MountSources(
@@ -77,9 +82,12 @@ def main(argv: Sequence[str]) -> int:
     transport = transport_of_flags(FLAGS.jobs * 2, cancellation)
     with remedies(), bringing(plan.target), PushProgress(sys.stderr, FLAGS.dry_run) as progress:
         client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
-        report = push(layout, client, tags, options, cancellation, progress.watcher(), sources, stores)
+        image = ImagePush(layout, client, tags, options, cancellation, progress.watcher(), sources, stores)
+        image.send()
+        attached = attach_all(client, image.manifests, what, FLAGS.dry_run)
+        report = image.tag()
     signal.setitimer(signal.ITIMER_REAL, 0)
-    print(_summary(report, str(reference.repository), time.monotonic() - begin), file=sys.stderr)
+    print(_summary(report, attached, str(reference.repository), time.monotonic() - begin), file=sys.stderr)
     print(report.digest, flush=True)
     return 0
 
@@ -100,16 +108,27 @@ def _plan() -> PushPlan:
     )
 
 
-def _summary(report: PushReport, repository: str, seconds: float) -> str:
+def _summary(report: PushReport, attached: Sequence[ArtifactReport], repository: str, seconds: float) -> str:
     counts = []
     for outcome in (UPLOADED, MOUNTED, SKIPPED):
         number, size = report.count(outcome)
         counts.append(f"{number} {outcome} ({size_text(size)})")
     verb = "would be pushed" if FLAGS.dry_run else "pushed"
     lines = [f"{repository}@{report.digest} {verb} in {seconds:.1f} s: blobs: {', '.join(counts)}"]
+    lines += _attached(attached)
     lines += [f"tag {tag} {'would be set' if FLAGS.dry_run else 'set'}" for tag in report.tags]
     lines += [f"tag {tag} was there already" for tag in report.kept]
     return "\n".join(lines)
+
+
+def _attached(reports: Sequence[ArtifactReport]) -> list[str]:
+    """A line for each image or index, and for what became of what is attached to it."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for report in reports:
+        done = "there already" if report.outcome == ARTIFACT_SKIPPED else "attached"
+        done = "would be attached" if FLAGS.dry_run and done == "attached" else done
+        names.setdefault((report.subject, done), []).append(report.name)
+    return [f"{subject}: {done}: {', '.join(listed)}" for (subject, done), listed in names.items()]
 
 
 if __name__ == "__main__":

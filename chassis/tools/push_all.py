@@ -10,7 +10,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -18,8 +18,10 @@ from absl import flags
 from chassis.command_line.cache_flags import BazelCaches
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
 from chassis.command_line.run import run_main
+from chassis.command_line.signing_flags import publication
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import LateStore
+from chassis.oci.layout_reader import Manifest
 from chassis.oci.push import DEFAULT_JOBS, PushOptions
 from chassis.oci.push_all import (
     FAILED,
@@ -39,6 +41,7 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import Repository
+from chassis.trust.publication import attach_all
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("plan", None, "What an oci_push target says.", required=True)
@@ -101,7 +104,15 @@ def _planned(plan: PushPlan, caches: BazelCaches) -> PlannedPush:
         stores=(*plan.stores(), LateStore(caches.stores)),
         mount_from=plan.mount_from,
         immutable_tags=plan.immutable_tags,
+        attach=_attaching(plan),
     )
+
+
+def _attaching(plan: PushPlan) -> Callable[[RegistryClient, Sequence[Manifest]], object] | None:
+    what = publication(plan)
+    if not what.documents and what.signer is None:
+        return None
+    return lambda client, manifests: attach_all(client, manifests, what, FLAGS.dry_run)
 
 
 def _report(outcomes: Sequence[Outcome], seconds: float) -> None:

@@ -14,6 +14,7 @@ ImageInfo = provider(
         "held": "depset of File: the blobs of a base that is a layout of its own, and what they are links to: no action of this build can make them anew.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
+        "software": "SoftwareInfo: what the image is made of, all layers of this build together.",
         "sources": "list of string: repositories that have layers of the base, such as `registry.example/python`, for a push to mount them from.",
     },
 )
@@ -35,5 +36,6 @@ BaseInfo = provider(
         "env": "dict of string to string: environment that the base sets.",
         "layers": "list of LayerInfo, lowest first.",
         "python_version": "string: minor version of its /usr/bin/python3, such as `3.11`.",
+        "record": "File: JSON, what is known of its packages (chassis/trust/package_record.py); left out by rules that know nothing of it.",
     },
 )

@@ -22,6 +22,7 @@ WheelLayerInfo = provider(
     doc = "A wheel made into a layer.",
     fields = {
         "layer": "LayerInfo.",
+        "record": "File: JSON, what is known of the wheel (chassis/trust/package_record.py); left out by rules that know nothing of it.",
         "wheel": "WheelInfo.",
     },
 )

@@ -2,8 +2,10 @@
 
 load("//rules/private/image:layer.bzl", "layers_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/private/image:package_record.bzl", "RECORD_ATTRS", "package_record")
 load("//rules/private/python:image_python.bzl", "python_of")
 load("//rules/private/python:python_transition.bzl", "TRANSITION_ATTRS", "python_version_transition")
+load("//rules/private/tools:names.bzl", "names")
 load("//rules/providers:image_info.bzl", "BaseInfo")
 
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
@@ -14,7 +16,7 @@ outside its own directories, the bytecode of Python's modules, and an entry of e
 scanners.
 """
 
-_ATTRS = LAYER_ATTRS | TRANSITION_ATTRS | {
+_ATTRS = LAYER_ATTRS | RECORD_ATTRS | TRANSITION_ATTRS | {
     "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "What the packages are built for."),
     "env": attr.string_dict(doc = "Environment that the base sets."),
     "layers": attr.string_list_dict(
@@ -63,6 +65,7 @@ def _impl(ctx):
             env = ctx.attr.env,
             layers = layers,
             python_version = python.version,
+            record = package_record(ctx, ctx.label.name, "deb", ctx.files.packages, "base " + ctx.label.name, lock = names.label_for_people(ctx.attr.packages.label)),
         ),
     ]
 

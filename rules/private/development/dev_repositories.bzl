@@ -72,8 +72,10 @@ _DEBIAN_ROOTS = {
         "lock": Label("//tests:neighbour_tools_amd64.lock"),
         "moving_lock": Label("//tests:newer_tools_amd64.lock"),
         "programs": {
+            "cosign": "usr/bin/cosign",
             "crane": "usr/bin/crane",
             "docker-registry": "usr/bin/docker-registry",
+            "oras": "usr/bin/oras",
         },
     },
     "chassis_test_browser": {

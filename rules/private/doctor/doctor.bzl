@@ -116,6 +116,7 @@ def examine(ctx, config, variant, layers, base_files):
         "variant": variant,
     }, indent = " ") + "\n")
     info = DoctorInfo(
+        facts = facts,
         findings = ctx.actions.declare_file(name + ".doctor.findings"),
         json = ctx.actions.declare_file(name + ".doctor.json"),
         report = ctx.actions.declare_file(name + ".doctor.txt"),

@@ -1,5 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
+load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/declaration:declared.bzl", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
@@ -14,8 +15,11 @@ load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load("//rules/providers:software_info.bzl", "SoftwareInfo")
+load(":attestations.bzl", "StampInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
+load(":image_sbom.bzl", "attestation_targets")
 load(":layer.bzl", "layer_action")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
@@ -26,6 +30,7 @@ _DOC = """An image that serves a model. Its output is an OCI image layout direct
 
 _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
+    "annotations": attr.string_dict(),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True, cfg = python_transition),
     "base_python_version": attr.string(),
@@ -39,6 +44,7 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUI
     "user": attr.string(),
     "wheel_layers": attr.int(),
     "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo], cfg = python_transition),
+    "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -146,6 +152,41 @@ def _sources(base):
         return [base[PulledInfo].source]
     return base[ImageInfo].sources if ImageInfo in base else []
 
+def _status_files(ctx):
+    """The workspace's status, if the build is stamped and an annotation names a key of it: other images never change."""
+    if not ctx.attr._stamp[StampInfo].stamp:
+        return []
+    templates = [value.replace("{BASE_DIGEST}", "") for value in ctx.attr.annotations.values()]
+    return [ctx.info_file, ctx.version_file] if [value for value in templates if "{" in value] else []
+
+def _software(ctx, model, base, python_version, wheels, layers, facts):
+    """What the image is made of, after what an image of this build is made of that it stands on."""
+    below = getattr(base[ImageInfo], "software", None) if ImageInfo in base else None
+    records = [base[BaseInfo].record] if BaseInfo in base and hasattr(base[BaseInfo], "record") else []
+    records += [packaged.record for packaged in wheels if hasattr(packaged, "record")]
+    return SoftwareInfo(
+        facts = (below.facts if below else []) + zip(layers, facts),
+        metadata = getattr(model, "metadata", None),
+        model = model.name,
+        parameters = {
+            "flags": {
+                "bytecode": ctx.attr._bytecode[BuildSettingInfo].value,
+                "chunk_size": ctx.attr._chunk_size[BuildSettingInfo].value,
+                "compression": ctx.attr._compression[BuildSettingInfo].value,
+            },
+            "platform": {
+                "accelerator": ctx.attr.accelerator,
+                "architecture": ctx.attr.architecture,
+                "cpu": ctx.attr.cpu,
+            },
+            "python": python_version,
+        },
+        python_version = python_version,
+        records = (below.records if below else []) + records,
+        sources = getattr(model, "sources", depset()),
+        version = model.version,
+    )
+
 def _impl(ctx):
     if not ctx.attr.architecture:
         fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
@@ -160,7 +201,8 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, base_target.label))
     _check_python(ctx, model, base_target, base.python_version if base else ctx.attr.base_python_version)
 
-    wheels = _wheel_layers(ctx, _wheels(ctx, model, server))
+    chosen = _wheels(ctx, model, server)
+    wheels = _wheel_layers(ctx, chosen)
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
     if len(layers) > _MOST_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
@@ -210,12 +252,13 @@ def _impl(ctx):
         base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
     documents = image_documents(ctx, {
+        "annotations": ctx.attr.annotations,
         "architecture": ctx.attr.architecture,
         "config": config,
         "os": "linux",
         "ref_name": None,
         "variant": variant,
-    }, layers, base_documents)
+    }, layers, base_documents, _status_files(ctx))
     layout = image_layout(ctx, documents, layers, base_files)
     doctor, output_groups = examine(ctx, config, variant, layers, base_files)
     files = depset([layout] + [layer.blob for layer in layers] + base_files)
@@ -236,6 +279,7 @@ def _impl(ctx):
             held = base_target[ImageInfo].held if ImageInfo in base_target else depset(base_files),
             layers = layers,
             layout = layout,
+            software = _software(ctx, model, base_target, python_of(ctx).version, chosen, layers, doctor.facts),
             sources = _sources(base_target),
         ),
         doctor,
@@ -252,6 +296,7 @@ _chassis_image = rule(
 def chassis_image(
         name,
         model,
+        annotations = {},
         base = Label("//base_images:python"),
         base_python_version = None,
         cpu_features = [],
@@ -279,6 +324,9 @@ def chassis_image(
     Args:
       name: the target's name.
       model: the `chassis_model`.
+      annotations: annotations of the manifest, such as `{"org.opencontainers.image.revision": "{STABLE_GIT_COMMIT}"}`. A
+        value with `{KEY}`s of the workspace's status is left out unless the build has `--stamp`; `{BASE_DIGEST}` is the digest
+        of the image's base. See docs/trust.md.
       base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory; that of the
         image's Python where it is left out.
       base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say: it is
@@ -328,6 +376,7 @@ def chassis_image(
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),
+        annotations = annotations,
         architecture = target_architecture(),
         base = base,
         base_python_version = base_python_version or "",
@@ -355,3 +404,4 @@ def chassis_image(
         image = name,
         **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )
+    attestation_targets(name, **kwargs)

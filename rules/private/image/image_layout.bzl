@@ -7,7 +7,7 @@ IMAGE_LAYOUT_ATTRS = {
     "_image_layout": attr.label(default = "//chassis/tools:image_layout", cfg = "exec", executable = True),
 }
 
-def image_documents(ctx, spec, layers, base_documents):
+def image_documents(ctx, spec, layers, base_documents, status_files = []):
     """Index, manifest and configuration of an image, as a layout without layers.
 
     Args:
@@ -15,6 +15,7 @@ def image_documents(ctx, spec, layers, base_documents):
       spec: dict, what the image is made of (chassis/oci/image_spec.py), but for its layers and its base.
       layers: list of LayerInfo, lowest first; no blob is an input.
       base_documents: list of File, the first of them the layout that the image stands on, which may lack its layers.
+      status_files: list of File, the workspace's status that annotations name keys of; none if the build is not stamped.
 
     Returns:
       The directory, a File.
@@ -23,6 +24,7 @@ def image_documents(ctx, spec, layers, base_documents):
     file = ctx.actions.declare_file(ctx.label.name + ".spec.json")
     ctx.actions.write(file, json.encode_indent(spec | {
         "base_layout": base_documents[0].path if base_documents else None,
+        "status_files": [status.path for status in status_files] if status_files else None,
         "layers": [{"descriptor": layer.descriptor.path, "files": layer.files.path} for layer in layers],
     }, indent = " ") + "\n")
     args = ctx.actions.args()
@@ -32,7 +34,7 @@ def image_documents(ctx, spec, layers, base_documents):
         ctx,
         args,
         executable = ctx.executable._image_documents,
-        inputs = [file] + base_documents + [input for layer in layers for input in [layer.descriptor, layer.files]],
+        inputs = [file] + base_documents + status_files + [input for layer in layers for input in [layer.descriptor, layer.files]],
         outputs = [documents],
         mnemonic = "ImageDocuments",
         progress_message = "Image %{label}",

@@ -3,6 +3,7 @@
 load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 load("//rules/providers:image_info.bzl", "ImageInfo")
 load(":image_explain.bzl", "image_explain")
+load(":image_sbom.bzl", "attestation_targets")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 
 _DOC = """An image built for the platform of its own attribute."""
@@ -34,6 +35,7 @@ def _impl(ctx):
             held = info.held,
             layers = info.layers,
             layout = layout,
+            software = info.software,
             sources = info.sources,
         ),
     ]
@@ -57,3 +59,4 @@ def platform_image(name, image, platform, **kwargs):
         image = name,
         **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
     )
+    attestation_targets(name, **kwargs)

@@ -103,8 +103,10 @@ def _impl(ctx):
         ModelInfo(
             imports = imports,
             layers = layers,
+            metadata = pickle.metadata,
             name = ctx.label.name,
             python_version = pickle.python_version,
+            sources = depset(pickle.sources + code.values() + ctx.files.data),
             version = ctx.attr.version,
             wheels = _wheels(ctx, depset(transitive = [info.wheels for info in infos])),
         ),

@@ -110,9 +110,11 @@ def _impl(ctx):
     return [
         DefaultInfo(files = depset(outputs.values())),
         PickleInfo(
+            metadata = metadata,
             pickle = outputs["model_pkl"],
             python_version = python_version,
             settings = outputs["model_json"],
+            sources = ctx.files.srcs + ([ctx.file.pickle] if ctx.file.pickle else []),
             status = outputs["status_pb"],
         ),
     ]

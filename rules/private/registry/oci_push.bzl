@@ -1,8 +1,10 @@
 """oci_push: publishes an image to a registry."""
 
+load("//rules/private/image:attestations.bzl", "attestations")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/providers:push_info.bzl", "PushInfo")
+load("//rules/providers:software_info.bzl", "AttestationsInfo")
 load(":push_plan.bzl", "push_plan")
 
 _DOC = """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
@@ -21,8 +23,37 @@ _ATTRS = {
     "stamped_tags": attr.string_list(doc = "Tags with `{KEY}`s of the workspace's status."),
     "tag_files": attr.label_list(allow_files = True, doc = "Files of tags, one a line."),
     "tags_to_push": attr.string_list(doc = "Tags; `--tag` adds to them."),
+    "provenance": attr.bool(doc = "Attach the provenance of each image."),
+    "sbom": attr.bool(doc = "Attach the bills of materials of each image."),
+    "sign_key": attr.label(allow_single_file = True, doc = "A private key to sign with, such as an encrypted cosign.key."),
+    "signature_tags": attr.bool(doc = "Sign in the older form too, under tags."),
     "_push": attr.label(default = "//chassis/tools:push", cfg = "exec", executable = True),
 }
+
+# For pushes that attach documents: along `image` they are made of each image. Other pushes do not load what makes them.
+_ATTESTING_ATTRS = _ATTRS | {
+    "image": attr.label(
+        mandatory = True,
+        aspects = [attestations],
+        providers = [[ImageInfo], [IndexInfo]],
+        doc = "The image or index to publish.",
+    ),
+}
+
+def _about(ctx):
+    """The documents of each image by kind, each file with a name of its own: images of an index share theirs."""
+    kinds = (["cyclonedx", "spdx"] if ctx.attr.sbom else []) + (["provenance"] if ctx.attr.provenance else [])
+    if not kinds:
+        return []
+    found = []
+    for number, image in enumerate(ctx.attr.image[AttestationsInfo].images):
+        about = {}
+        for kind in kinds:
+            file = ctx.actions.declare_file("%s.%d.%s.json" % (ctx.label.name, number, kind))
+            ctx.actions.symlink(output = file, target_file = getattr(image, kind))
+            about[kind] = file
+        found.append(about)
+    return found
 
 def _impl(ctx):
     image = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo]
@@ -30,8 +61,11 @@ def _impl(ctx):
     # Read when the push runs, not when something is built: no action depends on the time or the commit.
     status_files = [ctx.info_file, ctx.version_file] if ctx.attr.stamped_tags else []
     info = push_plan(ctx, image, struct(
+        about = _about(ctx),
         immutable_tags = ctx.attr.immutable_tags,
         repository = ctx.attr.repository,
+        sign_key = ctx.file.sign_key,
+        signature_tags = ctx.attr.signature_tags,
         stamped_tags = ctx.attr.stamped_tags,
         status_files = status_files,
         tag_files = ctx.files.tag_files,
@@ -55,6 +89,14 @@ def _impl(ctx):
 
 _oci_push = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, executable = True, provides = [PushInfo])
 
+_attesting_oci_push = rule(
+    implementation = _impl,
+    attrs = _ATTESTING_ATTRS,
+    doc = _DOC,
+    executable = True,
+    provides = [PushInfo],
+)
+
 # What the distribution specification allows: https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pulling-manifests
 def _check_tag(name, tag):
     legal = tag and len(tag) <= 128 and tag[0] not in ".-"
@@ -63,7 +105,19 @@ def _check_tag(name, tag):
     if not legal:
         fail("oci_push(name = %r): tag %r: a tag has 1 to 128 letters, digits, `.`, `_`, `-`, and starts with none of `.-`" % (name, tag))
 
-def oci_push(name, image, repository = "", tags = [], stamped_tags = [], tag_file = None, immutable_tags = False, **kwargs):
+def oci_push(
+        name,
+        image,
+        repository = "",
+        tags = [],
+        stamped_tags = [],
+        tag_file = None,
+        immutable_tags = False,
+        sbom = False,
+        provenance = False,
+        sign = None,
+        signature_tags = False,
+        **kwargs):
     """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
 
     Args:
@@ -75,13 +129,19 @@ def oci_push(name, image, repository = "", tags = [], stamped_tags = [], tag_fil
         that a tag may not, becomes `-`.
       tag_file: a file of tags, one a line, made by any rule, as rules_oci's `remote_tags` takes it.
       immutable_tags: refuse to move a tag that names another image already; nothing is sent then.
+      sbom: attach the bills of materials of each image, CycloneDX and SPDX, before a tag moves (docs/trust.md).
+      provenance: attach the provenance of each image.
+      sign: label of a private key, such as an encrypted `cosign.key`, whose password is in COSIGN_PASSWORD: every image and
+        index is signed with it, and what is attached. `--sign --key FILE` does so without one.
+      signature_tags: sign in the older form too, under tags `sha256-….sig`, for readers before cosign 3.
       **kwargs: Bazel's common attributes.
     """
     for tag in tags:
         _check_tag(name, tag)
     if "@" in repository or ":" in repository.rpartition("/")[2]:
         fail("oci_push(name = %r): repository = %r: leave tag and digest out, tags go into `tags`" % (name, repository))
-    _oci_push(
+    push = _attesting_oci_push if sbom or provenance else _oci_push
+    push(
         name = name,
         image = image,
         repository = repository,
@@ -89,5 +149,9 @@ def oci_push(name, image, repository = "", tags = [], stamped_tags = [], tag_fil
         stamped_tags = stamped_tags,
         tag_files = [tag_file] if tag_file else [],
         immutable_tags = immutable_tags,
+        provenance = provenance,
+        sbom = sbom,
+        sign_key = sign,
+        signature_tags = signature_tags,
         **kwargs
     )

@@ -10,7 +10,8 @@ def push_plan(ctx, image, what):
     Args:
       ctx: context of a rule.
       image: ImageInfo or IndexInfo.
-      what: struct with repository, tags, stamped_tags, immutable_tags, and lists of File tag_files and status_files.
+      what: struct with repository, tags, stamped_tags, immutable_tags, and lists of File tag_files and status_files;
+        about (list of dict, the documents of each image by kind), sign_key (File or None), signature_tags (bool).
 
     Returns:
       A PushInfo.
@@ -18,8 +19,13 @@ def push_plan(ctx, image, what):
     images = image.images if hasattr(image, "images") else [image]
     layers = {layer.blob: layer.descriptor for entry in images for layer in entry.all_layers}
     held = [entry.held for entry in images]
+    about = [file for documents in what.about for file in documents.values()]
     plan = ctx.actions.declare_file(ctx.label.name + ".plan.json")
     ctx.actions.write(plan, json.encode_indent({
+        "documents_about": [
+            {kind: runfiles_path(ctx, file) for kind, file in about.items()}
+            for about in what.about
+        ],
         "documents": runfiles_path(ctx, image.documents),
         "immutable_tags": what.immutable_tags,
         # By its path in the execution root: it need not be there.
@@ -30,6 +36,8 @@ def push_plan(ctx, image, what):
         ],
         "mount_from": {source: None for entry in images for source in entry.sources}.keys(),
         "repository": what.repository,
+        "sign_key": runfiles_path(ctx, what.sign_key) if what.sign_key else None,
+        "signature_tags": what.signature_tags,
         "stamped_tags": what.stamped_tags,
         "status_files": [runfiles_path(ctx, file) for file in what.status_files],
         "tag_files": [runfiles_path(ctx, file) for file in what.tag_files],
@@ -37,7 +45,7 @@ def push_plan(ctx, image, what):
         "target": names.label_for_people(ctx.label),
     }, indent = " ") + "\n")
     return PushInfo(
-        files = depset([image.documents] + layers.values() + what.status_files + what.tag_files, transitive = held),
+        files = depset([image.documents] + layers.values() + what.status_files + what.tag_files + about + ([what.sign_key] if what.sign_key else []), transitive = held),
         layers = depset(layers.keys()),
         plan = plan,
     )

@@ -1,0 +1,74 @@
+"""Sigstore bundles v0.3 with an in-toto statement, signed by a key (github.com/sigstore/protobuf-specs,
+sigstore_bundle).
+
+The envelope is DSSE (github.com/secure-systems-lab/dsse): what is signed is the payload with its type before it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from chassis.trust.errors import SignatureError
+from chassis.trust.keys import PublicKey, Signer
+from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement, read_statements
+
+MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+_FAMILY = "application/vnd.dev.sigstore.bundle"
+_MOST_BYTES = 64 << 20
+_MOST_SIGNATURES = 16
+
+
+def sign_statement(statement: Statement, signer: Signer) -> bytes:
+    """The bundle with the signed statement, as JSON."""
+    payload = encode_statement(statement)
+    signature = signer.sign(_pre_authentication(PAYLOAD_TYPE, payload))
+    bundle: dict[str, Any] = {
+        "mediaType": MEDIA_TYPE,
+        "verificationMaterial": {"publicKey": {"hint": signer.public.hint}},
+        "dsseEnvelope": {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": PAYLOAD_TYPE,
+            "signatures": [{"sig": base64.b64encode(signature).decode()}],
+        },
+    }
+    return json.dumps(bundle, separators=(",", ":")).encode()
+
+
+def verify_bundle(data: bytes, keys: Sequence[PublicKey], where: str) -> list[Statement]:
+    """The statements in a bundle, once for each subject, if one of `keys` signed it.
+
+    Raises:
+      SignatureError: it is not a bundle, it is signed by another key, or what was signed was changed.
+    """
+    if len(data) > _MOST_BYTES:
+        raise SignatureError(f"{where}: is larger than any bundle ({_MOST_BYTES} bytes)")
+    try:
+        bundle = json.loads(data)
+        if not str(bundle["mediaType"]).startswith(_FAMILY):
+            raise ValueError(f"its media type is {bundle['mediaType']!r}")
+        envelope = bundle.get("dsseEnvelope")
+        if envelope is None:
+            raise SignatureError(
+                f"{where}: has no signed statement, but a bare signature, which says nothing of an image"
+            )
+        payload = base64.b64decode(envelope["payload"], validate=True)
+        payload_type = str(envelope["payloadType"])
+        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:_MOST_SIGNATURES]]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise SignatureError(f"{where}: is not a Sigstore bundle, or cut short: {str(error)[:200]}") from None
+    if payload_type != PAYLOAD_TYPE:
+        raise SignatureError(f"{where}: signs {payload_type!r}, expected {PAYLOAD_TYPE!r}")
+    message = _pre_authentication(payload_type, payload)
+    if not any(key.verifies(signature, message) for key in keys for signature in signatures):
+        names = ", ".join(key.where for key in keys)
+        raise SignatureError(f"{where}: is not signed by {names}, or was changed since")
+    return read_statements(payload, where)
+
+
+def _pre_authentication(payload_type: str, payload: bytes) -> bytes:
+    """DSSE's pre-authentication encoding (protocol.md)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

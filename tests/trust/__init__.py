@@ -1,0 +1,1 @@
+"""Bills of materials, provenance and signatures, with the programs of others."""
