@@ -22,7 +22,7 @@ def main() -> int:
         become_init()
 
     from chassis.errors import ChassisError
-    from chassis.runtime import settings
+    from chassis.runtime import server_place, settings
 
     try:
         told = settings.read_settings(os.environ)
@@ -31,9 +31,12 @@ def main() -> int:
             from chassis.runtime.workers.nursery import start_nursery
 
             nursery = start_nursery(told)
+            server_place.enter(told.server_path)
             from chassis.runtime import late_imports
 
             late_imports.allow()
+        else:
+            server_place.share(told.server_path)
         from chassis.runtime import lifecycle
 
         lifecycle.serve(told, nursery)

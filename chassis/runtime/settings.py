@@ -58,6 +58,8 @@ class Settings(NamedTuple):
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
       drain_timeout: seconds for what was accepted when the server is told to stop (`CHASSIS_DRAIN_TIMEOUT`).
+      server_path: directories that the server's own process imports from (`CHASSIS_SERVER_PATH`, which the image sets);
+        none to import from where the model does.
       log_format: `text` or `json` (`CHASSIS_LOG_FORMAT`).
       log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
     """
@@ -82,6 +84,7 @@ class Settings(NamedTuple):
     load_timeout: float = 300.0
     run_timeout: float = 60.0
     drain_timeout: float = 10.0
+    server_path: tuple[str, ...] = ()
     log_format: str = "text"
     log_level: str = "info"
 
@@ -135,6 +138,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),
         drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", served["drain_timeout"]),
+        server_path=tuple(path for path in environment.text("CHASSIS_SERVER_PATH", "").split(":") if path),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
     )

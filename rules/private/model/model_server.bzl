@@ -2,27 +2,56 @@
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
-load("//rules/private/image:layer.bzl", "files_layer")
+load("//rules/private/image:layer.bzl", "files_layer", "layer_action")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
+load("//rules/providers:wheel_info.bzl", "WheelLayerInfo")
 load(":packaging.bzl", "packaging")
 
-_DOC = """A model server: its first-party code goes into the virtual environment of the image, its wheels beside."""
+_DOC = """A model server: its first-party code goes into the virtual environment of the image, where the model's process has it
+too; its wheels go into a place of their own, `/opt/chassis`, which its own process alone imports from."""
+
+_PLACE = "opt/chassis"
 
 _ATTRS = LAYER_ATTRS | {
     "deps": attr.label_list(providers = [PyInfo], aspects = [packaging], doc = "The server's libraries and wheels."),
+    "model_deps": attr.label_list(
+        providers = [PyInfo],
+        aspects = [packaging],
+        doc = "Wheels that the model's process needs, if the model does not bring them itself.",
+    ),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
     "python_version": attr.string(default = DEFAULT_PYTHON, doc = "Minor version of the base's Python."),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
     "_pyvenv_cfg": attr.label(default = "//rules/private/python:pyvenv.cfg", allow_single_file = True),
+    "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
+
+def _own_layer(ctx, wheel):
+    """The layer of a wheel in the server's own place."""
+    args = ctx.actions.args()
+    args.add("--venv=" + _PLACE)
+    args.add(wheel.wheel, format = "--wheel=%s")
+    return layer_action(
+        ctx,
+        "%s.%s" % (ctx.label.name, wheel.distribution),
+        ctx.attr._wheel_layer[DefaultInfo].files_to_run,
+        args,
+        [wheel.wheel],
+        "wheel %s %s for the server" % (wheel.distribution, wheel.version),
+        "WheelLayer",
+    )
 
 def _impl(ctx):
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
-    site_packages = "opt/venv/lib/python%s/site-packages/" % ctx.attr.python_version
-    entries = {"opt/venv/pyvenv.cfg": ctx.file._pyvenv_cfg}
+    in_environment = "/lib/python%s/site-packages" % ctx.attr.python_version
+    site_packages = "opt/venv%s/" % in_environment
+    entries = {
+        _PLACE + "/pyvenv.cfg": ctx.file._pyvenv_cfg,
+        "opt/venv/pyvenv.cfg": ctx.file._pyvenv_cfg,
+    }
     for file in depset(transitive = [info.files for info in infos]).to_list():
         entries[site_packages + names.path_in_repository(file)] = file
     layer = files_layer(
@@ -33,6 +62,7 @@ def _impl(ctx):
         "",
         entries,
         symlinks = {
+            _PLACE + "/bin/python": "/usr/bin/python" + ctx.attr.python_version,
             "opt/venv/bin/python": "/usr/bin/python" + ctx.attr.python_version,
             "opt/venv/bin/python" + ctx.attr.python_version: "python",
             "opt/venv/bin/python3": "python",
@@ -53,7 +83,13 @@ def _impl(ctx):
                 "VIRTUAL_ENV": "/opt/venv",
             },
             layers = [layer],
-            wheels = depset(transitive = [info.wheels for info in infos]),
+            model_wheels = depset(transitive = [dep[CodeInfo].wheels for dep in ctx.attr.model_deps]),
+            own_place = "/" + _PLACE + in_environment,
+            shared_place = "/" + site_packages.removesuffix("/"),
+            wheels = depset([
+                WheelLayerInfo(layer = _own_layer(ctx, entry.wheel), wheel = entry.wheel)
+                for entry in depset(transitive = [info.wheels for info in infos]).to_list()
+            ]),
         ),
     ]
 
