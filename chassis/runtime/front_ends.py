@@ -57,10 +57,9 @@ class FrontEnds:
             )
         if "v2-grpc" in settings.servers:
             from chassis.runtime.inference import grpc_front_end
-            from chassis.runtime.inference.exchange import Identity
+            from chassis.runtime.inference.extensions import Extensions
 
-            identity = Identity(settings.name, settings.version)
-            inference = grpc_front_end.InferenceService(self._model, identity)
+            inference = grpc_front_end.InferenceService(Extensions.of(settings, self._model))
             self._grpc.add(grpc_front_end.SERVICE, inference.methods())
         self.ports["port"] = await self._grpc.start(settings.host, settings.port)
 

@@ -321,6 +321,8 @@ class Batcher:
         if batch.waiting:
             self._metrics.batch_size.observe(len(batch.waiting))
             self._metrics.model_seconds.observe(batch.ended - batch.began)
+            waits = {waiting.request: batch.began - waiting.since for waiting in batch.waiting}
+            self._metrics.statistics.count_call(len(batch.waiting), batch.ended - batch.began, waits.values())
         for waiting in batch.waiting:
             if waiting.request.answers[waiting.index] is not None:
                 self._metrics.queue_seconds.observe(batch.began - waiting.since)

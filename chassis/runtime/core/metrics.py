@@ -10,11 +10,14 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from chassis.runtime.core.answer import Answer, ErrorKind
+from chassis.runtime.core.statistics import Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+_SUCCEEDED = ("OK", "200")
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -51,6 +54,7 @@ class Metrics:
       model_seconds: how long each call took.
       queue_seconds: how long each item waited for its call.
       workers: of a model in processes of its own, their number to process id, 0 for none now.
+      statistics: the same, as the statistics extension of the Open Inference Protocol has it.
       worker_restarts: how many of them ended and were started again.
     """
 
@@ -60,6 +64,7 @@ class Metrics:
         self.queue_seconds = Histogram(_SECONDS)
         self.workers: dict[int, int] = {}
         self.worker_restarts = 0
+        self.statistics = Statistics()
         self._requests: dict[tuple[str, str], int] = {}
         self._request_seconds: dict[str, Histogram] = {}
         self._answered = 0
@@ -68,9 +73,12 @@ class Metrics:
     def count_items(self, answers: Sequence[Answer]) -> None:
         """Counts items and their errors."""
         self._answered += len(answers)
+        failed = 0
         for answer in answers:
             if answer.kind is not None:
                 self._failed[answer.kind] += 1
+                failed += 1
+        self.statistics.count_items(len(answers) - failed)
 
     def count_request(self, protocol: str, code: str, seconds: float) -> None:
         """Counts a request to the model through the front end `protocol`, answered with its protocol's `code`."""
@@ -79,6 +87,7 @@ class Metrics:
         if protocol not in self._request_seconds:
             self._request_seconds[protocol] = Histogram(_SECONDS)
         self._request_seconds[protocol].observe(seconds)
+        self.statistics.count_request(succeeded=code in _SUCCEEDED, seconds=seconds)
 
     def text(self, *, waiting: int, ready: bool) -> str:
         """All of it, with how many items wait now and whether the model is ready."""

@@ -9,6 +9,7 @@ from chassis.runtime.http import kserve_v1, open_inference
 from chassis.runtime.http.message import Request, Response, Route, json_response
 from chassis.runtime.http.server import HttpServer
 from chassis.runtime.inference.exchange import Identity
+from chassis.runtime.inference.extensions import Extensions, unserved_path
 from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
@@ -19,7 +20,7 @@ _VITAL = ("live", "ready", "v1_live", "v1_ready", "metrics")
 def http_server(settings: Settings, model: ModelService) -> HttpServer:
     """The server of the protocols that `settings` choose, with metrics, health and their description."""
     identity = Identity(settings.name, settings.version)
-    v2 = open_inference.OpenInference(model, identity)
+    v2 = open_inference.OpenInference(Extensions.of(settings, model))
     routes = v2.health_routes()
     if open_inference.PROTOCOL in settings.servers:
         routes += v2.routes()
@@ -41,6 +42,8 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
             identity.check(
                 parts[3].removesuffix(":predict"), parts[5] if parts[4:5] == ["versions"] and parts[5:] else ""
             )
+        if reason := unserved_path(request.path):
+            raise RequestError(404, reason)
         raise RequestError(404, "there is nothing at this path; /openapi.json lists what there is")
 
     routes += [

@@ -43,6 +43,28 @@ def _operations() -> Mapping[str, Document]:
         "live": _get("Whether the server runs", {"200": "It does."}),
         "ready": _get("Whether the model answers", {"200": "It does.", "400": "Not now."}),
         "metadata": _get("Model metadata", {"200": "Inputs and outputs."}),
+        "configuration": _get("Model configuration", {"200": "What the model takes and gives, as Triton has it."}),
+        "statistics": _get("Statistics", {"200": "What the model has done, as Triton counts it."}),
+        "index": {
+            "summary": "The models of this server",
+            "requestBody": {
+                "required": False,
+                "content": {"application/json": {"schema": _object((), ready=_nullable({"type": "boolean"}))}},
+            },
+            "responses": {
+                "200": {
+                    "description": "A list of one, or of none that is ready.",
+                    "content": {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}},
+                },
+                **{
+                    code: {
+                        "description": _ERRORS[code],
+                        "content": {"application/json": {"schema": _reference("Error")}},
+                    }
+                    for code in ("400", "408", "413", "415")
+                },
+            },
+        },
         "infer": _post("Inference", "InferRequest", "InferResponse"),
         "v1_live": _get("Whether the server runs", {"200": "It does."}),
         "v1_models": _get("The model's name", {"200": "A list of one."}),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import grpc
 
@@ -11,25 +12,29 @@ from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import State
 from chassis.runtime.inference.exchange import (
+    CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
-    Identity,
     answered,
     check_outputs,
     check_parameters,
+    class_count,
     items,
     outputs,
     tensor_metadata,
 )
+from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
 from chassis.runtime.rpc.call import Call, CallError
-from chassis.runtime.rpc.server import Unary
+from chassis.runtime.rpc.server import Message, Unary
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-grpc"
 SERVICE = "inference.GRPCInferenceService"
+
+_AnyMessage = TypeVar("_AnyMessage", bound=Message)
 
 _FIELDS = {
     "BOOL": "bool_contents",
@@ -61,13 +66,19 @@ _CODES = {
 class InferenceService:
     """Answers the protocol's calls from a model service."""
 
-    def __init__(self, model: ModelService, identity: Identity) -> None:
-        self._model = model
-        self._identity = identity
+    def __init__(self, extensions: Extensions) -> None:
+        """Takes the model, with what extensions say of it."""
+        self._model = extensions.model
+        self._identity = extensions.identity
+        self._extensions = extensions
 
     def methods(self) -> dict[str, Unary]:
         """The service's methods, by name."""
         return {
+            **{name: Unary(bytes, _unserved(reason)) for name, reason in UNSERVED_METHODS.items()},
+            "ModelConfig": Unary(messages.ModelConfigRequest.FromString, self.model_config),
+            "ModelStatistics": Unary(messages.ModelStatisticsRequest.FromString, self.model_statistics),
+            "RepositoryIndex": Unary(messages.RepositoryIndexRequest.FromString, self.repository_index),
             "ServerLive": Unary(messages.ServerLiveRequest.FromString, self.server_live),
             "ServerReady": Unary(messages.ServerReadyRequest.FromString, self.server_ready),
             "ModelReady": Unary(messages.ModelReadyRequest.FromString, self.model_ready),
@@ -116,6 +127,25 @@ class InferenceService:
             outputs=_described(self._model.contract.outputs),
         )
 
+    async def model_config(self, request: messages.ModelConfigRequest, call: Call) -> messages.ModelConfigResponse:
+        """The model's configuration."""
+        self._check(request.name, request.version)
+        return _message({"config": self._extensions.configuration()}, messages.ModelConfigResponse())
+
+    async def model_statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """What the model has done."""
+        if request.name:
+            self._check(request.name, request.version)
+        return _message(self._extensions.statistics(), messages.ModelStatisticsResponse())
+
+    async def repository_index(
+        self, request: messages.RepositoryIndexRequest, call: Call
+    ) -> messages.RepositoryIndexResponse:
+        """The one model."""
+        return _message({"models": self._extensions.index(ready=request.ready)}, messages.RepositoryIndexResponse())
+
     async def model_infer(self, request: messages.ModelInferRequest, call: Call) -> messages.ModelInferResponse:
         """Inference.
 
@@ -127,7 +157,7 @@ class InferenceService:
         caller = call.traced(request.id)
         try:
             self._identity.check(request.model_name, request.model_version)
-            wanted = _wanted(request)
+            wanted = _wanted(request, self._model.contract.outputs)
             asked = items(self._model, _inputs(request))
             raw, identifier = bool(request.raw_input_contents), request.id
             del request  # the items are copies
@@ -165,6 +195,19 @@ class InferenceService:
             raise CallError(_CODES[error.status], str(error)) from None
 
 
+def _unserved(reason: str) -> Callable[[object, Call], Awaitable[Message]]:
+    async def refuse(_: object, call: Call) -> Message:
+        raise CallError(grpc.StatusCode.UNIMPLEMENTED, reason)
+
+    return refuse
+
+
+def _message(document: dict[str, object], message: _AnyMessage) -> _AnyMessage:
+    from google.protobuf import json_format  # here, since it is seldom asked for
+
+    return json_format.ParseDict(document, message)
+
+
 def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
     return [
         messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
@@ -172,8 +215,8 @@ def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.Ten
     ]
 
 
-def _wanted(request: messages.ModelInferRequest) -> list[str]:
-    """The names of the outputs that `request` asks for.
+def _wanted(request: messages.ModelInferRequest, declared: Sequence[Part]) -> dict[str, int]:
+    """The names of the outputs that `request` asks for, to how many classes, 0 for the tensor as it is.
 
     Raises:
       RequestError: it, or one of its tensors, asks for something that this server does not do.
@@ -181,10 +224,15 @@ def _wanted(request: messages.ModelInferRequest) -> list[str]:
     check_parameters("the request", request.parameters)
     for given in request.inputs:
         check_parameters(f"input {given.name!r}", given.parameters)
+    check_outputs(output.name for output in request.outputs)
+    wanted = {}
     for output in request.outputs:
-        check_parameters(f"output {output.name!r}", output.parameters)
-    wanted = [output.name for output in request.outputs]
-    check_outputs(wanted)
+        check_parameters(f"output {output.name!r}", (name for name in output.parameters if name != CLASSIFICATION))
+        wanted[output.name] = 0
+        if CLASSIFICATION in output.parameters:
+            asked = output.parameters[CLASSIFICATION]
+            kind = asked.WhichOneof("parameter_choice")
+            wanted[output.name] = class_count(output.name, getattr(asked, kind) if kind else None, declared)
     return wanted
 
 

@@ -96,7 +96,7 @@ _chassis_model = rule(
     provides = [ModelInfo],
 )
 
-def _parts(media_types, max_sizes, tensors, descriptions):
+def _parts(media_types, max_sizes, tensors, descriptions, labels = None):
     """Inputs or outputs as the metadata has them (chassis/declaration/model_io.py)."""
     return {
         name: {
@@ -104,7 +104,7 @@ def _parts(media_types, max_sizes, tensors, descriptions):
             "max_size": max_sizes.get(name, ""),
             "media_type": media_type,
             "tensor": tensors.get(name, ""),
-        }
+        } | ({"labels": labels[name]} if labels and name in labels else {})
         for name, media_type in media_types.items()
     }
 
@@ -124,6 +124,7 @@ def chassis_model(
         max_sizes = {},
         tensors = {},
         descriptions = {},
+        labels = {},
         signature = "auto",
         author = "",
         source = "",
@@ -186,6 +187,8 @@ def chassis_model(
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
       descriptions: input or output name to what it is, for people.
+      labels: of an output that is a tensor, what its elements stand for, in their order: output name to a list of texts.
+        Callers who ask for classes (the classification extension of the Open Inference Protocol) get them.
       signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
       author: of the model.
       source: where the model comes from, such as a URL.
@@ -220,6 +223,7 @@ def chassis_model(
         max_sizes = max_sizes,
         tensors = tensors,
         descriptions = descriptions,
+        labels = labels,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -244,7 +248,7 @@ def chassis_model(
         "name": name,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
-        "outputs": _parts(outputs, max_sizes, tensors, descriptions),
+        "outputs": _parts(outputs, max_sizes, tensors, descriptions, labels),
         "performance": performance,
         "queue_size": queue_size,
         "required_ram": required_ram,
