@@ -22,10 +22,13 @@ def main() -> int:
         become_init()
 
     from chassis.errors import ChassisError
-    from chassis.runtime import server_place, settings
+    from chassis.runtime import cpus, home, process_name, server_place, settings
 
     try:
         told = settings.read_settings(os.environ)
+        cpus.limit_threads(os.environ, told.threads)
+        home.settle_user(os.environ)
+        process_name.name_process("chassis-server")
         nursery = None
         if told.workers:
             from chassis.runtime.workers.nursery import start_nursery

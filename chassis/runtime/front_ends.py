@@ -67,7 +67,7 @@ class FrontEnds:
         """Tells health services; those of HTTP look themselves."""
         if self._grpc is not None:
             self._grpc.report(state)
-        if self._http is not None and state is State.STOPPING:
+        if self._http is not None and state in (State.LEAVING, State.STOPPING):
             self._http.begin_to_close()
 
     async def quiet(self, timeout: float) -> None:

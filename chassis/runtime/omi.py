@@ -27,6 +27,7 @@ _STATUS_CODES = {
     State.READY: (200, "OK"),
     State.FAILED: (500, "Internal Server Error"),
     State.STUCK: (503, "Service Unavailable"),
+    State.LEAVING: (503, "Service Unavailable"),
     State.STOPPING: (503, "Service Unavailable"),
 }
 

@@ -28,6 +28,8 @@ class ErrorKind(enum.Enum):
     """The predict function did not return in time."""
     NOT_LOADED = "not_loaded"
     """The model could not be loaded."""
+    STOPPED = "stopped"
+    """The server stopped, and its time for what it had accepted was over."""
     LOST = "lost"
     """The model's process ended while it ran the item, twice."""
 

@@ -208,6 +208,14 @@ class Batcher:
                 found.append(lane)
         return found
 
+    def fail_all(self, reason: str) -> None:
+        """Fails every item, those that a lane is at among them."""
+        answer = failed(reason, ErrorKind.STOPPED)
+        pending, self._pending = self._pending, deque()
+        self._deliver([(waiting, answer) for waiting in pending])
+        for batches in self._lanes.values():
+            self._deliver([(waiting, answer) for batch in batches for waiting in batch.waiting])
+
     def add(self, lane: Lane) -> None:
         """From now on `lane` is given batches."""
         self._lanes[lane] = deque()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from chassis.runtime.core.answer import Answer, Item
+from chassis.runtime.core.answer import Answer, ErrorKind, Item
 from chassis.runtime.core.batcher import Batcher, Lane
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
@@ -30,6 +30,8 @@ class State(enum.Enum):
     """It could not be loaded, and never will be."""
     STUCK = "stuck"
     """Nothing can be answered now: a call lasts too long, or the model's processes ended; ready again later."""
+    LEAVING = "leaving"
+    """It answers all that comes, and tells who asks whether it is ready that it is not: it is about to stop."""
     STOPPING = "stopping"
     """It answers what was accepted and takes no more."""
 
@@ -83,6 +85,7 @@ class ModelService:
         self._backend = backend
         self._batcher = batcher
         self._run_timeout = run_timeout
+        self._gave_up = False
         self._watchers: list[Callable[[State], None]] = []
         backend.start(self._report)
 
@@ -105,7 +108,7 @@ class ModelService:
         Raises:
           QueueFullError: too many items wait already.
           RequestError: there are more items than one request may have.
-          StoppingError: the server is stopping.
+          StoppingError: the server is stopping, or its time for what it had accepted was over.
         """
         if self.state is State.STOPPING:
             raise StoppingError(self.reason)
@@ -120,6 +123,8 @@ class ModelService:
         except asyncio.CancelledError:
             self._batcher.withdraw(future)
             raise
+        if self._gave_up and (stopped := next((one for one in answers if one.kind is ErrorKind.STOPPED), None)):
+            raise StoppingError(str(stopped.error))
         if refused:
             given = iter(answers)
             answers = [next(given) if refusal is None else refusal for refusal in refusals]
@@ -142,7 +147,7 @@ class ModelService:
         waits = False
         while True:
             await asyncio.sleep(min(1.0, self._run_timeout / 10))
-            if self.state not in (State.READY, State.STUCK):
+            if self.state not in (State.READY, State.STUCK, State.LEAVING):
                 continue
             overdue = self._batcher.overdue(self._run_timeout)
             if not all([self._backend.abandon(lane) for lane in overdue]):
@@ -155,6 +160,15 @@ class ModelService:
                 self._report(State.READY, "")
                 waits = False
 
+    def leave(self) -> None:
+        """From now on it is not ready, and answers as before."""
+        self._enter(State.LEAVING, "the server is about to stop")
+
+    def give_up(self) -> None:
+        """Fails what has not been answered yet: the server stops, and its time to answer is over."""
+        self._gave_up = True
+        self._batcher.fail_all("the server stopped before it was answered; try again")
+
     def stop(self) -> None:
         """Takes no more; what was accepted is still answered."""
         self._enter(State.STOPPING, "the server is stopping")
@@ -164,7 +178,7 @@ class ModelService:
         return self._backend.close(timeout)
 
     def _report(self, state: State, reason: str) -> None:
-        if self.state is not State.STOPPING and (self.state, self.reason) != (state, reason):
+        if self.state not in (State.LEAVING, State.STOPPING) and (self.state, self.reason) != (state, reason):
             self._enter(state, reason)
 
     def _enter(self, state: State, reason: str) -> None:

@@ -19,7 +19,9 @@ _ATTRS = LAYER_ATTRS | {
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),
+    "warmup": attr.label_list(allow_files = True),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
+    "_warm_up": attr.label(default = "//chassis/tools:warm_up", cfg = "exec", executable = True),
 }
 
 def _code(ctx, files):
@@ -57,6 +59,27 @@ def _imports(ctx, imports, code):
             found[place] = None
     return (found | roots).keys()
 
+def _warm_up(ctx):
+    """Path in the image to the file of what the model is asked before it is ready, if there is any."""
+    if not ctx.files.warmup:
+        return {}
+    cases = [file for file in ctx.files.warmup if file.extension == "json"]
+    if not cases:
+        fail("\n%s: warmup: expected case files (docs/testing.md), .json, and files that they name" % ctx.label)
+    output = ctx.actions.declare_file(ctx.label.name + ".warmup.json")
+    args = ctx.actions.args()
+    args.add_all(cases, format_each = "--case=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        executable = ctx.executable._warm_up,
+        arguments = [args],
+        inputs = ctx.files.warmup,
+        outputs = [output],
+        mnemonic = "WarmUp",
+        progress_message = "Warm-up of %{label}",
+    )
+    return {"app/model/warmup.json": output}
+
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
@@ -76,7 +99,7 @@ def _impl(ctx):
         "app/model/model.json": pickle.settings,
         "app/model/model.pkl": pickle.pickle,
         "app/model/status.pb": pickle.status,
-    }))
+    } | _warm_up(ctx)))
     return [
         DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
         ModelInfo(
@@ -136,9 +159,10 @@ def chassis_model(
         status_timeout = "60s",
         run_timeout = "60s",
         load_timeout = "300s",
-        drain_timeout = "10s",
+        drain_timeout = "7s",
         max_wait_ms = 0,
         queue_size = 1024,
+        warmup = [],
         required_ram = "512M",
         num_cpus = 1,
         num_gpus = 0,
@@ -203,8 +227,10 @@ def chassis_model(
       drain_timeout: what a server that is told to stop has for what it accepted.
       max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
       queue_size: how many inputs may wait for the model; more are refused at once.
+      warmup: case files (docs/testing.md) whose inputs each process of the model is asked before it counts as ready, and files
+        that they name. What they expect is not looked at; an item that fails is a model that fails to load.
       required_ram: for schedulers, such as `"512M"`.
-      num_cpus: for schedulers; `0.5` is half of one.
+      num_cpus: for schedulers; `0.5` is half of one. Where the container has no CPU quota, libraries start as many threads.
       num_gpus: for schedulers.
       tags: Bazel's.
       target_compatible_with: Bazel's.
@@ -287,4 +313,5 @@ def chassis_model(
         testonly = testonly,
         version = version,
         visibility = visibility,
+        warmup = warmup,
     )
