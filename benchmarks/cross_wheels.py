@@ -31,8 +31,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _RUNS = flags.DEFINE_integer("runs", 3, "Times that each is measured.", lower_bound=1)
 _EMULATED = flags.DEFINE_bool("emulated", True, "Measure the emulated root too, which takes minutes.")

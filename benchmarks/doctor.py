@@ -23,9 +23,9 @@ from pathlib import Path
 from absl import flags
 from isal import igzip
 
+from chassis.command_line.run import run_main
 from chassis.oci.descriptor import LayerDescriptor, Origin
 from chassis.oci.layout_reader import ImageConfig, LayoutReader, Manifest
-from chassis.tools.run import run_main
 
 _IMAGE = flags.DEFINE_string("image", os.environ["IMAGE"], "An OCI layout directory that this project built.")
 _ACCELERATOR = flags.DEFINE_string("accelerator", "none", "What the image computes with: none or cuda.")

@@ -34,10 +34,10 @@ from absl import flags
 from isal import isal_zlib
 
 from benchmarks.compressors import report_base, report_small_files
+from chassis.command_line import persistent_worker
+from chassis.command_line.run import run_main
+from chassis.oci.layer.wheel_unpacking import unpack
 from chassis.oci.layer.zip_index import ZipIndex
-from chassis.tools import persistent_worker
-from chassis.tools.run import run_main
-from chassis.tools.unpack_wheel import unpack
 
 _WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure instead of those of tests/wheel_layers.")
 _DEBS = flags.DEFINE_bool("debs", True, "Measure the default base of amd64 too.")

@@ -28,9 +28,9 @@ from absl import flags
 
 from benchmarks import push_documents
 from benchmarks.push_limit import copy_through_loopback, sha256_of_files, upload_bare
+from chassis.command_line.run import run_main
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import PushOptions
-from chassis.tools.run import run_main
 from tests.publishing.fault_proxy import FaultProxy
 from tests.publishing.registry_server import RegistryServer, program, skopeo
 from tests.publishing.sample_images import SampleLayout

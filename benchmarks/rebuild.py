@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from chassis.tools.run import run_main
+from chassis.command_line.run import run_main
 
 _RUNS = flags.DEFINE_integer("runs", 5, "Rounds, in each of which every build is done once.", lower_bound=1)
 

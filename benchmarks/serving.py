@@ -29,8 +29,8 @@ from benchmarks.load.measured import Measured, ask_grpc, ask_http, median
 from benchmarks.servers import cold, peers
 from benchmarks.servers.peers import Place
 from benchmarks.servers.running import Server
+from chassis.command_line.run import run_main
 from chassis.runtime import omi_pb2
-from chassis.tools.run import run_main
 
 _ROUNDS = flags.DEFINE_integer("rounds", 3, "Times that each is measured.", lower_bound=1)
 _SECONDS = flags.DEFINE_integer("seconds", 2, "Length of each measurement.", lower_bound=1)

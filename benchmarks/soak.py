@@ -28,8 +28,8 @@ from absl import flags
 
 from benchmarks.load.front_ends import FrontEnd, Omi, Outcome, V1Http, V2Grpc, V2Http
 from benchmarks.servers.running import Server, free_port, http_ready, python_environment
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 from tests.support.running_server import write_model
 
 _MINUTES = flags.DEFINE_float("minutes", 10.0, "Length of the run.", lower_bound=0.2)

@@ -11,11 +11,11 @@ from chassis.errors import ChassisError
 
 if TYPE_CHECKING:
     from chassis.accelerator import device
-    from chassis.client import ChassisClient
+    from chassis.build_api.webhook_signature import verify_webhook
     from chassis.data import data_path
     from chassis.declaration.model import ModelMetadata
-    from chassis.model import ChassisModel
-    from chassis.sdk.webhook_signature import verify_webhook
+    from chassis.sdk.client import ChassisClient
+    from chassis.sdk.model import ChassisModel
 
 __all__ = [
     "ChassisClient",
@@ -30,10 +30,10 @@ __all__ = [
 _LATER = {
     "data_path": "chassis.data",
     "device": "chassis.accelerator",
-    "ChassisClient": "chassis.client",
-    "ChassisModel": "chassis.model",
+    "ChassisClient": "chassis.sdk.client",
+    "ChassisModel": "chassis.sdk.model",
     "ModelMetadata": "chassis.declaration.model",
-    "verify_webhook": "chassis.sdk.webhook_signature",
+    "verify_webhook": "chassis.build_api.webhook_signature",
 }
 
 
@@ -46,7 +46,12 @@ def __getattr__(name: str) -> object:
     try:
         module = importlib.import_module(_LATER[name])
     except ModuleNotFoundError as error:
-        if error.name != _LATER[name]:
+        if not f"{_LATER[name]}.".startswith(f"{error.name}."):
             raise
         raise AttributeError(f"chassis.{name} is part of the SDK, and an image holds none of it") from None
     return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    """What people look for: the public names, whether they were asked for yet or not."""
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chassis.client import ChassisClient
-from chassis.model import ChassisModel
+from chassis.sdk.client import ChassisClient
+from chassis.sdk.model import ChassisModel
 
 __all__ = ["ChassisClient", "ChassisModel"]

@@ -20,13 +20,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.omi_client import OmiClient
 from chassis.image_test.sandbox import Launch, SandboxedServer, temporary_directory
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import Viewer, unpack
-from chassis.tools.run import run_main
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Starts of each image.", lower_bound=1)
 

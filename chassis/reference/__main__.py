@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.reference.pages import written_files
-from chassis.tools.run import run_main
 
 
 def main(argv: Sequence[str]) -> None:

@@ -1,1 +1,1 @@
-"""What the SDK is made of: inputs for trying a model, its requirements, the package that it is saved as."""
+"""ChassisModel and ChassisClient, as a notebook uses them; `import chassis` gives their names."""

@@ -15,8 +15,8 @@ import cloudpickle
 from chassis.declaration.pythons import DEFAULT_PYTHON, version_tuple
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.errors import UnpicklableError
+from chassis.packed_model.requirements import Detected, detect
 from chassis.sdk.references import referenced_modules
-from chassis.sdk.requirements import Detected, detect
 
 IMAGE_PYTHON = version_tuple(DEFAULT_PYTHON)
 """The Python of the images: a pickle holds bytecode, which is of one minor version."""

@@ -10,14 +10,13 @@ from typing import Any, BinaryIO
 
 import urllib3
 
+from chassis.build_api.build_service import BuildService, Document
 from chassis.errors import ChassisError
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
 
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 300.0
 _BLOCK = 1 << 18
-
-Document = dict[str, object]
 
 
 class ServiceError(ChassisError):
@@ -28,7 +27,7 @@ class ServiceUnreachableError(ServiceError):
     """The build service does not answer."""
 
 
-class RemoteService:
+class RemoteService(BuildService):
     """A build service by its URL."""
 
     def __init__(self, base_url: str, auth_header: str | None, ssl_verification: bool | str) -> None:

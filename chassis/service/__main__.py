@@ -11,8 +11,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.sdk.checkout import VARIABLE, find_checkout
+from chassis.packed_model.checkout import VARIABLE, find_checkout
 from chassis.service import operator_flags, wall_flags
 from chassis.service.connections import ConnectionLimits
 from chassis.service.engine import Engine
@@ -32,7 +33,6 @@ from chassis.service.state import state_directory
 from chassis.service.upload import Limits
 from chassis.service.wall_flags import policy_of_flags, raise_walls
 from chassis.service.webhook import Webhooks
-from chassis.tools.run import run_main
 
 for _module in (operator_flags, wall_flags):
     flags.adopt_module_key_flags(_module)  # so that --help has them

@@ -7,7 +7,7 @@ import pytest
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
 from chassis.service.addresses import AddressPolicy
 from chassis.service.engine import Engine
 from chassis.service.job import JobRequest, RegistryCredentials, State

@@ -18,9 +18,9 @@ from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.transport import Cancellation
-from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
-from chassis.sdk.locks import write_locks
-from chassis.sdk.packed_model import PICKLE, PackedModel
+from chassis.packed_model.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
+from chassis.packed_model.locks import write_locks
+from chassis.packed_model.model import PICKLE, PackedModel
 from chassis.service.bazel import Bazel, BuildError
 from chassis.service.build_policy import STRATEGIES, BuildPolicy, locking_environment
 from chassis.service.image_store import ImageStore

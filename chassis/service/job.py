@@ -13,7 +13,7 @@ from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 from chassis.oci.registry.errors import ReferenceError
 from chassis.oci.registry.reference import check_tag, parse_repository
-from chassis.sdk.build_file import LOCKS
+from chassis.packed_model.build_file import LOCKS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LONGEST_PLACE = 260

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from chassis.build_api.build_service import BuildService, Document
 from chassis.errors import ChassisError
-from chassis.sdk.checkout import VARIABLE, find_checkout
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.checkout import VARIABLE, find_checkout
+from chassis.packed_model.model import PackedModel, write_archive
 from chassis.service.addresses import AddressPolicy
 from chassis.service.clients import OWN
 from chassis.service.engine import Engine
@@ -28,8 +29,8 @@ _JOB_SECONDS = 24 * 3600.0
 _BLOCK = 1 << 18
 
 
-class LocalService:
-    """A build service of this process; it has the interface of `chassis.sdk.remote.RemoteService`."""
+class LocalService(BuildService):
+    """A build service of this process."""
 
     def __init__(self, state: Path | None = None, bazelrc: Path | None = None) -> None:
         """Works below `state`, by default `chassis/local` in the user's cache directory.
@@ -64,18 +65,18 @@ class LocalService:
             archive.seek(0)
             return self._engine.receive(archive).id
 
-    def submit(self, submission: Mapping[str, object]) -> dict[str, object]:
+    def submit(self, submission: Mapping[str, object]) -> Document:
         """Makes a job of an upload; returns it."""
         document = dict(submission)
         upload_id, given = document.pop("upload_id"), document.pop("credentials", None)
         credentials = RegistryCredentials(**given) if isinstance(given, dict) else None
         return self._engine.submit(str(upload_id), JobRequest.from_document(document), credentials).document()
 
-    def status(self, job_id: str) -> dict[str, object]:
+    def status(self, job_id: str) -> Document:
         """The job."""
         return self._engine.get(job_id).document()
 
-    def cancel(self, job_id: str) -> dict[str, object]:
+    def cancel(self, job_id: str) -> Document:
         """Cancels the job; returns it."""
         return self._engine.cancel(job_id).document()
 

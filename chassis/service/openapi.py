@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from chassis.sdk.build_file import LOCKS
+from chassis.packed_model.build_file import LOCKS
 from chassis.service.clients import Quota
 
 _ID = "[0-9a-f]{32}"

@@ -1,6 +1,6 @@
 """An uploaded archive of a packed model, checked and unpacked while nothing in it is trusted.
 
-The archive is a plain tar, as `chassis/sdk/packed_model.py` writes it.
+The archive is a plain tar, as `chassis/packed_model/model.py` writes it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from chassis.declaration.kinds import MetadataError
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.pythons import PYTHONS
 from chassis.errors import ChassisError
-from chassis.sdk.packed_model import DESCRIPTION, FILES, FORMAT, PICKLE, PackedModel, PackedModelError, check_key
-from chassis.sdk.requirements import RequirementError, merge
+from chassis.packed_model.model import DESCRIPTION, FILES, FORMAT, PICKLE, PackedModel, PackedModelError, check_key
+from chassis.packed_model.requirements import RequirementError, merge
 
 _DESCRIPTION_BYTES = 1 << 20
 _BLOCK = 1 << 20

@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
 from chassis.service.upload import Limits, UploadError, unpack
 
 _DESCRIPTION = {

@@ -18,8 +18,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chassis.build_api.webhook_signature import sign_webhook
 from chassis.errors import ChassisError
-from chassis.sdk.webhook_signature import sign_webhook
 from chassis.service.addresses import AddressError, AddressPolicy
 
 _SECONDS = 10.0

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.registry_flags import remedies, transport_of_flags
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.referrer import ArtifactFile, attach
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.reference import parse_reference
-from chassis.tools.registry_flags import remedies, transport_of_flags
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "The image or index, host[:port]/path@sha256:….", required=True)

@@ -12,12 +12,12 @@ from typing import TypeVar
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.cross.isolation import open_view
 from chassis.cross.source import copy_sources, read_build_system, unpack_sdist
 from chassis.cross.target import cross_target
 from chassis.cross.wheel_build import BuildTools, CcLibraries, WheelOrder, build_wheel
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 T = TypeVar("T")
 

@@ -18,12 +18,12 @@ from pathlib import Path
 import pysequoia
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.debian.apt import Apt, AptError, Verifier
 from chassis.debian.gpgv_program import write_gpgv
 from chassis.debian.lock import Wish, describe_changes, format_lock, make_lock, parse_lock
 from chassis.debian.sources import find_mirrors
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _SUITE = flags.DEFINE_string("suite", "bookworm", "Suite of the main archive, such as bookworm.")
 _ARCHITECTURE = flags.DEFINE_string("architecture", None, "Debian's name of the CPU: amd64 or arm64.")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.doctor.diagnosis import examine
 from chassis.doctor.examination import from_layout, from_specification
 from chassis.doctor.image import Target
 from chassis.doctor.report import findings_text, report_json, report_text
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is, and its layers' facts.")
 _IMAGE = flags.DEFINE_string("image", None, "Instead: an OCI layout directory.")

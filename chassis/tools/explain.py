@@ -20,6 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import read_json
 from chassis.oci.explain.contents import KnownLayer, read_known
@@ -29,7 +30,6 @@ from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.explain.page import image_page
 from chassis.oci.explain.report import difference_report, image_report
 from chassis.oci.layout_reader import LayoutReader
-from chassis.tools.run import run_main
 
 _IMAGE = flags.DEFINE_string("image", None, "OCI image layout directory to explain.", required=True)
 _NAME = flags.DEFINE_string("name", "", "What to call the image; its path unless told.")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line import layer_flags
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler
 from chassis.oci.layer.files import Entry, Link, add_files
 from chassis.oci.layer.writer import LayerWriter
-from chassis.tools import layer_flags
-from chassis.tools.run import run_main
 
 _ENTRY = flags.DEFINE_multi_string("entry", [], "DEST=SRC: a file or directory and its path from the image's root.")
 _SYMLINK = flags.DEFINE_multi_string("symlink", [], "DEST=TARGET: a symbolic link in the image.")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.oci.image_spec import read_spec
 from chassis.oci.layout import read_base, write_documents
-from chassis.tools.run import run_main
 
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is made of.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The directory to write: a layout without layers.", required=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.oci.layout import complete_layout
-from chassis.tools.run import run_main
 
 _DOCUMENTS = flags.DEFINE_string("documents", None, "What image_documents wrote.", required=True)
 _LAYER = flags.DEFINE_multi_string("layer", [], "A layer's blob; the image's own layers, lowest first.")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.index import IndexEntry, write_index
-from chassis.tools.run import run_main
 
 _IMAGE = flags.DEFINE_multi_string("image", [], "ACCELERATOR=LAYOUT: an image's layout directory and `none` or `cuda`.")
 _DOCUMENTS_ONLY = flags.DEFINE_bool("documents_only", False, "Leave the layers out: the images may be without them.")

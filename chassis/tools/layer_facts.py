@@ -10,11 +10,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from chassis.command_line import persistent_worker
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, encode
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import LayerDescriptor, read_json
-from chassis.tools import persistent_worker
 
 
 def main(arguments: Sequence[str]) -> int:

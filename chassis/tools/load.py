@@ -14,12 +14,12 @@ from typing import BinaryIO
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.archive import write_archive
 from chassis.oci.engine import find_engine, load
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import parse_reference
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to load.", required=True)

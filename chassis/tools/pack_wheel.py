@@ -8,11 +8,12 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.compression.wheel_writer import write_wheel
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 _FILE = flags.DEFINE_multi_string("file", [], "PATH_IN_WORKSPACE=FILE: a module that may be needed.")
+_DATA = flags.DEFINE_multi_string("data", [], "PATH_IN_WORKSPACE=FILE: a file to pack as it is.")
 _ROOT = flags.DEFINE_multi_string("root", [], "A module to pack, with all that it imports.")
 _DISTRIBUTION = flags.DEFINE_string("distribution", None, "The distribution's name.", required=True)
 _VERSION = flags.DEFINE_string("version", None, "Its version.", required=True)
@@ -32,6 +33,7 @@ def main(argv: Sequence[str]) -> None:
     dist_info = f"{_DISTRIBUTION.value}-{_VERSION.value}.dist-info"
     documents = {"METADATA": _metadata(), "WHEEL": _WHEEL, "top_level.txt": "".join(f"{top}\n" for top in tops)}
     files = {path: file.read_bytes() for path, file in (modules[name] for name in chosen)}
+    files |= {path: Path(file).read_bytes() for path, _, file in (value.partition("=") for value in _DATA.value)}
     files |= {f"{dist_info}/{name}": text.encode() for name, text in documents.items()}
     write_wheel(Path(_OUTPUT.value), files, dist_info)
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, package_model
-from chassis.tools.run import run_main
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True

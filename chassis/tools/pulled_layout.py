@@ -7,8 +7,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.oci.pull import write_pulled_layout
-from chassis.tools.run import run_main
 
 _MANIFEST = flags.DEFINE_string("manifest", None, "The image's manifest.", required=True)
 _CONFIG = flags.DEFINE_string("config", None, "The image's configuration.", required=True)

@@ -15,19 +15,19 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.cache_flags import BazelCaches, bringing
+from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import LateStore
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import DEFAULT_JOBS, MOUNTED, SKIPPED, UPLOADED, PushOptions, PushReport, push
 from chassis.oci.push_plan import PushPlan, plan_of_layout, read_plan
+from chassis.oci.push_progress import PushProgress, size_text
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import parse_reference
-from chassis.tools.cache_flags import BazelCaches, bringing
-from chassis.tools.progress import PushProgress, size_text
-from chassis.tools.registry_flags import deadline, remedies, transport_of_flags
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to publish.")

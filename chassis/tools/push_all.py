@@ -14,6 +14,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.cache_flags import BazelCaches
+from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import LateStore
 from chassis.oci.push import DEFAULT_JOBS, PushOptions
@@ -30,14 +33,11 @@ from chassis.oci.push_all import (
     run_document,
 )
 from chassis.oci.push_plan import PushPlan, read_plan
+from chassis.oci.push_progress import PushProgress
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import Repository
-from chassis.tools.cache_flags import BazelCaches
-from chassis.tools.progress import PushProgress
-from chassis.tools.registry_flags import deadline, remedies, transport_of_flags
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("plan", None, "What an oci_push target says.", required=True)

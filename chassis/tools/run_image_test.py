@@ -11,13 +11,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import read_cases
 from chassis.image_test.image_check import LOG_NAME, Outcome, Plan, check_image
 from chassis.image_test.junit import Result, write_report
 from chassis.image_test.sandbox import temporary_directory
 from chassis.oci.file_tree import remove_tree
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to test.", required=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chassis.oci.layer.wheel_source import WheelError
+from chassis.oci.layer.wheel_unpacking import unpack
 from chassis.tools import unpack_wheel
 
 _INFO = "demo-1.0.dist-info"
@@ -92,5 +93,5 @@ def test_damage_found_half_way_leaves_an_empty_directory(tmp_path):
     data[info.header_offset + 30 + len(info.filename) + 5] ^= 0xFF
     wheel.write_bytes(data)
     with pytest.raises(WheelError, match=r"demo-1\.0-py3-none-any\.whl: member"):
-        unpack_wheel.unpack(wheel, tmp_path / "out")
+        unpack(wheel, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.oci.layer.wheel_source import WheelError, open_wheel
-from chassis.tools.run import run_main
 
 _WHEEL = flags.DEFINE_string("wheel", None, "The wheel.", required=True)
 _FILE = flags.DEFINE_string("file", None, "Path of the file in the wheel.", required=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line import layer_flags
+from chassis.command_line.run import run_main
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler
 from chassis.oci.layer.merged import add_wheels
 from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.writer import LayerWriter
-from chassis.tools import layer_flags
-from chassis.tools.run import run_main
 
 _WHEEL = flags.DEFINE_multi_string(
     "wheel", None, "A wheel, under its own file name; several share the layer.", required=True

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.locking.staleness import made_from, why_stale
 from chassis.locking.target import Target
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
-from chassis.tools.run import run_main
 
 _UPGRADE = flags.DEFINE_bool("upgrade", False, "Take the newest versions that the requirements allow.")
 _UPGRADE_PACKAGE = flags.DEFINE_multi_string(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.cross.target import cross_target
 from chassis.cross.zig_runtime import build_runtime
-from chassis.tools.run import run_main
 
 _ZIG = flags.DEFINE_string("zig", None, "The directory of zig and its lib.", required=True)
 _ARCHITECTURE = flags.DEFINE_string("architecture", None, "amd64 or arm64.", required=True)

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 from tests.compression.machines import AMD64, ARM64, Machine, emulated, this_machine, unpack_arm64
 from tests.compression.members import BLOCK, place
 from tests.compression.vectors import noise, table, weights

@@ -14,8 +14,8 @@ from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput, ModelOutput
 from chassis.declaration.model_json import read_served
 from chassis.packaging.description import status_response
+from chassis.packed_model.build_file import build_file
 from chassis.runtime import omi_pb2
-from chassis.sdk.build_file import build_file
 
 EVERYTHING = ModelMetadata(
     "everything",

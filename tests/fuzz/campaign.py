@@ -19,8 +19,8 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
 
 FLAGS = flags.FLAGS
 _TARGETS = ("wheel", "deb", "tar")

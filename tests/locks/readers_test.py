@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from chassis.locking.target import AMD64, ARM64
-from chassis.sdk.import_names import IMPORT_NAMES
+from chassis.packed_model.import_names import IMPORT_NAMES
 from tests.locks.starlark_module import load
 
 _READERS = Path(os.environ["LOCK_READERS"]).parent

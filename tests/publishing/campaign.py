@@ -16,6 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import PushOptions, push
@@ -23,7 +24,6 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.reference import parse_repository
 from chassis.oci.registry.transport import Backoff, Cancellation, Transport
-from chassis.tools.run import run_main
 from tests.publishing.fault_proxy import FaultProxy, Harm, Request, Rule
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.publishing.sample_images import sample_image

@@ -59,7 +59,8 @@ def test_it_holds_what_the_sdk_needs_and_no_more(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("/METADATA"))).decode()
-    assert {"chassis/__init__.py", "chassis/model.py", "chassis/client.py", "chassisml/__init__.py"} <= set(names)
+    expected = {"chassis/__init__.py", "chassis/py.typed", "chassis/sdk/model.py", "chassis/sdk/client.py"}
+    assert {*expected, "chassisml/__init__.py"} <= set(names)
     kept_out = (
         "chassis/tools/",
         "chassis/runtime/http/",

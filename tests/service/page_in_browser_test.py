@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.client import ChassisClient
+from chassis.sdk.client import ChassisClient
 from tests.browser.browser import BrowserFiles, Page, browser_page
 from tests.service.service_process import ServiceProcess
 

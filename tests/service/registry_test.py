@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.client import ChassisClient
+from chassis.sdk.client import ChassisClient
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.service.service_process import ServiceProcess
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from chassis.client import ChassisClient, ClientError
 from chassis.declaration.model import ModelMetadata
-from chassis.model import ChassisModel
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
+from chassis.sdk.client import ChassisClient
+from chassis.sdk.model import ChassisModel
+from chassis.sdk.publishing import PublishOptionsError
 from chassis.sdk.remote import ServiceError, ServiceUnreachableError
 from tests.service.service_process import ServiceProcess
 
@@ -188,7 +189,7 @@ def test_flags_that_contradict_each_other_are_refused_before_anything_is_sent(cl
         ({"conda_env": {}}, "conda_env"),
     ]
     for options, message in table:
-        with pytest.raises(ClientError, match=message):
+        with pytest.raises(PublishOptionsError, match=message):
             _publish(client, "cats", **options)
     with pytest.raises(TypeError, match="amr64"):
         _publish(client, "cats", amr64=True)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chassis.client import ChassisClient
 from chassis.image_test.image_check import check_image
-from chassis.model import ChassisModel
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.transport import Cancellation
+from chassis.sdk.client import ChassisClient
+from chassis.sdk.model import ChassisModel
 from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.tutorial.account import PASSWORD, USER
 from tests.tutorial.build_service import BuildService

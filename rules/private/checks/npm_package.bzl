@@ -81,14 +81,3 @@ def _impl(rctx):
     make_modes_plain(rctx)
 
 npm_package = repository_rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
-
-def test_programs():
-    """The programs of npm packages that tests of this repository run; MODULE.bazel and WORKSPACE both call it."""
-    npm_package(
-        name = "chassis_buildifier",
-        lock = Label("//tests:npm.lock"),
-        package = "@bazel/buildifier",
-        programs = {"buildifier": "buildifier-{platform}"},
-    )
-
-npm = module_extension(implementation = lambda _: test_programs())

@@ -19,3 +19,11 @@ def ruff_test(name = "ruff_test", srcs = None):
         deps = [Label("@chassis_tools//ruff")],
     )
     buildifier_test()
+
+    # For tests that read sources.
+    native.filegroup(
+        name = "python_sources",
+        srcs = native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
+        testonly = True,
+        visibility = ["//tests:__subpackages__"],
+    )

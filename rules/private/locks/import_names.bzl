@@ -1,7 +1,7 @@
 """What Python imports by another name than its distribution has, of packages that models use: import name to distributions.
 
 Where several distributions bring an import, any one of them will do. Hubs answer to these names with the right one;
-chassis/sdk/import_names.py has the same table, and a test compares the two.
+chassis/packed_model/import_names.py has the same table, and a test compares the two.
 """
 
 import_names = {

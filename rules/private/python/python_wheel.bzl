@@ -6,6 +6,7 @@ load("//rules/private/tools:names.bzl", "names")
 _DOC = """A wheel of pure Python: the modules that `roots` import, out of the sources of `deps`. The same bytes for the same sources."""
 
 _ATTRS = {
+    "data": attr.label_list(allow_files = True, doc = "Files to pack as they are, such as `py.typed`."),
     "deps": attr.label_list(mandatory = True, providers = [PyInfo], doc = "Libraries that have the modules."),
     "distribution": attr.string(mandatory = True, doc = "The distribution's name."),
     "extras": attr.string_list_dict(doc = "Extra to what it requires beyond."),
@@ -29,6 +30,8 @@ def _impl(ctx):
     args.set_param_file_format("multiline")
     for file in own:
         args.add("--file=%s=%s" % (names.path_in_repository(file), file.path))
+    for file in ctx.files.data:
+        args.add("--data=%s=%s" % (names.path_in_repository(file), file.path))
     for root in ctx.attr.roots:
         args.add("--root=" + root)
     for text in ctx.attr.requires:
@@ -44,7 +47,7 @@ def _impl(ctx):
     ctx.actions.run(
         executable = ctx.executable._pack_wheel,
         arguments = [args],
-        inputs = own,
+        inputs = own + ctx.files.data,
         outputs = [wheel],
         mnemonic = "PackWheel",
         progress_message = "Packing wheel %{label}",

@@ -1,4 +1,4 @@
-"""Actions whose tool may stay for the next one, as Bazel's persistent worker (chassis/tools/persistent_worker.py)."""
+"""Actions whose tool may stay for the next one, as Bazel's persistent worker (chassis/command_line/persistent_worker.py)."""
 
 def run_in_worker(ctx, args, flag_file = "--flagfile=%s", **kwargs):
     """`ctx.actions.run` of a tool that starts in more time than it works in.

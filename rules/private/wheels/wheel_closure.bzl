@@ -8,7 +8,7 @@ def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {
 
     Args:
       distribution: normalised name to start from.
-      read_metadata: function from a locked name to the dict that chassis/tools/fetch_wheel.py writes: `version`, and
+      read_metadata: function from a locked name to the dict that chassis/fetching/fetch_wheel.py writes: `version`, and
         `requires`, which maps "" and each extra to a list of [name, [extra, …]].
       locked: every name of the lock.
       extras: name to the extras that the lock asks of it: they are followed wherever it is reached.

@@ -42,6 +42,53 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
     "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
 }
 
+def hub_options(
+        build_hub = "chassis_build",
+        build_requires = {},
+        cross_build = [],
+        extras = {},
+        fetch_from = "pip",
+        groups = {},
+        index_url = "",
+        index_urls = {},
+        lock = None,
+        locks = {},
+        platforms = [],
+        renew = ""):
+    """HUB_ATTRS' values, for an extension that has no tags.
+
+    Args:
+      build_hub: the apparent name of a hub that the same extension makes, or the canonical name, `@@…`, of any.
+      build_requires: this and all below: as in HUB_ATTRS.
+      cross_build: as there.
+      extras: as there.
+      fetch_from: as there.
+      groups: as there.
+      index_url: as there.
+      index_urls: as there.
+      lock: as there.
+      locks: as there.
+      platforms: as there.
+      renew: as there.
+
+    Returns:
+      A struct of them.
+    """
+    return struct(
+        build_hub = build_hub,
+        build_requires = build_requires,
+        cross_build = cross_build,
+        extras = extras,
+        fetch_from = fetch_from,
+        groups = groups,
+        index_url = index_url,
+        index_urls = index_urls,
+        lock = lock,
+        locks = locks,
+        platforms = platforms,
+        renew = renew,
+    )
+
 _DEFAULT_RENEW = "bazel run //:locks"
 
 def _arm(hub, platform, name):

@@ -112,7 +112,7 @@ def wheel_locks(
         made[platform] = _path(file)
     deps = [
         Label("//chassis/locking"),
-        Label("//chassis/tools:run"),
+        Label("//chassis/command_line:run"),
     ]
     python_tool(
         name = name,

@@ -159,10 +159,11 @@ wheel_from_source(
 
 def _build_deps(rctx, metadata):
     """Labels of what the sdist is built with, as far as the build hub has it: the build says what is missing."""
-    prefix = rctx.name.removesuffix(rctx.attr.own_name)
-    names = json.decode(rctx.read(Label("@@%s//:distributions.json" % (prefix + rctx.attr.build_hub))))
+    hub = rctx.attr.build_hub
+    canonical = hub if hub.startswith("@@") else "@@" + rctx.name.removesuffix(rctx.attr.own_name) + hub
+    names = json.decode(rctx.read(Label(canonical + "//:distributions.json")))
     wanted = metadata["build_requires"] + rctx.attr.build_requires
-    return ["@%s//%s" % (rctx.attr.build_hub, name) for name in sorted({name: None for name in wanted}) if name in names]
+    return ["%s//%s" % (canonical, name) for name in sorted({name: None for name in wanted}) if name in names]
 
 wheel_file_repository = repository_rule(
     implementation = _file_impl,
@@ -183,8 +184,8 @@ wheel_file_repository = repository_rule(
         "version": attr.string(mandatory = True),
         "wheel": attr.string(doc = "The wheel's file name, with `url`."),
         "where": attr.string(mandatory = True, doc = "Lock and line."),
-        "_fetch_sdist": attr.label(default = "//chassis/tools:fetch_sdist.py"),
-        "_fetch_wheel": attr.label(default = "//chassis/tools:fetch_wheel.py"),
+        "_fetch_sdist": attr.label(default = "//chassis/fetching:fetch_sdist.py"),
+        "_fetch_wheel": attr.label(default = "//chassis/fetching:fetch_wheel.py"),
         "_python": attr.label(default = "@chassis_python//:python"),
     },
     environ = _PIP_ENVIRON,

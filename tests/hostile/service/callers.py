@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel, write_archive
+from chassis.packed_model.model import PackedModel, write_archive
 from tests.service.service_process import ServiceProcess
 
 SECONDS = 30.0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.client import ChassisClient
+from chassis.sdk.client import ChassisClient
 from chassis.sdk.remote import ServiceError
 from chassis.service.job_store import JobStore
 from tests.hostile.service.callers import ask, ended, job, send, state, submit, until

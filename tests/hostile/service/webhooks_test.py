@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from chassis import verify_webhook
-from chassis.client import ChassisClient
-from chassis.sdk.webhook_signature import WebhookSignatureError
+from chassis.build_api.webhook_signature import WebhookSignatureError
+from chassis.sdk.client import ChassisClient
 from chassis.service.addresses import AddressPolicy
 from chassis.service.webhook import Webhooks
 from tests.hostile.service.callers import Receiver, ask, ended, job, receiver, state, submit

@@ -21,7 +21,7 @@ import pytest
 
 from chassis.confinement.seccomp import set_filter
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel
+from chassis.packed_model.model import PackedModel
 from chassis.sdk.remote import RemoteService, ServiceError
 from chassis.service.build_policy import STRATEGIES, BuildPolicy
 from chassis.service.image_build import ImageBuild

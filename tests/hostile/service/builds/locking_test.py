@@ -10,7 +10,7 @@ import pytest
 
 from chassis.errors import ChassisError
 from chassis.locking.uv import find_uv
-from chassis.sdk.locks import write_locks
+from chassis.packed_model.locks import write_locks
 from chassis.service.build_policy import BuildPolicy, SourcesRefusedError, locking_environment
 from tests.hostile.service.builds.evil_index import EvilIndex, targets
 

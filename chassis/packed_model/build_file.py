@@ -9,8 +9,8 @@ from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.platforms import PLATFORMS
-from chassis.sdk.packed_model import PICKLE
-from chassis.sdk.requirements import parse
+from chassis.packed_model.model import PICKLE
+from chassis.packed_model.requirements import parse
 
 LOCKS = {platform.name: platform.lock for platform in PLATFORMS.values()}
 """A platform of `@chassis//platforms` to the name of its wheel lock."""

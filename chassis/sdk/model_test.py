@@ -9,9 +9,9 @@ import pytest
 
 import chassis
 from chassis.declaration.kinds import MetadataError
-from chassis.model import ChassisModel, ModelError, ModelTestError, slug
-from chassis.sdk.packed_model import PackedModelError
-from chassis.sdk.requirements import RequirementError
+from chassis.packed_model.model import PackedModelError
+from chassis.packed_model.requirements import RequirementError
+from chassis.sdk.model import ChassisModel, ModelError, ModelTestError, slug
 
 _SCALE = np.float64(2.0)
 

@@ -8,10 +8,10 @@ import tempfile
 from pathlib import Path
 
 from chassis.errors import ChassisError
-from chassis.sdk.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
-from chassis.sdk.checkout import find_checkout
-from chassis.sdk.hub_contents import missing_from, read_hub
-from chassis.sdk.packed_model import PICKLE, PackedModel, check_key
+from chassis.packed_model.build_file import BUILD_LOCK, LOCKS, build_file, module_file, pickle_place
+from chassis.packed_model.checkout import find_checkout
+from chassis.packed_model.hub_contents import missing_from, read_hub
+from chassis.packed_model.model import PICKLE, PackedModel, check_key
 
 _WORKSPACE_FILES = ("MODULE.bazel", "REPO.bazel", "WORKSPACE", "WORKSPACE.bazel")
 _MARK = "# Written by chassis: ChassisModel.save."
@@ -88,7 +88,7 @@ def write_package(
 
 def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, ...], hub: str) -> str:
     """Writes what a workspace has beside the package; returns where the pickle is to be loaded."""
-    from chassis.sdk.locks import write_locks  # uv and packaging, which a package alone does not need
+    from chassis.packed_model.locks import write_locks  # uv and packaging, which a package alone does not need
 
     locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
     (directory / "requirements.in").write_text("".join(f"{line}\n" for line in model.requirements))

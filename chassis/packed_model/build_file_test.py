@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput
-from chassis.sdk.build_file import build_file, module_file, pickle_place
+from chassis.packed_model.build_file import build_file, module_file, pickle_place
 
 
 def _calls(text: str) -> dict[str, dict[str, object]]:

@@ -9,7 +9,7 @@ import pytest
 _PROGRAM = """
 from absl import flags
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
+from chassis.command_line.run import run_main
 
 COUNT = flags.DEFINE_integer("count", 1, "How many.")
 

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from chassis.sdk.requirements import RequirementError, detect, merge, parse
+from chassis.packed_model.requirements import RequirementError, detect, merge, parse
 
 
 def test_requirements_are_read():

@@ -5,26 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.packaging.signature import resolve_signature
+from chassis.packed_model.model import PackedModel, check_key
+from chassis.packed_model.requirements import Detected, merge, parse
+from chassis.packed_model.saved_package import save_package
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import PredictFunction
 from chassis.sdk.inputs import Item, items
-from chassis.sdk.packed_model import PackedModel, check_key
 from chassis.sdk.pickled import IMAGE_PYTHON, pickle_function
-from chassis.sdk.requirements import Detected, merge, parse
-from chassis.sdk.saved_package import save_package
-
-if TYPE_CHECKING:
-    from chassis.client import ChassisClient
+from chassis.sdk.publishing import ModelPublisher, PublishOptions, PublishOptionsError, chosen_platforms
 
 _TARGETS = ("image", "index", "push")
 
@@ -57,7 +55,7 @@ class ChassisModel:
         batch_process_fn: Callable[..., object] | None = None,
         batch_size: int | None = None,
         *,
-        client: ChassisClient | None = None,
+        client: ModelPublisher | None = None,
     ) -> None:
         """Takes one predict function or both; an image has the batch function where there is one.
 
@@ -253,17 +251,79 @@ class ChassisModel:
         model_version: str,
         registry_user: str | None = None,
         registry_pass: str | None = None,
-        **options: Any,
-    ) -> Mapping[str, object]:
-        """Has the client build and push images of the model; see `ChassisClient.publish`.
+        *,
+        requirements: str | Sequence[str] | None = None,
+        fix_env: bool = True,
+        gpu: bool = False,
+        arm64: bool = False,
+        sample_input_path: str | os.PathLike[str] | None = None,
+        webhook: str | None = None,
+        conda_env: object = None,
+        platforms: Sequence[str] | None = None,
+        registry: str | None = None,
+        repository: str | None = None,
+        tags: Sequence[str] | None = None,
+        cross_build: Sequence[str] = (),
+    ) -> dict[str, object]:
+        """Packs the model and has its client build and push images of it; prints what it requires first.
+
+        The image is `registry/repository:version`; `repository` is the user's name and the model's, in lower case, its
+        punctuation dropped and its spaces as `-`. Without a registry, a user, and a registry of the service, nothing is
+        pushed: `ChassisClient.download_tar` gets the image.
+
+        Args:
+          model_name: its name for people.
+          model_version: its version, and the image's tag.
+          registry_user: for the registry.
+          registry_pass: for the registry; kept in memory, here and in the service.
+          requirements: in place of what is detected for the same distributions; see `add_requirements`.
+          fix_env: accepted for chassisml's sake: an image has a Python environment of its own in any case.
+          gpu: for CUDA.
+          arm64: for arm64 in place of amd64.
+          sample_input_path: an input to try the model with before anything is sent.
+          webhook: URL that gets the job as JSON once it has ended, signed: see `ChassisClient.webhook_secret`. Its
+            address has to be public, or on the list of the service's operator.
+          conda_env: refused: give the requirements.
+          platforms: several at once, as one index: of amd64, amd64_gpu, arm64, arm64_gpu.
+          registry: host or host:port.
+          repository: path in the registry.
+          tags: in place of the version.
+          cross_build: distributions that may be built from their sources.
+
+        Returns:
+          The job; its `job_id` is what the client's methods take.
 
         Raises:
           ModelError: no client made the model.
+          PublishOptionsError: options that contradict each other.
+          ServiceError: the service refuses; ServiceUnreachableError: it does not answer.
+          ChassisError: what is wrong with the model.
         """
+        del fix_env
         if self._client is None:
             raise ModelError("the model has no client: make it with ChassisClient(…).create_model(…) to publish it")
+        if conda_env is not None:
+            raise PublishOptionsError(
+                "conda_env: images are made of wheels; give what it holds for pip as `requirements`"
+            )
+        options = PublishOptions(
+            registry_user=registry_user,
+            registry_pass=registry_pass,
+            platforms=chosen_platforms(platforms, gpu, arm64),
+            registry=registry or "",
+            repository=repository or "",
+            tags=None if tags is None else tuple(tags),
+            webhook=webhook,
+            cross_build=tuple(cross_build),
+        )
         self.describe(model_name=model_name, model_version=model_version)
-        return self._client.publish(self, registry_user=registry_user, registry_pass=registry_pass, **options)
+        if requirements:
+            self.add_requirements(requirements)
+        if sample_input_path is not None:
+            self.test(sample_input_path)
+        packed = self.pack()
+        print(self.describe_requirements(), file=sys.stderr)
+        return self._client.publish(packed, options)
 
     @property
     def _packed(self) -> Callable[..., object]:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from chassis.tools import persistent_worker
+from chassis.command_line import persistent_worker
 
 _PROGRAM = """
 import subprocess, sys
 from absl import flags
 from chassis.errors import ChassisError
-from chassis.tools.run import run_main
+from chassis.command_line.run import run_main
 
 OWN = flags.DEFINE_string("own", "", "From the command line that starts the worker.")
 NAME = flags.DEFINE_multi_string("name", ["nobody"], "Names.")

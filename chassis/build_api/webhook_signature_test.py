@@ -2,7 +2,7 @@
 
 import pytest
 
-from chassis.sdk.webhook_signature import WebhookSignatureError, sign_webhook, verify_webhook
+from chassis.build_api.webhook_signature import WebhookSignatureError, sign_webhook, verify_webhook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 IDENTIFIER, TIME, BODY = "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}'

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags
 
+from chassis.command_line import persistent_worker
 from chassis.errors import ChassisError
-from chassis.tools import persistent_worker
 
 
 def run_main(main: Callable[[Sequence[str]], int | None]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.sdk.hub_contents import missing_from, read_hub
+from chassis.packed_model.hub_contents import missing_from, read_hub
 
 _MODULE = """
 wheels = use_extension("@chassis//rules:extensions.bzl", "wheels")

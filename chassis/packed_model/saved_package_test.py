@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from chassis.declaration.model import ModelMetadata
-from chassis.sdk.packed_model import PackedModel
-from chassis.sdk.saved_package import SaveError, save_package
+from chassis.packed_model.model import PackedModel
+from chassis.packed_model.saved_package import SaveError, save_package
 
 
 @pytest.fixture

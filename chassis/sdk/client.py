@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from chassis.build_api.build_service import BuildService
 from chassis.errors import ChassisError
-from chassis.model import ChassisModel
+from chassis.packed_model.model import PackedModel
+from chassis.sdk.model import ChassisModel
+from chassis.sdk.publishing import PublishOptions
 from chassis.sdk.remote import RemoteService, ServiceUnreachableError
-
-if TYPE_CHECKING:
-    from chassis.service.local import LocalService
 
 _FINAL = ("succeeded", "failed", "cancelled")
 _DEFAULT_REGISTRY = "docker.io"
@@ -23,7 +21,7 @@ _RESTART_SECONDS = 120.0
 
 
 class ClientError(ChassisError, ValueError):
-    """A model that is not to be published as it was asked."""
+    """A client that cannot build in this process."""
 
 
 class ChassisClient:
@@ -47,8 +45,10 @@ class ChassisClient:
           auth_header: the value of the Authorization header, such as `Bearer …`.
           ssl_verification: False for any certificate, or a file of authorities.
         """
-        self._remote = RemoteService(base_url, auth_header, ssl_verification) if base_url else None
-        self._local: LocalService | None = None
+        self._base_url = base_url
+        self._builder: BuildService | None = (
+            RemoteService(base_url, auth_header, ssl_verification) if base_url else None
+        )
         self._credentials: dict[str, dict[str, str]] = {}
 
     def create_model(
@@ -60,87 +60,33 @@ class ChassisClient:
         """Makes a model that this client publishes; see `ChassisModel`."""
         return ChassisModel(process_fn, batch_process_fn, batch_size, client=self)
 
-    def publish(
-        self,
-        model: ChassisModel,
-        *,
-        registry_user: str | None = None,
-        registry_pass: str | None = None,
-        requirements: str | Sequence[str] | None = None,
-        fix_env: bool = True,
-        gpu: bool = False,
-        arm64: bool = False,
-        sample_input_path: str | os.PathLike[str] | None = None,
-        webhook: str | None = None,
-        conda_env: object = None,
-        platforms: Sequence[str] | None = None,
-        registry: str | None = None,
-        repository: str | None = None,
-        tags: Sequence[str] | None = None,
-        cross_build: Sequence[str] = (),
-    ) -> dict[str, object]:
-        """Sends a model to be built and pushed; prints what it requires first.
-
-        The image is `registry/repository:version`; `repository` is the user's name and the model's, in lower case, its
-        punctuation dropped and its spaces as `-`. Without a registry, a user, and a registry of the service, nothing is
-        pushed: `download_tar` gets the image.
-
-        Args:
-          model: the model.
-          registry_user: for the registry.
-          registry_pass: for the registry; kept in memory, here and in the service.
-          requirements: in place of what is detected for the same distributions; see `ChassisModel.add_requirements`.
-          fix_env: accepted for chassisml's sake: an image has a Python environment of its own in any case.
-          gpu: for CUDA.
-          arm64: for arm64 in place of amd64.
-          sample_input_path: an input to try the model with before anything is sent.
-          webhook: URL that gets the job as JSON once it has ended, signed: see `webhook_secret`. Its address has to be
-            public, or on the list of the service's operator.
-          conda_env: refused: give the requirements.
-          platforms: several at once, as one index: of amd64, amd64_gpu, arm64, arm64_gpu.
-          registry: host or host:port.
-          repository: path in the registry.
-          tags: in place of the version.
-          cross_build: distributions that may be built from their sources.
+    def publish(self, model: PackedModel, options: PublishOptions) -> dict[str, object]:
+        """Sends a packed model to be built and pushed; `ChassisModel.publish` packs one and calls this.
 
         Returns:
           The job; its `job_id` is what the other methods take.
 
         Raises:
-          ClientError: flags that contradict each other.
           ServiceError: the service refuses; ServiceUnreachableError: it does not answer.
-          ChassisError: what is wrong with the model.
         """
-        del fix_env
-        if conda_env is not None:
-            raise ClientError("conda_env: images are made of wheels; give what it holds for pip as `requirements`")
-        if platforms is not None and (gpu or arm64):
-            raise ClientError("platforms says all of it: leave gpu and arm64 out")
-        if bool(registry_user) != bool(registry_pass):
-            raise ClientError("registry_user and registry_pass go together: give both or neither")
-        if requirements:
-            model.add_requirements(requirements)
-        if sample_input_path is not None:
-            model.test(sample_input_path)
-        packed = model.pack()
-        print(model.describe_requirements(), file=sys.stderr)
         service = self._service()
-        registry = registry or service.default_registry() or (_DEFAULT_REGISTRY if registry_user else "")
-        name = f"{registry_user.lower()}/{packed.metadata.name}" if registry_user else packed.metadata.name
-        credentials = {"username": registry_user, "password": registry_pass} if registry_user else None
+        user, name = options.registry_user, model.metadata.name
+        registry = options.registry or service.default_registry() or (_DEFAULT_REGISTRY if user else "")
+        repository = options.repository or (f"{user.lower()}/{name}" if user else name)
+        credentials = {"username": user, "password": options.registry_pass or ""} if user else None
         submission = {
-            "upload_id": service.upload(packed),
-            "platforms": list(platforms) if platforms is not None else [_platform(gpu, arm64)],
+            "upload_id": service.upload(model),
+            "platforms": list(options.platforms),
             "registry": registry,
-            "repository": (repository or name) if registry else "",
-            "tags": list(tags) if tags is not None else [packed.metadata.model_version],
-            "webhook": webhook,
-            "cross_build": list(cross_build),
+            "repository": repository if registry else "",
+            "tags": list(options.tags) if options.tags is not None else [model.metadata.model_version],
+            "webhook": options.webhook,
+            "cross_build": list(options.cross_build),
             "credentials": credentials,
         }
         job = service.submit(submission)
         if credentials:
-            self._credentials[str(job["job_id"])] = credentials  # type: ignore[assignment]
+            self._credentials[str(job["job_id"])] = credentials
         return job
 
     def get_job_status(self, job_id: str) -> dict[str, object]:
@@ -221,29 +167,26 @@ class ChassisClient:
 
     def close(self) -> None:
         """Lets go of connections, or of the builder in this process."""
-        if self._remote:
-            self._remote.close()
-        if self._local:
-            self._local.close()
-            self._local = None
+        if self._builder:
+            self._builder.close()
+        if not self._base_url:
+            self._builder = None
 
-    def _service(self) -> RemoteService | LocalService:
-        if self._remote:
-            return self._remote
-        if self._local is None:
-            try:
-                from chassis.service.local import LocalService
-            except ModuleNotFoundError as error:
-                raise ClientError(
-                    f"building in this process needs {error.name}: pip install 'chassis[local]', "
-                    'or give the URL of a build service: ChassisClient("http://localhost:5000")'
-                ) from None
-            self._local = LocalService()
-        return self._local
+    def _service(self) -> BuildService:
+        if self._builder is None:
+            self._builder = _local_service()
+        return self._builder
 
 
-def _platform(gpu: bool, arm64: bool) -> str:
-    return ("arm64" if arm64 else "amd64") + ("_gpu" if gpu else "")
+def _local_service() -> BuildService:
+    try:
+        from chassis.service.local import LocalService  # Bazel's side of it, which few clients have
+    except ModuleNotFoundError as error:
+        raise ClientError(
+            f"building in this process needs {error.name}: pip install 'chassis[local]', "
+            'or give the URL of a build service: ChassisClient("http://localhost:5000")'
+        ) from None
+    return LocalService()
 
 
 def _state(job: dict[str, object]) -> str:

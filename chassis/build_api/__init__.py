@@ -1,0 +1,1 @@
+"""What the build service and its clients agree on."""

@@ -1,0 +1,1 @@
+"""Programs of repository rules, which run on the bare interpreter before any package is there."""

@@ -1,0 +1,1 @@
+"""A model as it leaves the Python that made it, and the Bazel package that it becomes."""
