@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import math
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
@@ -23,6 +25,7 @@ from chassis.runtime.ending import end_process, flush, run_exit_functions
 from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
+from chassis.runtime.version import VERSION
 
 if TYPE_CHECKING:
     from chassis.runtime.workers.nursery import Nursery
@@ -37,6 +40,9 @@ A server with no calls on their way needs next to nothing of it.
 
 _LAST_ANSWERS = 0.3
 """Seconds for those to leave who were told in the end that they will not be answered."""
+
+_LAST_SPANS = 1.0
+"""Seconds for the last spans to be sent."""
 
 _SAME_SIGNAL = 1.0
 """Seconds in which a second signal is the first once more: `timeout` and some supervisors send it to a process and to
@@ -55,6 +61,13 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
     logs.configure(settings.log_format, settings.log_level)
     loop = uvloop.new_event_loop()
     metrics = Metrics()
+    metrics.identity = (
+        ("model", settings.name),
+        ("version", settings.version),
+        ("image", settings.image),
+        ("server", VERSION),
+        ("python", f"{sys.version_info.major}.{sys.version_info.minor}"),
+    )
     batcher = Batcher(
         loop,
         batch_size=settings.batch_size,
@@ -133,6 +146,7 @@ class _Server:
             meant = {"nearest": nearest} if nearest else {}
             _LOG.warning("nothing reads this variable of the environment", extra={"variable": name, **meant})
 
+        tracing = self._trace()
         model.watch(front_ends.report)
         model.watch(self._on_state)
         watching = loop.create_task(model.watch_calls())
@@ -156,7 +170,21 @@ class _Server:
             model.give_up()
             await front_ends.wait_answered(loop.time() + _LAST_ANSWERS)
         await front_ends.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
+        if tracing is not None and model.tracer is not None:
+            tracing.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(model.tracer.flush(), _LAST_SPANS)
         return self._code
+
+    def _trace(self) -> asyncio.Task[None] | None:
+        """Begins to send spans, if the standard variables of OpenTelemetry say where to."""
+        if self._settings.traces is None:
+            return None
+        from chassis.runtime.tracing.tracer import Tracer  # here, since few servers need it
+
+        tracer = Tracer(self._settings.traces, self._settings.name)
+        self._model.trace(tracer)
+        return asyncio.get_running_loop().create_task(tracer.run())
 
     async def _leave(self, front_ends: FrontEnds) -> None:
         """Serves on for the stop delay, in which others learn that this server is not ready: who looks where to send

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chassis.declaration.front_ends import MOST_WORKERS, SERVERS
 from chassis.declaration.model_json import FORMAT, read_served
@@ -23,6 +23,9 @@ from chassis.runtime.limits import (
     raise_file_limit,
     request_default,
 )
+
+if TYPE_CHECKING:
+    from chassis.runtime.tracing.trace_settings import TraceSettings
 
 IMAGE_MODEL = "/app/model"
 SHUTDOWNS = ("local", "anyone", "nobody")
@@ -57,6 +60,8 @@ class Settings(NamedTuple):
       host: address to listen on (`CHASSIS_HOST`); `[::]` is every IPv6 and IPv4 address.
       port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
       http_port: HTTP's port (`HTTP_PORT`); likewise.
+      metrics_port: a port for metrics and health alone, which then need no HTTP front end (`CHASSIS_METRICS_PORT`);
+        None for none.
       workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
       max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
@@ -65,12 +70,14 @@ class Settings(NamedTuple):
       cors_origins: origins whose pages may read answers, `*` for all (`CHASSIS_CORS_ORIGINS`, comma-separated).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
+      image: what the image is called where it runs, for metrics (`CHASSIS_IMAGE`).
       stop_delay: seconds in which a server that is told to stop is not ready and still serves (`CHASSIS_STOP_DELAY`).
       drain_timeout: seconds for what was accepted when the server is told to stop (`CHASSIS_DRAIN_TIMEOUT`).
       threads: of libraries in each process of the model (`CHASSIS_THREADS`).
       unknown: variables `CHASSIS_…` of the environment that nothing reads, each with the nearest that is read, or "".
       server_path: directories that the server's own process imports from (`CHASSIS_SERVER_PATH`, which the image sets);
         none to import from where the model does.
+      traces: where spans go (`OTEL_EXPORTER_OTLP_ENDPOINT` and the other variables of OpenTelemetry); None for nowhere.
       log_format: `text` or `json` (`CHASSIS_LOG_FORMAT`).
       log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
     """
@@ -86,6 +93,7 @@ class Settings(NamedTuple):
     host: str = "[::]"
     port: int = 45000
     http_port: int = 8080
+    metrics_port: int | None = None
     workers: int = 1
     max_wait: float = 0.0
     queue_size: int = 1024
@@ -94,11 +102,13 @@ class Settings(NamedTuple):
     cors_origins: tuple[str, ...] = ()
     load_timeout: float = 300.0
     run_timeout: float = 60.0
+    image: str = ""
     stop_delay: float = 0.0
     drain_timeout: float = 7.0
     threads: int = 1
     unknown: tuple[tuple[str, str], ...] = ()
     server_path: tuple[str, ...] = ()
+    traces: TraceSettings | None = None
     log_format: str = "text"
     log_level: str = "info"
 
@@ -144,6 +154,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
         http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
+        metrics_port=environment.optional("CHASSIS_METRICS_PORT", 0, 65535),
         workers=workers,
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
@@ -152,11 +163,13 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),
+        image=environment.text("CHASSIS_IMAGE", ""),
         stop_delay=environment.number("CHASSIS_STOP_DELAY", environment.stop_delay()),
         drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", served["drain_timeout"]),
         threads=environment.optional("CHASSIS_THREADS", 1, 1 << 16)
         or threads_default(float(served["num_cpus"]), workers, cpu_quota(), visible_cpus()),
         server_path=tuple(path for path in environment.text("CHASSIS_SERVER_PATH", "").split(":") if path),
+        traces=environment.traces(environment.text("MODEL_NAME", str(served["name"]))),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
     )
@@ -206,6 +219,14 @@ class _Environment:
     def stop_delay(self) -> float:
         """In Kubernetes, as long as it takes until nobody is sent here any more; nothing elsewhere."""
         return _ENDPOINT_DELAY if self._variables.get("KUBERNETES_SERVICE_HOST") else 0.0
+
+    def traces(self, name: str) -> TraceSettings | None:
+        """Where spans of the service `name` go."""
+        if not any(key.startswith("OTEL_EXPORTER_OTLP_") for key in self._variables):
+            return None
+        from chassis.runtime.tracing.trace_settings import read_trace_settings  # here, since few servers need it
+
+        return read_trace_settings(self._variables, name)
 
     def unknown(self) -> tuple[tuple[str, str], ...]:
         """Variables `CHASSIS_…` that nothing has read, each with the nearest name that something has, or ""."""

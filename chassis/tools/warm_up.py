@@ -9,9 +9,9 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import read_cases
-from chassis.command_line.run import run_main
 
 _CASE = flags.DEFINE_multi_string("case", None, "A case file.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write.", required=True)

@@ -17,6 +17,8 @@ ModelInfo = provider(
         "layers": "list of LayerInfo: code, data and model, in this order; what is empty is left out.",
         "name": "string: the target's name, which is the model's name in URLs.",
         "python_version": "string: minor version that the pickle needs, such as `3.11`; None if unknown.",
+        "settings": "File: model.json, the run-time settings of the server.",
+        "status": "File: status.pb, the serialised OMI StatusResponse.",
         "version": "string: the model's version.",
         "wheels": "depset of WheelLayerInfo.",
     },

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import (
     Answer,
@@ -22,6 +22,9 @@ from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
 from chassis.runtime.core.request_error import RequestError
+
+if TYPE_CHECKING:
+    from chassis.runtime.tracing.tracer import Tracer
 
 _LOG = logging.getLogger(__name__)
 
@@ -153,6 +156,7 @@ class Batcher:
         self._gathering = False
         self._crowd = 0.0
         self._metrics = metrics or Metrics()
+        self.tracer: Tracer | None = None
 
     def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
         """Queues `items`; the future gives their answers, in order. Cancelling it takes back what still waits.
@@ -197,6 +201,12 @@ class Batcher:
         ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])
         return len(self._pending) + ahead
 
+    def busy(self) -> float:
+        """Seconds that the calls which have not ended yet have lasted, together."""
+        now = time.monotonic()
+        first = [batches[0] for batches in self._lanes.values() if batches]
+        return sum(now - batch.began for batch in first if batch.began and not batch.ended)
+
     def overdue(self, run_timeout: float) -> list[Lane]:
         """Fails the items of calls that have lasted more than `run_timeout` seconds; returns who is at them."""
         found = []
@@ -225,8 +235,10 @@ class Batcher:
         """The call of `batch` ended. Where several items raised each is tried once more, alone."""
         self._lanes[lane].remove(batch)
         if isinstance(outcome, BaseException):
+            self._trace(batch, failed=True)
             self._raised(batch, outcome)
         else:
+            self._trace(batch, failed=False)
             self._deliver(list(zip(batch.waiting, outcome, strict=True)))
         self._count(batch)
         self._consider()
@@ -324,6 +336,11 @@ class Batcher:
             _LOG.warning("an item failed", extra=fields)
             _LOG.debug("the error of the item", exc_info=error)
             self._deliver([(waiting, failed(describe_exception(error)))])
+
+    def _trace(self, batch: Batch, *, failed: bool) -> None:
+        if self.tracer is not None and batch.waiting:
+            callers = [waiting.request.caller for waiting in batch.waiting]
+            self.tracer.call(callers, len(callers), batch.began, batch.ended, failed=failed)
 
     def _count(self, batch: Batch) -> None:
         if batch.waiting:

@@ -7,7 +7,7 @@ import enum
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item
 from chassis.runtime.core.batcher import Batcher, Lane
@@ -15,6 +15,9 @@ from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.metrics import Metrics
+
+if TYPE_CHECKING:
+    from chassis.runtime.tracing.tracer import Tracer
 
 _LOG = logging.getLogger(__name__)
 
@@ -79,6 +82,7 @@ class ModelService:
         """Starts to load at once; items that come before are answered when it is done."""
         self.contract = contract
         self.metrics = metrics
+        self.tracer: Tracer | None = None
         self.budget = budget or Budget(_UNBOUNDED)
         self.state = State.LOADING
         self.reason = "the model is loading"
@@ -97,6 +101,14 @@ class ModelService:
     def waiting(self) -> int:
         """How many items wait for the model."""
         return self._batcher.waiting()
+
+    def trace(self, tracer: Tracer) -> None:
+        """From now on requests and calls have spans."""
+        self.tracer = self._batcher.tracer = tracer
+
+    def metrics_text(self) -> str:
+        """What the server counts, in Prometheus' text format."""
+        return self.metrics.text(waiting=self.waiting(), ready=self.state is State.READY, busy=self._batcher.busy())
 
     def check_size(self, items: int) -> None:
         """Raises RequestError if a request of so many `items` is never taken. Ask before you make the items."""
@@ -117,12 +129,17 @@ class ModelService:
         refused = any(refusals)
         if refused:
             items = [item for item, refusal in zip(items, refusals, strict=True) if refusal is None]
+        if self.tracer is not None:
+            self.tracer.begin(caller)
         future = self._batcher.submit(items, caller)
+        self.metrics.in_flight += 1
         try:
             answers = await future
         except asyncio.CancelledError:
             self._batcher.withdraw(future)
             raise
+        finally:
+            self.metrics.in_flight -= 1
         if self._gave_up and (stopped := next((one for one in answers if one.kind is ErrorKind.STOPPED), None)):
             raise StoppingError(str(stopped.error))
         if refused:
@@ -138,6 +155,8 @@ class ModelService:
         """
         seconds = time.perf_counter() - started
         self.metrics.count_request(protocol, code, seconds)
+        if self.tracer is not None:
+            self.tracer.end(caller, protocol, code, seconds)
         if _LOG.isEnabledFor(logging.DEBUG):
             fields = {"protocol": protocol, "code": code, "seconds": round(seconds, 6), **caller.log_fields()}
             _LOG.debug("a request was answered", extra=fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.runtime.core import metrics
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService
 from chassis.runtime.http import kserve_v1, open_inference
 from chassis.runtime.http.message import Request, Response, Route, json_response
 from chassis.runtime.http.server import HttpServer
@@ -27,10 +27,6 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
     if kserve_v1.PROTOCOL in settings.servers:
         routes += kserve_v1.KserveV1(model, identity, one_input=model.contract.one_input).routes()
 
-    def show_metrics(_: Request) -> Response:
-        text = model.metrics.text(waiting=model.waiting(), ready=model.state is State.READY)
-        return Response(200, text.encode(), metrics.CONTENT_TYPE)
-
     def show_description(_: Request) -> Response:
         from chassis.runtime.http import openapi  # here, since it is seldom asked for
 
@@ -47,7 +43,7 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
         raise RequestError(404, "there is nothing at this path; /openapi.json lists what there is")
 
     routes += [
-        Route("/metrics", "GET", show_metrics, "metrics"),
+        _metrics_route(model),
         Route("/openapi.json", "GET", show_description, "openapi"),
     ]
     return HttpServer(
@@ -57,4 +53,26 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
         not_found=not_found,
         vital={*(route.path for route in routes if route.operation in _VITAL)},
         origins=settings.cors_origins,
+    )
+
+
+def metrics_server(settings: Settings, model: ModelService) -> HttpServer:
+    """A server of metrics and health alone, for a port of its own."""
+    routes = [*open_inference.OpenInference(Extensions.of(settings, model)).health_routes(), _metrics_route(model)]
+
+    def not_found(request: Request) -> Response:
+        raise RequestError(404, "this port has /metrics, /v2/health/live and /v2/health/ready")
+
+    return HttpServer(
+        routes,
+        limits=settings.limits,
+        budget=model.budget,
+        not_found=not_found,
+        vital={*(route.path for route in routes)},
+    )
+
+
+def _metrics_route(model: ModelService) -> Route:
+    return Route(
+        "/metrics", "GET", lambda _: Response(200, model.metrics_text().encode(), metrics.CONTENT_TYPE), "metrics"
     )

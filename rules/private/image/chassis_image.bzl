@@ -245,6 +245,7 @@ def _impl(ctx):
             held = ctx.attr.base[ImageInfo].held if ImageInfo in ctx.attr.base else depset(base_files),
             layers = layers,
             layout = layout,
+            model = model if hasattr(model, "settings") else None,
             sources = _sources(ctx.attr.base),
         ),
         doctor,

@@ -34,6 +34,7 @@ def _impl(ctx):
             held = info.held,
             layers = info.layers,
             layout = layout,
+            model = info.model,
             sources = info.sources,
         ),
     ]

@@ -107,6 +107,8 @@ def _impl(ctx):
             layers = layers,
             name = ctx.label.name,
             python_version = pickle.python_version,
+            settings = pickle.settings,
+            status = pickle.status,
             version = ctx.attr.version,
             wheels = depset(transitive = [info.wheels for info in infos]),
         ),
