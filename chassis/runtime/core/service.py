@@ -6,7 +6,7 @@ import asyncio
 import enum
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item
@@ -147,6 +147,37 @@ class ModelService:
             answers = [next(given) if refusal is None else refusal for refusal in refusals]
         self.metrics.count_items(answers)
         return answers
+
+    async def stream(self, item: Item, caller: Caller = UNKNOWN_CALLER) -> AsyncGenerator[Answer, None]:
+        """Answers `item` piece by piece, each computed when the last has been taken. One without output is the last.
+
+        To close it closes the function's generator. A function that is not a generator gives one piece.
+
+        Raises:
+          QueueFullError, StoppingError: as `answer`.
+        """
+        if self.state is State.STOPPING:
+            raise StoppingError(self.reason)
+        refusal = self.contract.refusal(item)
+        if refusal is not None:
+            self.metrics.count_items([refusal])
+            yield refusal
+            return
+        if self.tracer is not None:
+            self.tracer.begin(caller)
+        stream = self._batcher.submit_stream(item, caller)
+        self.metrics.in_flight += 1
+        last = Answer({})
+        try:
+            async for piece in stream:
+                last = piece
+                yield piece
+                if piece.output is None:
+                    return
+        finally:
+            stream.close()
+            self.metrics.in_flight -= 1
+            self.metrics.count_items([last])
 
     def finish_request(self, protocol: str, code: str, started: float, caller: Caller) -> None:
         """Counts a request that the front end `protocol` answered with its `code`, and logs it at level debug.

@@ -6,16 +6,21 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import NamedTuple
 
+from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
+from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.request_error import RequestError
+from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import State
 from chassis.runtime.http.json_body import read_object
-from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
+from chassis.runtime.http.kserve_v1 import input_content
+from chassis.runtime.http.message import JSON, Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import (
     CLASSIFICATION,
     EXTENSIONS,
@@ -26,6 +31,7 @@ from chassis.runtime.inference.exchange import (
     class_count,
     items,
     outputs,
+    streamed,
     tensor_metadata,
 )
 from chassis.runtime.inference.extensions import Extensions
@@ -35,12 +41,15 @@ from chassis.runtime.inference.tensor import (
     check_shape,
     from_raw,
     from_values,
+    nested,
 )
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-http"
 
 _HEADER_LENGTH = "inference-header-content-length"
+_TEXT_INPUT = "text_input"
+_EVENTS = {"cache-control": "no-cache"}
 _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
 
@@ -103,6 +112,8 @@ class OpenInference:
                 Route(path, "GET", self.metadata, "metadata"),
                 Route(f"{path}/ready", "GET", self.ready, "ready"),
                 Route(f"{path}/infer", "POST", self.infer, "infer"),
+                Route(f"{path}/generate", "POST", self.generate, "generate"),
+                Route(f"{path}/generate_stream", "POST", self.generate_stream, "generate_stream"),
                 Route(f"{path}/config", "GET", self.configuration, "configuration"),
                 Route(f"{path}/stats", "GET", self.statistics, "statistics"),
             ]
@@ -167,6 +178,95 @@ class OpenInference:
         finally:
             self._model.finish_request(PROTOCOL, str(status), started, request.caller)
 
+    async def generate(self, request: Request) -> Response:
+        """Inference with plain JSON, the whole at once.
+
+        https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
+        """
+        started = time.perf_counter()
+        status: int | str = "cancelled"
+        try:
+            item = self._generated(request)
+            answers = await answered(self._model, [item], request.caller)
+            tensors = outputs(answers, self._model.contract.outputs, {})
+            status = 200
+            return Response(200, write_json(self._plain(tensors)))
+        except Exception as error:
+            status = error.status if isinstance(error, RequestError) else 500
+            raise
+        finally:
+            self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+
+    async def generate_stream(self, request: Request) -> Response:
+        """The same, piece by piece, as Server-Sent Events; an error is the last of them.
+
+        What fails before the first piece has a status of its own.
+        """
+        started = time.perf_counter()
+        status: int | str = "cancelled"
+        try:
+            pieces = streamed(self._model, [self._generated(request)], request.caller, {})
+            first = await anext(pieces, None)
+            status = 200
+        except Exception as error:
+            status = error.status if isinstance(error, RequestError) else 500
+            raise
+        finally:
+            if status != 200:
+                self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+        return Response(200, b"", "text/event-stream", _EVENTS, self._events(request.caller, started, first, pieces))
+
+    async def _events(
+        self,
+        caller: Caller,
+        started: float,
+        first: list[Tensor] | None,
+        pieces: AsyncGenerator[list[Tensor], None],
+    ) -> AsyncGenerator[bytes, None]:
+        status: int | str = "cancelled"
+        try:
+            async with contextlib.aclosing(pieces):
+                if first is not None:
+                    yield _event(self._plain(first))
+                async for tensors in pieces:
+                    yield _event(self._plain(tensors))
+            status = 200
+        except RequestError as error:
+            status = error.status
+            yield _event({"error": str(error)})
+        finally:
+            self._model.finish_request(PROTOCOL, str(status), started, caller)
+
+    def _generated(self, request: Request) -> Item:
+        """The item of a request of the generate extension: each of the model's inputs under its name.
+
+        A model of one input takes it as `text_input` too. `id`, `parameters` and other members are not looked at.
+        """
+        document = read_object(request.take_body(), self._model.budget, request.cost)
+        declared = self._model.contract.inputs
+        item = {part.name: input_content(part, document[part.name]) for part in declared if part.name in document}
+        if not item and len(declared) == 1 and _TEXT_INPUT in document:
+            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT])}
+        if not item:
+            raise RequestError(
+                400, f"expected an object of the model's inputs {quoted(part.name for part in declared)}"
+            )
+        return item
+
+    def _plain(self, tensors: Iterable[Tensor]) -> dict[str, object]:
+        """The outputs of one item as JSON has them, under their names; what is JSON already is not put into a text."""
+        parts = {part.name: part for part in self._model.contract.outputs}
+        found: dict[str, object] = {"model_name": self._identity.name, "model_version": self._identity.version}
+        for tensor in tensors:
+            content = tensor.elements[0]
+            if tensor.datatype != BYTES:
+                found[tensor.name] = nested(tensor)
+            elif tensor.name in parts and parts[tensor.name].media_type == JSON:
+                found[tensor.name] = json.loads(bytes(content))
+            else:
+                found[tensor.name] = bytes(content).decode(errors="replace")
+        return found
+
     def _read(self, request: Request) -> _Asked:
         """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
         parts = _split(request)
@@ -211,6 +311,10 @@ class OpenInference:
             "application/octet-stream",
             {_HEADER_LENGTH: str(len(header))},
         )
+
+
+def _event(document: dict[str, object]) -> bytes:
+    return b"data: " + write_json(document) + b"\n\n"
 
 
 def _split(request: Request) -> list[bytes | bytearray | memoryview]:

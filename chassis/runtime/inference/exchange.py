@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from chassis.declaration.model_io import ModelOutput
@@ -61,6 +62,29 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
         raise RequestError(503, str(error)) from None
     raise_for_failed(answers)
     return answers
+
+
+async def streamed(
+    model: ModelService, wanted: Sequence[Item], caller: Caller, outputs_wanted: Mapping[str, int]
+) -> AsyncGenerator[list[Tensor], None]:
+    """The tensors of each piece of the one item that is asked.
+
+    Raises:
+      RequestError: as `answered`; or the request has several items.
+    """
+    if len(wanted) != 1:
+        raise RequestError(400, f"a stream is of one item, the request has {len(wanted)}")
+    if model.state is State.FAILED:
+        raise RequestError(503, model.reason)
+    try:
+        async with contextlib.aclosing(model.stream(wanted[0], caller)) as pieces:
+            async for piece in pieces:
+                raise_for_failed([piece])
+                yield outputs([piece], model.contract.outputs, outputs_wanted)
+    except QueueFullError as error:
+        raise BusyError(str(error)) from None
+    except StoppingError as error:
+        raise RequestError(503, str(error)) from None
 
 
 def check_room(model: ModelService, count: int) -> None:

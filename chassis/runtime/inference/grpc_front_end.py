@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -10,6 +11,7 @@ import grpc
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
+from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError
 from chassis.runtime.core.service import State
@@ -23,17 +25,19 @@ from chassis.runtime.inference.exchange import (
     class_count,
     items,
     outputs,
+    streamed,
     tensor_metadata,
 )
 from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
 from chassis.runtime.rpc.call import Call, CallError
-from chassis.runtime.rpc.server import Message, Unary
+from chassis.runtime.rpc.server import Message, Streaming, Unary
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-grpc"
 SERVICE = "inference.GRPCInferenceService"
 
+_FINAL = "triton_final_response"
 _AnyMessage = TypeVar("_AnyMessage", bound=Message)
 
 _FIELDS = {
@@ -72,10 +76,11 @@ class InferenceService:
         self._identity = extensions.identity
         self._extensions = extensions
 
-    def methods(self) -> dict[str, Unary]:
+    def methods(self) -> dict[str, Unary | Streaming]:
         """The service's methods, by name."""
         return {
             **{name: Unary(bytes, _unserved(reason)) for name, reason in UNSERVED_METHODS.items()},
+            "ModelStreamInfer": Streaming(self.model_stream_infer),
             "ModelConfig": Unary(messages.ModelConfigRequest.FromString, self.model_config),
             "ModelStatistics": Unary(messages.ModelStatisticsRequest.FromString, self.model_statistics),
             "RepositoryIndex": Unary(messages.RepositoryIndexRequest.FromString, self.repository_index),
@@ -181,10 +186,57 @@ class InferenceService:
             _add(response, tensor, raw)
         return response
 
+    async def model_stream_infer(self, call: Call) -> None:
+        """Inference piece by piece, of one request after another; an error is a message, and ends its request alone."""
+        while (content := await call.receive()) is not None:
+            call.busy = True
+            started = time.perf_counter()
+            code = grpc.StatusCode.CANCELLED
+            caller = call.traced()
+            cost = len(content) * 3
+            if not self._model.budget.take(cost):
+                await call.send(_stream_error(self._model.budget.busy()))
+                continue
+            try:
+                await self._stream(messages.ModelInferRequest.FromString(content), call, caller)
+                code = grpc.StatusCode.OK
+            except RequestError as error:
+                code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
+                await call.send(_stream_error(str(error)))
+            finally:
+                self._model.budget.give(cost)
+                call.busy = False
+                self._model.finish_request(PROTOCOL, code.name, started, caller)
+
+    async def _stream(self, request: messages.ModelInferRequest, call: Call, caller: Caller) -> None:
+        self._identity.check(request.model_name, request.model_version)
+        wanted = _wanted(request, self._model.contract.outputs)
+        asked = items(self._model, _inputs(request))
+        told = "triton_enable_empty_final_response" in request.parameters
+        async with contextlib.aclosing(streamed(self._model, asked, caller, wanted)) as pieces:
+            async for tensors in pieces:
+                response = self._response(request, tensors)
+                if told:
+                    response.parameters[_FINAL].bool_param = False
+                await call.send(messages.ModelStreamInferResponse(infer_response=response).SerializeToString())
+        if told:
+            response = self._response(request, ())
+            response.parameters[_FINAL].bool_param = True
+            await call.send(messages.ModelStreamInferResponse(infer_response=response).SerializeToString())
+
+    def _response(self, request: messages.ModelInferRequest, tensors: Sequence[Tensor]) -> messages.ModelInferResponse:
+        response = messages.ModelInferResponse(
+            model_name=self._identity.name, model_version=self._identity.version, id=request.id
+        )
+        raw = bool(request.raw_input_contents) or any(tensor.datatype not in _FIELDS for tensor in tensors)
+        for tensor in tensors:
+            _add(response, tensor, raw)
+        return response
+
     def _check_answer(self, tensors: Sequence[Tensor], held: int) -> None:
         """Raises BusyError if the answer's content does not fit the budget without the `held` bytes of its request: the
         message would be a copy of it, and its serialised form another."""
-        size, budget = sum(len(element) for tensor in tensors for element in tensor.elements), self._model.budget
+        size, budget = (sum(len(element) for tensor in tensors for element in tensor.elements), self._model.budget)
         if not budget.has(size - held):
             raise BusyError(budget.too_large(size, "the answer") if size > budget.total else budget.busy())
 
@@ -193,6 +245,10 @@ class InferenceService:
             self._identity.check(name, version)
         except RequestError as error:
             raise CallError(_CODES[error.status], str(error)) from None
+
+
+def _stream_error(message: str) -> bytes:
+    return messages.ModelStreamInferResponse(error_message=message).SerializeToString()
 
 
 def _unserved(reason: str) -> Callable[[object, Call], Awaitable[Message]]:
