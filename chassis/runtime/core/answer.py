@@ -15,7 +15,10 @@ Item = Mapping[str, bytes]
 
 _LONGEST_ERROR = 2000
 _MOST_FRAMES = 6
-_SERVER = tuple(f"{__file__.rpartition('/')[0].rpartition('/')[0]}/{room}/" for room in ("core", "workers"))
+_SERVER = tuple(
+    f"{__file__.rpartition('/')[0].rpartition('/')[0]}/{name}.py"
+    for name in ("core/model_thread", "core/predict", "core/warming", "workers/worker")
+)
 """Where the server calls the model from."""
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
@@ -116,7 +119,7 @@ def _shown(frame: FrameSummary) -> str:
 
 
 def _is_of_server(filename: str) -> bool:
-    return filename.startswith(_SERVER)
+    return filename in _SERVER
 
 
 def _is_of_library(filename: str) -> bool:
