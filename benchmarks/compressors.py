@@ -23,7 +23,7 @@ from zlib_ng import zlib_ng
 from chassis.compression.compressor import LEVEL
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer import cut_members, members
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.writer import LayerWriter
 
 Compressor = Callable[[bytes], bytes | bytearray]
@@ -42,7 +42,7 @@ COMPRESSORS: Mapping[str, Compressor] = {
 """This project's first; what the others make differs from it, and of ISA-L's from time to time."""
 
 _SMALL_FILES = 5000
-_MOST_BYTES = 1 << 16
+_MAX_BYTES = 1 << 16
 
 
 def report_base(debs: Sequence[Path], place: Path, runs: int) -> None:
@@ -70,7 +70,7 @@ def _small_files(wheels: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             for info in archive.infolist():
-                if 0 < info.file_size <= _MOST_BYTES:
+                if 0 < info.file_size <= _MAX_BYTES:
                     yield f"{wheel.stem}/{info.filename}", archive.read(info)
 
 

@@ -39,7 +39,7 @@ from chassis.command_line.run import run_main
 from chassis.oci.layer.wheel_unpacking import unpack
 from chassis.oci.layer.zip_index import ZipIndex
 
-_WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure instead of those of tests/wheel_layers.")
+_WHEELS = flags.DEFINE_multi_string("wheel", [], "A wheel to measure instead of those of tests/interop/wheels.")
 _DEBS = flags.DEFINE_bool("debs", True, "Measure the default base of amd64 too.")
 _ONLY_COMPRESSORS = flags.DEFINE_bool("only_compressors", False, "Leave out what is spliced, wheels, and archivers.")
 _RUNS = flags.DEFINE_integer("runs", 5, "Rounds, in each of which everything is measured once.", lower_bound=1)
@@ -206,7 +206,7 @@ def _floor(wheel: Path, out: Path) -> None:
 
 
 def _start(tool: str, arguments: Sequence[str], place: Path) -> None:
-    """Runs a tool as the build's actions start it where there are no workers."""
+    """Runs a tool as the build's actions start it if there are no workers."""
     subprocess.run([os.environ[tool.upper()], *arguments, *_outputs(place)], check=True, timeout=_LIMIT_S)
 
 

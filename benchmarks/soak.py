@@ -43,7 +43,7 @@ _BAD = 0.02
 """The part of the requests that are to fail."""
 
 _SERVERS = 2
-_MOST_FAULTS = 20
+_MAX_FAULTS = 20
 _SETTLED = 0.25
 """The part of each server's life after which its memory is to stay."""
 
@@ -170,7 +170,7 @@ class _Soak:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Runs, prints the account, and fails where it is not as it is to be."""
+    """Runs, prints the account, and fails if it is not as it is to be."""
     del argv
     account = _Account()
     started = time.monotonic()
@@ -199,7 +199,7 @@ def _check(account: _Account) -> None:
         if after - before > _GROWTH_BYTES:
             faults.append(f"the memory of server {number} grew by {(after - before) / 1e6:.1f} MB")
     if faults:
-        shown = "\n".join(f"  {fault}" for fault in faults[:_MOST_FAULTS])
+        shown = "\n".join(f"  {fault}" for fault in faults[:_MAX_FAULTS])
         raise SoakError(f"{len(faults)} things were not as they are to be\n{shown}")
 
 

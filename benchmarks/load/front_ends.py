@@ -28,7 +28,7 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Verdict:
     """An outcome with what tells more: the process that answered, or what was wrong."""
 
     outcome: Outcome
@@ -39,8 +39,8 @@ class Answer:
 class FrontEnd(Protocol):
     """Sends a request with a number; a `bad` one is to fail."""
 
-    async def ask(self, number: int, *, bad: bool) -> Answer:
-        """Returns what became of it; raises TimeoutError where nothing did."""
+    async def ask(self, number: int, *, bad: bool) -> Verdict:
+        """Returns what became of it; raises TimeoutError if nothing did."""
 
     async def close(self) -> None:
         """Ends its connections."""
@@ -51,25 +51,25 @@ def content_of(number: int, *, bad: bool) -> str:
     return json.dumps({"number": number, "bad": bad})
 
 
-def _judged(result: str | bytes, number: int) -> Answer:
+def _judged(result: str | bytes, number: int) -> Verdict:
     try:
         found = json.loads(result)
         if found["number"] == number:
-            return Answer(Outcome.ANSWERED, found["process"])
+            return Verdict(Outcome.ANSWERED, found["process"])
     except (ValueError, KeyError, TypeError):
         pass
-    return Answer(Outcome.WRONG, detail=f"{number} was answered with {result!r}")
+    return Verdict(Outcome.WRONG, detail=f"{number} was answered with {result!r}")
 
 
-def _failure(text: str, number: int, *, bad: bool, refused: bool) -> Answer:
+def _failure(text: str, number: int, *, bad: bool, refused: bool) -> Verdict:
     """What an error with `text` means."""
     if refused:
-        return Answer(Outcome.REFUSED)
+        return Verdict(Outcome.REFUSED)
     if "process ended" in text:
-        return Answer(Outcome.LOST_WORKER)
+        return Verdict(Outcome.LOST_WORKER)
     if bad and f"ValueError: {number} is bad" in text:
-        return Answer(Outcome.FAILED)
-    return Answer(Outcome.WRONG, detail=f"{number} failed with {text!r}")
+        return Verdict(Outcome.FAILED)
+    return Verdict(Outcome.WRONG, detail=f"{number} failed with {text!r}")
 
 
 class _Grpc:
@@ -79,7 +79,7 @@ class _Grpc:
     async def close(self) -> None:
         await self._channel.close()
 
-    async def _call(self, call: Awaitable, number: int, judge: Callable[..., Answer], *, bad: bool) -> Answer:
+    async def _call(self, call: Awaitable, number: int, judge: Callable[..., Verdict], *, bad: bool) -> Verdict:
         try:
             response = await call
         except grpc.aio.AioRpcError as error:
@@ -97,13 +97,13 @@ class Omi(_Grpc):
         super().__init__(port)
         self._stub = omi_pb2_grpc.ModzyModelStub(self._channel)
 
-    async def ask(self, number: int, *, bad: bool) -> Answer:
+    async def ask(self, number: int, *, bad: bool) -> Verdict:
         item = omi_pb2.InputItem(input={"input": content_of(number, bad=bad).encode()})
         call = self._stub.Run(omi_pb2.RunRequest(inputs=[item]), timeout=LIMIT_S)
         return await self._call(call, number, self._judge, bad=bad)
 
     @staticmethod
-    def _judge(response: omi_pb2.RunResponse, number: int, *, bad: bool) -> Answer:
+    def _judge(response: omi_pb2.RunResponse, number: int, *, bad: bool) -> Verdict:
         (item,) = response.outputs
         if item.success:
             return _judged(item.output["results.json"], number)
@@ -118,14 +118,14 @@ class V2Grpc(_Grpc):
         self._name = name
         self._stub = inference_pb2_grpc.GRPCInferenceServiceStub(self._channel)
 
-    async def ask(self, number: int, *, bad: bool) -> Answer:
+    async def ask(self, number: int, *, bad: bool) -> Verdict:
         tensor = inference_pb2.ModelInferRequest.InferInputTensor(name="input", datatype="BYTES", shape=[1])
         tensor.contents.bytes_contents.append(content_of(number, bad=bad).encode())
         request = inference_pb2.ModelInferRequest(model_name=self._name, inputs=[tensor])
         return await self._call(self._stub.ModelInfer(request, timeout=LIMIT_S), number, self._judge, bad=bad)
 
     @staticmethod
-    def _judge(response: inference_pb2.ModelInferResponse, number: int, *, bad: bool) -> Answer:
+    def _judge(response: inference_pb2.ModelInferResponse, number: int, *, bad: bool) -> Verdict:
         return _judged(response.outputs[0].contents.bytes_contents[0], number)
 
 
@@ -142,7 +142,7 @@ class _Http:
             self._streams[1].close()
             self._streams = None
 
-    async def _post(self, number: int, body: object, judge: Callable[[dict], str | bytes], *, bad: bool) -> Answer:
+    async def _post(self, number: int, body: object, judge: Callable[[dict], str | bytes], *, bad: bool) -> Verdict:
         content = json.dumps(body).encode()
         head = f"POST {self._path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(content)}\r\n\r\n"
         try:
@@ -156,7 +156,7 @@ class _Http:
                 document = json.loads(await reader.readexactly(length))
         except (ConnectionError, asyncio.IncompleteReadError):
             await self.close()
-            return Answer(Outcome.REFUSED)
+            return Verdict(Outcome.REFUSED)
         if "connection: close" in headers:
             await self.close()
         status = int(headers.split(" ")[1])
@@ -173,7 +173,7 @@ class V2Http(_Http):
     def __init__(self, port: int, name: str) -> None:
         super().__init__(port, f"/v2/models/{name}/infer")
 
-    async def ask(self, number: int, *, bad: bool) -> Answer:
+    async def ask(self, number: int, *, bad: bool) -> Verdict:
         tensor = {"name": "input", "datatype": "BYTES", "shape": [1], "data": [content_of(number, bad=bad)]}
         return await self._post(number, {"inputs": [tensor]}, lambda found: found["outputs"][0]["data"][0], bad=bad)
 
@@ -184,6 +184,6 @@ class V1Http(_Http):
     def __init__(self, port: int, name: str) -> None:
         super().__init__(port, f"/v1/models/{name}:predict")
 
-    async def ask(self, number: int, *, bad: bool) -> Answer:
+    async def ask(self, number: int, *, bad: bool) -> Verdict:
         body = {"instances": [content_of(number, bad=bad)]}
         return await self._post(number, body, lambda found: json.dumps(found["predictions"][0]), bad=bad)

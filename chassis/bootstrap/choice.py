@@ -47,7 +47,7 @@ class Choice(NamedTuple):
 
 
 def read(file: Path) -> tuple[Choice, Candidates] | None:
-    """The decision written in `file` and what it was made about; None where there is none."""
+    """The decision written in `file` and what it was made about; None if there is none."""
     try:
         kind, path, bazel, bazelisk, version = file.read_text().split("\n")[:5]
     except (OSError, ValueError):
@@ -77,7 +77,7 @@ def first_that_works(candidates: Candidates, progress: Progress, timeout_s: floa
 
 
 def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
-    """Why `program` is of no use as Bazel, in words, or None where it is of use.
+    """Why `program` is of no use as Bazel, in words, or None if it is of use.
 
     It has to say a version of 7 or newer, and to resolve a module that is in the central registry (or in the
     registry of the user's own bazelrc), in a workspace made for that.
@@ -104,7 +104,7 @@ def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
 
 
 def _run(command: list[str], directory: Path, timeout_s: float) -> tuple[int | None, str]:
-    """The exit status, None where it ran out of time, and the output; nothing of it is left running."""
+    """The exit status, None if it ran out of time, and the output; nothing of it is left running."""
     try:
         process = subprocess.Popen(
             command,

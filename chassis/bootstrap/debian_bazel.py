@@ -127,7 +127,7 @@ def fetch(places: Places, progress: Progress, recipe: Recipe = RECIPE) -> Path:
 
 
 def newest_tree(places: Places) -> Path | None:
-    """The finished tree of this format, the newest version where there are several."""
+    """The finished tree of this format, the newest version if there are several."""
     found = [path for path in places.trees.glob(f"*-{FORMAT}") if (path / "bin/bazel").is_file()]
     return max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)]) if found else None
 

@@ -79,7 +79,7 @@ def find_places(environment: Mapping[str, str]) -> Places:
 
 @contextmanager
 def locked(places: Places, progress: Progress) -> Iterator[None]:
-    """Holds `places.lock` (flock, so that it ends with the process); says so where that takes waiting."""
+    """Holds `places.lock` (flock, so that it ends with the process); says so if that takes waiting."""
     with places.lock.open("a") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)

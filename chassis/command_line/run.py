@@ -43,7 +43,8 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return app.parse_flags_with_usage(argv)
+        rest: list[str] = app.parse_flags_with_usage(argv)
+        return rest
     except SystemExit:
         # absl ends with 1 after the help, too, which is no failure of who asked for it.
         if not {"-h", "-?", "--help", "--helpshort", "--helpfull", "--helpxml"}.isdisjoint(argv[1:]):

@@ -24,7 +24,7 @@ _UTF8_NAME = 1 << 11
 _STORED, _DEFLATED = 0, 8
 _FIRST_DATE = 0x0021  # 1980-01-01, the first that the format knows
 _REGULAR = 0o100000
-_MOST_FILES, _MOST_BYTES = 0xFFFF, 0xFFFFFFFF
+_MAX_FILES, _MAX_BYTES = 0xFFFF, 0xFFFFFFFF
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _CENTRAL = struct.Struct("<4sBBHHHHHIIIHHHHHII")
 _END = struct.Struct("<4sHHHHIIH")
@@ -46,7 +46,7 @@ def write_wheel(output: Path, files: Mapping[str, bytes], dist_info: str) -> Non
     names = sorted(files.keys() - {record}, key=lambda name: (name.startswith(f"{dist_info}/"), name))
     rows = [f"{_quoted(name)},sha256={_digest(files[name])},{len(files[name])}\n" for name in names]
     last = "".join([*rows, f"{record},,\n"]).encode()
-    if len(names) >= _MOST_FILES or sum(map(len, files.values())) > _MOST_BYTES // 2:
+    if len(names) >= _MAX_FILES or sum(map(len, files.values())) > _MAX_BYTES // 2:
         raise WheelTooLargeError(f"{output.name}: {len(names)} files, or more than 2 GiB of them, do not fit a wheel")
     directory = bytearray()
     with output.open("wb") as stream:

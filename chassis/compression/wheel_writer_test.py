@@ -56,7 +56,7 @@ def test_the_order_of_the_files_and_a_record_of_before_make_no_difference(tmp_pa
 
 
 def test_more_files_than_a_zip_archive_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wheel_writer, "_MOST_FILES", len(_FILES))
+    monkeypatch.setattr(wheel_writer, "_MAX_FILES", len(_FILES))
     with pytest.raises(WheelTooLargeError, match=r"a\.whl: 6 files"):
         write_wheel(tmp_path / "a.whl", _FILES, _DIST_INFO)
     assert list(tmp_path.iterdir()) == []

@@ -17,10 +17,10 @@ def read_members(data: bytes, name: str) -> Iterator[tuple[str, bytes]]:
     """(file name without directories, content) of each member of the archive `data`; `name` is for errors.
 
     Raises:
-      ChassisError: it is no archive, or one that is cut short.
+      ChassisError: it is not an archive, or one that is cut short.
     """
     if not data.startswith(_MAGIC):
-        raise ChassisError(f"{name}: is no ar archive")
+        raise ChassisError(f"{name}: is not an ar archive")
     long_names = b""
     offset = len(_MAGIC)
     while offset < len(data):

@@ -73,7 +73,7 @@ _CAUSES = (
 
 
 def explain(said: str, target: CrossTarget) -> str:
-    """What is known of the cause, "" where nothing is."""
+    """What is known of the cause, "" if nothing is."""
     for cause in _CAUSES:
         match = cause.pattern.search(said)
         if match:

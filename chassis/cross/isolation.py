@@ -29,7 +29,7 @@ class View:
     """Where a build finds its directories.
 
     Attributes:
-      bwrap: None where they are at their real paths.
+      bwrap: None if they are at their real paths.
       confined: whether it has nothing but these.
       descriptors: open files that the command line names, for `pass_fds`.
     """

@@ -43,7 +43,7 @@ def unpack_sdist(sdist: Path, directory: Path) -> Path:
     that came of it) does not depend on when, how fast and in what order it was unpacked.
 
     Raises:
-      ChassisError: it is no archive, its members leave the directory, or it is laid out otherwise.
+      ChassisError: it is not an archive, its members leave the directory, or it is laid out otherwise.
     """
     try:
         if sdist.name.endswith(".zip"):
@@ -67,7 +67,7 @@ def copy_sources(files: Mapping[str, Path], directory: Path) -> Path:
     """
     for name, file in files.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise ChassisError(f"{name} is no path below the package of the wheel; sources come from its own package")
+            raise ChassisError(f"{name} is not a path below the wheel's package; sources come from its own package")
         destination = directory / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         if file.is_dir():

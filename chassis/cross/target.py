@@ -56,7 +56,7 @@ def cross_target(architecture: str, glibc: str, python: str = DEFAULT_PYTHON) ->
       ChassisError: there is no such target.
     """
     if architecture not in MACHINES:
-        raise ChassisError(f"{architecture!r} is no architecture to build for; there are {', '.join(MACHINES)}")
+        raise ChassisError(f"{architecture!r} is not an architecture to build for; there are {', '.join(MACHINES)}")
     minor = re.fullmatch(r"2\.(\d+)", glibc)
     version = re.fullmatch(r"3\.(\d+)", python)
     if not minor or not version:

@@ -34,14 +34,14 @@ def read_wheel(path: Path) -> BuiltWheel:
     """Reads what a backend left.
 
     Raises:
-      ChassisError: it is no wheel.
+      ChassisError: it is not a wheel.
     """
     try:
         name, version, _, _ = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
             files = {info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()}
     except (InvalidWheelFilename, zipfile.BadZipFile, OSError) as error:
-        raise ChassisError(f"the backend left {path.name}, which is no wheel: {error}") from error
+        raise ChassisError(f"the backend left {path.name}, which is not a wheel: {error}") from error
     python, abi, platform = path.name.removesuffix(".whl").split("-")[-3:]
     return BuiltWheel(path.name, str(name), str(version), f"{python}-{abi}", tuple(platform.split(".")), files)
 

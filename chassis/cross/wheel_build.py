@@ -100,7 +100,7 @@ def build_wheel(
 
 
 def _missing(answer: Path) -> list[str] | None:
-    """What the build says that it misses; None where it says nothing: it is code of others, and may say anything."""
+    """What the build says that it misses; None if it says nothing: it is code of others, and may say anything."""
     try:
         found = json.loads(read_regular(answer, _KEPT_BYTES) or b"null")
         return [str(requirement) for requirement in found["missing"]]

@@ -252,7 +252,7 @@ class Apt:
         return parse_stanzas(result.stdout)
 
     def version(self, name: str) -> str | None:
-        """The candidate version of package `name`, or None where the suite has none."""
+        """The candidate version of package `name`, or None if the suite has none."""
         result = self._run("apt-cache", "policy", name)
         match = re.search(r"Candidate:\s*(\S+)", result.stdout)
         return match.group(1) if match and match.group(1) != "(none)" else None

@@ -30,7 +30,7 @@ class NoMirrorError(ChassisError):
 def find_mirrors(timeout_s: int = 60) -> list[Mirror]:
     """Every Debian mirror that this machine may use, the preferred first; never empty.
 
-    `CHASSIS_DEBIAN_MIRROR` alone counts where it is set. Otherwise apt itself is asked, so that each of its
+    `CHASSIS_DEBIAN_MIRROR` alone counts if it is set. Otherwise apt itself is asked, so that each of its
     source formats is understood; archives of security updates are left out, since they lack the suites
     proper. Raises `NoMirrorError`.
     """

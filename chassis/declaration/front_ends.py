@@ -12,5 +12,5 @@ SERVERS = tuple(SERVER_PORTS)
 GRPC_SERVERS = tuple(name for name in SERVERS if SERVER_PORTS[name] == GRPC_PORT)
 HTTP_SERVERS = tuple(name for name in SERVERS if SERVER_PORTS[name] == HTTP_PORT)
 
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 """Processes of the model beside one server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from chassis.declaration.front_ends import MOST_WORKERS, SERVER_PORTS
+from chassis.declaration.front_ends import MAX_WORKERS, SERVER_PORTS
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, PYTHONS
 from chassis.declaration.tensor import NUMERIC
@@ -48,7 +48,7 @@ def declared_bzl() -> str:
             "SERVER_PORTS",
             {name: f"{port}/tcp" for name, port in SERVER_PORTS.items()},
         ),
-        _table("The most processes of the model beside one server.", "MOST_WORKERS", MOST_WORKERS),
+        _table("The most processes of the model beside one server.", "MAX_WORKERS", MAX_WORKERS),
         _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),
         _table("Tensors, and texts that are none: for a test of what Starlark takes.", "TENSORS", TENSORS),
         _table(None, "NO_TENSORS", NO_TENSORS),

@@ -59,7 +59,7 @@ _ALL = (
     ),
     Code(
         "CPU002",
-        "declared CPU feature that the platform's CPU has not",
+        "declared CPU feature that the platform's CPU lacks",
         "`Illegal instruction` in the midst of a request.",
     ),
     Code(
@@ -69,7 +69,7 @@ _ALL = (
     ),
     Code("PY002", "required distribution of another version", "It fails where the versions differ."),
     Code("PY003", "distribution installed twice", "Which files and which version are used is left to chance."),
-    Code("PY004", "distribution for another Python", "It fails where it uses what this Python has not."),
+    Code("PY004", "distribution for another Python", "It fails where it uses what this Python lacks."),
     Code("PY005", "script without interpreter", "Starting it fails with `No such file or directory`."),
     Code("PY006", "`.pth` file with a path that is not in the image", "Imports that counted on it fail."),
     Code(

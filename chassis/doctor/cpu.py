@@ -55,7 +55,7 @@ _ARM_VERSIONS = {"8a": frozenset[str](), "8.1a": frozenset(("lse", "rdm")), "8.2
 
 
 def features_of(architecture: str, cpu: str, variant: str = "") -> frozenset[str] | None:
-    """What a CPU has, None where it is not known here; the OCI platform's `variant` `v3` tells amd64's level."""
+    """What a CPU has, None if it is not known here; the OCI platform's `variant` `v3` tells amd64's level."""
     if architecture == "amd64" and not cpu and variant in ("v1", "v2", "v3", "v4"):
         return X86_LEVELS[int(variant[1]) - 1]
     return _CPUS.get(architecture, {}).get(cpu)
@@ -67,7 +67,7 @@ def known_cpus(architecture: str) -> tuple[str, ...]:
 
 
 def missing(wanted: tuple[str, ...], architecture: str, cpu: str, variant: str = "") -> tuple[str, ...]:
-    """Those of `wanted` that the CPU has not, in their order; none where the CPU is not known here."""
+    """Those of `wanted` that the CPU lacks, in their order; none if the CPU is not known here."""
     present = features_of(architecture, cpu, variant)
     if present is None:
         return ()
@@ -75,7 +75,7 @@ def missing(wanted: tuple[str, ...], architecture: str, cpu: str, variant: str =
 
 
 def level_of_bits(bits: int) -> int:
-    """The level, 1 to 4, that GNU_PROPERTY_X86_ISA_1_NEEDED's bits ask for; 0 where they ask for none."""
+    """The level, 1 to 4, that GNU_PROPERTY_X86_ISA_1_NEEDED's bits ask for; 0 if they ask for none."""
     return min(bits.bit_length(), 4)
 
 

@@ -26,8 +26,8 @@ class Elf:
     """What an ELF file asks of its surroundings.
 
     `machine` is the gABI's name (`EM_AARCH64`), `type` one of executable, shared, relocatable, other; `interpreter`
-    is empty but for dynamic executables. `isa_needed` has the bits of GNU_PROPERTY_X86_ISA_1_NEEDED, 0 where there
-    is no such note; `page_bytes` is the largest page that its segments can be mapped with, 0 where there are none.
+    is empty but for dynamic executables. `isa_needed` has the bits of GNU_PROPERTY_X86_ISA_1_NEEDED, 0 if there
+    is no such note; `page_bytes` is the largest page that its segments can be mapped with, 0 if there are none.
     `defect` is the reason why the rest could not be read, else empty.
     """
 

@@ -14,7 +14,7 @@ from chassis.doctor.requirements import layers_needed
 
 # ELF files that no CPU loads: code for accelerators and for the kernel's own machine.
 _NOT_FOR_CPUS = ("EM_CUDA", "EM_AMDGPU", "EM_BPF")
-_LARGEST_PAGE_BYTES = 1 << 16
+_MAX_PAGE_BYTES = 1 << 16
 _FOR_EVERYBODY = ("/tmp/", "/var/tmp/", "/dev/shm/")
 _NAMES = {machine: PYTHON_MACHINES[name] for name, machine in MACHINES.items()} | {
     "EM_386": "32-bit x86",
@@ -191,13 +191,13 @@ def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
                 "strip the RPATH (patchelf --remove-rpath) or make it relative to $ORIGIN",
             )
             break
-    if image.target.architecture == "arm64" and 0 < file.elf.page_bytes < _LARGEST_PAGE_BYTES:
+    if image.target.architecture == "arm64" and 0 < file.elf.page_bytes < _MAX_PAGE_BYTES:
         yield _finding(
             image,
             file,
             "ELF009",
             f"can be mapped with pages of {file.elf.page_bytes} bytes at most, and Arm's kernels have up to "
-            f"{_LARGEST_PAGE_BYTES}",
+            f"{_MAX_PAGE_BYTES}",
             "link it with -z max-page-size=65536, as compilers for arm64 do by themselves",
         )
 

@@ -23,8 +23,8 @@ from chassis.errors import ChassisError
 
 _PF_X = 1
 _DF_TEXTREL = 4
-_MOST_VERSIONS = 20_000  # glibc defines some sixty
-_MOST_TAGS = 20_000
+_MAX_VERSIONS = 20_000  # glibc defines some sixty
+_MAX_TAGS = 20_000
 _WANTED_TAGS = (
     "DT_FLAGS",
     "DT_NEEDED",
@@ -41,9 +41,9 @@ _TAGS = {ENUM_D_TAG[name]: name for name in _WANTED_TAGS}
 _WEAK = 2  # VER_FLG_WEAK
 _BASE = 1  # VER_FLG_BASE: the entry names the library, no version
 _HEADER_BYTES = {32: 52, 64: 64}
-_MOST_SEGMENTS = 1_000
-_MOST_STRINGS_BYTES = 128 << 20
-_MOST_NOTES_BYTES = 1 << 20
+_MAX_SEGMENTS = 1_000
+_MAX_STRINGS_BYTES = 128 << 20
+_MAX_NOTES_BYTES = 1 << 20
 
 
 class ElfError(ChassisError):
@@ -135,8 +135,8 @@ def _kind(value: Any) -> str:
 class _Segments:
     def __init__(self, file: _File, header: Any, length: int) -> None:
         self._file = file
-        if header["e_phnum"] > _MOST_SEGMENTS:
-            raise ElfError(f"it has {header['e_phnum']} segments, more than {_MOST_SEGMENTS}")
+        if header["e_phnum"] > _MAX_SEGMENTS:
+            raise ElfError(f"it has {header['e_phnum']} segments, more than {_MAX_SEGMENTS}")
         start, size = header["e_phoff"], header["e_phentsize"]
         self._segments = [file.parse(file.structs.Elf_Phdr, start + n * size) for n in range(header["e_phnum"])]
         loaded = [segment for segment in self._segments if segment["p_type"] == "PT_LOAD"]
@@ -166,7 +166,7 @@ class _Segments:
 
     def isa_needed(self) -> int:
         for segment in self._segments:
-            if segment["p_type"] != "PT_NOTE" or segment["p_filesz"] > _MOST_NOTES_BYTES:
+            if segment["p_type"] != "PT_NOTE" or segment["p_filesz"] > _MAX_NOTES_BYTES:
                 continue
             for note in iter_notes(self._file, segment["p_offset"], segment["p_filesz"]):
                 if note["n_type"] != "NT_GNU_PROPERTY_TYPE_0" or note["n_name"] != "GNU":
@@ -212,8 +212,8 @@ def _dynamic_values(file: _File, dynamic: Any) -> dict[str, list[int]]:
     """The dynamic table's values by tag, unpacked at once: pyelftools goes entry by entry, and they are many."""
     entry = struct.Struct(("<" if file.structs.little_endian else ">") + ("QQ" if file.elfclass == 64 else "II"))
     size = dynamic["p_filesz"] // entry.size * entry.size
-    if size > _MOST_TAGS * entry.size:
-        raise ElfError(f"its dynamic table has more than {_MOST_TAGS} entries")
+    if size > _MAX_TAGS * entry.size:
+        raise ElfError(f"its dynamic table has more than {_MAX_TAGS} entries")
     file.stream.seek(dynamic["p_offset"])
     values: dict[str, list[int]] = {}
     for tag, value in entry.iter_unpack(file.stream.read(size)):
@@ -228,7 +228,7 @@ class _Strings:
     """The names of the dynamic table, read at once: they lie together, and far from the table."""
 
     def __init__(self, stream: Stream, offset: int, size: int) -> None:
-        if size > _MOST_STRINGS_BYTES:
+        if size > _MAX_STRINGS_BYTES:
             raise ElfError(f"its string table has {size} bytes")
         stream.seek(offset)
         self._data = stream.read(size)
@@ -263,13 +263,13 @@ def _definitions(file: _File, offset: int, strings: _Strings) -> Iterator[str]:
 
 def _chain(file: _File, form: Any, offset: int, following: str) -> Iterator[tuple[int, Any]]:
     """Entries that each say how many bytes after themselves the next one is, 0 in the last."""
-    for _ in range(_MOST_VERSIONS):
+    for _ in range(_MAX_VERSIONS):
         entry = file.parse(form, offset)
         yield offset, entry
         if not entry[following]:
             return
         offset += entry[following]
-    raise ElfError(f"a table of symbol versions has more than {_MOST_VERSIONS} entries")
+    raise ElfError(f"a table of symbol versions has more than {_MAX_VERSIONS} entries")
 
 
 def elf_of_bytes(data: bytes) -> Elf:

@@ -19,14 +19,14 @@ from typing import Any
 from chassis.doctor.cpu import features_of, known_cpus
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.doctor.waivers import Waiver, read_waivers, waivers_of_labels
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import Descriptor, Origin, read_json
 from chassis.oci.layout_reader import LayoutReader, Manifest
 
 _HISTORY = "chassis: "
-_MOST_PROCESSES = 8
+_MAX_PROCESSES = 8
 _SIDE_BY_SIDE_BYTES = 8 << 20  # Less is read before other processes have started.
 
 
@@ -62,7 +62,7 @@ def from_specification(path: Path) -> Examination:
             labels=base.start.labels | fields["labels"],
             history=base.start.history,
         )
-        target = Target(
+        target = ImageTarget(
             architecture=fields["architecture"],
             variant=fields["variant"],
             accelerator=fields["accelerator"],
@@ -71,7 +71,7 @@ def from_specification(path: Path) -> Examination:
         )
         return Examination(fields["name"], Image(target, start, tuple(layers)), read_waivers(fields["allow"]))
     except (KeyError, TypeError) as error:
-        raise SpecificationError(f"{path}: is no specification for the doctor: {error!r}") from None
+        raise SpecificationError(f"{path}: is not a specification for the doctor: {error!r}") from None
 
 
 def facts_of_layout(path: Path, architecture: str = "") -> Facts:
@@ -99,12 +99,12 @@ def _extract_all(layers: list[tuple[Path, Descriptor, Origin]]) -> tuple[LayerFa
     if sum(layer.size for _, layer, _ in layers) < _SIDE_BY_SIDE_BYTES:
         return tuple(extract(*layer, trusted=False) for layer in layers)
     order = sorted(range(len(layers)), key=lambda number: -layers[number][1].size)
-    with ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, _MOST_PROCESSES, len(layers)))) as pool:
+    with ProcessPoolExecutor(max(1, min(os.cpu_count() or 1, _MAX_PROCESSES, len(layers)))) as pool:
         futures = {number: pool.submit(extract, *layers[number], trusted=False) for number in order}
         return tuple(futures[number].result() for number in range(len(layers)))
 
 
-def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examination:
+def from_layout(path: Path, target: ImageTarget, allowed: dict[str, str]) -> Examination:
     """An image in an OCI layout directory, with the waivers that it records and those of `allowed`.
 
     Raises:
@@ -117,7 +117,7 @@ def from_layout(path: Path, target: Target, allowed: dict[str, str]) -> Examinat
             f"{path}: is for {config.architecture}, of which the doctor knows no CPU {target.cpu!r}; it knows {known}"
         )
     facts = facts_of_layout(path, target.architecture)
-    wanted = Target(
+    wanted = ImageTarget(
         architecture=config.architecture,
         variant=target.variant or config.variant,
         accelerator=target.accelerator,

@@ -22,8 +22,8 @@ from chassis.oci.descriptor import Descriptor, LayerFile, Origin
 _HEAD_BYTES = 4096
 _READ_BYTES = 1 << 20
 _IN_MEMORY_BYTES = 8 << 20
-_MOST_RECORD_BYTES = 16 << 20
-_MOST_PICKLE_BYTES = 64 << 20
+_MAX_RECORD_BYTES = 16 << 20
+_MAX_PICKLE_BYTES = 64 << 20
 _PICKLES = (".pkl", ".pickle", ".joblib", ".cloudpickle")
 _PACKAGES = ("/site-packages", "/dist-packages")
 _SCRIPTS = ("/bin", "/sbin")
@@ -87,18 +87,18 @@ class _Found:
             self.pointers.append(file.path)
             return
         if EXTENSION_MODULE.search(file.path):
-            self.elves.append((file.path, Elf(defect="it is named as an extension module and is no ELF file")))
+            self.elves.append((file.path, Elf(defect="it is named as an extension module and is not an ELF file")))
             return
         if not head:
             return
-        if file.path.endswith(_PICKLES) and self.own and file.size <= _MOST_PICKLE_BYTES:
+        if file.path.endswith(_PICKLES) and self.own and file.size <= _MAX_PICKLE_BYTES:
             self._add_build_paths(file.path, "\n".join(_strings(head + _rest(content))).encode("utf-8", "replace"))
             return
-        if self.shared and file.path.endswith(".dist-info/RECORD") and file.size <= _MOST_RECORD_BYTES:
+        if self.shared and file.path.endswith(".dist-info/RECORD") and file.size <= _MAX_RECORD_BYTES:
             about = self.information.setdefault(file.path.rpartition("/")[0], _Information())
             about.record = python_metadata.read_record(head + _rest(content))
             return
-        if file.size > secret_content.MOST_BYTES:
+        if file.size > secret_content.MAX_BYTES:
             if kind := secret_content.is_named_secret(file.path):
                 self.secrets.append(Secret(file.path, kind))
             if file.path != "etc/ld.so.cache" and file.path != "var/lib/dpkg/status":
@@ -187,7 +187,7 @@ class _Found:
 
 
 def _elf(head: bytes, content: LayerContent) -> Elf:
-    """Reads an ELF file; a large one not whole where there is a way back, else through a file on disk."""
+    """Reads an ELF file; a large one not whole if there is a way back, else through a file on disk."""
     from chassis.doctor.elf_reader import read_elf  # Most layers have none: they go without pyelftools.
 
     size = content.file.size

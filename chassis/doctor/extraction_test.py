@@ -13,7 +13,7 @@ from chassis.doctor.elf_writer import ElfPlan, write_elf
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import BuildPath, Facts, FactsError, LayerFacts, Script, Secret, Start, encode, read_facts
 from chassis.doctor.file_checks import check_files
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.writer import LayerWriter
@@ -128,6 +128,8 @@ def test_a_file_that_another_wheel_of_a_shared_layer_hides_is_found(tmp_path: Pa
     (tmp_path / "facts.json").write_bytes(encode(Facts((facts,))))
     read = read_facts(tmp_path / "facts.json").layers
     assert read == (facts,)
-    found = [finding for finding in check_files(Image(Target("amd64"), Start(), read)) if finding.code == "FILE001"]
+    found = [
+        finding for finding in check_files(Image(ImageTarget("amd64"), Start(), read)) if finding.code == "FILE001"
+    ]
     assert [finding.path for finding in found] == [f"{_SITE}/tests/__init__.py"]
     assert "hides the file that X 1.0 has there" in found[0].defect

@@ -73,8 +73,8 @@ class BuildPath:
 
 @dataclass(frozen=True, slots=True)
 class LayerFacts:
-    """The facts of one layer. `libraries` are the pairs of /etc/ld.so.cache, None where the layer has none;
-    `python` is the full version of the Python that it brings, empty where it does not say; `capable` are files with
+    """The facts of one layer. `libraries` are the pairs of /etc/ld.so.cache, None if the layer has none;
+    `python` is the full version of the Python that it brings, empty if it does not say; `capable` are files with
     capabilities, `pointers` those that Git LFS put in place of others.
     """
 

@@ -12,7 +12,7 @@ Severity = Literal["error", "note"]
 class Finding:
     """One defect of one file.
 
-    `layer` names the layer (`wheel numpy 2.4.6`), `path` the file without leading slash, empty where the defect is the
+    `layer` names the layer (`wheel numpy 2.4.6`), `path` the file without leading slash, empty if the defect is the
     image's own. A note does not fail the build.
     """
 

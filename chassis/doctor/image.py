@@ -25,7 +25,7 @@ _SITE = re.compile(r"^(.*)/lib/python(\d+\.\d+)/(site|dist)-packages$")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ImageTarget:
     """What an image is for: `accelerator` is none or cuda, `cpu` the platform's least CPU by QEMU's name ("" for the
     architecture's baseline), `features` what the model's own code needs of a CPU, such as avx2 or sve.
     """
@@ -49,7 +49,7 @@ class ElfFile:
 class Image:
     """An image, with what several checks ask of it."""
 
-    def __init__(self, target: Target, start: Start, layers: tuple[LayerFacts, ...]) -> None:
+    def __init__(self, target: ImageTarget, start: Start, layers: tuple[LayerFacts, ...]) -> None:
         self.target = target
         self.start = start
         self.layers = layers
@@ -96,7 +96,7 @@ class Image:
     def site_directories(self) -> tuple[str, ...]:
         """The directories of installed packages that the image's Python imports from.
 
-        Where there are virtual environments, theirs; the base's own too where one says so.
+        Where there are virtual environments, theirs; the base's own too if one says so.
         """
         found: dict[str, None] = {}
         for layer in self.layers:

@@ -49,12 +49,12 @@ class ImageTree:
         return self._placed.get(path)
 
     def find(self, path: str) -> Placed | None:
-        """What a path leads to, every link followed; None where that is nothing."""
+        """What a path leads to, every link followed; None if that is nothing."""
         real = self.resolve(path)
         return self._placed.get(real) if real is not None else None
 
     def resolve(self, path: str) -> str | None:
-        """The path without links that `path` leads to, hard links included; None where there is nothing."""
+        """The path without links that `path` leads to, hard links included; None if there is nothing."""
         real = self._walk(path.strip("/"), 0)
         placed = self._placed.get(real) if real else None
         if placed is not None and placed.file.type == "hardlink":

@@ -44,9 +44,9 @@ class LayerContentError(ChassisError):
 class LayerContent:
     """A path of a layer; its content can be read until the next path is asked for.
 
-    `read(n)` returns at most n further bytes, none only at the end. `digest()` is that of the whole content, "" for
-    what is no file; asking for it ends the reading. `again()` gives a `read` from the beginning, where there is a way
-    back. `capable` says that the file has capabilities.
+    `read(n)` returns at most n further bytes, none only at the end. `digest()` is that of the whole content, "" if it
+    is not a file; asking for it ends the reading. `again()` gives a `read` from the beginning, if there is a way back.
+    `capable` says that the file has capabilities.
     """
 
     file: LayerFile

@@ -10,18 +10,18 @@ import struct
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("<20sIIB3xI3I")
 _ENTRY = struct.Struct("<iIIIQ")
-_MOST_ENTRIES = 100_000
+_MAX_ENTRIES = 100_000
 
 
 def read_ld_cache(data: bytes) -> tuple[tuple[str, str], ...]:
-    """Pairs of a library's name and its absolute path, in the loader's order; none where the file is damaged."""
+    """Pairs of a library's name and its absolute path, in the loader's order; none if the file is damaged."""
     # An old-format cache may come first, padded to eight bytes; the new one's offsets count from its own beginning.
     start = data.find(_MAGIC)
     if start < 0 or len(data) < start + _HEADER.size:
         return ()
     data = data[start:]
     count = _HEADER.unpack_from(data)[1]
-    if count > _MOST_ENTRIES or len(data) < _HEADER.size + count * _ENTRY.size:
+    if count > _MAX_ENTRIES or len(data) < _HEADER.size + count * _ENTRY.size:
         return ()
     found = []
     for number in range(count):

@@ -78,7 +78,7 @@ class Loader:
         return found
 
     def find(self, needing: ElfFile, name: str) -> Found | None:
-        """What `needing` gets for the library `name`; None where the loader finds nothing.
+        """What `needing` gets for the library `name`; None if the loader finds nothing.
 
         Where its own search fails, those objects of the image that load it are asked: their DT_RPATH is searched for
         their libraries too, and what they have loaded already is there for them.

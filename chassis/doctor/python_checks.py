@@ -162,7 +162,7 @@ def _check_distribution(image: Image, layer: int, item: Distribution) -> Iterato
             layer,
             f"{item.path}/variant.json",
             "CPU002",
-            f"needs {', '.join(lacking)}, which the platform's CPU ({image.target.cpu or 'the baseline'}) has not",
+            f"needs {', '.join(lacking)}, which the platform's CPU ({image.target.cpu or 'the baseline'}) lacks",
             "take the variant of the wheel for the baseline, or build for a platform whose //platforms/cpu has it",
         )
 
@@ -211,7 +211,7 @@ def _check_scripts(image: Image) -> Iterator[Finding]:
 
 def _script_defect(image: Image, script: Script) -> str:
     if not script.interpreter.startswith("/"):
-        return f"starts with the interpreter {script.interpreter!r}, which is no absolute path"
+        return f"starts with the interpreter {script.interpreter!r}, which is not an absolute path"
     if image.tree.find(script.interpreter) is None:
         return f"starts with the interpreter {script.interpreter}, which is not in the image"
     match = _ENV.match(script.argument) if script.interpreter.endswith("/env") else None

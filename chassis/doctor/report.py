@@ -12,11 +12,11 @@ from chassis.doctor.examination import Examination
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import Image
 
-_MOST_PATHS = 3
+_MAX_PATHS = 3
 
 
 def findings_text(examination: Examination, diagnosis: Diagnosis) -> str:
-    """What fails the build, with what to do about it; empty where there is nothing."""
+    """What fails the build, with what to do about it; empty if there is nothing."""
     if not diagnosis.findings:
         return ""
     code = diagnosis.findings[0].code
@@ -111,11 +111,11 @@ def _grouped(findings: Iterable[Finding], remedies: bool = True) -> Iterator[str
         groups.setdefault(key, []).append(finding.path)
     for (code, layer, defect, remedy), paths in groups.items():
         yield f"  {code} {CODES[code].title}, in {layer}"
-        for path in paths[:_MOST_PATHS]:
+        for path in paths[:_MAX_PATHS]:
             if path:
                 yield f"    /{path}"
-        if len(paths) > _MOST_PATHS:
-            yield f"    and {_count(len(paths) - _MOST_PATHS, 'more file')}"
+        if len(paths) > _MAX_PATHS:
+            yield f"    and {_count(len(paths) - _MAX_PATHS, 'more file')}"
         yield f"    {defect}"
         if remedies:
             yield f"    remedy: {remedy}"

@@ -8,7 +8,7 @@ from chassis.doctor.diagnosis import Diagnosis
 from chassis.doctor.examination import Examination
 from chassis.doctor.facts import LayerFacts, Start
 from chassis.doctor.finding import Finding
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.doctor.report import findings_text, report_json, report_text
 from chassis.doctor.waivers import read_waivers
 from chassis.oci.descriptor import LayerFile, Origin
@@ -16,7 +16,7 @@ from chassis.oci.descriptor import LayerFile, Origin
 _LAYER = LayerFacts(
     "sha256:" + "0123456789ab" * 5 + "0123", Origin("wheel", "x", "1.0"), (LayerFile("a", "file", 0o644),)
 )
-_EXAMINATION = Examination("//model:image", Image(Target("arm64", cpu="cortex-a57"), Start(), (_LAYER,)), ())
+_EXAMINATION = Examination("//model:image", Image(ImageTarget("arm64", cpu="cortex-a57"), Start(), (_LAYER,)), ())
 _FINDINGS = tuple(
     Finding("ELF001", "wheel x 1.0", f"lib/{number}.so", "is for x86_64", "take the other") for number in range(5)
 )

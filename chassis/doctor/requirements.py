@@ -22,7 +22,7 @@ from chassis.doctor.image import PYTHON_MACHINES, Image
 class Need:
     """One `Requires-Dist` that holds, of `item` in the layer of that number; `wanted` is the normalised name.
 
-    `requirement` is None where the line cannot be read: `defect` has the line and the reason.
+    `requirement` is None if the line cannot be read: `defect` has the line and the reason.
     """
 
     layer: int

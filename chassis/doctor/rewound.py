@@ -16,7 +16,7 @@ Read = Callable[[int], bytes]
 
 _PIECE_BYTES = 1 << 20
 _KEPT_BYTES = 32 << 20
-_MOST_RESTARTS = 16  # A file whose tables are where linkers and patchelf put them needs three at most.
+_MAX_RESTARTS = 16  # A file whose tables are where linkers and patchelf put them needs three at most.
 
 
 class RewoundError(ChassisError):
@@ -72,7 +72,7 @@ class Rewound:
         if start < len(self._kept):
             return bytes(self._kept[start:stop])
         if start < self._end - len(self._piece):
-            if self._restarts == _MOST_RESTARTS:
+            if self._restarts == _MAX_RESTARTS:
                 raise RewoundError("its tables point to and fro all over it")
             self._restarts += 1
             self._read_on, self._end = self._again(), 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """Longer files are not looked into: no credential is that long."""
 
 _NAMES = {

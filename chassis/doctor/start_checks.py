@@ -97,6 +97,6 @@ def _check_features(image: Image) -> Iterator[Finding]:
             "CPU002",
             "configuration",
             "",
-            f"`cpu_features` asks for {', '.join(lacking)}, which the platform's CPU ({cpu}) has not",
+            f"`cpu_features` asks for {', '.join(lacking)}, which the platform's CPU ({cpu}) lacks",
             "build for a platform whose //platforms/cpu has it, or let the code look for the feature when it runs",
         )

@@ -73,10 +73,11 @@ def read_text(sdist: Path) -> dict[str, str]:
             with tarfile.open(sdist) as archive:
                 for member in archive:
                     if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
-                        content = archive.extractfile(member).read()
-                        texts[member.name.partition("/")[2]] = content.decode("utf-8", "replace")
+                        file = archive.extractfile(member)
+                        assert file is not None
+                        texts[member.name.partition("/")[2]] = file.read().decode("utf-8", "replace")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise FetchError(BROKEN, f"{sdist.name} is no archive: {error}") from error
+        raise FetchError(BROKEN, f"{sdist.name} is not an archive: {error}") from error
     return texts
 
 
@@ -103,7 +104,7 @@ def old_requirements(text: str) -> list[str]:
 
 
 def build_requirements(texts: dict[str, str], name: str) -> list[str]:
-    """The distributions of `build-system.requires`, whatever their versions; setuptools where none is said."""
+    """The distributions of `build-system.requires`, whatever their versions; setuptools if none is said."""
     try:
         table = tomllib.loads(texts.get("pyproject.toml", "")).get("build-system", {})
         names = {normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])}
@@ -116,14 +117,15 @@ def describe_sdist(sdist: Path, machine: str, python: str) -> dict[str, object]:
     """What `fetch_wheel.describe` tells of a wheel, with `build_requires`."""
     texts = read_text(sdist)
     if "PKG-INFO" not in texts:
-        raise FetchError(BROKEN, f"{sdist.name} has no PKG-INFO at its top, so it is no sdist")
+        raise FetchError(BROKEN, f"{sdist.name} has no PKG-INFO at its top, so it is not an sdist")
     headers = HeaderParser().parsestr(texts["PKG-INFO"])
     if not headers.get_all("Requires-Dist"):
         for path, text in texts.items():
             if path.endswith("requires.txt"):
                 for line in old_requirements(text):
                     headers["Requires-Dist"] = line
-    return describe(headers, sdist.name, machine, python) | {"build_requires": build_requirements(texts, sdist.name)}
+    described: dict[str, object] = describe(headers, sdist.name, machine, python)
+    return described | {"build_requires": build_requirements(texts, sdist.name)}
 
 
 def main() -> int:
@@ -141,7 +143,7 @@ def main() -> int:
         metadata = describe_sdist(sdist, flags.machine, flags.python)
     except FetchError as error:
         print(error, file=sys.stderr)
-        return error.status
+        return int(error.status)
     (flags.output / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
     return 0
 

@@ -172,7 +172,7 @@ def requirements(wheel: Path, machine: str, python: str) -> dict[str, object]:
                 raise FetchError(BROKEN, f"{wheel.name} holds {len(names)} METADATA files, expected one")
             headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, EOFError) as error:
-        raise FetchError(BROKEN, f"{wheel.name} is no zip archive: {error}") from error
+        raise FetchError(BROKEN, f"{wheel.name} is not a zip archive: {error}") from error
     return describe(headers, wheel.name, machine, python) | {"size": wheel.stat().st_size}
 
 

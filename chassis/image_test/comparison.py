@@ -16,7 +16,7 @@ _SHOWN_DIFFERENCES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ItemResult:
     """One item of a model's answer."""
 
     success: bool
@@ -25,13 +25,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a case ended: `findings` holds what is wrong, `note` what is worth a word even where nothing is."""
+    """How a case ended: `findings` holds what is wrong, `note` what is worth a word even if nothing is."""
 
     findings: tuple[str, ...]
     note: str = ""
 
 
-def compare(case: Case, answers: Sequence[Answer], tolerance: float) -> Verdict:
+def compare(case: Case, answers: Sequence[ItemResult], tolerance: float) -> Verdict:
     """Judges the answers to one case; numbers may differ by `tolerance * max(1, abs(expected))`."""
     if len(answers) != len(case.inputs):
         return Verdict((f"{len(answers)} outputs for {len(case.inputs)} inputs",))
@@ -111,7 +111,7 @@ def _compare_output(data: bytes, expectation: Expectation, tolerance: float) -> 
     return f"differs\n  expected  {_shown(expectation.value)}\n  found     {_shown(data)}"
 
 
-def _accuracy(accuracy: Accuracy, answers: Sequence[Answer]) -> Verdict:
+def _accuracy(accuracy: Accuracy, answers: Sequence[ItemResult]) -> Verdict:
     right = total = 0
     for index, (answer, labels) in enumerate(zip(answers, accuracy.labels, strict=True)):
         try:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from chassis.image_test.case_file import EQUAL_JSON, Accuracy, Case, Expectation
-from chassis.image_test.comparison import Answer, compare, differences
+from chassis.image_test.comparison import ItemResult, compare, differences
 
 TOLERANCE = 1e-6
 
@@ -63,23 +63,23 @@ def case_of(*outputs: dict, success: tuple[bool, ...] | None = None, accuracy: A
 
 def test_outputs_beyond_those_expected_are_findings() -> None:
     case = case_of({"results.json": Expectation(EQUAL_JSON, 1)})
-    verdict = compare(case, [Answer(True, {"results.json": b"1", "extra": b"\xff"})], TOLERANCE)
+    verdict = compare(case, [ItemResult(True, {"results.json": b"1", "extra": b"\xff"})], TOLERANCE)
     assert verdict.findings == ("output 'extra' is not expected: 1 bytes, ff",)
 
 
 def test_a_failed_item_tells_its_error() -> None:
     case = case_of({"results.json": Expectation(EQUAL_JSON, 1)})
-    verdict = compare(case, [Answer(False, {"error": b"no weights"})], TOLERANCE)
+    verdict = compare(case, [ItemResult(False, {"error": b"no weights"})], TOLERANCE)
     assert verdict.findings[0] == "success is false, expected true; error: no weights"
 
 
 def test_a_different_number_of_items_is_a_finding() -> None:
-    assert compare(case_of({}, {}), [Answer(True, {})], TOLERANCE).findings == ("1 outputs for 2 inputs",)
+    assert compare(case_of({}, {}), [ItemResult(True, {})], TOLERANCE).findings == ("1 outputs for 2 inputs",)
 
 
 def test_output_that_is_no_json_is_shown() -> None:
     case = case_of({"results.json": Expectation(EQUAL_JSON, {"a": 1})})
-    [finding] = compare(case, [Answer(True, {"results.json": b"<html>"})], TOLERANCE).findings
+    [finding] = compare(case, [ItemResult(True, {"results.json": b"<html>"})], TOLERANCE).findings
     assert "is not JSON" in finding
     assert "<html>" in finding
 
@@ -96,7 +96,9 @@ def test_output_that_is_no_json_is_shown() -> None:
 def test_accuracy(at_least: float, labels: tuple, outputs: tuple, finding: str, note: str) -> None:
     case = case_of(accuracy=Accuracy("results.json", ("*", "class"), labels, at_least))
     answers = [[{"class": one} for one in output] if isinstance(output, list) else output for output in outputs]
-    verdict = compare(case, [Answer(True, {"results.json": json.dumps(one).encode()}) for one in answers], TOLERANCE)
+    verdict = compare(
+        case, [ItemResult(True, {"results.json": json.dumps(one).encode()}) for one in answers], TOLERANCE
+    )
     assert "".join(verdict.findings).startswith(finding)
     assert bool(verdict.findings) == bool(finding)
     assert verdict.note == note
@@ -104,6 +106,6 @@ def test_accuracy(at_least: float, labels: tuple, outputs: tuple, finding: str, 
 
 def test_accuracy_needs_every_item_to_succeed() -> None:
     case = case_of(accuracy=Accuracy("results.json", (), ((1,),), 0.0))
-    assert compare(case, [Answer(False, {"error": b"x"})], TOLERANCE).findings == (
+    assert compare(case, [ItemResult(False, {"error": b"x"})], TOLERANCE).findings == (
         "success is false, expected true; error: x",
     )

@@ -44,7 +44,7 @@ class ServerError(ChassisError):
 class Plan:
     """What to test and with what.
 
-    `emulator` is a static qemu program, None where the CPU is this machine's; `emulator_cpu` the CPU it
+    `emulator` is a static qemu program, None if the CPU is this machine's; `emulator_cpu` the CPU it
     plays. `tolerance` is the most that numbers may differ by; the others are seconds: until the server is
     ready, for one case, and from Shutdown to the server's end.
     """
@@ -110,7 +110,7 @@ def _unpack(plan: Plan, root: Path) -> RootFileSystem:
 
 
 def _viewer(config: ImageConfig) -> Viewer | None:
-    """The image's user where it is given by numbers and is not root: files then have the permissions it
+    """The image's user if it is given by numbers and is not root: files then have the permissions it
     will meet."""
     uid, _, gid = config.user.partition(":")
     return Viewer(int(uid), int(gid or 0)) if uid.isdigit() and (gid or "0").isdigit() and int(uid) else None

@@ -14,7 +14,7 @@ _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one case ended: `failure` is empty where it passed; `seconds` is how long it took."""
+    """How one case ended: `failure` is empty if it passed; `seconds` is how long it took."""
 
     name: str
     seconds: float

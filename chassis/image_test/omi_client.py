@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from chassis.errors import ChassisError
-from chassis.image_test.comparison import Answer
+from chassis.image_test.comparison import ItemResult
 from chassis.runtime import omi_pb2
 
 _PROBE_SECONDS = 5.0
@@ -74,7 +74,7 @@ class OmiClient:
             seen = f"its health is {status}"
         return f"the server was not ready after {seconds:g} s: {seen}"
 
-    def run(self, inputs: Sequence[dict[str, bytes]], seconds: float) -> list[Answer]:
+    def run(self, inputs: Sequence[dict[str, bytes]], seconds: float) -> list[ItemResult]:
         """Sends one RunRequest and returns its items' answers.
 
         Raises:
@@ -87,7 +87,7 @@ class OmiClient:
             raise CallError(f"Run fails with {error.code().name}: {error.details()}") from None
         if response.status_code != 200:
             raise CallError(f"Run answers {response.status_code} {response.status}: {response.message}")
-        return [Answer(item.success, dict(item.output)) for item in response.outputs]
+        return [ItemResult(item.success, dict(item.output)) for item in response.outputs]
 
     def shutdown(self, seconds: float) -> None:
         """Asks the server to end; an answer may be missing, since it may end first."""

@@ -76,7 +76,7 @@ class SandboxedServer:
         return text if size <= _SHOWN_LOG_BYTES else f"… ({size - _SHOWN_LOG_BYTES} bytes before)\n{text}"
 
     def wait(self, seconds: float) -> int | None:
-        """The exit status (128 + the signal's number where one ended it); None where it still runs after
+        """The exit status (128 + the signal's number if one ended it); None if it still runs after
         `seconds`."""
         try:
             status = self.process.wait(max(seconds, 0.0))
@@ -99,7 +99,7 @@ class SandboxedServer:
 
 
 def explain_sandbox_failure(log: str) -> str | None:
-    """What stopped bubblewrap itself, with the remedy; None where the log tells of no such failure."""
+    """What stopped bubblewrap itself, with the remedy; None if the log tells of no such failure."""
     line = next((line for line in log.splitlines() if line.startswith("bwrap: ")), None)
     if line is None:
         return None
@@ -126,7 +126,7 @@ def _make_mount_points(root: Path, emulator: Emulator | None) -> None:
     try:
         for name in ("proc", "dev", "tmp"):
             if (root / name).is_symlink() or ((root / name).exists() and not (root / name).is_dir()):
-                raise SandboxError(f"/{name} in the image is no directory, so nothing can be mounted on it")
+                raise SandboxError(f"/{name} in the image is not a directory, so nothing can be mounted on it")
             (root / name).mkdir(exist_ok=True)
         if emulator:
             (root / emulator.path[1:]).touch()
@@ -157,5 +157,5 @@ def _command(launch: Launch, environment: Mapping[str, str], own_proc: bool) -> 
 
 
 def temporary_directory() -> Path:
-    """A new directory to unpack into, in Bazel's `TEST_TMPDIR` where that is set."""
+    """A new directory to unpack into, in Bazel's `TEST_TMPDIR` if that is set."""
     return Path(tempfile.mkdtemp(prefix="chassis-image-", dir=os.environ.get("TEST_TMPDIR")))

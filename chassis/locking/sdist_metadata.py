@@ -29,9 +29,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from chassis.errors import ChassisError
 
-_MOST_BYTES = 1 << 30
-_MOST_UNPACKED = 8 << 30
-_MOST_TEXT = 16 << 20
+_MAX_BYTES = 1 << 30
+_MAX_UNPACKED = 8 << 30
+_MAX_TEXT = 16 << 20
 _SECONDS = 120.0
 _BLOCK = 1 << 18
 
@@ -71,8 +71,8 @@ def fetch_metadata(sdist: Sdist, environment: Mapping[str, str]) -> SdistMetadat
             with _open(sdist.place, environment) as answer:
                 while block := answer.read(_BLOCK):
                     size += len(block)
-                    if size > _MOST_BYTES:
-                        raise ChassisError(f"{name}: {file} is larger than {_MOST_BYTES >> 20} MiB")
+                    if size > _MAX_BYTES:
+                        raise ChassisError(f"{name}: {file} is larger than {_MAX_BYTES >> 20} MiB")
                     digest.update(block)
                     content.write(block)
         except (OSError, ValueError) as error:
@@ -195,20 +195,20 @@ def _texts(content: BinaryIO, file: str) -> Iterator[tuple[str, str]]:
     if file.endswith(".zip"):
         with zipfile.ZipFile(content) as archive:
             for info in archive.infolist():
-                if _is_wanted(info.filename) and info.file_size <= _MOST_TEXT:
+                if _is_wanted(info.filename) and info.file_size <= _MAX_TEXT:
                     with archive.open(info) as text:
-                        yield _below(info.filename), text.read(_MOST_TEXT).decode("utf-8", "replace")
+                        yield _below(info.filename), text.read(_MAX_TEXT).decode("utf-8", "replace")
         return
     unpacked = 0
     with tarfile.open(fileobj=content, mode="r|*") as archive:
         for member in archive:
             unpacked += member.size
-            if unpacked > _MOST_UNPACKED:
-                raise ValueError(f"it unpacks to more than {_MOST_UNPACKED >> 30} GiB")
-            if member.isfile() and _is_wanted(member.name) and member.size <= _MOST_TEXT:
+            if unpacked > _MAX_UNPACKED:
+                raise ValueError(f"it unpacks to more than {_MAX_UNPACKED >> 30} GiB")
+            if member.isfile() and _is_wanted(member.name) and member.size <= _MAX_TEXT:
                 unpacked_file = archive.extractfile(member)
                 assert unpacked_file is not None
-                yield _below(member.name), unpacked_file.read(_MOST_TEXT).decode("utf-8", "replace")
+                yield _below(member.name), unpacked_file.read(_MAX_TEXT).decode("utf-8", "replace")
 
 
 def _below(path: str) -> str:

@@ -18,7 +18,7 @@ _LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class LockTarget:
     """What wheels have to run on: CPython `python` (major, minor) on Linux with glibc 2.`glibc_minor`.
 
     `machine` is the CPU as wheel tags spell it: x86_64 or aarch64.
@@ -73,5 +73,5 @@ class Target:
         return max(fitting)[2]
 
 
-AMD64 = Target("x86_64")
-ARM64 = Target("aarch64")
+AMD64 = LockTarget("x86_64")
+ARM64 = LockTarget("aarch64")

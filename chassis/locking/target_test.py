@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.locking.target import AMD64, ARM64, Target
+from chassis.locking.target import AMD64, ARM64, LockTarget
 
 # Wheels of one release, the target, and the one to take.
 _BEST = [
@@ -44,5 +44,5 @@ def test_no_wheel_is_taken_that_does_not_run() -> None:
 
 def test_a_target_is_spelled_as_uv_spells_it() -> None:
     assert ARM64.uv_platform == "aarch64-manylinux_2_36"
-    assert Target("x86_64", (3, 12), 28).uv_platform == "x86_64-manylinux_2_28"
+    assert LockTarget("x86_64", (3, 12), 28).uv_platform == "x86_64-manylinux_2_28"
     assert AMD64.python_version == "3.11"

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from chassis.errors import ChassisError
 from chassis.locking.index_configuration import uv_environment
 from chassis.locking.sdist_metadata import Sdist
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 
 _TIMEOUT_S = 900
 _SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
@@ -43,7 +43,7 @@ class Uv:
     def compile(
         self,
         inputs: Sequence[str],
-        target: Target,
+        target: LockTarget,
         directory: Path,
         output: Path,
         options: Sequence[str] = (),
@@ -53,7 +53,7 @@ class Uv:
 
         For a distribution with `--no-binary NAME` among `options` its sdist is taken in place of a wheel. The
         form follows from the name of `output`: requirements, or `pylock.toml`. What `output` pins already is
-        kept where it can be. `settings` is a directory with a `uv.toml`. Raises `ChassisError` with uv's own
+        kept if it can be. `settings` is a directory with a `uv.toml`. Raises `ChassisError` with uv's own
         explanation.
         """
         command = [str(self._program), *(("--project", str(settings)) if settings else ())]
@@ -113,7 +113,7 @@ def read_sdists(path: Path) -> list[Sdist]:
 
 
 def find_uv() -> Path:
-    """The uv program of the Python package `uv`, or of the PATH; `ChassisError` where there is none."""
+    """The uv program of the Python package `uv`, or of the PATH; `ChassisError` if there is none."""
     try:
         import uv
     except ImportError:

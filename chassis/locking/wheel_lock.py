@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 
 from chassis.errors import ChassisError
 from chassis.locking.sdist_metadata import SdistMetadata, fetch_metadata, metadata_settings
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, WheelFile, read_pylock, read_sdists
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;\\]+)")
@@ -47,7 +47,7 @@ class LockPlan:
 
     output: str
     inputs: tuple[str, ...]
-    target: Target
+    target: LockTarget
     same_versions_as: str | None = None
     sdists: tuple[str, ...] = ()
     dependencies: bool = True
@@ -121,12 +121,12 @@ def renew(
 def narrow(
     resolved: str,
     releases: Mapping[str, Sequence[WheelFile]],
-    target: Target,
+    target: LockTarget,
     sdists: Sequence[str] = (),
 ) -> list[LockedWheel]:
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
-    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement where no wheel
+    Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement if no wheel
     fits, or where its hash is none of uv's.
     """
     locked = []
@@ -143,7 +143,7 @@ def narrow(
     return locked
 
 
-def _choose(release: str, files: Sequence[WheelFile], target: Target, sdist: bool) -> WheelFile:
+def _choose(release: str, files: Sequence[WheelFile], target: LockTarget, sdist: bool) -> WheelFile:
     wheels = {file.filename: file for file in files if file.filename.endswith(".whl")}
     others = [file for file in files if file.filename not in wheels]
     if sdist:

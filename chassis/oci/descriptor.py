@@ -145,7 +145,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class LayerDescriptor:
     """A layer's descriptor with what an image's configuration needs of it, the digest of the tar and its
-    size, and what it is made of. `parts` is empty where it holds one package, or none.
+    size, and what it is made of. `parts` is empty if it holds one package, or none.
     """
 
     descriptor: Descriptor
@@ -176,7 +176,7 @@ class LayerDescriptor:
         origin = _object(fields.get("origin"), f"{where}: `origin`")
         parts = fields.get("parts") or []
         if not isinstance(parts, list):
-            raise DescriptorError(f"{where}: `parts` is no list")
+            raise DescriptorError(f"{where}: `parts` is not a list")
         return cls(
             descriptor=Descriptor.from_json(fields, where),
             diff_id=check_digest(fields.get("diff_id"), f"{where}: `diff_id`"),

@@ -175,11 +175,11 @@ class FileTree:
             target = parent.children.get(names[-1])
             if target is not None and target.type == FILE:
                 return f"{where}/{names[-1]}"
-        raise UnpackError(f"{entry.path!r} is a hard link to {entry.link!r}, which is no file of the image")
+        raise UnpackError(f"{entry.path!r} is a hard link to {entry.link!r}, which is not a file of the image")
 
     def _hide(self, parent: _Node, where: str, name: str, path: str) -> None:
         if name in ("", ".", ".."):
-            raise UnpackError(f"{path!r} is no valid whiteout")
+            raise UnpackError(f"{path!r} is not a valid whiteout")
         child = parent.children.get(name)
         if child is not None:
             self._prune(parent, name, child, f"{where}/{name}")

@@ -101,19 +101,19 @@ def _checked(item: Any, keys: set[str], where: str) -> dict[str, Any]:
 def _text(fields: dict[str, Any], name: str, where: str) -> str:
     value = fields.get(name) or ""
     if not isinstance(value, str):
-        raise ImageError(f"{where}: `{name}` is no string")
+        raise ImageError(f"{where}: `{name}` is not a string")
     return value
 
 
 def _texts(fields: dict[str, Any], name: str, where: str) -> tuple[str, ...]:
     value = fields.get(name) or []
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ImageError(f"{where}: `{name}` is no list of strings")
+        raise ImageError(f"{where}: `{name}` is not a list of strings")
     return tuple(value)
 
 
 def _mapping(fields: dict[str, Any], name: str, where: str) -> dict[str, str]:
     value = fields.get(name) or {}
     if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
-        raise ImageError(f"{where}: `{name}` is no object of strings")
+        raise ImageError(f"{where}: `{name}` is not an object of strings")
     return value

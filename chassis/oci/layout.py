@@ -297,7 +297,7 @@ def _base_diff_ids(base: BaseImage) -> list[str]:
 
 
 def _base_history(base: BaseImage) -> list[dict[str, Any]]:
-    """The base's own history where it has an entry for each layer, else plain entries."""
+    """The base's own history if it has an entry for each layer, else plain entries."""
     history = base.config.get("history") or []
     if sum(not entry.get("empty_layer") for entry in history) == len(base.layers):
         return history

@@ -29,7 +29,7 @@ _MAX_INDEX_DEPTH = 4
 
 
 class LayoutError(ChassisError):
-    """A directory is no OCI image layout, or one that lacks or contradicts something."""
+    """A directory is not an OCI image layout, or one that lacks or contradicts something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,11 @@ class LayoutReader:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises `LayoutError` where the directory is no OCI image layout of version 1."""
+        """Raises `LayoutError` where the directory is not an OCI image layout of version 1."""
         self.path = path
         marker = path / "oci-layout"
         if not marker.is_file():
-            raise LayoutError(f"{path}: is no OCI image layout (there is no oci-layout file in it)")
+            raise LayoutError(f"{path}: is not an OCI image layout (there is no oci-layout file in it)")
         version = read_json(marker)
         if not isinstance(version, dict) or not str(version.get("imageLayoutVersion", "")).startswith("1."):
             raise LayoutError(f"{marker}: imageLayoutVersion 1.x expected, found {version!r}")
@@ -227,5 +227,5 @@ def _list(fields: dict[str, Any], name: str, where: str) -> list[Any]:
 def _strings(fields: dict[str, Any], name: str, where: str) -> list[str]:
     value = fields.get(name) or []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise LayoutError(f"{where}: `{name}` is no list of strings")
+        raise LayoutError(f"{where}: `{name}` is not a list of strings")
     return value

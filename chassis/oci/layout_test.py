@@ -299,7 +299,7 @@ _BAD_SPECS = {
     "no layers": ({"architecture": "arm64"}, "`layers` is missing"),
     "no architecture": ({"layers": []}, "`architecture` is missing"),
     "unknown key": ({"architecture": "arm64", "layers": [], "colour": 1}, "unknown key 'colour'"),
-    "bad env": ({"architecture": "arm64", "layers": [], "config": {"env": {"A": 1}}}, "`env` is no object"),
+    "bad env": ({"architecture": "arm64", "layers": [], "config": {"env": {"A": 1}}}, "`env` is not an object"),
     "bad entrypoint": (
         {"architecture": "arm64", "layers": [], "config": {"entrypoint": "x"}},
         "`entrypoint` is no",

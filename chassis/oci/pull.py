@@ -161,7 +161,7 @@ def _object(data: bytes, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise PullError(f"{where}: is not JSON: {error}") from None
     if not isinstance(fields, dict):
-        raise PullError(f"{where}: is no JSON object")
+        raise PullError(f"{where}: is not a JSON object")
     return fields
 
 

@@ -160,7 +160,7 @@ def _manifests(data: bytes, where: str) -> list[dict[str, Any]]:
     except (ValueError, KeyError, TypeError, RecursionError):
         valid = False
     if not valid or not all(isinstance(entry, dict) for entry in listed):
-        raise ReferrerError(f"{where}: is no index of manifests")
+        raise ReferrerError(f"{where}: is not an index of manifests")
     for entry in listed:
         Descriptor.from_json(entry, where)
     return listed

@@ -228,12 +228,12 @@ def test_a_file_over_a_link_replaces_the_link_and_not_what_it_names(layout: Layo
         ([("../evil", b"!")], r"climbs"),
         ([("a/../../evil", b"!")], r"climbs"),
         ([("hard", "hardlink", "../../etc/passwd")], r"climbs"),
-        ([("hard", "hardlink", "/etc/passwd")], r"no file of the image"),
-        ([("out", "symlink", "/etc"), ("hard", "hardlink", "out/passwd")], r"no file of the image"),
-        ([("l", "symlink", "/etc/passwd"), ("hard", "hardlink", "l")], r"no file of the image"),
+        ([("hard", "hardlink", "/etc/passwd")], r"not a file of the image"),
+        ([("out", "symlink", "/etc"), ("hard", "hardlink", "out/passwd")], r"not a file of the image"),
+        ([("l", "symlink", "/etc/passwd"), ("hard", "hardlink", "l")], r"not a file of the image"),
         ([("a", "symlink", "b"), ("b", "symlink", "a"), ("a/x", b"!")], r"symbolic links"),
         ([("a", "symlink", "a/a"), ("a/x", b"!")], r"symbolic links"),
-        ([("d", "dir"), ("hard", "hardlink", "d")], r"no file of the image"),
+        ([("d", "dir"), ("hard", "hardlink", "d")], r"not a file of the image"),
         ([("x/.wh.", b"")], r"whiteout"),
         ([("x/.wh...", b"")], r"whiteout"),
         ([("n" * 300, b"")], r"cannot be unpacked"),
@@ -331,7 +331,7 @@ def test_missing_and_changed_blobs_are_named(layout: Layout, tmp_path: Path) -> 
 
 
 def test_a_directory_without_the_marker_is_no_layout(tmp_path: Path) -> None:
-    with pytest.raises(LayoutError, match="no OCI image layout"):
+    with pytest.raises(LayoutError, match="not an OCI image layout"):
         LayoutReader(tmp_path)
 
 

@@ -24,7 +24,7 @@ def read_tags(path: Path) -> list[str]:
     """The tags of a file, one a line; empty lines do not count.
 
     Raises:
-      TagFileError: it cannot be read or holds no tag. ReferenceError: a line is not a tag.
+      TagFileError: it cannot be read or holds no tag. ImageReferenceError: a line is not a tag.
     """
     tags = [line.strip() for line in _lines(path) if line.strip()]
     if not tags:
@@ -47,7 +47,7 @@ def stamp(template: str, status: Mapping[str, str]) -> str:
     a version, becomes `-`.
 
     Raises:
-      TagFileError: the status has no such key, or an empty value. ReferenceError: the result is not a tag.
+      TagFileError: the status has no such key, or an empty value. ImageReferenceError: the result is not a tag.
     """
 
     def value(match: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.tag_list import TagFileError, read_status, read_tags, stamp
 
 STATUS = {"STABLE_VERSION": "1.2.0+build 7", "BUILD_TIMESTAMP": "1700000000", "EMPTY": ""}
@@ -15,7 +15,7 @@ def test_a_file_of_tags_has_one_a_line(tmp_path: Path) -> None:
     assert read_tags(tmp_path / "tags") == ["v1", "latest"]
 
 
-@pytest.mark.parametrize(("text", "error"), [("\n", TagFileError), ("v1\nno tag\n", ReferenceError)])
+@pytest.mark.parametrize(("text", "error"), [("\n", TagFileError), ("v1\nno tag\n", ImageReferenceError)])
 def test_a_file_without_tags_is_refused(tmp_path: Path, text: str, error: type) -> None:
     (tmp_path / "tags").write_text(text)
     with pytest.raises(error):
@@ -52,5 +52,5 @@ def test_a_key_that_the_status_lacks_is_named(template: str) -> None:
 
 
 def test_a_template_that_makes_no_tag_is_refused() -> None:
-    with pytest.raises(ReferenceError):
+    with pytest.raises(ImageReferenceError):
         stamp("-{STABLE_VERSION}", STATUS)

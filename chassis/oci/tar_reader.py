@@ -177,7 +177,7 @@ class TarReader:
         try:
             return int(text, 8) if text else 0
         except ValueError:
-            raise TarError(f"{self._where}: {field!r} in a header is no octal number") from None
+            raise TarError(f"{self._where}: {field!r} in a header is not an octal number") from None
 
     def _extension(self, size: int) -> tuple[bytes, bytes]:
         """The payload of an extension header, and what fills its last block."""
@@ -266,4 +266,4 @@ class TarReader:
         try:
             return int(float(extensions[key])) if key == "mtime" else int(extensions[key])
         except (ValueError, OverflowError):
-            raise TarError(f"{self._where}: pax record {key}={extensions[key]!r} is no number") from None
+            raise TarError(f"{self._where}: pax record {key}={extensions[key]!r} is not a number") from None

@@ -69,7 +69,7 @@ def _error(name: str, made_by: str, reason: str) -> PickleVersionError:
 
 
 def _defect(bytecode: bytes, constants: int, names: int) -> str:
-    """Why `bytecode` is not whole by this version's table; empty where it is."""
+    """Why `bytecode` is not whole by this version's table; empty if it is."""
     if not bytecode or len(bytecode) % 2:
         return f"{len(bytecode)} bytes"
     at, extended, starts, targets, order = 0, 0, set(), [], []

@@ -112,7 +112,7 @@ def _pickle(finder: SourceFinder, function: Callable[..., object], attribute: st
     for module in finder.loaded():
         cloudpickle.register_pickle_by_value(module)
         # A module that is held as a whole is pickled with all its attributes, and these belong to this process.
-        module.__loader__ = module.__spec__ = None  # type: ignore[assignment]
+        module.__loader__ = module.__spec__ = None
         vars(module).pop("__cached__", None)
     seed = hashlib.sha256()
     for path, file in sorted(request.sources.items()):

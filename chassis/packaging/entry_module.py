@@ -46,7 +46,7 @@ def entry_name(module: str, package_dir: str, sources: Mapping[str, str]) -> str
 
 
 class SourceFinder(importlib.abc.MetaPathFinder):
-    """Finds a model's sources by their workspace names, and by those in their package where nothing else has them."""
+    """Finds a model's sources by their workspace names, and by those in their package if nothing else has them."""
 
     def __init__(self, sources: Mapping[str, str], package_dir: str) -> None:
         """Takes path in the workspace to the file to read, and the package's directory in the workspace."""
@@ -84,7 +84,7 @@ class SourceFinder(importlib.abc.MetaPathFinder):
         return sorted(self._paths)
 
     def short_name(self, name: str) -> str:
-        """The name of a source in its package, its full one where it has none."""
+        """The name of a source in its package, its full one if it has none."""
         return name.removeprefix(self._package + ".") if self._package else name
 
     def loaded(self) -> list[ModuleType]:

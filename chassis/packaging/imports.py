@@ -20,7 +20,7 @@ class Import:
       names: what is taken from it, which may be modules too; empty for `import module`.
       path: of the source.
       line: from 1.
-      deferred: whether it stands in a function, and so runs in the image.
+      deferred: whether it is in a function, and so runs in the image.
     """
 
     module: str

@@ -45,7 +45,7 @@ class Workplace:
           data: key to file or directory.
           import_paths: where the model's dependencies are imported from.
           timeout: seconds that a worker may take.
-          interpreter: the Python of the workers; the running one where it is None.
+          interpreter: the Python of the workers; the running one if it is None.
           inputs: a directory that, with what its links lead to, is all that a worker may read; what it may write lies
             below `root` (chassis/confinement). None: it is not confined.
         """
@@ -73,7 +73,7 @@ class Workplace:
 
         Raises:
           PackagingError: as the worker says, or that it crashed or took too long.
-          ConfinementError: it is to be confined, and the kernel has not what that takes.
+          ConfinementError: it is to be confined, and the kernel lacks what that takes.
         """
         # -S: no site-packages of the machine; -P: no directory of the script or the shell; -B: no bytecode left behind.
         # Not -I, which would ignore the hash seed.

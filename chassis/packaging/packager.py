@@ -25,8 +25,8 @@ class Model:
 
     Attributes:
       metadata: what it says about itself.
-      entry_point: `module:attribute`; None where there is a ready pickle.
-      pickle: a ready pickle of the predict function, None where there is an entry point.
+      entry_point: `module:attribute`; None if there is a ready pickle.
+      pickle: a ready pickle of the predict function, None if there is an entry point.
       package_dir: the package's directory in the workspace.
       sources: path in the workspace to the file of each source.
       data: key to file or directory.
@@ -59,12 +59,12 @@ def package_model(
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
     Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
-    `interpreter`, of the running one's minor version, or of the running one where that is None. With `inputs`, the
+    `interpreter`, of the running one's minor version, or of the running one if that is None. With `inputs`, the
     directory that Bazel's sandbox runs an action in, they are confined: they read what is there and write nowhere else.
 
     Raises:
       PackagingError: what is wrong with the model.
-      ConfinementError: it is to be confined, and the kernel has not what that takes.
+      ConfinementError: it is to be confined, and the kernel lacks what that takes.
     """
     if (model.entry_point is None) == (model.pickle is None):
         raise EntryPointError("a model has either an entry point or a ready pickle")

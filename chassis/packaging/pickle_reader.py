@@ -58,10 +58,14 @@ class _Inert:
         """Nothing."""
 
 
-class PickleReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    """The standard library's unpickler in Python, with everything that would run replaced by an inert object."""
+_PythonUnpickler: Any = pickle._Unpickler
+"""The standard library's unpickler in Python, whose types are nowhere declared."""
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+class PickleReader(_PythonUnpickler):
+    """An unpickler with everything that would run replaced by an inert object."""
+
+    dispatch: ClassVar[dict[int, Callable[[Any], object]]] = dict(_PythonUnpickler.dispatch)
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

@@ -18,7 +18,7 @@ import sysconfig
 import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import cloudpickle
 from cloudpickle import cloudpickle as implementation
@@ -26,7 +26,7 @@ from cloudpickle import cloudpickle as implementation
 PROTOCOL = 5
 """Of the pickle: fixed, so that a newer cloudpickle gives no other bytes."""
 
-_Reduced = tuple
+_Reduced = tuple[Any, ...]
 
 
 def dump(function: object, seed: bytes) -> bytes:
@@ -44,7 +44,7 @@ def dump(function: object, seed: bytes) -> bytes:
 class _Ordered:
     """A set, pickled in an order of its own."""
 
-    def __init__(self, elements: set | frozenset) -> None:
+    def __init__(self, elements: set[Any] | frozenset[Any]) -> None:
         self._type = type(elements)
         self._elements = sorted(elements, key=lambda element: (type(element).__qualname__, repr(element)))
 
@@ -84,7 +84,7 @@ def _reduce_code(code: types.CodeType) -> _Reduced:
     return rebuild, ordered, *rest
 
 
-def _reduce_cache(wrapper: functools._lru_cache_wrapper) -> _Reduced:
+def _reduce_cache(wrapper: functools._lru_cache_wrapper[Any]) -> _Reduced:
     """The function and its cache's parameters; neither what the cache holds nor its counts."""
     parameters = wrapper.cache_parameters()
     names = ("__wrapped__", "__module__", "__name__", "__qualname__", "__doc__")
@@ -93,13 +93,13 @@ def _reduce_cache(wrapper: functools._lru_cache_wrapper) -> _Reduced:
     return type(wrapper), arguments, state
 
 
-def _reduce_cached_property(cached: functools.cached_property) -> _Reduced:
+def _reduce_cached_property(cached: functools.cached_property[Any]) -> _Reduced:
     """The function and the attribute's name; not the lock that Python 3.11 keeps beside them."""
     return functools.cached_property, (cached.func,), {"attrname": cached.attrname, "__doc__": cached.__doc__}
 
 
 class _Pickler(cloudpickle.Pickler):
-    dispatch_table: ClassVar[Mapping] = collections.ChainMap(
+    dispatch_table: ClassVar[Mapping[type, object]] = collections.ChainMap(
         {types.CodeType: _reduce_code, functools.cached_property: _reduce_cached_property},
         cloudpickle.Pickler.dispatch_table,
     )
@@ -123,7 +123,7 @@ class _Pickler(cloudpickle.Pickler):
                     variables[name] = self._ordered(value)
         return reduced
 
-    def _ordered(self, elements: set | frozenset) -> _Ordered:
+    def _ordered(self, elements: set[Any] | frozenset[Any]) -> _Ordered:
         """One stand-in for each set, so that functions that share it still do."""
         return self._sets.setdefault(id(elements), (elements, _Ordered(elements)))[1]
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class PickleRequest:
     @staticmethod
     def from_json(text: str) -> PickleRequest:
         """The request that `to_json` wrote."""
-        fields = json.loads(text)
-        return PickleRequest(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
-        )
+        read: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in read.items()
+        }
+        return PickleRequest(**fields)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.packager import Model, PackagedModel, package_model
@@ -40,7 +41,7 @@ def package(
     )
 
 
-def package_pickle(path: Path, **metadata: int) -> PackagedModel:
+def package_pickle(path: Path, **metadata: Any) -> PackagedModel:
     """Packages a ready pickle."""
     described = ModelMetadata(name="tested", **metadata)
     return package_model(Model(described, None, path, "", {}, {}, []), timeout=60)

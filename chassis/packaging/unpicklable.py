@@ -6,7 +6,7 @@ import types
 from collections.abc import Callable, Iterator
 
 _DEEPEST = 12
-_MOST_PARTS = 2000
+_MAX_PARTS = 2000
 
 Try = Callable[[object], object]
 
@@ -48,7 +48,7 @@ def _failure(attempt: Try, value: object) -> Exception | None:
 def _parts(value: object) -> Iterator[tuple[str, object]]:
     """What `value` holds, with a label for each part; at most 2000."""
     for count, part in enumerate(_all_parts(value)):
-        if count == _MOST_PARTS:
+        if count == _MAX_PARTS:
             return
         yield part
 

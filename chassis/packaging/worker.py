@@ -37,8 +37,9 @@ def parse_answer(content: bytes) -> tuple[str, PackagingError | None]:
         if "error" in document:
             name, message = map(str, document["error"])
             kind = getattr(errors, name, None)
-            known = isinstance(kind, type) and issubclass(kind, PackagingError)
-            return "", (kind if known else PackagingError)(message)
+            if not isinstance(kind, type) or not issubclass(kind, PackagingError):
+                kind = PackagingError
+            return "", kind(message)
         if isinstance(document["result"], str):
             return document["result"], None
     return "", PackagingError("the interpreter that runs the model's code left no answer that can be read")

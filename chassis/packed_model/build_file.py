@@ -1,4 +1,4 @@
-"""The Bazel package of a packed model: its BUILD file, and the workspace around it where there is none."""
+"""The Bazel package of a packed model: its BUILD file, and the workspace around it if there is none."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def module_file(locks: Sequence[str], checkout: Path | None, hub: str = "pypi", 
 
     Args:
       locks: names of the wheel locks in `requirements`, such as `linux_arm64`.
-      checkout: the directory of Chassis itself; None where the machine's registry has it.
+      checkout: the directory of Chassis itself; None if the machine's registry has it.
       hub: the wheel hub's name.
       cross_build: distributions that the hub may build from their sources.
     """

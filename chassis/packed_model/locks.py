@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chassis.locking.target import AMD64, ARM64, Target
+from chassis.locking.target import AMD64, ARM64, LockTarget
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
-TARGETS: dict[str, Target] = {
+TARGETS: dict[str, LockTarget] = {
     "linux_amd64": AMD64,
     "linux_amd64_gpu": AMD64,
     "linux_arm64": ARM64,
@@ -32,7 +32,7 @@ def write_locks(
 
     Of `sdists` the sources are locked instead of a wheel. The index is the one that `environment` configures pip with.
 
-    Locks share versions where they can: each takes those of the first.
+    Locks share versions if they can: each takes those of the first.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.

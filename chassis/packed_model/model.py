@@ -33,7 +33,7 @@ _RESERVED = frozenset(
     {"build", "build.bazel", "module.bazel", "module.bazel.lock", "repo.bazel", "workspace", "workspace.bazel"}
 )
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
-_LONGEST_KEY = 200
+_MAX_KEY = 200
 
 
 class PackedModelError(ChassisError, ValueError):
@@ -74,15 +74,15 @@ class PackedModel:
 
 
 def check_key(key: str) -> str:
-    """Returns `key` where it can be the name of a model's file.
+    """Returns `key` if it can be the name of a model's file.
 
     Raises:
       PackedModelError: it is absolute, climbs, has an unusual character, or is a name that Bazel or Chassis reads.
     """
-    if len(key) > _LONGEST_KEY or not _KEY.fullmatch(key) or ".." in PurePosixPath(key).parts:
+    if len(key) > _MAX_KEY or not _KEY.fullmatch(key) or ".." in PurePosixPath(key).parts:
         raise PackedModelError(
-            f"file {key[:_LONGEST_KEY]!r}: expected a relative path of letters, digits and `_.+-`, "
-            f"at most {_LONGEST_KEY} characters"
+            f"file {key[:_MAX_KEY]!r}: expected a relative path of letters, digits and `_.+-`, "
+            f"at most {_MAX_KEY} characters"
         )
     if any(part.lower() in _RESERVED for part in PurePosixPath(key).parts) or key == PICKLE:
         raise PackedModelError(f"file {key!r}: the name belongs to the build, give the file another")

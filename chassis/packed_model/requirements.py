@@ -78,7 +78,7 @@ def parse(line: str) -> tuple[str, str]:
     """Returns the normalised name and the text of a requirement such as `numpy>=2,<3` or `ray[serve]==2.1`.
 
     Raises:
-      RequirementError: it is an option, a URL, a path, has a marker, or is no requirement at all.
+      RequirementError: it is an option, a URL, a path, has a marker, or is not a requirement at all.
     """
     text = line.partition(" #")[0].strip()
     if len(text) > _LONGEST:
@@ -93,7 +93,7 @@ def parse(line: str) -> tuple[str, str]:
         raise RequirementError(f"requirement {text!r}: leave the marker out, each platform is resolved for itself")
     match = _REQUIREMENT.fullmatch(text)
     if not match:
-        raise RequirementError(f"{text!r} is no requirement, expected such as numpy==2.4.6 (PEP 508)")
+        raise RequirementError(f"{text!r} is not a requirement, expected such as numpy==2.4.6 (PEP 508)")
     return canonical_name(match[1]), text
 
 
@@ -148,7 +148,7 @@ def _is_here(module: str) -> bool:
 
 
 def _owners_of(module: str, names: Sequence[str]) -> list[str]:
-    """Which of several distributions that share a namespace bring `module`; all where none is known to."""
+    """Which of several distributions that share a namespace bring `module`; all if none is known to."""
     path = PurePosixPath(*module.split("."))
     while path.parts:
         bringing = [

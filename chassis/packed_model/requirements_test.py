@@ -29,10 +29,10 @@ def test_what_cannot_be_locked_is_refused_with_its_reason():
         "numpy @ file:///tmp/x.whl": "a URL or a path",
         "./local": "a URL or a path",
         "numpy; python_version<'3.12'": "leave the marker out",
-        "numpy==": "is no requirement",
-        "num py": "is no requirement",
-        'numpy"\nfoo': "is no requirement",
-        "nümpy": "is no requirement",
+        "numpy==": "is not a requirement",
+        "num py": "is not a requirement",
+        'numpy"\nfoo': "is not a requirement",
+        "nümpy": "is not a requirement",
         "n" * 600: "600 characters",
     }
     for line, message in table.items():

@@ -1,4 +1,4 @@
-"""A model saved: what stands in its directory, and what is refused."""
+"""A model saved: what its directory has, and what is refused."""
 
 import pickle
 from pathlib import Path

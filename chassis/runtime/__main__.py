@@ -17,7 +17,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     if os.getpid() == 1:
-        from chassis.runtime.init import become_init
+        from chassis.runtime.process_one import become_init
 
         become_init()
 
@@ -29,11 +29,11 @@ def main() -> int:
         cpus.limit_threads(os.environ, told.threads)
         home.settle_user(os.environ)
         process_name.name_process("chassis-server")
-        nursery = None
+        fork_server = None
         if told.workers:
-            from chassis.runtime.workers.nursery import start_nursery
+            from chassis.runtime.workers.fork_server import start_fork_server
 
-            nursery = start_nursery(told)
+            fork_server = start_fork_server(told)
             server_place.enter(told.server_path)
             from chassis.runtime import late_imports
 
@@ -42,7 +42,7 @@ def main() -> int:
             server_place.share(told.server_path)
         from chassis.runtime import lifecycle
 
-        lifecycle.serve(told, nursery)
+        lifecycle.serve(told, fork_server)
     except ChassisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

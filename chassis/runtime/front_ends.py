@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chassis.declaration.front_ends import GRPC_SERVERS, HTTP_SERVERS
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ class FrontEnds:
             self._grpc.add(grpc_front_end.SERVICE, inference.methods())
         self.ports["port"] = await self._grpc.start(settings.host, settings.port)
 
-    def report(self, state: State) -> None:
+    def report(self, state: ModelState) -> None:
         """Tells health services; those of HTTP look themselves."""
         if self._grpc is not None:
             self._grpc.report(state)
-        if self._http is not None and state in (State.LEAVING, State.STOPPING):
+        if self._http is not None and state in (ModelState.LEAVING, ModelState.STOPPING):
             self._http.begin_to_close()
 
     async def quiet(self, timeout: float) -> None:

@@ -20,7 +20,7 @@ from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.model_thread import ModelThread
-from chassis.runtime.core.service import Backend, ModelService, State
+from chassis.runtime.core.service import Backend, ModelService, ModelState
 from chassis.runtime.ending import end_process, flush, run_exit_functions
 from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
@@ -28,7 +28,7 @@ from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
 if TYPE_CHECKING:
-    from chassis.runtime.workers.nursery import Nursery
+    from chassis.runtime.workers.fork_server import ForkServer
 
 _LOG = logging.getLogger("chassis.runtime")
 
@@ -52,8 +52,8 @@ _CLOSING = 2.0
 """Seconds that the model's thread has to end after the last answer, and again its libraries."""
 
 
-def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
-    """Serves until told to stop, then ends the process. With a `nursery` the model runs in processes that it starts.
+def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn:
+    """Serves until told to stop, then ends the process. With a `fork_server` the model runs in its processes.
 
     Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
     second signal ends the process at once, with 128 and the signal's number.
@@ -77,7 +77,7 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
     )
     # Before the front ends are imported: the model has the longest way.
     model = ModelService(
-        _backend(settings, nursery, loop, batcher, metrics),
+        _backend(settings, fork_server, loop, batcher, metrics),
         settings.contract,
         batcher,
         run_timeout=settings.run_timeout,
@@ -94,9 +94,13 @@ def serve(settings: Settings, nursery: Nursery | None = None) -> NoReturn:
 
 
 def _backend(
-    settings: Settings, nursery: Nursery | None, loop: asyncio.AbstractEventLoop, batcher: Batcher, metrics: Metrics
+    settings: Settings,
+    fork_server: ForkServer | None,
+    loop: asyncio.AbstractEventLoop,
+    batcher: Batcher,
+    metrics: Metrics,
 ) -> Backend:
-    if nursery is None:
+    if fork_server is None:
         from chassis.runtime.workers import forks
 
         forks.keep_signals()
@@ -104,7 +108,7 @@ def _backend(
     from chassis.runtime.workers.pool import WorkerPool
 
     return WorkerPool(
-        loop, batcher, nursery, workers=settings.workers, load_timeout=settings.load_timeout, metrics=metrics
+        loop, batcher, fork_server, workers=settings.workers, load_timeout=settings.load_timeout, metrics=metrics
     )
 
 
@@ -156,7 +160,7 @@ class _Server:
         deadline.cancel()
         await self._leave(front_ends)
         watching.cancel()
-        front_ends.report(State.STOPPING)
+        front_ends.report(ModelState.STOPPING)
         # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
         # process ends. The gRPC server is not closed: that would cancel calls that it has not yet looked at, where a
         # connection that ends tells clients that they may try elsewhere. Nor are HTTP's ports, for the same reason.
@@ -189,9 +193,9 @@ class _Server:
     async def _leave(self, front_ends: FrontEnds) -> None:
         """Serves on for the stop delay, in which others learn that this server is not ready: who looks where to send
         requests does so now and then only."""
-        if self._settings.stop_delay and self._model.state is State.READY:
+        if self._settings.stop_delay and self._model.state is ModelState.READY:
             self._model.leave()
-            front_ends.report(State.LEAVING)
+            front_ends.report(ModelState.LEAVING)
             await asyncio.sleep(self._settings.stop_delay)
 
     def stop(self, reason: str) -> None:
@@ -212,11 +216,11 @@ class _Server:
         self._signalled = now
         self.stop(signal.Signals(number).name)
 
-    def _on_state(self, state: State) -> None:
-        if state is State.READY and not self._was_ready:
+    def _on_state(self, state: ModelState) -> None:
+        if state is ModelState.READY and not self._was_ready:
             self._was_ready = True
             self._leave_room()
-        if state is State.FAILED and self._was_ready:
+        if state is ModelState.FAILED and self._was_ready:
             _LOG.error("the model is lost", extra={"reason": self._model.reason})
             self._code = 1
             self.stop("the model is lost")
@@ -236,7 +240,7 @@ class _Server:
             _LOG.warning("the model leaves little memory for requests", extra=fields)
 
     def _on_load_timeout(self) -> None:
-        if self._model.state in (State.LOADING, State.FAILED):
+        if self._model.state in (ModelState.LOADING, ModelState.FAILED):
             _LOG.error("the model was not loaded in time", extra={"load_timeout": self._settings.load_timeout})
             self._code = 1
             self.stop("load timeout")

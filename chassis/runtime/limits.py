@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chassis.runtime.cgroup import cgroup_directories, read_text
 
 _V1_UNLIMITED = 1 << 60
-_MOST_FILES = 1 << 20
+_MAX_FILES = 1 << 20
 """More than any server needs; some engines allow a billion, which programs that close all of them would go through."""
 
 _INFLIGHT = 1 << 30
@@ -84,14 +84,14 @@ def memory_in_use(root: str = "/") -> int | None:
 def raise_file_limit() -> int:
     """Raises the soft limit of open files to the hard one; returns what it is then."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (OSError, ValueError):
             return soft
         return wanted
-    return _MOST_FILES if soft == resource.RLIM_INFINITY else soft
+    return _MAX_FILES if soft == resource.RLIM_INFINITY else soft
 
 
 def inflight_default(memory: int | None) -> int:

@@ -14,7 +14,7 @@ from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.core.service import ModelService, State, StoppingError
+from chassis.runtime.core.service import ModelService, ModelState, StoppingError
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.server import Unary
 
@@ -23,12 +23,12 @@ SERVICE = "ModzyModel"
 """The service's full name: OMI has no protobuf package."""
 
 _STATUS_CODES = {
-    State.LOADING: (503, "Service Unavailable"),
-    State.READY: (200, "OK"),
-    State.FAILED: (500, "Internal Server Error"),
-    State.STUCK: (503, "Service Unavailable"),
-    State.LEAVING: (503, "Service Unavailable"),
-    State.STOPPING: (503, "Service Unavailable"),
+    ModelState.LOADING: (503, "Service Unavailable"),
+    ModelState.READY: (200, "OK"),
+    ModelState.FAILED: (500, "Internal Server Error"),
+    ModelState.STUCK: (503, "Service Unavailable"),
+    ModelState.LEAVING: (503, "Service Unavailable"),
+    ModelState.STOPPING: (503, "Service Unavailable"),
 }
 
 
@@ -121,8 +121,8 @@ class OmiService:
             return _response(400, "Bad Request", "the request has no inputs")
         answers = await self._model.answer(asked, caller)
         code, status, message = 200, "OK", ""
-        if self._model.state is State.FAILED:
-            (code, status), message = _STATUS_CODES[State.FAILED], self._model.reason
+        if self._model.state is ModelState.FAILED:
+            (code, status), message = _STATUS_CODES[ModelState.FAILED], self._model.reason
         if notes:
             message = "; ".join(filter(None, [message, *notes]))
         response = _response(code, status, message)

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from chassis.declaration.front_ends import MOST_WORKERS, SERVERS
+from chassis.declaration.front_ends import MAX_WORKERS, SERVERS
 from chassis.declaration.model_json import FORMAT, read_served
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract
@@ -141,7 +141,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
     if signature not in SIGNATURES:
         raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")
     served = read_served(document)
-    workers = environment.integer("CHASSIS_WORKERS", 1, 0, MOST_WORKERS)
+    workers = environment.integer("CHASSIS_WORKERS", 1, 0, MAX_WORKERS)
     settings = Settings(
         model_dir=model_dir,
         name=environment.text("MODEL_NAME", str(served["name"])),

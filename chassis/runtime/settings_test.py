@@ -9,7 +9,8 @@ import pytest
 
 from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput
-from chassis.declaration.model_json import write_model_json
+from chassis.declaration.model_json import read_served, write_model_json
+from chassis.runtime import settings as settings_module
 from chassis.runtime.settings import Settings, SettingsError, read_settings
 from tests.support.running_server import RunningServer, write_model
 
@@ -39,6 +40,18 @@ def test_the_image_settles_what_the_environment_does_not(model: Path) -> None:
     assert (settings.run_timeout, settings.max_wait) == (30, 0.005)
     assert (settings.contract.inputs, settings.contract.outputs) == (METADATA.inputs, METADATA.outputs)
     assert settings.contract.inputs[0].max_bytes == 1024
+
+
+def test_every_field_that_is_served_is_read(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recorded(dict[str, object]):
+        def __getitem__(self, key: str) -> object:
+            asked.add(key)
+            return super().__getitem__(key)
+
+    asked: set[str] = set()
+    monkeypatch.setattr(settings_module, "read_served", lambda document: Recorded(read_served(document)))
+    read(model)
+    assert {field.served for field in ModelMetadata.FIELDS if field.served} - asked == set(), "Settings lacks them"
 
 
 def test_the_environment_is_over_the_image(model: Path) -> None:

@@ -21,7 +21,7 @@ def items(given: object, name: str) -> list[Item]:
     """Returns the items that `given` stands for; content without a name goes under `name`.
 
     Args:
-      given: a path, bytes, a text (the path of a file where there is one, else the content itself), an open file, a
+      given: a path, bytes, a text (the path of a file if there is one, else the content itself), an open file, a
         mapping from input name to any of these, or a list of such mappings.
       name: the model's first input.
 

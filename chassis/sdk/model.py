@@ -57,7 +57,7 @@ class ChassisModel:
         *,
         client: ModelPublisher | None = None,
     ) -> None:
-        """Takes one predict function or both; an image has the batch function where there is one.
+        """Takes one predict function or both; an image has the batch function if there is one.
 
         Args:
           process_fn: takes one input, as bytes or a mapping from input name to bytes.
@@ -350,7 +350,7 @@ class ChassisModel:
 
     @contextlib.contextmanager
     def _data(self) -> Iterator[None]:
-        """Lays the additional files out as an image does, where there are any."""
+        """Lays the additional files out as an image does if there are any."""
         if not self.additional_files:
             yield
             return

@@ -21,7 +21,7 @@ from chassis.sdk.references import referenced_modules
 IMAGE_PYTHON = version_tuple(DEFAULT_PYTHON)
 """The Python of the images: a pickle holds bytecode, which is of one minor version."""
 
-_MOST_ROUNDS = 20
+_MAX_ROUNDS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def pickle_function(function: Callable[..., object]) -> PickledFunction:
             "  run this in a Python of that version, or give the source to a chassis_model as `entry_point`"
         )
     by_value: dict[str, ModuleType] = {}
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         with _registered(by_value):
             content = _dump(function, name)
         imports = detect(referenced_modules(content))
@@ -55,7 +55,7 @@ def pickle_function(function: Callable[..., object]) -> PickledFunction:
         if not local:
             return PickledFunction(content, imports)
         by_value |= local
-    raise UnpicklableError(f"{name}: it still refers to local modules after {_MOST_ROUNDS} rounds: {sorted(by_value)}")
+    raise UnpicklableError(f"{name}: it still refers to local modules after {_MAX_ROUNDS} rounds: {sorted(by_value)}")
 
 
 def _dump(function: Callable[..., object], name: str) -> bytes:

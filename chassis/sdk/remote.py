@@ -34,7 +34,7 @@ class RemoteService(BuildService):
         """Takes the URL, the value of the Authorization header, and whether to check certificates (or by which file).
 
         Raises:
-          ServiceError: that is no http or https URL.
+          ServiceError: that is not an http or https URL.
         """
         parts = urllib.parse.urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -40,7 +40,7 @@ _WITHHELD = ("CHASSIS_SERVICE_TOKEN",)
 _SHOWN_ERRORS = 12
 # Of what a build writes, so much is held to find the reason of a failure in: the last, which it is among.
 _KEPT_LINES, _KEPT_CHARACTERS = 2000, 2000
-_LONGEST_LINE = 16 << 10
+_MAX_LINE = 16 << 10
 
 
 class BuildError(ChassisError):
@@ -103,12 +103,13 @@ class Bazel:
             errors="replace",
             preexec_fn=end_with_parent(),
         )
+        output = process.stdout
+        assert output is not None
         ended = threading.Event()
         watcher = threading.Thread(target=_interrupt_when_cancelled, args=(process, cancellation, ended), daemon=True)
         watcher.start()
         try:
-            assert process.stdout is not None
-            while text := process.stdout.readline(_LONGEST_LINE):  # a build may write one without an end
+            while text := output.readline(_MAX_LINE):  # a build may write one without an end
                 line(text.rstrip("\n"))
             return process.wait()
         finally:
@@ -117,7 +118,7 @@ class Bazel:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            process.stdout.close()
+            output.close()
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -154,7 +155,7 @@ def _interrupt_when_cancelled(
 
 
 def _reasons(output: Sequence[str]) -> str:
-    """The lines that say what is wrong: those of Chassis's own tools where there are any, else Bazel's."""
+    """The lines that say what is wrong: those of Chassis's own tools if there are any, else Bazel's."""
     own = [text for text in output if text.startswith("error:")]
     bazels = [text for text in output if text.startswith(("ERROR:", "FATAL:", "Error"))]
     chosen: list[str] = []

@@ -18,7 +18,7 @@ DEFAULT = "default"
 """The client of a service without tokens, or with a single one without a name."""
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_LONGEST_NAME = 40
+_MAX_NAME = 40
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
 _LEAST_CHARACTERS = 16
 _KEY_BYTES = 32
@@ -122,9 +122,9 @@ def read_clients(text: str, where: str, quota: Quota) -> Clients:
         if len(words) < 2:
             raise ClientsError(f"{place}: expected NAME TOKEN, found one word")
         name, token, *options = words
-        if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
+        if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
             raise ClientsError(
-                f"{place}: the name {name[:_LONGEST_NAME]!r}: expected at most {_LONGEST_NAME} lower-case letters and "
+                f"{place}: the name {name[:_MAX_NAME]!r}: expected at most {_MAX_NAME} lower-case letters and "
                 "digits, with single `.`, `_` or `-` between them"
             )
         client = Client(name, _quota(options, quota, place))

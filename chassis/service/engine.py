@@ -16,7 +16,7 @@ from chassis.oci.registry.transport import Cancellation
 from chassis.service.build_policy import BuildPolicy
 from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
 from chassis.service.image_build import JobRun
-from chassis.service.job import Job, JobRequest, RegistryCredentials, State
+from chassis.service.job import Job, JobRequest, JobState, RegistryCredentials
 from chassis.service.job_log import JobLog
 from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
@@ -33,7 +33,7 @@ _LEAST_SWEEP_SECONDS = 10.0
 _WINDOW_SECONDS = 15.0
 """How often is looked whether a client has minutes again."""
 _WEBHOOK_SECONDS = 24 * 3600.0
-_LONGEST_MESSAGE = 8000
+_MAX_MESSAGE = 8000
 
 
 class Runner(Protocol):
@@ -140,7 +140,7 @@ class Engine:
         Raises:
           UnknownUploadError: the client has no such upload.
           UploadTakenError: another job took it.
-          QueueFullError: as many jobs wait as may.
+          JobQueueFullError: as many jobs wait as may.
           QuotaError: as many of the client's, or it has no minutes left.
           AddressError: the webhook is where none is sent to.
           SourcesRefusedError: it would have built from sources what this service does not.
@@ -200,9 +200,9 @@ class Engine:
         """Gives a job that waits for them its credentials again; of any other job they are refused quietly."""
         with self._changed:
             job = self._store.get(job_id)
-            if job.state is State.WAITING:
+            if job.state is JobState.WAITING:
                 self._credentials[job_id] = credentials
-                self._store.move(job_id, State.WAITING, State.QUEUED)
+                self._store.move(job_id, JobState.WAITING, JobState.QUEUED)
                 self._changed.notify_all()
         return self._store.get(job_id)
 
@@ -210,8 +210,8 @@ class Engine:
         """Cancels a job that is not finished: it stops at once, or as soon as Bazel and the registry let it."""
         with self._changed:
             job = self._store.get(job_id)
-            if job.state in (State.QUEUED, State.WAITING):
-                self._end(job_id, State.CANCELLED, "cancelled before it ran")
+            if job.state in (JobState.QUEUED, JobState.WAITING):
+                self._end(job_id, JobState.CANCELLED, "cancelled before it ran")
             elif job_id in self._running:
                 self._running[job_id].set()
             self._changed.notify_all()
@@ -290,10 +290,15 @@ class Engine:
 
     def _run(self, job: Job, slot: int, credentials: RegistryCredentials | None, cancellation: Cancellation) -> None:
         begin = time.monotonic()
-        state, message, result = State.FAILED, "", None
+        state, message, result = JobState.FAILED, "", None
         secrets = [credentials.password] if credentials else []
         overdue = threading.Event()
-        timer = threading.Timer(self._job_seconds, lambda: (overdue.set(), cancellation.set()))
+
+        def end() -> None:
+            overdue.set()
+            cancellation.set()
+
+        timer = threading.Timer(self._job_seconds, end)
         timer.daemon = True
         timer.start()
         with JobLog(self.log_path(job.id), secrets) as log:
@@ -302,11 +307,11 @@ class Engine:
             try:
                 upload = self._uploads.path(job.upload)
                 result = self._runner.run(JobRun(job, upload, slot, credentials, log, cancellation))
-                state = State.SUCCEEDED
+                state = JobState.SUCCEEDED
             except CancelledError:
-                state, message = State.CANCELLED, "cancelled while it ran"
+                state, message = JobState.CANCELLED, "cancelled while it ran"
                 if overdue.is_set():
-                    state = State.FAILED
+                    state = JobState.FAILED
                     message = (
                         f"stopped: it ran for {self._job_seconds / 60:g} minutes, as long as a job may (--job_minutes)"
                     )
@@ -317,19 +322,19 @@ class Engine:
                 log.output(traceback.format_exc())
             finally:
                 timer.cancel()
-            message = printable(message)[:_LONGEST_MESSAGE]
-            interrupted = state is State.CANCELLED and self._stopping
+            message = printable(message)[:_MAX_MESSAGE]
+            interrupted = state is JobState.CANCELLED and self._stopping
             log.reason("the service stops; the job goes on when it is started again" if interrupted else message)
         with self._changed:
             del self._running[job.id]
             self._store.ran(job.client, time.monotonic() - begin)
             if interrupted:
-                self._store.move(job.id, State.RUNNING, State.QUEUED)
+                self._store.move(job.id, JobState.RUNNING, JobState.QUEUED)
             else:
                 self._end(job.id, state, message, result)
             self._changed.notify_all()
 
-    def _end(self, job_id: str, state: State, message: str = "", result: dict[str, object] | None = None) -> None:
+    def _end(self, job_id: str, state: JobState, message: str = "", result: dict[str, object] | None = None) -> None:
         """Brings a job to its end, under the lock."""
         if not self._store.finish(job_id, state, message, result):
             return
@@ -362,9 +367,9 @@ class Engine:
     def _sweep(self) -> None:
         with self._changed:
             late = time.time() - self._retention.waiting_seconds
-            for job in self._store.in_state(State.WAITING):
+            for job in self._store.in_state(JobState.WAITING):
                 if job.created < late:
-                    self._end(job.id, State.FAILED, "no credentials came in time: publish again")
+                    self._end(job.id, JobState.FAILED, "no credentials came in time: publish again")
                     self._changed.notify_all()
         self._keeper.sweep()
         self._figures = self._keeper.figures()
@@ -379,10 +384,10 @@ class Engine:
                     log.line("the job waits for its credentials, which were in memory only")
         self._keeper.recover()
         self._uploads.drop_others(
-            {job.upload for job in self._store.in_state(State.QUEUED, State.WAITING, State.RUNNING)}
+            {job.upload for job in self._store.in_state(JobState.QUEUED, JobState.WAITING, JobState.RUNNING)}
         )
         recent = time.time() - _WEBHOOK_SECONDS
-        for job in self._store.in_state(State.SUCCEEDED, State.FAILED, State.CANCELLED):
+        for job in self._store.in_state(JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED):
             if job.request.webhook and not job.webhook_sent and (job.finished or 0.0) > recent:
                 self._call_webhook(job)
 

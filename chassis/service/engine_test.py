@@ -10,8 +10,8 @@ from chassis.errors import ChassisError
 from chassis.packed_model.model import PackedModel, write_archive
 from chassis.service.addresses import AddressPolicy
 from chassis.service.engine import Engine
-from chassis.service.job import JobRequest, RegistryCredentials, State
-from chassis.service.job_store import QueueFullError, UploadTakenError
+from chassis.service.job import JobRequest, JobState, RegistryCredentials
+from chassis.service.job_store import JobQueueFullError, UploadTakenError
 from chassis.service.retention import OUTPUTS, Retention
 from chassis.service.state import StateInUseError
 from chassis.service.upload import UploadError
@@ -79,7 +79,7 @@ def test_a_job_runs_once_and_has_its_result(engines):
     work = Work()
     engine = engines(work)
     job = engine.wait(_submit(engine).id, 10)
-    assert (job.state, job.result, job.attempts) == (State.SUCCEEDED, {"digest": "sha256:0"}, 1)
+    assert (job.state, job.result, job.attempts) == (JobState.SUCCEEDED, {"digest": "sha256:0"}, 1)
     assert work.runs == [job.id]
     assert engine.log_path(job.id).read_text() == "at work\n"
 
@@ -92,9 +92,9 @@ def test_jobs_run_in_order_and_no_more_at_once_than_workers(engines):
     for _ in range(2):
         assert work.started.acquire(timeout=10)
     assert not work.started.acquire(timeout=0.2)
-    assert [engine.get(job.id).state for job in jobs] == [State.RUNNING] * 2 + [State.QUEUED] * 3
+    assert [engine.get(job.id).state for job in jobs] == [JobState.RUNNING] * 2 + [JobState.QUEUED] * 3
     work.gate.set()
-    assert all(engine.wait(job.id, 10).state is State.SUCCEEDED for job in jobs)
+    assert all(engine.wait(job.id, 10).state is JobState.SUCCEEDED for job in jobs)
     assert sorted(work.runs) == sorted(job.id for job in jobs)
     assert set(work.runs[:2]) == {jobs[0].id, jobs[1].id}
 
@@ -106,7 +106,7 @@ def test_the_queue_refuses_what_is_too_much(engines):
     _submit(engine)
     assert work.started.acquire(timeout=10)
     _submit(engine)
-    with pytest.raises(QueueFullError):
+    with pytest.raises(JobQueueFullError):
         _submit(engine)
     work.gate.set()
 
@@ -137,8 +137,8 @@ def test_a_failure_has_its_reason_and_spares_the_worker(engines):
     engine = engines(Work(fail))
     expected = engine.wait(_submit(engine, name="a").id, 10)
     defect = engine.wait(_submit(engine, name="b").id, 10)
-    assert (expected.state, expected.message) == (State.FAILED, "no wheel of annoy")
-    assert (defect.state, defect.message) == (State.FAILED, "KeyError: 'defect'")
+    assert (expected.state, expected.message) == (JobState.FAILED, "no wheel of annoy")
+    assert (defect.state, defect.message) == (JobState.FAILED, "KeyError: 'defect'")
     assert "Traceback" in engine.log_path(defect.id).read_text()
     assert "Traceback" not in engine.log_path(expected.id).read_text()
 
@@ -149,13 +149,13 @@ def test_what_waits_and_what_runs_can_be_cancelled(engines):
     engine = engines(work)
     running, queued = _submit(engine), _submit(engine)
     assert work.started.acquire(timeout=10)
-    assert engine.cancel(queued.id).state is State.CANCELLED
+    assert engine.cancel(queued.id).state is JobState.CANCELLED
     engine.cancel(running.id)
     assert engine.wait(running.id, 10).message == "cancelled while it ran"
     work.gate.set()
     after = engine.wait(_submit(engine).id, 10)
-    assert after.state is State.SUCCEEDED
-    assert engine.cancel(after.id).state is State.SUCCEEDED
+    assert after.state is JobState.SUCCEEDED
+    assert engine.cancel(after.id).state is JobState.SUCCEEDED
     assert queued.id not in work.runs
 
 
@@ -185,7 +185,7 @@ def test_a_stop_queues_again_what_runs(engines):
     first.close()
     again = Work()
     second = engines(again)
-    assert [second.wait(job.id, 10).state for job in (running, queued)] == [State.SUCCEEDED] * 2
+    assert [second.wait(job.id, 10).state for job in (running, queued)] == [JobState.SUCCEEDED] * 2
     assert again.runs == [running.id, queued.id]
     assert second.get(running.id).attempts == 2
 
@@ -197,11 +197,11 @@ def test_after_a_restart_a_job_waits_for_credentials(engines):
     first.close()
     work = Work()
     second = engines(work)
-    assert second.wait(without.id, 10).state is State.SUCCEEDED
-    assert second.get(with_secret.id).state is State.WAITING
+    assert second.wait(without.id, 10).state is JobState.SUCCEEDED
+    assert second.get(with_secret.id).state is JobState.WAITING
     assert "waits for its credentials" in second.log_path(with_secret.id).read_text()
     second.give_credentials(with_secret.id, RegistryCredentials("ann", "x"))
-    assert second.wait(with_secret.id, 10).state is State.SUCCEEDED
+    assert second.wait(with_secret.id, 10).state is JobState.SUCCEEDED
     assert work.credentials[-1] == RegistryCredentials("ann", "x")
 
 

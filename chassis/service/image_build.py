@@ -43,7 +43,7 @@ class JobRun:
       job: the job.
       upload: the directory that the model was unpacked into.
       slot: number of the worker, from 0: what it may call its own.
-      credentials: for the registry; None where none were given.
+      credentials: for the registry; None if none were given.
       log: where it says what it does.
       cancellation: set when it is to give up.
     """

@@ -22,7 +22,7 @@ class ImageStore:
         root.mkdir(parents=True, exist_ok=True)
 
     def keep(self, job_id: str, layout: Path) -> Path:
-        """Takes a copy of `layout`, by hard links where that can be; returns the copy."""
+        """Takes a copy of `layout`, by hard links if that can be; returns the copy."""
         target = self._root / job_id
         staged = self._root / f".{job_id}"
         shutil.rmtree(staged, ignore_errors=True)
@@ -36,7 +36,7 @@ class ImageStore:
         return target
 
     def find(self, job_id: str) -> Path | None:
-        """The layout of a job's image; None where there is none, or no longer."""
+        """The layout of a job's image; None if there is none, or no longer."""
         path = self._root / job_id
         return path if path.is_dir() else None
 

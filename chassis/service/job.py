@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 
 from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import check_tag, parse_repository
 from chassis.packed_model.build_file import LOCKS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_LONGEST_PLACE = 260
-_LONGEST_WEBHOOK = 2000
-_MOST_TAGS = 20
-_MOST_NAMES = 50
+_MAX_PLACE = 260
+_MAX_WEBHOOK = 2000
+_MAX_TAGS = 20
+_MAX_NAMES = 50
 
 
 class JobRequestError(ChassisError, ValueError):
     """A job that is not asked for in a way that can be understood."""
 
 
-class State(enum.Enum):
+class JobState(enum.Enum):
     """How far a job is."""
 
     QUEUED = "queued"
@@ -41,7 +41,7 @@ class State(enum.Enum):
     @property
     def final(self) -> bool:
         """Whether nothing more will happen to the job."""
-        return self in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class JobRequest:
 
     Attributes:
       platforms: names of `@chassis//platforms`; several become one index.
-      registry: host and port; empty where nothing is to be pushed.
+      registry: host and port; empty if nothing is to be pushed.
       repository: path in the registry.
       tags: what the pushed image is called there.
       webhook: URL that the final status is sent to; empty for none.
@@ -83,16 +83,16 @@ class JobRequest:
             raise JobRequestError("registry and repository go together: give both or neither")
         if self.registry:
             _check_place(self.registry, self.repository)
-        if len(self.tags) > _MOST_TAGS:
-            raise JobRequestError(f"{len(self.tags)} tags, expected at most {_MOST_TAGS}")
+        if len(self.tags) > _MAX_TAGS:
+            raise JobRequestError(f"{len(self.tags)} tags, expected at most {_MAX_TAGS}")
         for tag in self.tags:
             try:
                 check_tag(tag)
-            except ReferenceError as error:
+            except ImageReferenceError as error:
                 raise JobRequestError(str(error)[:500]) from None
         if self.webhook:
             _check_webhook(self.webhook)
-        if len(self.cross_build) > _MOST_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
+        if len(self.cross_build) > _MAX_NAMES or not all(map(_NAME.fullmatch, self.cross_build)):
             raise JobRequestError("cross_build: expected names of distributions, such as crcmod")
 
     def to_json(self) -> str:
@@ -153,7 +153,7 @@ class Job:
       started: when a worker took it last; None before.
       finished: when it came to its final state.
       message: why it failed, in a sentence; empty else.
-      result: what came of it, where it succeeded.
+      result: what came of it if it succeeded.
       webhook_sent: whether the webhook has answered.
     """
 
@@ -164,7 +164,7 @@ class Job:
     name: str
     version: str
     request: JobRequest
-    state: State
+    state: JobState
     with_credentials: bool
     attempts: int
     created: float
@@ -184,9 +184,9 @@ class Job:
             "image": f"{self.request.registry}/{self.request.repository}" if self.request.registry else None,
             "status": {
                 "state": self.state.value,
-                "active": int(self.state is State.RUNNING),
-                "succeeded": int(self.state is State.SUCCEEDED),
-                "failed": int(self.state in (State.FAILED, State.CANCELLED)),
+                "active": int(self.state is JobState.RUNNING),
+                "succeeded": int(self.state is JobState.SUCCEEDED),
+                "failed": int(self.state in (JobState.FAILED, JobState.CANCELLED)),
                 "message": self.message,
                 "attempts": self.attempts,
                 "created": self.created,
@@ -199,11 +199,11 @@ class Job:
 
 def _check_place(registry: str, repository: str) -> None:
     """Whether the registry's client will understand them, who would say so only after the build."""
-    if len(registry) + len(repository) > _LONGEST_PLACE:
-        raise JobRequestError(f"registry and repository have more than {_LONGEST_PLACE} characters together")
+    if len(registry) + len(repository) > _MAX_PLACE:
+        raise JobRequestError(f"registry and repository have more than {_MAX_PLACE} characters together")
     try:
         read = parse_repository(f"{registry}/{repository}")
-    except ReferenceError as error:
+    except ImageReferenceError as error:
         raise JobRequestError(str(error)) from None
     if read.registry != registry:
         raise JobRequestError(f"registry {registry!r}: expected host or host:port; the path belongs to the repository")
@@ -216,7 +216,7 @@ def _check_webhook(url: str) -> None:
     except ValueError:
         parts, port_is_right = urllib.parse.urlsplit(""), False
     if (
-        len(url) > _LONGEST_WEBHOOK
+        len(url) > _MAX_WEBHOOK
         or parts.scheme not in ("http", "https")
         or not parts.hostname
         or not port_is_right

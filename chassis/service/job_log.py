@@ -10,7 +10,7 @@ from pathlib import Path
 from chassis.service.printable import printable
 
 _HIDDEN = "***"
-_LONGEST_LINE = 8000
+_MAX_LINE = 8000
 _OF_THE_BUILD = "| "
 
 
@@ -21,7 +21,7 @@ class JobLog:
     """
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), most_bytes: int = 64 << 20) -> None:
-        """Appends to `path`; whatever of `secrets` stands in a line is written as `***`."""
+        """Appends to `path`; whatever of `secrets` is in a line is written as `***`."""
         self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
         self._lock = threading.Lock()
         self._file = os.fdopen(
@@ -52,7 +52,7 @@ class JobLog:
 
     def _add(self, text: str, prefix: str) -> None:
         lines = printable(self.hide(text).replace("\r\n", "\n")).removesuffix("\n").split("\n") if text else []
-        content = "".join(f"{prefix}{line[:_LONGEST_LINE]}\n" for line in lines).encode("utf-8", "backslashreplace")
+        content = "".join(f"{prefix}{line[:_MAX_LINE]}\n" for line in lines).encode("utf-8", "backslashreplace")
         with self._lock:
             if self._left <= 0:
                 return

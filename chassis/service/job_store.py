@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from chassis.errors import ChassisError
-from chassis.service.job import Job, JobRequest, State
+from chassis.service.job import Job, JobRequest, JobState
 from chassis.service.upload_store import QuotaError, Upload
 
 _SCHEMA = """
@@ -62,7 +63,7 @@ class JobStoreError(ChassisError):
     """The file of the jobs cannot be used."""
 
 
-class QueueFullError(ChassisError):
+class JobQueueFullError(ChassisError):
     """As many jobs wait as may."""
 
 
@@ -81,7 +82,7 @@ class JobStore:
         """Opens the file, or makes it.
 
         Raises:
-          JobStoreError: it is no database, or one of a newer Chassis.
+          JobStoreError: it is not a database, or one of a newer Chassis.
         """
         self._clock = clock
         self._lock = threading.RLock()
@@ -120,7 +121,7 @@ class JobStore:
 
         Raises:
           UploadTakenError: there is a job with this upload.
-          QueueFullError: `most_waiting` wait already.
+          JobQueueFullError: `most_waiting` wait already.
           QuotaError: `most_of_client` of the client wait already.
         """
         job_id = uuid.uuid4().hex
@@ -133,7 +134,7 @@ class JobStore:
                 )
             waiting = self._waiting()
             if waiting >= most_waiting:
-                raise QueueFullError(
+                raise JobQueueFullError(
                     f"{waiting} jobs wait already, and no more than {most_waiting} may: try again later"
                 )
             values = (
@@ -144,7 +145,7 @@ class JobStore:
                 upload.name,
                 upload.version,
                 request.to_json(),
-                State.QUEUED.value,
+                JobState.QUEUED.value,
                 int(with_credentials),
                 self._clock(),
             )
@@ -187,7 +188,7 @@ class JobStore:
             ).fetchall()
         return [_job(row) for row in rows]
 
-    def in_state(self, *states: State) -> list[Job]:
+    def in_state(self, *states: JobState) -> list[Job]:
         """The jobs in any of `states`, oldest first."""
         marks = ",".join("?" * len(states))
         with self._lock:
@@ -214,12 +215,12 @@ class JobStore:
                 if may_run(client, running):
                     row = self._connection.execute(
                         "UPDATE jobs SET state = ?, attempts = attempts + 1, started = ? WHERE number = ? RETURNING id",
-                        (State.RUNNING.value, self._clock(), number),
+                        (JobState.RUNNING.value, self._clock(), number),
                     ).fetchone()
                     return self.get(row[0])
         return None
 
-    def finish(self, job_id: str, state: State, message: str = "", result: dict[str, object] | None = None) -> bool:
+    def finish(self, job_id: str, state: JobState, message: str = "", result: dict[str, object] | None = None) -> bool:
         """Brings a job that is not finished to its final state; returns whether this call did."""
         with self._lock:
             changed = self._connection.execute(
@@ -228,7 +229,7 @@ class JobStore:
             )
             return changed.rowcount == 1
 
-    def move(self, job_id: str, before: State, after: State) -> bool:
+    def move(self, job_id: str, before: JobState, after: JobState) -> bool:
         """Changes the state of a job that is in `before`; returns whether it was."""
         with self._lock:
             changed = self._connection.execute(
@@ -241,12 +242,12 @@ class JobStore:
 
         A job with credentials waits for them: they were in the memory of that service.
         """
-        lost = self.in_state(State.RUNNING, State.QUEUED)
+        lost = self.in_state(JobState.RUNNING, JobState.QUEUED)
         with self._transaction():
             for job in lost:
-                after = State.WAITING if job.with_credentials else State.QUEUED
+                after = JobState.WAITING if job.with_credentials else JobState.QUEUED
                 self.move(job.id, job.state, after)
-        return [job for job in lost if job.with_credentials or job.state is State.RUNNING]
+        return [job for job in lost if job.with_credentials or job.state is JobState.RUNNING]
 
     def webhook_sent(self, job_id: str) -> None:
         """Remembers that the webhook of a job has answered."""
@@ -270,16 +271,17 @@ class JobStore:
             (running,) = self._connection.execute(
                 "SELECT TOTAL(? - started) FROM jobs WHERE client = ? AND state = 'running'", (now, client)
             ).fetchone()
-        return done + running
+        return float(done + running)
 
     def active(self, client: str) -> tuple[int, int, int]:
         """How many jobs of `client` wait, how many run, and how many bytes their uploads have."""
         with self._lock:
-            return self._connection.execute(
+            waiting, running, size = self._connection.execute(
                 "SELECT COUNT(*) FILTER (WHERE state != 'running'), COUNT(*) FILTER (WHERE state = 'running'), "
                 f"COALESCE(SUM(upload_bytes), 0) FROM jobs WHERE client = ? AND state IN {_ACTIVE}",
                 (client,),
             ).fetchone()
+        return waiting, running, size
 
     def forget(self, before: float, most_of_client: int) -> list[str]:
         """Removes jobs that ended before a time, and of each client all but so many of those that have ended.
@@ -302,9 +304,10 @@ class JobStore:
         return {job_id: (client, finished) for job_id, client, finished in rows}
 
     def _waiting(self, condition: str = "", *values: str) -> int:
-        return self._connection.execute(
+        (count,) = self._connection.execute(
             f"SELECT COUNT(*) FROM jobs WHERE state IN ('queued', 'waiting') {condition}", values
-        ).fetchone()[0]
+        ).fetchone()
+        return int(count)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -318,9 +321,12 @@ class JobStore:
             self._connection.execute("COMMIT")
 
 
-def _job(row: tuple) -> Job:
+def _job(row: tuple[Any, ...]) -> Job:
     fields = dict(zip(_COLUMNS.split(", "), row, strict=True))
-    request = json.loads(fields["request"])
+    request: dict[str, Any] = json.loads(fields["request"])
+    options: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in request.items()
+    }
     return Job(
         id=fields["id"],
         client=fields["client"],
@@ -328,10 +334,8 @@ def _job(row: tuple) -> Job:
         upload=fields["upload"],
         name=fields["name"],
         version=fields["version"],
-        request=JobRequest(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in request.items()}
-        ),
-        state=State(fields["state"]),
+        request=JobRequest(**options),
+        state=JobState(fields["state"]),
         with_credentials=bool(fields["with_credentials"]),
         attempts=fields["attempts"],
         created=fields["created"],

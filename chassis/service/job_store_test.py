@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from chassis.service.job import JobRequest, State
-from chassis.service.job_store import JobStore, JobStoreError, QueueFullError, UnknownJobError, UploadTakenError
+from chassis.service.job import JobRequest, JobState
+from chassis.service.job_store import JobQueueFullError, JobStore, JobStoreError, UnknownJobError, UploadTakenError
 from chassis.service.upload_store import Upload
 
 _REQUEST = JobRequest(
@@ -29,7 +29,7 @@ def test_a_job_is_read_as_it_was_written(store):
     job = _add(store)
     assert store.get(job.id) == job
     assert job.request == _REQUEST
-    assert (job.state, job.attempts, job.created, job.started) == (State.QUEUED, 0, 100.0, None)
+    assert (job.state, job.attempts, job.created, job.started) == (JobState.QUEUED, 0, 100.0, None)
     with pytest.raises(UnknownJobError):
         store.get("no such id")
 
@@ -38,7 +38,7 @@ def test_jobs_are_claimed_oldest_first_and_once(store):
     jobs = [_add(store, str(number)).id for number in range(3)]
     claimed = [store.claim() for _ in range(4)]
     assert [job and job.id for job in claimed] == [*jobs, None]
-    assert claimed[0].state is State.RUNNING
+    assert claimed[0].state is JobState.RUNNING
     assert claimed[0].attempts == 1
 
 
@@ -61,16 +61,16 @@ def test_many_workers_never_get_one_job_twice(store):
 def test_a_job_ends_once(store):
     job = _add(store)
     store.claim()
-    assert store.finish(job.id, State.SUCCEEDED, result={"digest": "sha256:0"})
-    assert not store.finish(job.id, State.CANCELLED, "too late")
+    assert store.finish(job.id, JobState.SUCCEEDED, result={"digest": "sha256:0"})
+    assert not store.finish(job.id, JobState.CANCELLED, "too late")
     ended = store.get(job.id)
-    assert (ended.state, ended.result, ended.message) == (State.SUCCEEDED, {"digest": "sha256:0"}, "")
+    assert (ended.state, ended.result, ended.message) == (JobState.SUCCEEDED, {"digest": "sha256:0"}, "")
 
 
 def test_the_queue_is_bounded(store):
     _add(store, "a", most=2)
     _add(store, "b", most=2)
-    with pytest.raises(QueueFullError, match="2 jobs wait already"):
+    with pytest.raises(JobQueueFullError, match="2 jobs wait already"):
         _add(store, "c", most=2)
     store.claim()
     _add(store, "c", most=2)
@@ -89,16 +89,16 @@ def test_a_killed_service_loses_no_job(tmp_path):
     secret = _add(killed, "c", with_credentials=True)
     done = _add(killed, "d")
     killed.claim()
-    killed.finish(done.id, State.FAILED, "no")
+    killed.finish(done.id, JobState.FAILED, "no")
     # Another connection without `close`: what a process that was killed leaves.
     store = JobStore(tmp_path / "jobs.sqlite")
     assert [job.id for job in store.recover()] == [running.id, secret.id]
     states = {job.id: job.state for job in store.newest(10)}
     assert states == {
-        running.id: State.QUEUED,
-        queued.id: State.QUEUED,
-        secret.id: State.WAITING,
-        done.id: State.FAILED,
+        running.id: JobState.QUEUED,
+        queued.id: JobState.QUEUED,
+        secret.id: JobState.WAITING,
+        done.id: JobState.FAILED,
     }
     assert store.claim().attempts == 2
     store.close()

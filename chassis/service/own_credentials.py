@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from chassis.errors import ChassisError
 from chassis.oci.registry.credentials import Credential, CredentialStore, Search
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import Repository, parse_repository
 from chassis.service.job import RegistryCredentials
 
@@ -41,7 +41,7 @@ class OwnCredentials:
                 raise OwnCredentialsError(f"{place!r}: expected registry or registry/path; {{client}} is for the path")
             try:
                 parse_repository(sample)
-            except ReferenceError as error:
+            except ImageReferenceError as error:
                 raise OwnCredentialsError(f"{place!r}: expected registry or registry/path: {error}") from None
 
     def serve(self, repository: Repository, client: str) -> bool:

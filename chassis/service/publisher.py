@@ -69,9 +69,9 @@ class Publisher:
         )
         with self._repository_lock(str(repository)):
             cancellation.check()
-            client = RegistryClient(repository, transport, store, self._insecure)
+            registry = RegistryClient(repository, transport, store, self._insecure)
             watcher = Watcher(blob=lambda report: log.line(_described(report)))
-            report = push(LayoutReader(layout), client, request.tags, PushOptions(), cancellation, watcher)
+            report = push(LayoutReader(layout), registry, request.tags, PushOptions(), cancellation, watcher)
         log.line(f"{repository}@{report.digest} pushed")
         for tag in report.tags:
             log.line(f"tag {tag} set")

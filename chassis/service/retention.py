@@ -98,7 +98,7 @@ class Keeper:
         self._measured = 0.0
 
     def recover(self) -> None:
-        """Removes images that a service which was killed had not put together."""
+        """Removes images that a killed service left half put together."""
         for path in _entries(self._root / "images"):
             if path.name.startswith("."):
                 remove_entry(path)

@@ -31,7 +31,7 @@ from chassis.service.engine import Engine
 from chassis.service.guard import Guard, RequestError, ServerOptions, error_reply
 from chassis.service.image_store import ImageStore, write_tar
 from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCredentials
-from chassis.service.job_store import QueueFullError, UnknownJobError, UploadTakenError
+from chassis.service.job_store import JobQueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
 from chassis.service.upload import UploadError
@@ -43,7 +43,7 @@ _BLOCK = 1 << 18
 _UNPACKING = 4
 _MAX_STREAMS = 64
 _MAX_STREAMS_OF_A_CLIENT = 16
-_LONGEST_SECRET = 16 << 10
+_MAX_SECRET = 16 << 10
 
 
 def make_app(engine: Engine, images: ImageStore, options: ServerOptions) -> ASGIApp:
@@ -225,11 +225,13 @@ class _Service:
 
     async def _find(self, request: Request) -> Job:
         """The job of a path, if it is the caller's."""
-        return await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
+        job: Job = await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
+        return job
 
 
 def _client(request: Request) -> Client:
-    return request.state.client
+    client: Client = request.state.client
+    return client
 
 
 async def _begun(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -275,7 +277,7 @@ async def _json(request: Request) -> dict[str, object]:
     except (ValueError, RecursionError):
         raise RequestError(400, "the body is not JSON") from None
     if not isinstance(document, dict):
-        raise RequestError(400, "the body is no JSON object")
+        raise RequestError(400, "the body is not a JSON object")
     return document
 
 
@@ -285,8 +287,8 @@ def _credentials(document: object) -> RegistryCredentials | None:
     if not isinstance(document, dict) or set(document) != {"username", "password"}:
         raise RequestError(400, "credentials: expected an object of username and password")
     username, password = document["username"], document["password"]
-    if not all(isinstance(value, str) and 0 < len(value) <= _LONGEST_SECRET for value in (username, password)):
-        raise RequestError(400, f"credentials: expected two texts of 1 to {_LONGEST_SECRET} characters")
+    if not all(isinstance(value, str) and 0 < len(value) <= _MAX_SECRET for value in (username, password)):
+        raise RequestError(400, f"credentials: expected two texts of 1 to {_MAX_SECRET} characters")
     if ":" in username:
         raise RequestError(400, "credentials: a username has no `:` (RFC 7617)")
     return RegistryCredentials(username, password)
@@ -310,7 +312,7 @@ _STATUSES: list[tuple[type[ChassisError], int]] = [
     (UnknownJobError, 404),
     (UnknownUploadError, 404),
     (UploadTakenError, 409),
-    (QueueFullError, 503),
+    (JobQueueFullError, 503),
     (UploadError, 400),
     (JobRequestError, 400),
     (AddressError, 400),

@@ -10,6 +10,7 @@ import re
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from tarfile import TarInfo
 from typing import BinaryIO
 
 from chassis.declaration.kinds import MetadataError
@@ -23,7 +24,7 @@ _DESCRIPTION_BYTES = 1 << 20
 _BLOCK = 1 << 20
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_LONGEST_TEXT = 10_000
+_MAX_TEXT = 10_000
 _EXTENDED_BYTES = 1 << 16
 _REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -57,7 +58,8 @@ class _BoundedInfo(tarfile.TarInfo):
     def _proc_member(self, tarfile: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type not in _REGULAR and self.size > _EXTENDED_BYTES:
             raise UploadError(f"the archive has an extended header of {self.size} bytes")
-        return super()._proc_member(tarfile)  # type: ignore[misc]
+        read: TarInfo = super()._proc_member(tarfile)  # type: ignore[misc]
+        return read
 
 
 def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
@@ -88,7 +90,7 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
             raise UploadError("the archive has a file where another of its files needs a directory") from None
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UploadError(f"the archive is no whole tar file: {error}") from None
+        raise UploadError(f"the archive is not a whole tar file: {error}") from None
     for needed in (DESCRIPTION, PICKLE):
         if needed not in seen:
             raise UploadError(f"the archive has no {needed}, it may have been cut short")
@@ -131,8 +133,10 @@ def _files(declared: object, root: Path) -> dict[str, Path]:
     if not isinstance(declared, dict):
         raise UploadError(f"{DESCRIPTION}: files: expected an object of key and size")
     for key in sorted(set(declared) ^ set(found)):
-        place = "the archive has not, it may have been cut short" if key in declared else f"{DESCRIPTION} does not name"
-        raise UploadError(f"file {key[:200]!r}, which {place}")
+        where = "is missing from the archive: it may have been cut short"
+        if key not in declared:
+            where = f"{DESCRIPTION} does not name"
+        raise UploadError(f"file {key[:200]!r}, which {where}")
     for key, path in found.items():
         if declared[key] != path.stat().st_size:
             raise UploadError(
@@ -144,7 +148,7 @@ def _files(declared: object, root: Path) -> dict[str, Path]:
 def _key(member: tarfile.TarInfo, seen: set[str]) -> str:
     shown = member.name[:200]
     if not member.isreg() or member.issparse():
-        raise UploadError(f"{shown!r} in the archive is no plain file: links, devices and directories are refused")
+        raise UploadError(f"{shown!r} in the archive is not a plain file: links, devices and directories are refused")
     if member.size < 0:
         raise UploadError(f"{shown!r} in the archive has a size below 0")
     if member.name.lower() in seen:
@@ -189,8 +193,8 @@ def _metadata(document: object, limits: Limits) -> ModelMetadata:
             f"the model's version {metadata.model_version[:100]!r}: it becomes a tag, expected 1 to 128 letters, "
             "digits, `.`, `_`, `-`, and none of `.-` at its start"
         )
-    if any(len(text) > _LONGEST_TEXT or "\0" in text for text in metadata.texts()):
-        raise UploadError(f"{DESCRIPTION}: metadata: a text of more than {_LONGEST_TEXT} characters, or with a NUL")
+    if any(len(text) > _MAX_TEXT or "\0" in text for text in metadata.texts()):
+        raise UploadError(f"{DESCRIPTION}: metadata: a text of more than {_MAX_TEXT} characters, or with a NUL")
     return metadata
 
 

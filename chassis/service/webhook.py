@@ -25,10 +25,10 @@ from chassis.service.addresses import AddressError, AddressPolicy
 _SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: [^\r\n]*)?\r?\n")
-_LONGEST_STATUS_LINE = 1024
+_MAX_STATUS_LINE = 1024
 _SENDERS = 8
 _AT_ONCE_OF_A_CLIENT = 2
-_MOST_WAITING_OF_A_CLIENT = 1000
+_MAX_WAITING_OF_A_CLIENT = 1000
 
 
 @dataclass(slots=True, eq=False)
@@ -108,7 +108,7 @@ class Webhooks:
         body = json.dumps(document).encode()
         with self._changed:
             own = [call for call in self._waiting if call.client == client]
-            if len(own) >= _MOST_WAITING_OF_A_CLIENT:
+            if len(own) >= _MAX_WAITING_OF_A_CLIENT:
                 self._waiting.remove(own[0])
             self._waiting.append(_Call(url, client, secret, identifier, body, sent))
             if len(self._threads) < _SENDERS and not self._closed:
@@ -219,9 +219,9 @@ def _read_status(connection: socket.socket, end: float) -> int:
     line = b""
     while b"\n" not in line:
         connection.settimeout(_left(end))
-        data = connection.recv(_LONGEST_STATUS_LINE)
+        data = connection.recv(_MAX_STATUS_LINE)
         line += data
-        if not data or len(line) > 2 * _LONGEST_STATUS_LINE:
+        if not data or len(line) > 2 * _MAX_STATUS_LINE:
             break
     found = _STATUS_LINE.match(line)
     if not found:

@@ -10,7 +10,7 @@ from absl import flags
 from chassis.command_line import layer_flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
-from chassis.oci.layer.base import BaseOptions, add_base_layers
+from chassis.oci.layer.debian_base import BaseOptions, add_base_layers
 
 _DEB = flags.DEFINE_multi_string("deb", [], "A Debian package; the order does not matter.")
 _ARCHITECTURE = flags.DEFINE_string(

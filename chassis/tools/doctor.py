@@ -15,19 +15,19 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.doctor.diagnosis import examine
 from chassis.doctor.examination import from_layout, from_specification
-from chassis.doctor.image import Target
+from chassis.doctor.image import ImageTarget
 from chassis.doctor.report import findings_text, report_json, report_text
 from chassis.errors import ChassisError
 
 _SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is, and its layers' facts.")
 _IMAGE = flags.DEFINE_string("image", None, "Instead: an OCI layout directory.")
-_ARCHITECTURE = flags.DEFINE_string("architecture", "", "With --image: which image, where there are several.")
+_ARCHITECTURE = flags.DEFINE_string("architecture", "", "With --image: which image if there are several.")
 _ACCELERATOR = flags.DEFINE_enum("accelerator", "none", ("none", "cuda"), "With --image: what it computes with.")
 _CPU = flags.DEFINE_string("cpu", "", "With --image: the least CPU that it is for, by QEMU's name.")
 _ALLOW = flags.DEFINE_multi_string("allow", [], "With --image: CODE=REASON or CODE:PATTERN=REASON, a waiver.")
 _REPORT = flags.DEFINE_string("report", None, "Output: the whole report, text.")
 _JSON = flags.DEFINE_string("json", None, "Output: the whole report, JSON.")
-_FINDINGS = flags.DEFINE_string("findings", None, "Output: what fails the build, text; empty where nothing does.")
+_FINDINGS = flags.DEFINE_string("findings", None, "Output: what fails the build, text; empty if nothing does.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     if _SPEC.value:
         examination = from_specification(Path(_SPEC.value))
     else:
-        target = Target(architecture=_ARCHITECTURE.value, accelerator=_ACCELERATOR.value, cpu=_CPU.value)
+        target = ImageTarget(architecture=_ARCHITECTURE.value, accelerator=_ACCELERATOR.value, cpu=_CPU.value)
         allowed = dict(text.partition("=")[::2] for text in _ALLOW.value)
         examination = from_layout(Path(_IMAGE.value), target, allowed)
     diagnosis = examine(examination.image, examination.waivers)

@@ -19,7 +19,7 @@ _ENTRY = flags.DEFINE_multi_string("entry", [], "DEST=SRC: a file or directory a
 _SYMLINK = flags.DEFINE_multi_string("symlink", [], "DEST=TARGET: a symbolic link in the image.")
 _KIND = flags.DEFINE_enum("kind", None, ("code", "data", "model", "runtime"), "What the layer holds.", required=True)
 _NAME = flags.DEFINE_string("name", None, "What the layer is of: a target's label, a model's name.", required=True)
-_VERSION = flags.DEFINE_string("version", "", "Its version, where it has one.")
+_VERSION = flags.DEFINE_string("version", "", "Its version if it has one.")
 
 
 def main(argv: Sequence[str]) -> None:

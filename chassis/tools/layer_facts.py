@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--blob", type=Path, help="the layer, as a layer tool of this build made it")
     parser.add_argument("--descriptor", type=Path, help="its descriptor, JSON")
     parser.add_argument("--layout", type=Path, help="instead of a layer: an OCI layout directory, such as a base image")
-    parser.add_argument("--architecture", default="", help="which image of the layout, where it has several: arm64")
+    parser.add_argument("--architecture", default="", help="which image of the layout if it has several: arm64")
     parser.add_argument("--output", type=Path, required=True, help="output: the facts, JSON")
     flags = parser.parse_args(arguments)
     try:

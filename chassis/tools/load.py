@@ -17,17 +17,17 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.oci.archive import write_archive
-from chassis.oci.engine import find_engine, load
+from chassis.oci.container_engine import find_engine, load
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import parse_reference
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to load.", required=True)
 flags.DEFINE_string(
-    "name", None, "What to call it, host/path[:tag]; the tag is `latest` where none is given.", short_name="t"
+    "name", None, "What to call it, host/path[:tag]; the tag is `latest` if none is given.", short_name="t"
 )
 flags.DEFINE_string("output", "", "Write the archive to this file (`-` for standard output) instead.", short_name="o")
-flags.DEFINE_string("engine", "", "podman, docker, nerdctl or ctr; the first that answers where none is given.")
+flags.DEFINE_string("engine", "", "podman, docker, nerdctl or ctr; the first that answers if none is given.")
 flags.DEFINE_float("timeout", 600.0, "Seconds that the engine may take once it has the whole image.", lower_bound=0.001)
 
 

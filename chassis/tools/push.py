@@ -47,7 +47,7 @@ flags.DEFINE_bool("dry_run", False, "Say what would move, and how many bytes; se
 flags.DEFINE_alias("dry-run", "dry_run")
 flags.DEFINE_bool("immutable_tags", False, "Refuse to move a tag that names another image.")
 flags.DEFINE_alias("immutable-tags", "immutable_tags")
-flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted, where it is in the same registry.")
+flags.DEFINE_multi_string("mount_from", [], "Repository whose blobs may be mounted if it is in the same registry.")
 flags.DEFINE_integer("jobs", DEFAULT_JOBS, "Blobs in flight.", lower_bound=1, upper_bound=32)
 flags.DEFINE_float("timeout", 3600.0, "Seconds that the whole push may take.", lower_bound=0.001)
 

@@ -16,7 +16,7 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.locking.staleness import made_from, why_stale
-from chassis.locking.target import Target
+from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, find_uv
 from chassis.locking.wheel_lock import LockPlan, renew
 
@@ -37,7 +37,7 @@ def plans(texts: Sequence[str]) -> list[LockPlan]:
     for text in texts:
         plan = json.loads(text)
         major, minor = plan["python"].split(".")[:2]
-        target = Target(plan["machine"], (int(major), int(minor)))
+        target = LockTarget(plan["machine"], (int(major), int(minor)))
         found.append(
             LockPlan(
                 plan["output"],

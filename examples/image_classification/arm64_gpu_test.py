@@ -12,7 +12,7 @@ import pytest
 
 from chassis.doctor.diagnosis import examine
 from chassis.doctor.facts import Facts, read_facts
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.doctor.waivers import read_waivers, waivers_of_labels
 from chassis.oci.descriptor import LayerDescriptor, Platform
 from chassis.oci.layout import ImageLayer, RunSettings, write_documents
@@ -85,7 +85,7 @@ def test_the_manifest_is_made_from_descriptors_alone(record: dict, tmp_path: Pat
 
 
 def test_the_doctor_finds_nothing_but_what_is_allowed(facts: Facts) -> None:
-    image = Image(Target("arm64", variant="v8", accelerator="cuda"), facts.start, facts.layers)
+    image = Image(ImageTarget("arm64", variant="v8", accelerator="cuda"), facts.start, facts.layers)
     waivers = read_waivers(waivers_of_labels(facts.start.labels))
     assert examine(image, waivers).findings == ()
 

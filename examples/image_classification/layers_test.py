@@ -11,7 +11,7 @@ import pytest
 
 from chassis.oci.layout_reader import LayoutReader
 
-_MOST_CODE_BYTES = 20_000
+_MAX_CODE_BYTES = 20_000
 _LEAST_WEIGHTS_BYTES = 15_000_000
 
 
@@ -34,7 +34,7 @@ def test_the_last_layer_is_the_pickled_function_and_no_more(layers: list[tuple[s
     origin, blob = layers[-1]
     assert origin == "model //examples/image_classification:classifier 0.0.1"
     assert _files(blob) == ["app/model/model.json", "app/model/model.pkl", "app/model/status.pb"]
-    assert blob.stat().st_size < _MOST_CODE_BYTES
+    assert blob.stat().st_size < _MAX_CODE_BYTES
 
 
 def test_the_weights_are_a_layer_of_their_own_below_it(layers: list[tuple[str, Path]]) -> None:

@@ -191,7 +191,7 @@ def failure_tests(name):
         says = ["the platform is arm64 and its //platforms/cpu says x86-64-v3", "cortex-a53"],
         target_under_test = ":unknown_platform",
     )
-    chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", server = ":fake_server", tags = manual)
+    chassis_image(name = "unknown_platform", base = ":base_amd64", model = ":fake_model", model_server = ":fake_server", tags = manual)
     _unknown_platform_test(
         name = "unknown_platform_test",
         says = ["no image can be made for this platform", "//platforms:arm64_gpu"],

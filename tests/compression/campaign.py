@@ -28,7 +28,7 @@ _EMULATED = flags.DEFINE_integer("emulated", 5_000, "How many of them on each em
 _SEED = flags.DEFINE_string("seed", "1", "What they are drawn with.")
 _COMPRESSOR = flags.DEFINE_enum("compressor", "libdeflate", ["libdeflate", "isal"], "The project's, or ISA-L's.")
 
-_MOST_CORPUS_BYTES = 64 << 20
+_MAX_CORPUS_BYTES = 64 << 20
 _BLOCKS_OF_A_PROCESS = 20
 _SECONDS_OF_A_PROCESS = 3600
 
@@ -106,7 +106,7 @@ def _corpus() -> bytes:
     for folder, folders, names in os.walk(os.environ["PYTHON_AMD64"]):
         folders.sort()
         for path in (Path(folder, name) for name in sorted(names)):
-            if (path.suffix == ".py" or ".so" in path.suffixes) and not path.is_symlink() and size < _MOST_CORPUS_BYTES:
+            if (path.suffix == ".py" or ".so" in path.suffixes) and not path.is_symlink() and size < _MAX_CORPUS_BYTES:
                 parts.append(path.read_bytes())
                 size += len(parts[-1])
     return b"".join(parts)

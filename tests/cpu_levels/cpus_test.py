@@ -32,7 +32,7 @@ def test_the_emulator_says_so_where_it_cannot_play_a_cpu() -> None:
 
 
 def _start(architecture: str, cpu: str) -> str:
-    """What the emulator says of the CPU: it makes one, then sees that this file is no program, and ends silently."""
+    """What the emulator says of the CPU: it makes one, then sees that this file is not a program, and ends silently."""
     command = [os.environ[f"QEMU_{architecture.upper()}"], "-cpu", cpu, __file__]
     run = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert run.returncode

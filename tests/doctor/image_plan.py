@@ -19,7 +19,7 @@ from chassis.doctor.elf_writer import AARCH64, EXECUTABLE, X86_64, ElfPlan, writ
 from chassis.doctor.examination import facts_of_layout, from_layout, from_specification
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import Facts, encode
-from chassis.doctor.image import Target
+from chassis.doctor.image import ImageTarget
 from chassis.oci import digest
 from chassis.oci.descriptor import MEDIA_TYPE_LAYER, Descriptor, LayerDescriptor, Origin, Platform
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
@@ -222,7 +222,7 @@ class BuiltImage:
     def diagnose_layout(self) -> Diagnosis:
         """What the doctor says of the finished layout, which it reads as it would any image."""
         plan = self._plan
-        target = Target(plan.architecture, "", plan.accelerator, plan.cpu, plan.features)
+        target = ImageTarget(plan.architecture, "", plan.accelerator, plan.cpu, plan.features)
         examination = from_layout(self.layout, target, plan.allow)
         return examine(examination.image, examination.waivers)
 

@@ -10,7 +10,7 @@ import pytest
 from chassis.doctor.diagnosis import Diagnosis, examine
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import LayerFacts, Start
-from chassis.doctor.image import Image, Target
+from chassis.doctor.image import Image, ImageTarget
 from chassis.oci.descriptor import LayerDescriptor, read_json
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.wheel import add_wheel
@@ -36,7 +36,7 @@ def numpy(tmp_path_factory: pytest.TempPathFactory) -> LayerFacts:
 
 
 def _diagnose(architecture: str, *layers: LayerFacts) -> Diagnosis:
-    return examine(Image(Target(architecture), _START, layers))
+    return examine(Image(ImageTarget(architecture), _START, layers))
 
 
 def test_parts_for_one_machine_are_right(numpy: LayerFacts) -> None:

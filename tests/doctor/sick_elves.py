@@ -166,13 +166,13 @@ def module_of_a_level_on_the_baseline(plan: Plan) -> None:
     spoil_core(plan, isa_needed=0b11)
 
 
-@_sick(("CPU002", ""), says="asks for avx2, which the platform's CPU (x86-64-v2) has not", architecture="amd64")
+@_sick(("CPU002", ""), says="asks for avx2, which the platform's CPU (x86-64-v2) lacks", architecture="amd64")
 def model_that_declares_avx2_on_x86_64_v2(plan: Plan) -> None:
     plan.cpu = "x86-64-v2"
     plan.features = ("sse4.2", "avx2")
 
 
-@_sick(("CPU002", ""), says="asks for sve, which the platform's CPU (cortex-a78ae) has not")
+@_sick(("CPU002", ""), says="asks for sve, which the platform's CPU (cortex-a78ae) lacks")
 def model_that_declares_sve_on_a_jetson_orin(plan: Plan) -> None:
     plan.cpu = "cortex-a78ae"
     plan.features = ("dotprod", "sve")
@@ -196,13 +196,13 @@ def rpath_in_a_directory_for_everybody(plan: Plan) -> None:
 
 @_sick(
     ("ELF008", f"{SITE}/fast/_extra.cpython-311-aarch64-linux-gnu.so"),
-    says="named as an extension module and is no ELF file",
+    says="named as an extension module and is not an ELF file",
 )
 def extension_module_that_is_a_web_page(plan: Plan) -> None:
     plan.wheels[0].files["fast/_extra.cpython-311-aarch64-linux-gnu.so"] = b"<html>404</html>"
 
 
-@_sick(("ELF008", f"{SITE}/fast/_more.abi3.so"), says="named as an extension module and is no ELF file")
+@_sick(("ELF008", f"{SITE}/fast/_more.abi3.so"), says="named as an extension module and is not an ELF file")
 def extension_module_that_is_empty(plan: Plan) -> None:
     plan.wheels[0].files["fast/_more.abi3.so"] = b""
 

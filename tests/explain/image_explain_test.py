@@ -95,7 +95,7 @@ def test_a_layout_that_is_none_is_an_error(tmp_path):
     done = _explain("--diff=nothing", check=False, BUILD_WORKING_DIRECTORY=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert "is no OCI image layout" in done.stderr
+    assert "is not an OCI image layout" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -16,7 +16,7 @@ from chassis.oci.explain.difference import compare
 from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.explain.page import image_page
 from chassis.oci.layout_reader import LayoutReader
-from tests.browser.browser import BrowserFiles, Page, browser_page
+from tests.support.browser.browser import BrowserFiles, Page, browser_page
 
 _ACTIVE = "document.activeElement.getAttribute('aria-label')"
 _TRAIL = "[...document.querySelectorAll('#trail > :not(.step)')].map((step) => step.textContent)"

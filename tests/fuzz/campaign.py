@@ -33,8 +33,8 @@ flags.DEFINE_string("folder", None, "For the campaign's own use: where to.")
 _MODULES = {"wheel": "wheel_target", "deb": "package_target", "tar": "tar_target"}
 _SECONDS_FOR_ONE = 30  # a hang is what takes longer, on a busy machine too
 _SECONDS_TO_START = 300
-_MOST_MEMORY_MB = 2048
-_MOST_BYTES = 1 << 15
+_MAX_MEMORY_MB = 2048
+_MAX_BYTES = 1 << 15
 
 
 class CampaignError(ChassisError):
@@ -42,7 +42,7 @@ class CampaignError(ChassisError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status 0 where no target was found to do wrong."""
+    """Exit status 0 if no target was found to do wrong."""
     del argv
     if FLAGS.target:
         _fuzz(FLAGS.target, Path(FLAGS.folder))
@@ -108,8 +108,8 @@ def _fuzz(target: str, folder: Path) -> None:
     options = {
         "max_total_time": round(FLAGS.minutes * 60),
         "timeout": _SECONDS_FOR_ONE,
-        "rss_limit_mb": _MOST_MEMORY_MB,
-        "max_len": _MOST_BYTES,
+        "rss_limit_mb": _MAX_MEMORY_MB,
+        "max_len": _MAX_BYTES,
         "seed": FLAGS.seed,
         "artifact_prefix": f"{folder}/",
     }

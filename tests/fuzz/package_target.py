@@ -12,7 +12,7 @@ import zstandard
 from isal import igzip
 
 from chassis.errors import ChassisError
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from tests.fuzz.findings import Finding, check_same, check_surroundings, prepare
 from tests.fuzz.recipes import package_of

@@ -29,8 +29,8 @@ from tests.hostile.samples import (
 )
 
 RAW, RECIPE = b"\0", b"\1"
-_MOST_PARTS = 12
-_LONGEST_FIELD = 0xFFFF  # of a name, an extra field, a comment: their lengths have two bytes
+_MAX_PARTS = 12
+_MAX_FIELD = 0xFFFF  # of a name, an extra field, a comment: their lengths have two bytes
 _NAMES = (
     *(b"a", b"b", b"A", b"usr", b"lib", b"bin", b"etc", b"opt", b"..", b".", b"", b"\n", b"\xff", b"\0"),
     *(b"demo_pkg", b"__pycache__", b"__init__.py", b"x.pyc", b".wh.a", b".wh..wh..opq", b"stargz.index.json"),
@@ -87,13 +87,13 @@ def wheel_of(data: bytes) -> bytes:
         return data[1:]
     choices = Choices(data[1:])
     members = wheel_members()[:-1]
-    for _ in range(choices.byte() % _MOST_PARTS):
+    for _ in range(choices.byte() % _MAX_PARTS):
         members.append(_member(choices))
     if choices.rarely():
         position = choices.byte() % len(members)
         members[position] = _lying(choices, members[position])
     rows = Member(f"{DIST_INFO}/RECORD".encode(), record(members))
-    return zip_archive([*members, rows], comment=choices.content()[:_LONGEST_FIELD] if choices.rarely() else b"")
+    return zip_archive([*members, rows], comment=choices.content()[:_MAX_FIELD] if choices.rarely() else b"")
 
 
 def _member(choices: Choices) -> Member:
@@ -109,7 +109,7 @@ def _lying(choices: Choices, member: Member) -> Member:
         {"flags": choices.byte()},
         {"method": choices.byte()},
         {"raw": choices.content()},
-        {"extra": choices.content()[:_LONGEST_FIELD]},
+        {"extra": choices.content()[:_MAX_FIELD]},
         {"local": {6 + choices.byte() % 5: choices.byte()}},
     )
     return replace(member, **lies[choices.byte() % len(lies)])  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def tar_of(data: bytes) -> bytes:
 
 def tar_from(choices: Choices) -> bytes:
     """A tar of a few entries."""
-    entries = b"".join(_tar_entry(choices) for _ in range(choices.byte() % _MOST_PARTS))
+    entries = b"".join(_tar_entry(choices) for _ in range(choices.byte() % _MAX_PARTS))
     return entries + (b"" if choices.rarely() else TAR_END)
 
 

@@ -111,7 +111,7 @@ def _comparable(rows: list[Row]) -> list[Row]:
 
 
 def _check_tree(rows: list[Row], root: Path) -> None:
-    """Compares the files on disk where no link and no whiteout has a say: the last of a name stands."""
+    """Compares the files on disk if no link and no whiteout has a say: the last of a name stands."""
     if any(kind in ("symlink", "hardlink") or WHITEOUT in path for path, kind, *_ in rows):
         return
     expected: dict[str, str] = {}

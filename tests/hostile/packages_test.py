@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from chassis.oci.layer.base import BaseOptions, add_base
 from chassis.oci.layer.deb import DebError
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.decompression import Decompressed, DecompressionError
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from tests.hostile.samples import (
@@ -84,15 +84,18 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "link with a newline": ([tar_entry(b"./a", kind=b"2", link=b"b\nc")], "control character"),
     "file through a link": (
         [tar_entry(b"./a", kind=b"2", link=b"/etc"), tar_entry(b"./a/x", b"x")],
-        "'a/x' lies under 'a', which is no directory but a symlink",
+        "'a/x' lies under 'a', which is not a directory but a symlink",
     ),
-    "hard link that climbs": ([tar_entry(b"./a", kind=b"1", link=b"../../etc/passwd")], "is no file added before it"),
-    "hard link to the machine": ([tar_entry(b"./a", kind=b"1", link=b"/etc/passwd")], "is no file added before it"),
+    "hard link that climbs": (
+        [tar_entry(b"./a", kind=b"1", link=b"../../etc/passwd")],
+        "is not a file added before it",
+    ),
+    "hard link to the machine": ([tar_entry(b"./a", kind=b"1", link=b"/etc/passwd")], "is not a file added before it"),
     "hard link to a link": (
         [tar_entry(b"./a", kind=b"2", link=b"b"), tar_entry(b"./c", kind=b"1", link=b"./a")],
-        "is no file added before it",
+        "is not a file added before it",
     ),
-    "hard link to itself": ([tar_entry(b"./a", kind=b"1", link=b"./a")], "is no file added before it"),
+    "hard link to itself": ([tar_entry(b"./a", kind=b"1", link=b"./a")], "is not a file added before it"),
     "character device": ([tar_entry(b"./dev/x", kind=b"3")], "holds /dev/x, a device or a pipe"),
     "block device": ([tar_entry(b"./dev/x", kind=b"4")], "holds /dev/x, a device or a pipe"),
     "pipe": ([tar_entry(b"./x", kind=b"6")], "holds /x, a device or a pipe"),
@@ -107,10 +110,10 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     ),
     "whiteout": ([tar_entry(b"./usr/bin/.wh.env")], "would delete files of the layers below"),
     "whiteout of a directory": ([tar_entry(b"./.wh.etc/x")], "would delete files of the layers below"),
-    "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is no directory"),
+    "root that is a link": ([tar_entry(b".", kind=b"2", link=b"/etc")], "'.', the root, is not a directory"),
     "root that is another file": (
         [tar_entry(b"./a", b"x"), tar_entry(b"./", kind=b"1", link=b"./a")],
-        "'./', the root, is no directory",
+        "'./', the root, is not a directory",
     ),
     "table of contents that is a link": (
         [tar_entry(b"./stargz.index.json", kind=b"2", link=b"a")],
@@ -122,13 +125,13 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "volume": ([tar_entry(b"./x", kind=b"V")], "unknown type b'V'"),
     "continuation": ([tar_entry(b"./x", kind=b"M")], "unknown type b'M'"),
     "checksum": ([tar_header(b"./x", checksum=1)], "a header's checksum is wrong"),
-    "checksum that is no number": ([tar_header(b"./x")[:148] + b"nonsense" + bytes(356)], "no octal number"),
+    "checksum that is not a number": ([tar_header(b"./x")[:148] + b"nonsense" + bytes(356)], "not an octal number"),
     "size beyond the archive": ([tar_header(b"./x", size=1 << 30)], "ends in the middle of a file"),
     "size that is negative": ([base256_size(b"./x", -1)], "impossible size -1"),
     "size of exabytes": ([base256_size(b"./x", 1 << 62)], "impossible size"),
     "size in PAX that lies": ([pax_entry(b"./x", b"x", size=b"99999")], "ends in the middle of a file"),
-    "size in PAX that is none": ([pax_entry(b"./x", b"x", size=b"many")], "is no number"),
-    "PAX that is no record": ([tar_entry(b"pax", b"nonsense", b"x"), tar_entry(b"./x")], "damaged pax record"),
+    "size in PAX that is none": ([pax_entry(b"./x", b"x", size=b"many")], "is not a number"),
+    "PAX that is not a record": ([tar_entry(b"pax", b"nonsense", b"x"), tar_entry(b"./x")], "damaged pax record"),
     "PAX with a wrong length": ([tar_entry(b"pax", b"99 path=x\n", b"x"), tar_entry(b"./x")], "damaged pax record"),
     "PAX that is huge": ([tar_header(b"pax", b"x", size=1 << 29)], "extension header of 536870912 bytes"),
     "PAX without a file": ([tar_entry(b"pax", b"9 path=x\n", b"x")], "belongs to no file"),
@@ -175,14 +178,14 @@ _GOOD = tar_archive({"./a": b"a" * 3000})
 _CONTROL_LINES = CONTROL.splitlines(keepends=True)
 
 _ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "no ar": (lambda: b"!<arch>x" + sample_deb()[8:], "is no ar archive"),
-    "thin ar": (lambda: b"!<thin>\n" + sample_deb()[8:], "is no ar archive"),
-    "empty": (lambda: b"", "is no ar archive"),
+    "no ar": (lambda: b"!<arch>x" + sample_deb()[8:], "is not an ar archive"),
+    "thin ar": (lambda: b"!<thin>\n" + sample_deb()[8:], "is not an ar archive"),
+    "empty": (lambda: b"", "is not an ar archive"),
     "header's end": (
         lambda: b"!<arch>\n" + ar_member(b"debian-binary", b"2.0\n", end=b"xx"),
         "damaged member header at byte 8",
     ),
-    "size that is no number": (
+    "size that is not a number": (
         lambda: b"!<arch>\n" + ar_member(b"debian-binary", b"2.0\n", size=b"4x"),
         "damaged member header",
     ),
@@ -201,9 +204,9 @@ _ARCHIVES: dict[str, tuple[Callable[[], bytes], str]] = {
     "name that is not ASCII": (lambda: ar_archive([(b"debian\xff", b"2.0\n")]), "damaged member header"),
     "other format": (
         lambda: ar_archive([(b"debian-binary", b"3.0\n"), *_members()[1:]]),
-        "no Debian package of format 2",
+        "not a Debian package of format 2",
     ),
-    "wrong order": (lambda: ar_archive(deb_members(_GOOD)[::-1]), "no Debian package of format 2"),
+    "wrong order": (lambda: ar_archive(deb_members(_GOOD)[::-1]), "not a Debian package of format 2"),
     "no data": (lambda: ar_archive(_members(data_tar_gz=None)), "has the members"),
     "data twice": (lambda: ar_archive(deb_members(_GOOD) + deb_members(_GOOD)[2:]), "has the members"),
     "unknown compression": (

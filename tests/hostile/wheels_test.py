@@ -67,10 +67,10 @@ _NAMES = {
     "newline": ([b"demo_pkg/x\ny"], "control character"),
     "escape": ([b"demo_pkg/\x1b[2J"], "control character"),
     "backslash": ([b"demo_pkg\\x"], "backslash"),
-    "no UTF-8": ([b"demo_pkg/\xff\xfe"], "no whole zip archive"),
+    "no UTF-8": ([b"demo_pkg/\xff\xfe"], "not a whole zip archive"),
     "long": ([b"demo_pkg/" + b"n" * 256], "longer than Linux takes"),
     "deep": ([b"d/" * 101 + b"x"], "101 directories deep"),
-    "file and directory": ([b"demo_pkg/x", b"demo_pkg/x/y"], "no directory"),
+    "file and directory": ([b"demo_pkg/x", b"demo_pkg/x/y"], "not a directory but a file"),
     "nothing": ([b""], "empty name"),
 }
 
@@ -140,7 +140,7 @@ _LIES: dict[str, tuple[Callable[[], bytes], str]] = {
         "belong to no member|end record",
     ),
     "bytes before": (lambda: b"MZ" + wheel_with(), "belong to no member"),
-    "bytes after": (lambda: wheel_with() + b"x", "end record|no whole zip"),
+    "bytes after": (lambda: wheel_with() + b"x", "end record|not a whole zip"),
 }
 
 
@@ -159,14 +159,17 @@ _UNREADABLE = {
     "encrypted": (Member(b"x", b"x", flags=1), "encrypted"),
     "strongly encrypted": (Member(b"x", b"x", flags=0x41), "encrypted"),
     "encrypted directory": (Member(b"x", b"x", flags=0x2000), "encrypted"),
-    "patch": (Member(b"x", b"x", flags=0x20), "encrypted or patched|no whole zip"),
+    "patch": (Member(b"x", b"x", flags=0x20), "encrypted or patched|not a whole zip"),
     "shrunk": (Member(b"x", b"x", method=1), "compression method 1;"),
     "deflate64": (Member(b"x", b"x", method=9), "compression method 9;"),
     "bzip2": (Member(b"x", b"x", method=12), "compression method 12;"),
     "zstd": (Member(b"x", b"x", method=93), "compression method 93;"),
     "AES": (Member(b"x", b"x", method=99), "compression method 99;"),
     "zip64 without its field": (Member(b"x", b"x", size=_FULL), "a decompression bomb"),
-    "zip64 that is cut": (Member(b"x", b"x", size=_FULL, extra=b"\1\0\x08\0abc"), "no whole zip archive|local header"),
+    "zip64 that is cut": (
+        Member(b"x", b"x", size=_FULL, extra=b"\1\0\x08\0abc"),
+        "not a whole zip|local header",
+    ),
     "zip64 in the directory only": (Member(b"x", b"x", size=_FULL, extra=_zip64(1)), "in its local header"),
     "zip64 in the local header only": (
         Member(b"x", b"x", local={_SIZE: _FULL, _STORED_SIZE: _FULL, 10: 20}, local_extra=_zip64(1, 99)),
@@ -222,7 +225,7 @@ def test_truncation_at_every_boundary_is_refused(tmp_path: Path) -> None:
     boundaries = _boundaries(wheel)
     assert len(boundaries) > 100
     for position in boundaries:
-        _refused(tmp_path, wheel[:position], "no whole zip archive|end record|belong to no member")
+        _refused(tmp_path, wheel[:position], "not a whole zip archive|end record|belong to no member")
 
 
 def test_the_wheel_that_all_these_are_made_of_is_taken(tmp_path: Path) -> None:

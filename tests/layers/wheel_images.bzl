@@ -70,7 +70,7 @@ def wheel_image(name, made_by, wheels, base = None, **kwargs):
       name: the target's name.
       made_by: the `wheels` target.
       wheels: the wheels' labels.
-      base: an OCI layout to stand on; nothing where it is left out.
+      base: an OCI layout to stand on; nothing if it is left out.
       **kwargs: attributes of `chassis_image`.
     """
     _bare_model(
@@ -82,6 +82,6 @@ def wheel_image(name, made_by, wheels, base = None, **kwargs):
         base = base or made_by + "_base",
         doctor_allow = {"IMG001": "nothing starts these images: they are made for their layers"},
         model = name + "_model",
-        server = made_by + "_base",
+        model_server = made_by + "_base",
         **kwargs
     )

@@ -1,7 +1,7 @@
 """Random faults, many times over: `bazel run //tests/publishing:campaign -- --runs 500`.
 
 Each run publishes an image of chance through a proxy that breaks things by chance. Afterwards the tag must name an
-image that skopeo pulls whole: the new one where the push succeeded, else the one before or none.
+image that skopeo pulls whole: the new one if the push succeeded, else the one before or none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CampaignError(ChassisError):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status 0 where every run left whole images only."""
+    """Exit status 0 if every run left whole images only."""
     del argv
     folder = Path(tempfile.mkdtemp(prefix="chassis-campaign-"))
     outcomes: Counter[str] = Counter()
@@ -89,7 +89,7 @@ def _run(
 
 
 def _pulled(registry: RegistryServer, name: str, folder: Path) -> str:
-    """The digest of the image that the tag names, pulled whole by skopeo; "" where there is no tag."""
+    """The digest of the image that the tag names, pulled whole by skopeo; "" if there is no tag."""
     repository = parse_repository(f"{registry.address}/{name}")
     client = RegistryClient(repository, Transport(), CredentialStore({"HOME": "/nonexistent"}))
     if not client.manifest_digest("latest"):

@@ -182,7 +182,7 @@ def test_a_registry_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_server_that_is_no_registry_is_named(proxy: FaultProxy, tmp_path: Path) -> None:
     layout, _ = sample_image(tmp_path / "image", 10)
     proxy.rule = lambda request: Harm(status=404, body=b"<html>a web site</html>")
-    with pytest.raises(AnswerError, match=f"{proxy.address} is no registry: its /v2/ answers 404"):
+    with pytest.raises(AnswerError, match=f"{proxy.address} is not a registry: its /v2/ answers 404"):
         publish(layout, f"{proxy.address}/x", "v1")
 
 
@@ -203,7 +203,7 @@ def test_the_tool_takes_the_flags_of_oci_push(registry: RegistryServer, tmp_path
     ("arguments", "message"),
     [
         (["--repository=model", "--tag=x"], "names no registry"),
-        (["--repository=127.0.0.1:1/UPPER"], "no repository path"),
+        (["--repository=127.0.0.1:1/UPPER"], "not a repository path"),
         (["--repository=127.0.0.1:1/x", "--tag=.x"], "tag '.x'"),
         (["--repository=127.0.0.1:1/x", "--tag=v1"], "cannot be reached"),
         (["--tag=v1"], "no repository"),

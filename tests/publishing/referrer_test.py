@@ -1,4 +1,4 @@
-"""Artifacts attached to an image: with the registry's referrers API, and by tag where there is none, as here."""
+"""Artifacts attached to an image: with the registry's referrers API, and by tag if there is none, as here."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_an_artifact_that_fails_is_not_listed(proxy: FaultProxy, tmp_path: Path)
 def test_a_malformed_list_is_named(proxy: FaultProxy, tmp_path: Path, body: bytes) -> None:
     client = client_of(proxy.address, "malformed")
     proxy.rule = lambda request: Harm(status=200, body=body)
-    with pytest.raises(ReferrerError, match="is no index of manifests"):
+    with pytest.raises(ReferrerError, match="is not an index of manifests"):
         referrers(client, "sha256:" + "0" * 64)
 
 

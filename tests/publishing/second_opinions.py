@@ -42,7 +42,7 @@ class Access:
 
 @functools.cache
 def why_no_crane() -> str:
-    """Why crane cannot be asked, "" where it can."""
+    """Why crane cannot be asked, "" if it can."""
     done = subprocess.run(
         [program("CHASSIS_TEST_CRANE"), "--help"], capture_output=True, text=True, timeout=_LIMIT_S, check=False
     )

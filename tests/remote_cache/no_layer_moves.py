@@ -27,7 +27,7 @@ _WORKSPACE = Path(__file__).resolve().parents[2]
 _PACKAGE = "tests/remote_cache"
 _FIRST, _OTHERS = "image_1", [f"image_{number}" for number in range(2, 9)]
 _LIMIT_S = 1800
-_MOST_BYTES_AN_IMAGE = 256 << 10
+_MAX_BYTES_AN_IMAGE = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _check(what: str, holds: bool) -> None:
 
 
 def main() -> None:
-    """Says what it found; ends with status 1 where that is not as it should be."""
+    """Says what it found; ends with status 1 if that is not as it should be."""
     with tempfile.TemporaryDirectory(prefix="chassis-remote-cache.") as folder, _cache(Path(folder)) as cache:
         with _bazel(Path(folder, "first"), cache) as bazel:
             package = bazel.build([_FIRST])
@@ -134,7 +134,7 @@ def main() -> None:
             each = (_disk_bytes(package) - one) // len(_OTHERS)
             _check(
                 f"{each} bytes of disk for each image more, {sum(layers.values())} of layers",
-                each < _MOST_BYTES_AN_IMAGE,
+                each < _MAX_BYTES_AN_IMAGE,
             )
         before = len(cache.fetched())
         with _bazel(Path(folder, "second"), cache) as bazel:

@@ -38,7 +38,7 @@ from machine import Machine
 from rows import IMAGES, OUTER, ROWS, Row
 
 _PLATFORM = "arm64"
-_MOST_TREES = 3
+_MAX_TREES = 3
 _DIGESTS = Path(__file__).with_name("digests.json")
 
 
@@ -190,9 +190,7 @@ class Matrix:
                     f"{one.get(path)} and {other.get(path)}"
                 )
         return (
-            [*wrong[:_MOST_TREES], f"and {len(wrong) - _MOST_TREES} repositories more"]
-            if wrong[_MOST_TREES:]
-            else wrong
+            [*wrong[:_MAX_TREES], f"and {len(wrong) - _MAX_TREES} repositories more"] if wrong[_MAX_TREES:] else wrong
         )
 
     def close(self) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from chassis.sdk.client import ChassisClient
-from tests.browser.browser import BrowserFiles, Page, browser_page
 from tests.service.service_process import ServiceProcess
+from tests.support.browser.browser import BrowserFiles, Page, browser_page
 
 _UNTIL = (
     "new Promise((done, fail) => {{ const end = Date.now() + 20000; const look = () => {{ const found = ({0});"

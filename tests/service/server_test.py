@@ -226,7 +226,7 @@ def test_an_upload_cut_short_leaves_nothing(service: ServiceProcess) -> None:
         connection.sendall(head.encode() + content[: len(content) // 2])
     status, answer = _request(service, "POST", "/api/uploads", content[:-9000], content_type="application/x-tar")
     assert status == 400
-    assert "cut short" in str(answer["error"]) or "no whole tar" in str(answer["error"])
+    assert "cut short" in str(answer["error"]) or "not a whole tar" in str(answer["error"])
     assert list((service.state / "uploads").iterdir()) == []
     assert list((service.state / "scratch").iterdir()) == []
 

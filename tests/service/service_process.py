@@ -55,7 +55,7 @@ class ServiceProcess:
         assert self.port, (self.state.parent / "stderr").read_text()
 
     def stop(self, number: int) -> int:
-        """Sends a signal, and SIGKILL where that does not end it; returns the exit status."""
+        """Sends a signal, and SIGKILL if that does not end it; returns the exit status."""
         if self._process is None:
             return 0
         process, self._process = self._process, None

@@ -30,7 +30,7 @@ _SINGLE = (
 )
 _MANY = ("remote_header", "remote_cache_header", "credential_helper", "config")
 _HELPER_SECONDS = 30.0
-_MOST_FILES = 50
+_MAX_FILES = 50
 
 
 class BazelSettingsError(ChassisError):
@@ -100,7 +100,7 @@ def credentials(settings: BazelSettings, url: str, workspace: Path, environment:
 
 def _lines(path: Path, workspace: Path, seen: list[Path]) -> Iterator[tuple[str, list[str]]]:
     """The commands and flags of an rc file and of what it imports."""
-    if path in seen or len(seen) > _MOST_FILES:
+    if path in seen or len(seen) > _MAX_FILES:
         return
     seen.append(path)
     try:

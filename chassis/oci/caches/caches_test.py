@@ -1,4 +1,4 @@
-"""Blobs from Bazel's caches: each kind, over a real server where there is one."""
+"""Blobs from Bazel's caches: each kind, over a real server if there is one."""
 
 from __future__ import annotations
 

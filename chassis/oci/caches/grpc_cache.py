@@ -23,7 +23,7 @@ _FIND = "/build.bazel.remote.execution.v2.ContentAddressableStorage/FindMissingB
 _READ = "/google.bytestream.ByteStream/Read"
 _ASK_SECONDS = 60.0
 _READ_SECONDS = 3600.0
-_MOST_ASKED = 1000
+_MAX_ASKED = 1000
 _OPTIONS = [("grpc.max_receive_message_length", 64 << 20), ("grpc.keepalive_time_ms", 30_000)]
 
 
@@ -62,8 +62,8 @@ class GrpcCache:
           RegistryError: it cannot be asked.
         """
         found: dict[str, BlobSource] = {}
-        for start in range(0, len(blobs), _MOST_ASKED):
-            batch = blobs[start : start + _MOST_ASKED]
+        for start in range(0, len(blobs), _MAX_ASKED):
+            batch = blobs[start : start + _MAX_ASKED]
             request = messages.FindMissingBlobsRequest(
                 instance_name=self.instance,
                 blob_digests=[

@@ -25,5 +25,5 @@ def share_text(share: float) -> str:
 
 
 def count_text(count: int, what: str, plural: str = "") -> str:
-    """`1 layer`, `1,204 files`; `plural` where it is not `what` with an s."""
+    """`1 layer`, `1,204 files`; `plural` if it is not `what` with an s."""
     return f"{count:,} {what if count == 1 else plural or what + 's'}"

@@ -48,7 +48,7 @@ class KnownLayer:
 class LayerContents:
     """What a layer holds.
 
-    `plain_size` is the tar's size in bytes, 0 where it is not known; `stored` has the bytes of the blob that a path
+    `plain_size` is the tar's size in bytes, 0 if it is not known; `stored` has the bytes of the blob that a path
     takes, where the blob tells; `documents` are what package managers left of what they installed, by path; `parts`
     are the packages that the build said.
     """

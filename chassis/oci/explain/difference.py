@@ -16,7 +16,7 @@ from chassis.oci.layer.paths import OPAQUE, WHITEOUT
 
 @dataclass(frozen=True, slots=True)
 class PackageChange:
-    """A package whose version changed; None where it is not in the image."""
+    """A package whose version changed; None if it is not in the image."""
 
     kind: str
     name: str

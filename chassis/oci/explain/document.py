@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 def image_document(image: ExplainedImage, difference: Difference | None = None) -> dict[str, Any]:
-    """The image with every file of every layer, and the difference from another where one is given."""
+    """The image with every file of every layer, and the difference from another if one is given."""
     document: dict[str, Any] = {
         "format": FORMAT,
         "name": image.name,

@@ -44,7 +44,7 @@ class Table:
 def read_table(blob: BinaryIO, descriptor: Descriptor, wanted: Callable[[str], bool]) -> Table | None:
     """Reads the table, and of the files' contents those that are `wanted` by path, up to 16 MiB each.
 
-    Returns None where the blob has no eStargz footer.
+    Returns None if the blob has no eStargz footer.
 
     Raises:
       TableError: the table is damaged, has another digest than the descriptor's annotation, or is over 1 GiB.
@@ -169,7 +169,7 @@ def _file(row: dict[str, Any]) -> LayerFile:
 
 
 def _content(blob: BinaryIO, row: dict[str, Any], stored: int, where: str) -> bytes:
-    """A whole file: its gzip member, or members where it has chunks, until it is long enough."""
+    """A whole file: its gzip member, or members if it has chunks, until it is long enough."""
     blob.seek(row["offset"])
     data = b""
     rest = blob.read(min(stored, 2 * row["size"] + _MAX_MEMBERS_OVERHEAD))

@@ -18,7 +18,7 @@ from chassis.oci.layout_reader import LayoutReader
 class ExplainedLayer:
     """A layer of an image.
 
-    `number` counts from 1 at the bottom; `plain_size` is that of the tar in bytes, 0 where it is not known; `stored`
+    `number` counts from 1 at the bottom; `plain_size` is that of the tar in bytes, 0 if it is not known; `stored`
     has the bytes of the blob that a path takes, where the blob tells; `source` is where `files` come from, `nothing`
     where the blob would be needed and is not there.
     """
@@ -45,7 +45,7 @@ class ExplainedLayer:
 
     @property
     def file_count(self) -> int:
-        """How many paths it installs that are no directories."""
+        """How many paths it installs that are not directories."""
         return sum(file.type != "dir" for file in self.files)
 
 
@@ -71,7 +71,7 @@ class ExplainedImage:
 
     @property
     def file_count(self) -> int:
-        """How many paths the layers install that are no directories."""
+        """How many paths the layers install that are not directories."""
         return sum(layer.file_count for layer in self.layers)
 
     def packages(self) -> dict[tuple[str, str], str]:

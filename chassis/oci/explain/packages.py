@@ -28,7 +28,7 @@ class Package:
     """A package in a layer.
 
     `kind` is wheel or deb. `files` are the paths that are its own in this layer; `size` the bytes of the blob that
-    they take, None where nothing tells.
+    they take, None if nothing tells.
     """
 
     kind: str

@@ -61,7 +61,7 @@ def _number(value: int | None, text: str) -> str:
 
 
 def package_table(image: ExplainedImage) -> str:
-    """A row for each package, the biggest first; empty where none is known."""
+    """A row for each package, the biggest first; empty if none is known."""
     found = [(package, layer) for layer in image.layers for package in layer.packages]
     found.sort(key=lambda pair: (-(pair[0].size or pair[0].plain_size), pair[0].name))
     rows = [_package(package, layer) for package, layer in found]

@@ -25,7 +25,7 @@ Node = dict[str, Any]
 def image_tree(image: ExplainedImage, fetched: Iterable[str] = ()) -> Node:
     """The tree as JSON objects: `name`, `kind`, `plain` and `size` in bytes, `files`, `children`.
 
-    `plain` is the size unpacked, `size` that in the blob, null where it is known of what is above alone. Layers have
+    `plain` is the size unpacked, `size` that in the blob, null if it is known of what is above alone. Layers have
     `number`, `origin`, `digest`, `why` and `fetched` as well: whether their digest is among `fetched`. `below` of a
     layer or package is the directory that its children's names are relative to, but for those that begin with a slash.
     """

@@ -56,7 +56,7 @@ def read_alternatives(script: str) -> Iterator[Alternative]:
 def links_of(alternatives: Iterable[Alternative], there: Callable[[str], bool]) -> dict[str, str]:
     """Path to target of the links to make; `there` says whether the image has a path, which may be a link itself.
 
-    A file that is missing is no alternative, and a path that a package has is left as it is.
+    A file that is missing is not an alternative, and a path that a package has is left as it is.
     """
     best: dict[str, Alternative] = {}
     for alternative in alternatives:

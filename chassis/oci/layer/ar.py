@@ -34,12 +34,12 @@ def read_members(stream: BinaryIO) -> Iterator[ArMember]:
     """Yields the members of a seekable archive in order, having checked that each lies within it.
 
     Raises:
-      ArError: it is no archive, a header is damaged, or a member is cut short.
+      ArError: it is not an archive, a header is damaged, or a member is cut short.
     """
     total = stream.seek(0, io.SEEK_END)
     stream.seek(0)
     if stream.read(len(_MAGIC)) != _MAGIC:
-        raise ArError("is no ar archive")
+        raise ArError("is not an ar archive")
     position = len(_MAGIC)
     while position < total:
         stream.seek(position)
@@ -67,7 +67,7 @@ class Section(io.RawIOBase):
         self._left = member.size
 
     def readable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def read(self, size: int = -1) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import BinaryIO
 
-from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.error import LayerError, parent_error
 from chassis.oci.layer.paths import check_path
 from chassis.oci.layer.tar_header import ROOT, Owner
 from chassis.oci.layer.writer import LayerWriter
@@ -16,7 +16,7 @@ _DIRECTORY_MODE = 0o755
 class BaseLayers:
     """The part of a layer writer that a base needs, for several writers.
 
-    A directory has the same mode and owner in every layer that has it; a path that is no directory is in one layer
+    A directory has the same mode and owner in every layer that has it; a path that is not a directory is in one layer
     alone, and nothing in any lies under it.
     """
 
@@ -76,6 +76,6 @@ class BaseLayers:
             parent = path[:end]
             if self._current.type_of(parent) is None:
                 if (kind := self.type_of(parent)) not in (None, "dir"):
-                    raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
+                    raise parent_error(path, parent, kind)
                 self._current.add_directory(parent, *self._directories.get(parent, (_DIRECTORY_MODE, ROOT)))
             end = path.find("/", end + 1)

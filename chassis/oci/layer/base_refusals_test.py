@@ -18,8 +18,8 @@ _BAD_ENTRIES = {
     "absolute": ({"/x": b""}, "absolute"),
     "link out": ({"./x": entry(tarfile.SYMTYPE, link="../../etc/passwd")}, "points out of the image"),
     "twice": ({"./x": b"1", "./x/": b"2", "./y": b""}, "twice|installs too|named as a directory"),
-    "file under a link": ({"./d": entry(tarfile.SYMTYPE, link="/etc"), "./d/x": b""}, "is no directory"),
-    "hard link to nothing": ({"./x": entry(tarfile.LNKTYPE, link="./y")}, "no file added before"),
+    "file under a link": ({"./d": entry(tarfile.SYMTYPE, link="/etc"), "./d/x": b""}, "is not a directory"),
+    "hard link to nothing": ({"./x": entry(tarfile.LNKTYPE, link="./y")}, "not a file added before"),
     "newline": ({"./a\nb": b""}, "control character"),
     "sparse": ({"./x": entry(tarfile.GNUTYPE_SPARSE)}, "unknown type b'S'"),
 }

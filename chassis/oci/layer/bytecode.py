@@ -24,8 +24,8 @@ from chassis.errors import ChassisError
 from chassis.oci.layer import bytecode_worker
 
 _MAX_SOURCE_BYTES = 8 << 20
-_MOST_WAITING = 64
-_MOST_JOBS = 8
+_MAX_WAITING = 64
+_MAX_JOBS = 8
 _KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT")
 _REQUEST = struct.Struct("<II")
 _ANSWER = struct.Struct("<I")
@@ -70,7 +70,7 @@ class BytecodeCompiler:
                 "  each minor version has a bytecode of its own: register a toolchain of the image's, or build with "
                 "--@chassis//rules:bytecode=false"
             )
-        self._pool = ThreadPoolExecutor(jobs or min(_MOST_JOBS, len(os.sched_getaffinity(0))), "bytecode")
+        self._pool = ThreadPoolExecutor(jobs or min(_MAX_JOBS, len(os.sched_getaffinity(0))), "bytecode")
         self._waiting: deque[tuple[str, Future[bytes | None]]] = deque()
         self._processes = _Processes()
 
@@ -86,7 +86,7 @@ class BytecodeCompiler:
     def submit(self, path: str, source: bytes) -> Iterator[tuple[str, bytes]]:
         """Takes a module at `path` from the image's root; yields what is to be added now: paths and bytecode."""
         self._waiting.append((path, self._pool.submit(self._processes.compiled, f"/{path}", source)))
-        yield from self._ready(_MOST_WAITING)
+        yield from self._ready(_MAX_WAITING)
 
     def drain(self) -> Iterator[tuple[str, bytes]]:
         """Yields what remains, in the order of submission."""
@@ -107,12 +107,13 @@ class _Processes:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def compiled(self, path: str, source: bytes) -> bytes | None:
-        """A module's bytecode; None where it is not valid.
+        """A module's bytecode; None if it is not valid.
 
         Raises:
           BytecodeError: the process died of it.
         """
-        process = getattr(self._own, "process", None) or self._start()
+        process: subprocess.Popen[bytes] = getattr(self._own, "process", None) or self._start()
+        assert process.stdin is not None and process.stdout is not None
         name = path.encode("utf-8", "surrogateescape")
         try:
             process.stdin.write(_REQUEST.pack(len(name), len(source)) + name + source)
@@ -135,6 +136,7 @@ class _Processes:
         """Ends the processes."""
         for process in self._all:
             process.kill()
+            assert process.stdin is not None and process.stdout is not None
             process.stdin.close()
             process.stdout.close()
             process.wait()

@@ -14,7 +14,7 @@ _UNCHECKED_HASH = (0b01).to_bytes(4, "little")
 
 
 def compiled(path: bytes, source: bytes) -> bytes | None:
-    """A module's bytecode with the hash of its source, which is never checked (PEP 552); None where it is no Python
+    """A module's bytecode with the hash of its source, which is never checked (PEP 552); None if it is not a Python
     of this version.
     """
     try:

@@ -55,7 +55,7 @@ def samples_of(data: bytes) -> list[bytes]:
 
 
 def samples_from(stream: BinaryIO, size: int) -> list[bytes]:
-    """The same of the next `size` bytes of a stream, which stays where it is; none where it cannot go back."""
+    """The same of the next `size` bytes of a stream, which stays where it is; none if it cannot go back."""
     if size < _SAMPLED_FROM or not stream.seekable():
         return []
     first, samples = stream.tell(), []

@@ -19,7 +19,7 @@ from chassis.compression.compressor import deflated
 from chassis.oci.layer.hashing import Hash
 from chassis.oci.layer.stored_blocks import stored_blocks
 
-_MOST_THREADS = 4
+_MAX_THREADS = 4
 _WAITING_BYTES = 64 << 20
 
 
@@ -38,7 +38,7 @@ def cut_members(parts: Iterable[bytes], size: int, store: bool) -> Iterator[CutM
 
     Memory: a few parts and their streams, at most 64 MiB of either if a part is smaller than that.
     """
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(_MAX_THREADS, len(os.sched_getaffinity(0)))
     most_waiting = min(threads + 1, max(1, _WAITING_BYTES // size)) - 1
     waiting: deque[Future[CutMember]] = deque()
     with ThreadPoolExecutor(threads, "layer-members") as pool:

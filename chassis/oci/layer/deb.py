@@ -111,7 +111,7 @@ def open_package(path: Path) -> Iterator[Package]:
     """Opens a package and reads its control data.
 
     Raises:
-      DebError: it is no package of format 2, or a damaged one; the message begins with the file's name.
+      DebError: it is not a package of format 2, or a damaged one; the message begins with the file's name.
     """
     try:
         stream = path.open("rb")
@@ -129,7 +129,7 @@ def open_package(path: Path) -> Iterator[Package]:
 def _check_members(stream: BinaryIO, file: str, members: list[ArMember]) -> tuple[ArMember, ArMember]:
     names = [member.name for member in members]
     if names[:1] != ["debian-binary"] or not Section(stream, members[0]).read().startswith(b"2."):
-        raise DebError(f"{file}: is no Debian package of format 2")
+        raise DebError(f"{file}: is not a Debian package of format 2")
     # Members whose names begin with an underscore may stand between and are ignored (deb(5)).
     known = [member for member in members[1:] if not member.name.startswith("_")]
     kinds = [member.name.split(".tar")[0] for member in known]

@@ -14,8 +14,12 @@ PIECE_BYTES = 1 << 20
 _EMPTY_BLOCK = bytes.fromhex("0000ffff")
 _BLOCK_HEADER = b"\0"
 _FINAL_BLOCK = bytes.fromhex("0300")
-# Read from a byte's start these are two empty stored blocks and the final one; with less than the three bits of a
-# block's header left in the byte before, the first byte is that header, and a stored block of 65,280 bytes begins.
+# What `unended` feeds an inflater that stands after a block, to see where in a byte the block ended. A block's header
+# has three bits and a stored block starts at the next whole byte.
+# - Three bits or more are left in the byte: its zero bits are the header, so these bytes are two empty stored blocks
+#   and the final one, and the inflater ends.
+# - Fewer are left: the first byte is the header and the next four are a length, so a stored block of 65,280 bytes
+#   begins, and the inflater hands on what follows.
 _PROBE = _EMPTY_BLOCK + _BLOCK_HEADER + _EMPTY_BLOCK + _FINAL_BLOCK
 
 

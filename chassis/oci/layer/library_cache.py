@@ -29,7 +29,7 @@ _PARTS = re.compile(r"([0-9]+)|([^0-9])")
 
 
 def library_cache(configurations: Mapping[str, bytes], paths: Iterable[str], architecture: str) -> bytes | None:
-    """The cache of a base; None where the loader finds every library without.
+    """The cache of a base; None if the loader finds every library without.
 
     `configurations` are the files of /etc/ld.so.conf.d by path, `paths` all that is installed, without leading slash
     and on a merged /usr; `architecture` is Debian's name. A library goes by its file names, links included: Debian

@@ -98,7 +98,7 @@ class Encoder(Protocol):
         """A part of a content, compressed; returns its offset in the blob."""
 
     def finish(self) -> None:
-        """Ends the stream, where it has an end."""
+        """Ends the stream if it has an end."""
 
 
 class GzipMembers:
@@ -132,7 +132,7 @@ class GzipMembers:
         return offset
 
     def raw(self, data: bytes) -> None:
-        """Copies."""
+        """Writes `data`, which is compressed already."""
         self._out.write(data)
 
     def end(self, crc: int, size: int) -> None:
@@ -192,7 +192,7 @@ class PlainTar:
         self._out = out
 
     def frame(self, data: bytes) -> None:
-        """Copies."""
+        """Writes `data` as it is: this form has no frames."""
         self._out.write(data)
 
     def begin(self) -> int:
@@ -215,7 +215,7 @@ class PlainTar:
         """Nothing: there are no members."""
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:
-        """Copies."""
+        """Writes the pieces as they are."""
         for piece in pieces:
             self._out.write(piece)
 

@@ -9,18 +9,20 @@ import json
 import lzma
 import random
 import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
-from chassis.oci.layer.base import BaseOptions, add_base
+from chassis.oci.layer.debian_base import BaseOptions, add_base
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 
 CERTIFICATE = b"-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"
 NOISE = random.Random(4).randbytes(700_000)
 
 
-def tar(entries: dict[str, bytes | tarfile.TarInfo]) -> bytes:
+def tar(entries: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
     """A tar of files and of what `entry` makes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
@@ -38,13 +40,14 @@ def tar(entries: dict[str, bytes | tarfile.TarInfo]) -> bytes:
     return buffer.getvalue()
 
 
+class _Entry(tarfile.TarInfo):
+    content: bytes
+
+
 def entry(kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "", content: bytes = b"") -> tarfile.TarInfo:
-    """An entry of a tar that is no plain file, or has a mode of its own."""
+    """An entry of a tar that is not a plain file, or has a mode of its own."""
 
-    class Info(tarfile.TarInfo):
-        pass
-
-    info = Info()
+    info = _Entry()
     info.type, info.mode, info.linkname, info.content = kind, mode, link, content
     return info
 
@@ -59,9 +62,13 @@ def ar(members: dict[str, bytes]) -> bytes:
 
 
 def _compressed(data: bytes, form: str) -> bytes:
-    if form == "zst":
-        return zstandard.ZstdCompressor().compress(data)
-    return {"xz": lzma.compress, "gz": gzip.compress, "": lambda plain: plain}[form](data)
+    forms: dict[str, Callable[[bytes], bytes]] = {
+        "zst": zstandard.ZstdCompressor().compress,
+        "xz": lzma.compress,
+        "gz": gzip.compress,
+        "": bytes,
+    }
+    return forms[form](data)
 
 
 def control_paragraph(name: str, architecture: str, version: str = "1.0-1") -> bytes:
@@ -79,7 +86,7 @@ def control_paragraph(name: str, architecture: str, version: str = "1.0-1") -> b
 def deb(
     directory: Path,
     name: str,
-    entries: dict[str, bytes | tarfile.TarInfo],
+    entries: Mapping[str, bytes | tarfile.TarInfo],
     architecture: str = "amd64",
     form: str = "xz",
     postinst: str = "",
@@ -105,7 +112,7 @@ def deb(
     return path
 
 
-def base_layer(out: Path, packages: list[Path], **options) -> tuple[dict[str, dict], dict[str, bytes]]:
+def base_layer(out: Path, packages: list[Path], **options: Any) -> tuple[dict[str, dict[str, Any]], dict[str, bytes]]:
     """Makes a base's layer in `out`; returns what it lists and what its files hold, by path."""
     outputs = LayerOutputs(out / "blob", out / "descriptor", out / "files")
     chosen = BaseOptions("amd64", **options)
@@ -114,7 +121,7 @@ def base_layer(out: Path, packages: list[Path], **options) -> tuple[dict[str, di
     content = gzip.decompress(blob)
     assert layer.diff_id == "sha256:" + hashlib.sha256(content).hexdigest()
     with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-        contents = {m.name: archive.extractfile(m).read() for m in archive if m.isfile()}
+        contents = {m.name: file.read() for m in archive if m.isfile() and (file := archive.extractfile(m))}
         assert {(m.mtime, m.uname) for m in archive} == {(0, "")}
     return {file["path"]: file for file in json.loads(outputs.files.read_bytes())}, contents
 

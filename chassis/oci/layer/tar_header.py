@@ -88,7 +88,7 @@ def _after_checksum(typeflag: bytes, target: bytes, prefix: bytes) -> tuple[byte
 
 
 def _split(encoded: bytes, is_ascii: bool) -> tuple[bytes, bytes]:
-    """Name and prefix fields for a path, or two empty strings where they cannot hold it."""
+    """Name and prefix fields for a path, or two empty strings if they cannot hold it."""
     if not is_ascii:
         return b"", b""
     if len(encoded) <= _NAME_BYTES:

@@ -9,35 +9,27 @@ RECORD contradicts is refused.
 from __future__ import annotations
 
 import binascii
-import configparser
 import os
 import re
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import installer
 from installer.destinations import WheelDestination
-from installer.exceptions import InstallerError
-from installer.records import Hash, InvalidRecordEntry, RecordEntry
+from installer.records import Hash, RecordEntry
 from installer.scripts import Script
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from chassis.declaration.distribution_name import canonical_name
 from chassis.oci.descriptor import Origin
-from chassis.oci.layer.bytecode import BytecodeCompiler, BytecodeError, is_module
+from chassis.oci.layer.bytecode import BytecodeCompiler, is_module
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
-from chassis.oci.layer.error import LayerError
-from chassis.oci.layer.paths import LayerPathError
-from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, open_wheel
+from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, install_wheel, open_wheel
 from chassis.oci.layer.writer import LayerWriter
-from chassis.oci.layer.zip_index import ZipError
 
 if TYPE_CHECKING:
     from installer.scripts import ScriptSection
 
-_INSTALLER = b"chassis\n"
 _MAX_SCRIPT_BYTES = 16 << 20
 _READ_AHEAD_BYTES = 1 << 18
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -59,26 +51,15 @@ def add_wheel(
     with open_wheel(path) as wheel:
         check_python(wheel, python_version)
         destination = _LayerDestination(writer, wheel, venv, python_version, bytecode)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
-                installer.install(wheel, destination, {"INSTALLER": _INSTALLER})
-        except WheelError:
-            raise
-        except InvalidRecordEntry as error:
-            raise WheelError(f"{wheel.label}: RECORD is malformed: {error}") from None
-        except (BytecodeError, LayerError, LayerPathError, ZipError) as error:
-            raise WheelError(f"{wheel.label}: {error}") from None
-        except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
-            raise WheelError(f"{wheel.label}: is not a valid wheel: {error or type(error).__name__}") from None
+        install_wheel(wheel, destination)
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
 
 def check_python(wheel: CheckedWheel, python_version: str) -> None:
-    """Raises `WheelError` where no tag of the wheel's file name is for that minor version of CPython."""
+    """Raises `WheelError` if no tag of the wheel's file name is for that minor version of CPython."""
     major, _, minor = python_version.partition(".")
     if not (major.isdigit() and minor.isdigit()):
-        raise WheelError(f"{python_version!r} is no Python version such as 3.11")
+        raise WheelError(f"{python_version!r} is not a Python version such as 3.11")
     if not any(_fits(tag, int(major), int(minor)) for tag in wheel.tags):
         pythons = sorted({"-".join(tag.split("-")[:2]) for tag in wheel.tags})
         raise WheelError(f"{wheel.label}: is built for {', '.join(pythons)}, but the image has Python {python_version}")
@@ -130,7 +111,7 @@ class _LayerDestination(WheelDestination):
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
         """Writes the launcher of an entry point."""
         if "/" in name or name in ("", ".", ".."):
-            raise WheelError(f"{self._wheel.label}: entry point {name!r} is no file name")
+            raise WheelError(f"{self._wheel.label}: entry point {name!r} is not a file name")
         name, data = Script(name, module, attr, section).generate(self._interpreter, "posix")
         self._writer.add_bytes(f"{self._schemes['scripts']}/{name}", data, mode=0o755)
         return RecordEntry(name, None, len(data))

@@ -6,14 +6,19 @@ that a build can unpack its first wheels with it.
 
 from __future__ import annotations
 
+import configparser
 import io
 import re
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import installer
+from installer.destinations import WheelDestination
+from installer.exceptions import InstallerError
 from installer.records import InvalidRecordEntry, parse_record_file
 from installer.sources import WheelContentElement, WheelSource
 from installer.utils import SCHEME_NAMES, parse_metadata_file, parse_wheel_filename
@@ -25,6 +30,7 @@ from chassis.oci.layer.zip_index import ZipError, ZipIndex, ZipMember
 
 _MAX_METADATA_BYTES = 64 << 20
 _REPLACED = ("INSTALLER", "RECORD")
+_INSTALLER = b"chassis\n"
 
 # NVIDIA's name for Arm servers, in the WHEEL file of wheels whose own name says aarch64.
 _OTHER_NAMES = {"sbsa": "aarch64"}
@@ -44,11 +50,11 @@ class MemberStream(io.RawIOBase):
         self._content: io.BytesIO | None = None
 
     def readable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -207,7 +213,7 @@ def open_wheel(path: Path) -> Iterator[CheckedWheel]:
     """Opens a wheel.
 
     Raises:
-      WheelError: it is no wheel, or one that is refused; the message begins with the file's name.
+      WheelError: it is not a wheel, or one that is refused; the message begins with the file's name.
     """
     try:
         index = ZipIndex(path)
@@ -215,6 +221,26 @@ def open_wheel(path: Path) -> Iterator[CheckedWheel]:
         raise WheelError(f"{path.name}: {error}") from None
     with index:
         yield CheckedWheel(path.name, index)
+
+
+def install_wheel(wheel: CheckedWheel, destination: WheelDestination) -> None:
+    """Has the package `installer` install a wheel.
+
+    Raises:
+      WheelError: the wheel is refused, by `installer` or by the destination; the message begins with its file name.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
+            installer.install(wheel, destination, {"INSTALLER": _INSTALLER})
+    except WheelError:
+        raise
+    except InvalidRecordEntry as error:
+        raise WheelError(f"{wheel.label}: RECORD is malformed: {error}") from None
+    except (ChassisError, FileExistsError) as error:
+        raise WheelError(f"{wheel.label}: {error}") from None
+    except (InstallerError, configparser.Error, AssertionError, ValueError) as error:
+        raise WheelError(f"{wheel.label}: is not a valid wheel: {error or type(error).__name__}") from None
 
 
 def machine(tag: str) -> str:

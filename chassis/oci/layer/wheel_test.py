@@ -242,7 +242,7 @@ _REFUSED = {
         {"record": _record(_FILES | {"demo_pkg/__init__.py": b"else"})},
         "differs from its SHA-256 in RECORD",
     ),
-    "record is no table": ({"record": b"a,b,c,d\n"}, "RECORD is malformed"),
+    "record is not a table": ({"record": b"a,b,c,d\n"}, "RECORD is malformed"),
     "record is binary": ({"record": b"\xff\xfe\n"}, "is not UTF-8"),
     "bad data scheme": ({"demo_pkg-1.2.data/nowhere/x": b""}, "none of the schemes"),
     "scheme file itself": ({"demo_pkg-1.2.data/platlib": b""}, "none of the schemes"),
@@ -262,7 +262,7 @@ _REFUSED = {
         {f"{_INFO}/entry_points.txt": b"nothing\n"},
         "entry_points.txt, line 1: 'nothing' is in no section",
     ),
-    "file under a file": ({"demo_pkg/empty.py/x": b"x"}, "no directory"),
+    "file under a file": ({"demo_pkg/empty.py/x": b"x"}, "not a directory"),
     "two data directories": ({"Demo.Pkg-1.2.data/data/x": b""}, "has 2 .data directories"),
     "another's data directory": (
         {"other-1.2.data/data/x": b""} | {k: None for k in _FILES if ".data/" in k},

@@ -6,20 +6,14 @@ likewise.
 
 from __future__ import annotations
 
-import configparser
 import contextlib
 import py_compile
 import shutil
-import warnings
 from pathlib import Path
 
-import installer
 from installer.destinations import SchemeDictionaryDestination
-from installer.exceptions import InstallerError
-from installer.records import InvalidRecordEntry
 
-from chassis.oci.layer.wheel_source import WheelError, open_wheel
-from chassis.oci.layer.zip_index import ZipError
+from chassis.oci.layer.wheel_source import install_wheel, open_wheel
 
 _INTERPRETER = "/usr/bin/python3"
 
@@ -35,21 +29,14 @@ def unpack(wheel: Path, output: Path) -> None:
     schemes |= {"scripts": str(output / "bin"), "headers": str(output / "include")}
     destination = SchemeDictionaryDestination(schemes, _INTERPRETER, "posix")
     try:
-        with open_wheel(wheel) as source, warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # Says that `__pycache__` was left out.
-            installer.install(source, destination, {"INSTALLER": b"chassis\n"})
-    except BaseException as error:
+        with open_wheel(wheel) as source:
+            install_wheel(source, destination)
+    except BaseException:
         for left in output.iterdir():
             if left.is_dir() and not left.is_symlink():
                 shutil.rmtree(left)
             else:
                 left.unlink()
-        if isinstance(error, WheelError):
-            raise
-        if isinstance(error, ZipError | FileExistsError | InvalidRecordEntry):
-            raise WheelError(f"{wheel.name}: {error}") from None
-        if isinstance(error, InstallerError | configparser.Error | AssertionError | ValueError):
-            raise WheelError(f"{wheel.name}: is not a valid wheel: {error or type(error).__name__}") from None
         raise
 
 

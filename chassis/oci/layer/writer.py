@@ -24,7 +24,7 @@ from chassis.oci.layer import tar_header, toc
 from chassis.oci.layer.contents import pieces_from, pieces_of, regroup, samples_from, samples_of
 from chassis.oci.layer.cut_members import cut_members
 from chassis.oci.layer.deflate_source import DeflateSource, unended
-from chassis.oci.layer.error import LayerError
+from chassis.oci.layer.error import LayerError, parent_error
 from chassis.oci.layer.hashing import HashThread
 from chassis.oci.layer.members import BlobFile, Encoder, GzipMembers, PlainTar, ZstdTar, compresses
 from chassis.oci.layer.paths import check_link, check_path
@@ -102,7 +102,7 @@ class LayerWriter:
         return path in self._entries
 
     def add_directory(self, path: str, mode: int = _DIRECTORY_MODE, owner: Owner = ROOT) -> None:
-        """Adds a directory; again, where it was added before with the same mode, does nothing."""
+        """Adds a directory; does nothing if it was added before with the same mode."""
         if self.type_of(path) == "dir":
             return
         entry = self._begin(path, "dir", mode, owner)
@@ -119,7 +119,7 @@ class LayerWriter:
     def add_hardlink(self, path: str, target: str) -> None:
         """Adds another name of `target`, a file that was added before."""
         if self.type_of(target) != "reg":
-            raise LayerError(f"hard link {path!r} names {target!r}, which is no file added before it")
+            raise LayerError(f"hard link {path!r} names {target!r}, which is not a file added before it")
         mode = self._entries[target].mode
         entry = self._begin(path, "hardlink", mode, ROOT)
         entry.link = target
@@ -284,7 +284,7 @@ class LayerWriter:
         parent = path.rpartition("/")[0]
         while parent and (kind := self.type_of(parent)) != "dir":
             if kind is not None:
-                raise LayerError(f"{path!r} lies under {parent!r}, which is no directory but a {kind}")
+                raise parent_error(path, parent, kind)
             missing.append(parent)
             parent = parent.rpartition("/")[0]
         for directory in reversed(missing):

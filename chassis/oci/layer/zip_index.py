@@ -63,7 +63,7 @@ class ZipIndex:
         """Opens and checks an archive.
 
         Raises:
-          ZipError: it is no zip archive, or one that is refused; the message names the member.
+          ZipError: it is not a zip archive, or one that is refused; the message names the member.
         """
         try:
             self.stream: BinaryIO = path.open("rb")
@@ -95,9 +95,9 @@ def _read(stream: BinaryIO) -> tuple[ZipMember, ...]:
         EOFError,
         OverflowError,
     ) as error:
-        raise ZipError(f"is no whole zip archive: {error}") from None
+        raise ZipError(f"is not a whole zip archive: {error}") from None
     except OSError as error:
-        raise ZipError(f"is no whole zip archive: {error.strerror or error}") from None
+        raise ZipError(f"is not a whole zip archive: {error.strerror or error}") from None
     _check_end(stream, comment, len(infos))
     if len(infos) > MAX_MEMBERS:
         raise ZipError(f"has {len(infos)} members; at most {MAX_MEMBERS} are taken")
@@ -126,7 +126,7 @@ def _read(stream: BinaryIO) -> tuple[ZipMember, ...]:
 def _check_end(stream: BinaryIO, comment: bytes, members: int) -> None:
     size = stream.seek(0, 2)
     if size < _END.size + len(comment):
-        raise ZipError("is no whole zip archive: too short")
+        raise ZipError("is not a whole zip archive: too short")
     stream.seek(size - _END.size - len(comment))
     magic, _, _, _, count, _, _, comment_size = _END.unpack(stream.read(_END.size))
     if magic != _END_MAGIC or comment_size != len(comment) or _END_MAGIC in comment:
@@ -176,7 +176,7 @@ def _check_local_header(stream: BinaryIO, info: zipfile.ZipInfo) -> int:
     if len(data) < _LOCAL.size or not data.startswith(_LOCAL_MAGIC):
         raise ZipError(f"member {info.filename!r} has no local header where the directory says")
     _, _, flags, method, _, _, crc, stored_size, size, name_size, extra_size = _LOCAL.unpack_from(data)
-    length = _LOCAL.size + name_size + extra_size
+    length: int = _LOCAL.size + name_size + extra_size
     if len(data) < length:
         data = os.pread(stream.fileno(), length, start)
     if len(data) < length:

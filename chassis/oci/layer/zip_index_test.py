@@ -129,8 +129,8 @@ _REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "bytes before": (lambda: b"#!/bin/sh\n" + _zip(), "belong to no member"),
     "bytes after": (lambda: _zip() + b"tail", "end record|no whole zip"),
     "count": (lambda: _patched(_zip(), b"PK\5\6", 10, "<H", 5), "states 5"),
-    "no zip": (lambda: b"PK but no more", "no whole zip"),
-    "empty": (lambda: b"", "no whole zip"),
+    "no zip": (lambda: b"PK but no more", "not a whole zip"),
+    "empty": (lambda: b"", "not a whole zip"),
     "bomb": (
         lambda: _patched(_patched(_zip(), _CENTRAL, 24, "<L", 0xF0000000), _LOCAL, 22, "<L", 0xF0000000),
         "bomb",

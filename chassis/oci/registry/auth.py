@@ -17,7 +17,7 @@ from chassis.oci.registry.credentials import CredentialStore, Search
 from chassis.oci.registry.errors import AnswerError, AuthenticationError
 from chassis.oci.registry.origin import is_private, is_this_machine, origin
 from chassis.oci.registry.reference import Repository
-from chassis.oci.registry.request import Answer, Request
+from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.transport import Transport
 
 _CLIENT = "chassis"
@@ -66,7 +66,7 @@ class Authenticator:
                 token = self._tokens[scopes] = self._obtain(self._challenge, scopes)
             return token.header
 
-    def challenged(self, answer: Answer, scopes: tuple[str, ...], sent: str) -> None:
+    def challenged(self, answer: Response, scopes: tuple[str, ...], sent: str) -> None:
         """Takes a 401 in: the next `header` is one that the challenge asks for. `sent` is the header that was
         refused.
 
@@ -170,7 +170,7 @@ class Authenticator:
             )
         return realm
 
-    def _parse_token(self, answer: Answer, realm: str) -> _Token:
+    def _parse_token(self, answer: Response, realm: str) -> _Token:
         try:
             fields = json.loads(answer.body)
             token = fields.get("token") or fields.get("access_token")

@@ -14,7 +14,7 @@ from chassis.oci.registry.request import Body
 
 Moved = Callable[[int], None]
 Check = Callable[[], None]
-_MOST_FAILURES = 4
+_MAX_FAILURES = 4
 _ADVANCE_BYTES = 256 << 10  # a connection that brought less has failed
 
 
@@ -98,7 +98,7 @@ class StreamedBody:
                 return
             self.close()
             failures = 1 if self._offset - begin >= _ADVANCE_BYTES else failures + 1
-            if failures >= _MOST_FAILURES:
+            if failures >= _MAX_FAILURES:
                 raise cause
 
     def close(self) -> None:

@@ -18,10 +18,10 @@ from chassis.oci.registry.errors import AnswerError
 from chassis.oci.registry.manifest_type import manifest_type
 from chassis.oci.registry.origin import origin, resolve
 from chassis.oci.registry.reference import Repository, check_tag
-from chassis.oci.registry.request import Answer, Request
-from chassis.oci.registry.session import connect, status_error
+from chassis.oci.registry.request import Request, Response
+from chassis.oci.registry.session import Session, connect, status_error
 from chassis.oci.registry.transport import Transport
-from chassis.oci.registry.upload import BlobUpload, Progress, Target, blob_exists
+from chassis.oci.registry.upload import BlobUpload, Progress, RepositoryAccess, blob_exists
 
 _MAX_PAGES = 100
 _NEXT = re.compile(r"""\s*<([^<>]*)>\s*;\s*rel="?next"?\s*""", re.IGNORECASE)
@@ -46,11 +46,11 @@ class RegistryClient:
         self.repository = repository
         authenticator = Authenticator(repository, transport, store, allow_plain_http)
         if beside is not None and beside.repository.registry == repository.registry:
-            session = beside._session.beside(authenticator)
+            session: Session = beside._session.beside(authenticator)
         else:
             session = connect(repository, transport, authenticator, allow_plain_http)
-        self._target = Target(session, repository.path, (f"repository:{repository.path}:{actions}",))
-        self._session = session
+        self._target = RepositoryAccess(session, repository.path, (f"repository:{repository.path}:{actions}",))
+        self._session: Session = session
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the repository has a blob of this digest and size."""
@@ -69,7 +69,7 @@ class RegistryClient:
         return BlobUpload(self._target, descriptor, sender, progress).run(mount_from)
 
     def manifest_digest(self, reference: str) -> str:
-        """The digest of what a tag or digest names, "" where there is nothing."""
+        """The digest of what a tag or digest names, "" if there is nothing."""
         answer = self._ask("HEAD", f"manifests/{reference}", _ACCEPT)
         if answer.status == 404:
             return ""
@@ -126,7 +126,7 @@ class RegistryClient:
             url = self._next_page(answer)
         return pages
 
-    def _next_page(self, answer: Answer) -> str:
+    def _next_page(self, answer: Response) -> str:
         """Where a list goes on (RFC 8288, and the distribution specification's pagination), "" at its end."""
         link = _NEXT.fullmatch(answer.header("Link"))
         if link is None:
@@ -163,5 +163,5 @@ class RegistryClient:
             )
         return bool(subject) and answer.header("OCI-Subject") == subject
 
-    def _ask(self, method: str, path: str, accept: str) -> Answer:
+    def _ask(self, method: str, path: str, accept: str) -> Response:
         return self._session.send(Request(method, self._target.url(path), {"Accept": accept}), self._target.scopes)

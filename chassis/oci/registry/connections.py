@@ -146,7 +146,8 @@ def _pools_of(addresses: Addresses) -> dict[str, type[urllib3.HTTPConnectionPool
                 for number, address in enumerate(found, 1):
                     self._dns_host = address
                     try:
-                        return super()._new_conn()  # type: ignore[misc]
+                        made: socket.socket = super()._new_conn()  # type: ignore[misc]
+                        return made
                     except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError):
                         if number == len(found):
                             raise

@@ -104,7 +104,7 @@ class CredentialStore:
             problems.append(f"{path}: is not JSON")
             return None
         if not isinstance(document, dict):
-            problems.append(f"{path}: is no JSON object")
+            problems.append(f"{path}: is not a JSON object")
             return None
         helpers = document.get("credHelpers")
         for key in _keys(repository):
@@ -166,7 +166,7 @@ class CredentialStore:
             problems.append(f"{path}: cannot be read: {error.strerror}")
             return None
         except (netrc.NetrcParseError, UnicodeDecodeError):
-            problems.append(f"{path}: is no valid netrc file")
+            problems.append(f"{path}: is not a valid netrc file")
             return None
         found = next((hosts[machine] for machine in _machines(repository) if machine in hosts), None)
         if not found:

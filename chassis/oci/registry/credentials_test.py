@@ -115,7 +115,7 @@ def test_of_an_auth_file_only_the_registry_with_its_port_counts(tmp_path: Path) 
     ("content", "problem"),
     [
         ("{", "is not JSON"),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ({"auths": {"r.example": {"auth": "!"}}}, "`auth` is not base64 of user:password"),
         ({"credsStore": "missing"}, "docker-credential-missing (named in {path}): is not on the PATH"),
         ({"credsStore": "../../bin/sh"}, "is not on the PATH"),

@@ -12,10 +12,10 @@ from typing import BinaryIO
 
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.errors import AnswerError, RegistryError, UnreachableError
-from chassis.oci.registry.request import Answer, Request
+from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.session import status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
-from chassis.oci.registry.upload import Target
+from chassis.oci.registry.upload import RepositoryAccess
 
 _ADVANCE_BYTES = 256 << 10  # a connection that brings less has failed: a registry may not drip for ever
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
@@ -24,7 +24,7 @@ _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/(?:[0-9]{1,18}|\*)")
 class BlobDownload:
     """The download of one blob; the file appears when it is whole."""
 
-    def __init__(self, target: Target, descriptor: Descriptor, file: Path) -> None:
+    def __init__(self, target: RepositoryAccess, descriptor: Descriptor, file: Path) -> None:
         self._target = target
         self._descriptor = descriptor
         self._file = file
@@ -76,7 +76,7 @@ class BlobDownload:
                 raise cause
             transport.cancellation.sleep(transport.backoff.wait(failures - 1, wait))
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: Response) -> None:
         """Goes on where the answer does: at the offset that was asked for, or from the start."""
         assert self._stream is not None
         match = _RANGE.fullmatch(answer.header("Content-Range")) if answer.status == 206 else None

@@ -9,7 +9,7 @@ class RegistryError(ChassisError):
     """A registry cannot be used as asked."""
 
 
-class ReferenceError(RegistryError):
+class ImageReferenceError(RegistryError):
     """The name of a repository, a tag or a digest is malformed."""
 
 

@@ -16,7 +16,7 @@ from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.reference import Repository
 
 _LINE = re.compile(r"(sha256:[0-9a-f]{64}) ([a-z0-9][a-z0-9._/-]{0,254})")
-_MOST_BYTES = 4 << 20  # some 40,000 blobs
+_MAX_BYTES = 4 << 20  # some 40,000 blobs
 
 
 class MountSources:
@@ -31,7 +31,7 @@ class MountSources:
         self._known: dict[str, str] | None = None
 
     def find(self, digest: str) -> str:
-        """A repository other than the one that is pushed to, "" where none is known."""
+        """A repository other than the one that is pushed to, "" if none is known."""
         source = self._read().get(digest, "")
         return source if source and source != self._path else self._fallback
 
@@ -44,7 +44,7 @@ class MountSources:
         known |= dict.fromkeys(new, self._path)
         with contextlib.suppress(OSError):
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if self._file.exists() and self._file.stat().st_size > _MOST_BYTES:
+            if self._file.exists() and self._file.stat().st_size > _MAX_BYTES:
                 self._rewrite(known)
                 return
             lines = "".join(f"{digest} {self._path}\n" for digest in new)
@@ -63,7 +63,8 @@ class MountSources:
             if self._file is not None:
                 with contextlib.suppress(OSError, ValueError):
                     text = self._file.read_text(encoding="ascii")
-            self._known = dict(match.groups() for line in text.splitlines() if (match := _LINE.fullmatch(line)))
+            lines = (match for line in text.splitlines() if (match := _LINE.fullmatch(line)))
+            self._known = {match[1]: match[2] for match in lines}
         return self._known
 
 

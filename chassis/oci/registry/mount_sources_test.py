@@ -55,7 +55,7 @@ def test_a_place_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 
 
 def test_the_file_keeps_the_newer_half_when_it_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mount_sources, "_MOST_BYTES", 100)
+    monkeypatch.setattr(mount_sources, "_MAX_BYTES", 100)
     file = tmp_path / "registry"
     sources(file, "one").add([ONE, TWO])
     sources(file, "one").add([THREE])

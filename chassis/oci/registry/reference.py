@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from chassis.oci.digest import DigestError, check_digest
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -40,7 +40,7 @@ class Repository:
 
     @property
     def port(self) -> str:
-        """The port as written; "" where none is."""
+        """The port as written; "" if none is."""
         host, _, port = self.registry.rpartition(":")
         return port if host and not self.registry.endswith("]") else ""
 
@@ -85,24 +85,24 @@ def parse_reference(text: str) -> Reference:
     """Reads `host[:port]/path[:tag][@digest]`. The host is never guessed.
 
     Raises:
-      ReferenceError: a part is missing or malformed; the message says which and what it may hold.
+      ImageReferenceError: a part is missing or malformed; the message says which and what it may hold.
     """
     if "://" in text:
-        raise ReferenceError(f"repository {text!r}: leave the scheme out: host[:port]/path")
+        raise ImageReferenceError(f"repository {text!r}: leave the scheme out: host[:port]/path")
     name, at, digest = text.partition("@")
     registry, slash, path = name.partition("/")
     if not slash or not ("." in registry or ":" in registry or registry == "localhost"):
-        raise ReferenceError(
+        raise ImageReferenceError(
             f"repository {text!r} names no registry: write host[:port]/path, such as "
             f"registry.example/{name or 'name'} (Docker Hub's is docker.io/…)"
         )
     match = _HOST.fullmatch(registry)
     if match is None or int(match["port"] or 1) not in range(1, 65536):
-        raise ReferenceError(f"repository {text!r}: {registry!r} is not a host[:port]")
+        raise ImageReferenceError(f"repository {text!r}: {registry!r} is not a host[:port]")
     path, colon, tag = path.partition(":")
     if not _PATH.fullmatch(path) or len(path) > _MAX_PATH:
-        raise ReferenceError(
-            f"repository {text!r}: {path!r} is no repository path: lower-case letters and digits, "
+        raise ImageReferenceError(
+            f"repository {text!r}: {path!r} is not a repository path: lower-case letters and digits, "
             "separated by `.`, `_`, `__` or `-`, in parts separated by `/`"
         )
     if registry in _HUB and "/" not in path:
@@ -113,7 +113,7 @@ def parse_reference(text: str) -> Reference:
         try:
             check_digest(digest, f"repository {text!r}")
         except DigestError as error:
-            raise ReferenceError(str(error)) from None
+            raise ImageReferenceError(str(error)) from None
     return Reference(Repository(registry, path), tag, digest)
 
 
@@ -121,14 +121,14 @@ def parse_repository(text: str) -> Repository:
     """Reads `host[:port]/path`; a tag or a digest in it is an error."""
     reference = parse_reference(text)
     if reference.tag or reference.digest:
-        raise ReferenceError(f"repository {text!r}: leave tag and digest out")
+        raise ImageReferenceError(f"repository {text!r}: leave tag and digest out")
     return reference.repository
 
 
 def check_tag(tag: str) -> str:
     """Returns `tag` where it is one."""
     if not _TAG.fullmatch(tag):
-        raise ReferenceError(
+        raise ImageReferenceError(
             f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` and `-`"
         )
     return tag

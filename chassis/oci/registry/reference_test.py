@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.oci.registry.errors import ReferenceError
+from chassis.oci.registry.errors import ImageReferenceError
 from chassis.oci.registry.reference import Reference, Repository, check_tag, parse_reference, parse_repository
 
 DIGEST = "sha256:" + "a" * 64
@@ -33,12 +33,12 @@ def test_references_are_read_and_written(text: str, expected: Reference) -> None
         ("team/digits", "names no registry"),
         ("", "names no registry"),
         ("https://r.example/x", "leave the scheme out"),
-        ("r.example/", "no repository path"),
-        ("r.example/Digits", "no repository path"),
-        ("r.example/a//b", "no repository path"),
-        ("r.example/../x", "no repository path"),
-        ("r.example/a..b", "no repository path"),
-        ("r.example/" + "a" * 256, "no repository path"),
+        ("r.example/", "not a repository path"),
+        ("r.example/Digits", "not a repository path"),
+        ("r.example/a//b", "not a repository path"),
+        ("r.example/../x", "not a repository path"),
+        ("r.example/a..b", "not a repository path"),
+        ("r.example/" + "a" * 256, "not a repository path"),
         ("r.example/x:", "tag ''"),
         ("r.example/x:-v", "tag '-v'"),
         ("r.example/x:" + "v" * 129, "has 1 to 128"),
@@ -51,13 +51,13 @@ def test_references_are_read_and_written(text: str, expected: Reference) -> None
     ],
 )
 def test_what_is_wrong_with_a_reference_is_told(text: str, message: str) -> None:
-    with pytest.raises(ReferenceError, match=message):
+    with pytest.raises(ImageReferenceError, match=message):
         parse_reference(text)
 
 
 @pytest.mark.parametrize("text", ["r.example/x:v1", f"r.example/x@{DIGEST}"])
 def test_a_repository_has_neither_tag_nor_digest(text: str) -> None:
-    with pytest.raises(ReferenceError, match="leave tag and digest out"):
+    with pytest.raises(ImageReferenceError, match="leave tag and digest out"):
         parse_repository(text)
 
 

@@ -73,7 +73,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A registry's answer: HTTP status, headers, the whole body (bounded), and the URL that gave it."""
 
     status: int
@@ -87,7 +87,7 @@ class Answer:
         Raises:
           AnswerError: it is absurdly long or holds control characters.
         """
-        value = self.headers.get(name, "")
+        value: str = self.headers.get(name, "")
         if len(value) > _MAX_HEADER_CHARACTERS or not value.isprintable():
             raise AnswerError(f"{origin(self.url)}: answers with a malformed {name} header ({len(value)} characters)")
         return value
@@ -111,7 +111,7 @@ class Answer:
 class Sink(Protocol):
     """Takes the body of an answer 200 or 206 as it comes, of any size."""
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: Response) -> None:
         """Is told of status and headers before the first byte; the answer's body is empty."""
 
     def write(self, data: bytes) -> None:

@@ -15,7 +15,7 @@ from chassis.oci.registry.errors import (
 )
 from chassis.oci.registry.origin import origin
 from chassis.oci.registry.reference import Repository
-from chassis.oci.registry.request import Answer, Request, Sink
+from chassis.oci.registry.request import Request, Response, Sink
 from chassis.oci.registry.transport import Transport
 
 _SHOWN_ERRORS = 5
@@ -38,7 +38,7 @@ class Session:
 
     def send(
         self, request: Request, scopes: tuple[str, ...], attempts: int | None = None, sink: Sink | None = None
-    ) -> Answer:
+    ) -> Response:
         """Sends a request with the authorization for `scopes`, once more after a 401; see `Transport.send`.
 
         Credentials go to the registry's own origin only, and what another origin says of a log-in does not count.
@@ -62,7 +62,7 @@ def connect(
     allowed.
 
     Raises:
-      UnreachableError: nothing answers. RegistryError: what answers is no registry.
+      UnreachableError: nothing answers. RegistryError: what answers is not a registry.
     """
     schemes = ["http", "https"] if repository.is_loopback else ["https", "http"] if allow_plain_http else ["https"]
     failures: list[RegistryError] = []
@@ -87,7 +87,7 @@ def connect(
         if not (answer.status == 400 and b"HTTPS" in answer.body):  # what servers of TLS say to plain HTTP
             failures.append(
                 AnswerError(
-                    f"{base} is no registry: its /v2/ answers {answer.status}, expected 200 or 401 "
+                    f"{base} is not a registry: its /v2/ answers {answer.status}, expected 200 or 401 "
                     "(a wrong port, or a proxy?)"
                 )
             )
@@ -107,11 +107,11 @@ def _doubt(failure: RegistryError) -> int:
     return 0 if isinstance(failure, AnswerError) else 2 if isinstance(failure, UnreachableError) else 1
 
 
-def _is_registry(answer: Answer) -> bool:
+def _is_registry(answer: Response) -> bool:
     return _MARKER in answer.headers or answer.body.strip() in (b"", b"{}", b"true")
 
 
-def status_error(answer: Answer, doing: str) -> StatusError:
+def status_error(answer: Response, doing: str) -> StatusError:
     """The error for an answer that is none of those hoped for, with the registry's own words where it
     gives any."""
     codes: list[str] = []

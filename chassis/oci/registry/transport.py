@@ -24,7 +24,7 @@ from chassis.oci.registry.errors import (
     UntrustedCertificateError,
 )
 from chassis.oci.registry.origin import origin, resolve
-from chassis.oci.registry.request import Answer, Content, Request, Sink
+from chassis.oci.registry.request import Content, Request, Response, Sink
 
 CONNECT_SECONDS = 15.0
 MAX_ANSWER_BYTES = 4 << 20
@@ -48,7 +48,7 @@ class Backoff:
         return at once."""
         if asked is not None:
             return min(max(asked, 0.0), self.longest_asked)
-        return min(self.first * 2**attempt, self.longest) * random.uniform(0.5, 1.0)
+        return min(self.first * 2.0**attempt, self.longest) * random.uniform(0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,11 @@ class Transport:
         self._patience = patience or Patience()
         self._connections = Connections(connections, ca_file, addresses)
 
-    def send(self, request: Request, attempts: int | None = None, sink: Sink | None = None) -> Answer:
-        """Sends a request, again after transient faults where that is safe to decide here.
+    def send(self, request: Request, attempts: int | None = None, sink: Sink | None = None) -> Response:
+        """Sends a request, again after transient faults if that is safe to decide here.
 
         `attempts` 1 leaves retrying to the caller. A `sink` takes the body of a good answer, which is then not in the
-        `Answer`.
+        `Response`.
 
         Raises:
           UnreachableError: no answer after every attempt. AnswerError: the answer is oversized, malformed or endless,
@@ -133,7 +133,7 @@ class Transport:
             self.cancellation.sleep(self.backoff.wait(attempt, answer.retry_after))
         raise AssertionError("unreachable")
 
-    def _follow(self, request: Request, sink: Sink | None) -> Answer:
+    def _follow(self, request: Request, sink: Sink | None) -> Response:
         first = request
         for _ in range(_MAX_REDIRECTS):
             answer = self._exchange(request, sink)
@@ -145,7 +145,7 @@ class Transport:
             request = request.redirected(resolve(request.url, location))
         raise AnswerError(f"{origin(first.url)}: redirects more than {_MAX_REDIRECTS} times")
 
-    def _exchange(self, request: Request, sink: Sink | None) -> Answer:
+    def _exchange(self, request: Request, sink: Sink | None) -> Response:
         where = origin(request.url)
         content = request.body if isinstance(request.body, Content) else None
         body = content.open() if content else None
@@ -181,18 +181,18 @@ class Transport:
 
     def _read(
         self, response: urllib3.BaseHTTPResponse, request: Request, sink: Sink | None, deadline: Deadline
-    ) -> Answer:
+    ) -> Response:
         headers = urllib3.HTTPHeaderDict(response.headers)
         try:
             if sink and response.status in (200, 206):
-                answer = Answer(response.status, headers, b"", request.url)
+                answer = Response(response.status, headers, b"", request.url)
                 sink.begin(answer)
                 while data := response.read1(BLOCK_BYTES):
                     self.cancellation.check()
                     deadline.moved(len(data))
                     sink.write(data)
             else:
-                answer = Answer(response.status, headers, self._whole(response, request), request.url)
+                answer = Response(response.status, headers, self._whole(response, request), request.url)
             if deadline.expired:  # the end of a connection may look like that of the body
                 raise TooSlowError(f"{origin(request.url)}: {_slowness(self._patience, sink)}")
             return answer

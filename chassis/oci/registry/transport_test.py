@@ -8,7 +8,7 @@ import time
 import pytest
 import urllib3
 
-from chassis.oci.registry.request import Answer
+from chassis.oci.registry.request import Response
 from chassis.oci.registry.transport import Backoff
 
 URL = "https://r.example/v2/x/blobs/uploads/"
@@ -19,18 +19,18 @@ URL = "https://r.example/v2/x/blobs/uploads/"
 )
 def test_retry_after_as_a_date(seconds: int, least: float, most: float) -> None:
     date = email.utils.formatdate(time.time() + seconds, usegmt=True)
-    asked = Answer(429, urllib3.HTTPHeaderDict({"Retry-After": date}), b"", URL).retry_after
+    asked = Response(429, urllib3.HTTPHeaderDict({"Retry-After": date}), b"", URL).retry_after
     assert asked is not None
     assert least <= asked <= most
 
 
 def test_retry_after_in_seconds() -> None:
-    assert Answer(429, urllib3.HTTPHeaderDict({"Retry-After": "7"}), b"", URL).retry_after == 7.0
+    assert Response(429, urllib3.HTTPHeaderDict({"Retry-After": "7"}), b"", URL).retry_after == 7.0
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "9" * 400])
 def test_a_retry_after_that_says_nothing(value: str) -> None:
-    assert Answer(429, urllib3.HTTPHeaderDict({"Retry-After": value}), b"", URL).retry_after is None
+    assert Response(429, urllib3.HTTPHeaderDict({"Retry-After": value}), b"", URL).retry_after is None
 
 
 def test_waits_grow_and_are_bounded() -> None:

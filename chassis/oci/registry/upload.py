@@ -24,7 +24,7 @@ from chassis.oci.registry.errors import (
     UnreachableError,
 )
 from chassis.oci.registry.origin import resolve
-from chassis.oci.registry.request import Answer, Body, Content, Request
+from chassis.oci.registry.request import Body, Content, Request, Response
 from chassis.oci.registry.session import Session, status_error
 from chassis.oci.registry.transport import TRANSIENT_STATUSES
 
@@ -36,7 +36,7 @@ _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
 UPLOADED, MOUNTED, SKIPPED = "uploaded", "mounted", "skipped"
-# Called with the number of bytes that went out, negative where they have to go again.
+# Called with the number of bytes that went out, negative if they have to go again.
 Progress = Callable[[int], None]
 
 
@@ -49,7 +49,7 @@ class _Restart(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RepositoryAccess:
     """Where blobs go: a session, the repository's path, and the scopes that its requests need."""
 
     session: Session
@@ -60,7 +60,7 @@ class Target:
         """The URL of something in the repository."""
         return f"{self.session.base}/v2/{self.path}/{rest}"
 
-    def send(self, request: Request, attempts: int | None = None) -> Answer:
+    def send(self, request: Request, attempts: int | None = None) -> Response:
         """Sends a request with the repository's authorization; see `Session.send`."""
         return self.session.send(request, self.scopes, attempts)
 
@@ -69,7 +69,7 @@ class BlobUpload:
     """The upload of one blob from where it is."""
 
     def __init__(
-        self, target: Target, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
+        self, target: RepositoryAccess, descriptor: Descriptor, source: Callable[[], BlobSource], progress: Progress
     ) -> None:
         """`source` says where the blob is; it is asked once, and not for a blob that is mounted."""
         self._target = target
@@ -126,8 +126,8 @@ class BlobUpload:
     def _source(self) -> BlobSource:
         return self._find_source()
 
-    def _mount(self, url: str, source: str) -> Answer | None:
-        """Asks for the blob of another repository; None where that may not even be asked."""
+    def _mount(self, url: str, source: str) -> Response | None:
+        """Asks for the blob of another repository; None if that may not even be asked."""
         query = urllib.parse.urlencode({"mount": self._descriptor.digest, "from": source})
         scopes = (*self._target.scopes, f"repository:{source}:pull")
         try:
@@ -192,8 +192,8 @@ class BlobUpload:
         along = size <= _SINGLE_REQUEST_BYTES
         try:
             answer = self._target.send(Request("PUT", url, _OCTETS, self._body(0, size) if along else b""), attempts=1)
-        except BrokenConnectionError as error:
-            raise _Restart(error) from None
+        except BrokenConnectionError as broken:
+            raise _Restart(broken) from None
         if answer.status in (201, 204):
             self._verify(answer)
             return
@@ -205,7 +205,7 @@ class BlobUpload:
             raise _Restart(error)
         raise error
 
-    def _verify(self, answer: Answer) -> None:
+    def _verify(self, answer: Response) -> None:
         """The registry must say that it has this digest; one that says nothing is asked."""
         said = answer.header("Docker-Content-Digest")
         if said and said != self._descriptor.digest:
@@ -218,7 +218,7 @@ class BlobUpload:
         if defect:
             raise RegistryError(defect) from error
 
-    def _location(self, answer: Answer) -> str:
+    def _location(self, answer: Response) -> str:
         location = answer.header("Location")
         if not location:
             raise AnswerError(f"{self._what}: the registry's answer {answer.status} has no Location")
@@ -237,7 +237,7 @@ class BlobUpload:
             self._progress(count)
 
 
-def blob_exists(target: Target, descriptor: Descriptor) -> bool:
+def blob_exists(target: RepositoryAccess, descriptor: Descriptor) -> bool:
     """Whether the registry has a blob; one of another size than the descriptor's is an error."""
     answer = target.send(Request("HEAD", target.url(f"blobs/{descriptor.digest}")))
     if answer.status == 404:

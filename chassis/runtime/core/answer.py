@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Item = Mapping[str, bytes]
 """One input of a model: input name to content."""
 
-_LONGEST_ERROR = 2000
-_MOST_FRAMES = 6
+_MAX_ERROR = 2000
+_MAX_FRAMES = 6
 _SERVER = tuple(
     f"{__file__.rpartition('/')[0].rpartition('/')[0]}/{name}.py"
     for name in ("core/model_thread", "core/predict", "core/warming", "workers/worker")
@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:
     """The answer to an item that failed; `reason` is cut at 2000 characters."""
     reason = _plain(reason)
-    return Answer(None, reason if len(reason) <= _LONGEST_ERROR else reason[:_LONGEST_ERROR] + "…", kind)
+    return Answer(None, reason if len(reason) <= _MAX_ERROR else reason[:_MAX_ERROR] + "…", kind)
 
 
 class RemoteError(Exception):
@@ -105,8 +105,8 @@ def frames(error: BaseException) -> str:
     found = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of_server(frame.filename)]
     own = [frame for frame in found if not _is_of_library(frame.filename)]
     if not own:
-        return ", ".join(map(_shown, found[-_MOST_FRAMES:]))
-    text = ", ".join(map(_shown, own[-_MOST_FRAMES:]))
+        return ", ".join(map(_shown, found[-_MAX_FRAMES:]))
+    text = ", ".join(map(_shown, own[-_MAX_FRAMES:]))
     return text if found[-1] is own[-1] else f"{text}; {_shown(found[-1])}"
 
 

@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 _QUIET_TURNS = 2
-"""Turns of the event loop without anything new after which a batch leaves for the model, where callers come alone."""
+"""If callers come alone, a batch leaves for an idle model after so many turns of the event loop without an item."""
 
 _CROWDED_TURNS = 4
-"""The same where they come at the same time: a turn is some microseconds, to wake the model costs more."""
+"""The same if they come together: a turn takes some microseconds, less than it costs to wake the model for each."""
 
 _CROWDED = 0.1
-"""The part of the latest items that came while others were there, above which callers count as coming together."""
+"""Callers count as coming together if more than this part of the latest items came while others waited."""
 
 _BUSY_TURN = 2e-5
-"""Seconds of a turn in which the loop had something else to do, such as to read the next request."""
+"""A turn that took longer, in seconds, does not count: the loop read a request, whose items may be next."""
 
-_LONGEST_GATHERING = 2e-3
-"""Seconds after which an item leaves in any case, where the model is idle."""
+_MAX_GATHERING = 2e-3
+"""An item leaves for an idle model after so many seconds in any case."""
 
 
 class QueueFullError(Exception):
@@ -322,7 +322,7 @@ class Batcher:
             return
         turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
         wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
-        if self._max_wait or turns >= wanted or now - since > _LONGEST_GATHERING:
+        if self._max_wait or turns >= wanted or now - since > _MAX_GATHERING:
             self._gathering = False
             self._give(full=False)
             self._consider()

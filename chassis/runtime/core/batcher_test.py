@@ -206,7 +206,7 @@ def test_what_comes_in_turns_of_the_loop_that_follow_each_other_is_one_batch() -
 
 
 def test_a_lone_item_leaves_at_once_and_one_of_many_waits_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_BUSY_TURN", "_LONGEST_GATHERING"):
+    for name in ("_BUSY_TURN", "_MAX_GATHERING"):
         monkeypatch.setattr(batcher, name, LIMIT)  # whatever this machine is busy with
 
     async def scenario(queue: Batcher) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # W3C Trace Context, 3.2.2: version, trace-id, parent-id, trace-flags; all-zero ids are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
-_LONGEST_TRACEPARENT = 256
+_MAX_TRACEPARENT = 256
 
 
 class Caller(NamedTuple):
@@ -38,6 +38,6 @@ def identify(request_id: str | None, traceparent: str | None) -> Caller:
     """The caller with these headers; what is malformed counts as not sent."""
     if not request_id or not _REQUEST_ID.fullmatch(request_id):
         request_id = os.urandom(8).hex()
-    if not traceparent or len(traceparent) > _LONGEST_TRACEPARENT or not _TRACEPARENT.fullmatch(traceparent):
+    if not traceparent or len(traceparent) > _MAX_TRACEPARENT or not _TRACEPARENT.fullmatch(traceparent):
         return Caller(request_id)
     return Caller(request_id, traceparent)

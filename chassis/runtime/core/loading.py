@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.predict import PredictFunction
@@ -69,4 +69,4 @@ def load_function(path: str, python: str) -> Callable[..., object]:
         raise ModelLoadError(f"{path} is not there") from None
     if not callable(function):
         raise ModelLoadError(f"{path} holds a {type(function).__name__}, expected a predict function")
-    return function
+    return cast("Callable[..., object]", function)

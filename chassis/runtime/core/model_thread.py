@@ -13,7 +13,7 @@ from collections.abc import Callable
 from chassis.runtime.core.answer import Answer, describe_exception
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
 from chassis.runtime.core.predict import PredictFunction
-from chassis.runtime.core.service import Report, State
+from chassis.runtime.core.service import ModelState, Report
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,11 +103,11 @@ class ModelThread:
 
     def _loaded(self) -> None:
         self._batcher.add(self)
-        self._report(State.READY, "")
+        self._report(ModelState.READY, "")
 
     def _failed(self, reason: str) -> None:
         self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
-        self._report(State.FAILED, reason)
+        self._report(ModelState.FAILED, reason)
 
 
 def _outcome(predict: PredictFunction, batch: Batch) -> Outcome:

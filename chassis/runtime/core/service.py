@@ -24,7 +24,7 @@ _LOG = logging.getLogger(__name__)
 _UNBOUNDED = 1 << 62
 
 
-class State(enum.Enum):
+class ModelState(enum.Enum):
     """What the model is doing."""
 
     LOADING = "loading"
@@ -43,7 +43,7 @@ class StoppingError(Exception):
     """A request that came after the server was told to stop."""
 
 
-Report = Callable[[State, str], None]
+Report = Callable[[ModelState, str], None]
 """Takes the model's state, with its reason; belongs to the loop's thread."""
 
 
@@ -84,16 +84,16 @@ class ModelService:
         self.metrics = metrics
         self.tracer: Tracer | None = None
         self.budget = budget or Budget(_UNBOUNDED)
-        self.state = State.LOADING
+        self.state = ModelState.LOADING
         self.reason = "the model is loading"
         self._backend = backend
         self._batcher = batcher
         self._run_timeout = run_timeout
         self._gave_up = False
-        self._watchers: list[Callable[[State], None]] = []
+        self._watchers: list[Callable[[ModelState], None]] = []
         backend.start(self._report)
 
-    def watch(self, watcher: Callable[[State], None]) -> None:
+    def watch(self, watcher: Callable[[ModelState], None]) -> None:
         """Calls `watcher` with the state now and at every change."""
         self._watchers.append(watcher)
         watcher(self.state)
@@ -108,7 +108,9 @@ class ModelService:
 
     def metrics_text(self) -> str:
         """What the server counts, in Prometheus' text format."""
-        return self.metrics.text(waiting=self.waiting(), ready=self.state is State.READY, busy=self._batcher.busy())
+        return self.metrics.text(
+            waiting=self.waiting(), ready=self.state is ModelState.READY, busy=self._batcher.busy()
+        )
 
     def check_size(self, items: int) -> None:
         """Raises RequestError if a request of so many `items` is never taken. Ask before you make the items."""
@@ -122,7 +124,7 @@ class ModelService:
           RequestError: there are more items than one request may have.
           StoppingError: the server is stopping, or its time for what it had accepted was over.
         """
-        if self.state is State.STOPPING:
+        if self.state is ModelState.STOPPING:
             raise StoppingError(self.reason)
         self.check_size(len(items))
         refusals = [self.contract.refusal(item) for item in items]
@@ -156,7 +158,7 @@ class ModelService:
         Raises:
           QueueFullError, StoppingError: as `answer`.
         """
-        if self.state is State.STOPPING:
+        if self.state is ModelState.STOPPING:
             raise StoppingError(self.reason)
         refusal = self.contract.refusal(item)
         if refusal is not None:
@@ -197,22 +199,24 @@ class ModelService:
         waits = False
         while True:
             await asyncio.sleep(min(1.0, self._run_timeout / 10))
-            if self.state not in (State.READY, State.STUCK, State.LEAVING):
+            if self.state not in (ModelState.READY, ModelState.STUCK, ModelState.LEAVING):
                 continue
             overdue = self._batcher.overdue(self._run_timeout)
             if not all([self._backend.abandon(lane) for lane in overdue]):
                 if not waits:
                     _LOG.error("a call of the model does not return", extra={"run_timeout": self._run_timeout})
-                    self._report(State.STUCK, f"a call of the model has lasted longer than {self._run_timeout:g} s")
+                    self._report(
+                        ModelState.STUCK, f"a call of the model has lasted longer than {self._run_timeout:g} s"
+                    )
                 waits = True
             elif waits:
                 _LOG.info("the call of the model returned")
-                self._report(State.READY, "")
+                self._report(ModelState.READY, "")
                 waits = False
 
     def leave(self) -> None:
         """From now on it is not ready, and answers as before."""
-        self._enter(State.LEAVING, "the server is about to stop")
+        self._enter(ModelState.LEAVING, "the server is about to stop")
 
     def give_up(self) -> None:
         """Fails what has not been answered yet: the server stops, and its time to answer is over."""
@@ -221,17 +225,17 @@ class ModelService:
 
     def stop(self) -> None:
         """Takes no more; what was accepted is still answered."""
-        self._enter(State.STOPPING, "the server is stopping")
+        self._enter(ModelState.STOPPING, "the server is stopping")
 
     def close(self, timeout: float) -> bool:
         """Ends the model after its last answer; False where it is still busy after `timeout` seconds."""
         return self._backend.close(timeout)
 
-    def _report(self, state: State, reason: str) -> None:
-        if self.state not in (State.LEAVING, State.STOPPING) and (self.state, self.reason) != (state, reason):
+    def _report(self, state: ModelState, reason: str) -> None:
+        if self.state not in (ModelState.LEAVING, ModelState.STOPPING) and (self.state, self.reason) != (state, reason):
             self._enter(state, reason)
 
-    def _enter(self, state: State, reason: str) -> None:
+    def _enter(self, state: ModelState, reason: str) -> None:
         self.state, self.reason = state, reason
         for watcher in self._watchers:
             watcher(state)

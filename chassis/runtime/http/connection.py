@@ -14,7 +14,7 @@ from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.http.reader import Reader
 from chassis.runtime.limits import Limits
 
-_MOST_PENDING = 16
+_MAX_PENDING = 16
 """Pipelined requests after which a connection is not read until some are answered."""
 
 _LINGER = 2.0
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         """Begins to read, where the server has room for it."""
         self._transport = cast(asyncio.Transport, transport)
         # `resume_writing` then means that everything has left.
-        transport.set_write_buffer_limits(high=0)
+        self._transport.set_write_buffer_limits(high=0)
         admission = self._owner.opened(self)
         self._spare = admission is Admission.SPARE
         if admission is Admission.REFUSED:
@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
         self._pending.append(_Pending(request, refusal, keep_alive and not self._spare, old))
         if not self._busy:
             self._next()
-        elif len(self._pending) >= _MOST_PENDING and self._transport and self._reading:
+        elif len(self._pending) >= _MAX_PENDING and self._transport and self._reading:
             self._reading = False
             self._transport.pause_reading()
 
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
                 self._send(pending, result)
             else:
                 self._task = self._loop.create_task(self._wait(pending, result))
-        if not self._reading and self._transport and len(self._pending) < _MOST_PENDING:
+        if not self._reading and self._transport and len(self._pending) < _MAX_PENDING:
             self._reading = True
             self._body_since = self._loop.time() if self._body_since else 0.0
             self._transport.resume_reading()

@@ -76,7 +76,7 @@ def read_object(content: bytes | bytearray, budget: Budget, held: int = 0) -> di
 def _decoded(text: str) -> object:
     """As `JSONDecoder.decode`, which looks for white space with regular expressions first."""
     try:
-        value, end = _DECODER.scan_once(text, 0)
+        value, end = _DECODER.scan_once(text, 0)  # type: ignore[attr-defined]
     except StopIteration:
         return _DECODER.decode(text)
     return value if end == len(text) or not text[end:].strip(_SPACE) else _DECODER.decode(text)

@@ -16,7 +16,7 @@ from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import Identity, answered, check_room, output_tensor
@@ -49,7 +49,7 @@ class KserveV1:
 
     def ready(self, _: Request) -> Response:
         """Whether the model answers."""
-        ready = self._model.state is State.READY
+        ready = self._model.state is ModelState.READY
         return json_response(200 if ready else 503, {"name": self._identity.name, "ready": ready})
 
     async def predict(self, request: Request) -> Response:

@@ -17,7 +17,7 @@ from chassis.runtime.core.answer import Item
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
-from chassis.runtime.core.service import State
+from chassis.runtime.core.service import ModelState
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.kserve_v1 import input_content
 from chassis.runtime.http.message import JSON, Request, Response, Route, json_response, write_json
@@ -125,7 +125,7 @@ class OpenInference:
 
     def ready(self, _: Request) -> Response:
         """Whether the model answers."""
-        if self._model.state is State.READY:
+        if self._model.state is ModelState.READY:
             return json_response(200, {"name": self._identity.name, "ready": True})
         return json_response(_NOT_READY, {"name": self._identity.name, "ready": False, "error": self._model.reason})
 

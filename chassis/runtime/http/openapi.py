@@ -134,7 +134,7 @@ def _nullable(schema: Document) -> Document:
 
 def _schemas() -> Document:
     text: Document = {"type": "string"}
-    tensor = {
+    tensor: dict[str, Document] = {
         "name": text,
         "datatype": {"type": "string", "enum": [BYTES, *NUMERIC]},
         "shape": {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}},

@@ -13,7 +13,7 @@ from chassis.runtime.core.caller import identify
 from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.limits import Limits
 
-MOST_HEADERS = 200
+MAX_HEADERS = 200
 
 _OFFER = b"\nupgrade"
 _STARTS_OF_OFFER = tuple(_OFFER[:length] for length in range(2, len(_OFFER)))
@@ -42,6 +42,9 @@ class Reader:
       in_body: whether a body is.
       body_bytes: of the body as it was sent, so far.
     """
+
+    _cost: int
+    _left: int
 
     def __init__(
         self,
@@ -125,8 +128,8 @@ class Reader:
             text = f"{headers[key]}, {text}"
             self._repeated += 1
         headers[key] = text
-        if len(headers) + self._repeated > MOST_HEADERS:
-            self._refuse(431, f"the request has more than {MOST_HEADERS} headers")
+        if len(headers) + self._repeated > MAX_HEADERS:
+            self._refuse(431, f"the request has more than {MAX_HEADERS} headers")
 
     def on_headers_complete(self) -> None:
         """The head is whole."""

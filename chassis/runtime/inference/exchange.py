@@ -13,7 +13,7 @@ from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
-from chassis.runtime.core.service import ModelService, State, StoppingError
+from chassis.runtime.core.service import ModelService, ModelState, StoppingError
 from chassis.runtime.inference.tensor import Tensor
 
 EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "statistics")
@@ -52,7 +52,7 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
     Raises:
       RequestError: the queue is full, the server stops, the model failed to load, or an item failed.
     """
-    if model.state is State.FAILED:
+    if model.state is ModelState.FAILED:
         raise RequestError(503, model.reason)
     try:
         answers = await model.answer(wanted, caller)
@@ -74,7 +74,7 @@ async def streamed(
     """
     if len(wanted) != 1:
         raise RequestError(400, f"a stream is of one item, the request has {len(wanted)}")
-    if model.state is State.FAILED:
+    if model.state is ModelState.FAILED:
         raise RequestError(503, model.reason)
     try:
         async with contextlib.aclosing(model.stream(wanted[0], caller)) as pieces:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.contract import Part
-from chassis.runtime.core.service import ModelService, State
+from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.inference.exchange import PLATFORM, Identity
 from chassis.runtime.settings import Settings
 
@@ -82,7 +82,7 @@ class Extensions(NamedTuple):
 
     def index(self, *, ready: bool) -> list[dict[str, str]]:
         """The models of this server: the one, unless only `ready` ones are asked for and it is not."""
-        served = self.model.state is State.READY
+        served = self.model.state is ModelState.READY
         if ready and not served:
             return []
         return [

@@ -14,7 +14,7 @@ from chassis.runtime import inference_pb2 as messages
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError
-from chassis.runtime.core.service import State
+from chassis.runtime.core.service import ModelState
 from chassis.runtime.inference.exchange import (
     CLASSIFICATION,
     EXTENSIONS,
@@ -103,7 +103,7 @@ class InferenceService:
 
     async def server_ready(self, request: messages.ServerReadyRequest, call: Call) -> messages.ServerReadyResponse:
         """Whether the model answers."""
-        return messages.ServerReadyResponse(ready=self._model.state is State.READY)
+        return messages.ServerReadyResponse(ready=self._model.state is ModelState.READY)
 
     async def model_ready(self, request: messages.ModelReadyRequest, call: Call) -> messages.ModelReadyResponse:
         """Whether the model answers; of one that is not here the answer is no, as Triton's is."""
@@ -111,7 +111,7 @@ class InferenceService:
             self._identity.check(request.name, request.version)
         except RequestError:
             return messages.ModelReadyResponse(ready=False)
-        return messages.ModelReadyResponse(ready=self._model.state is State.READY)
+        return messages.ModelReadyResponse(ready=self._model.state is ModelState.READY)
 
     async def server_metadata(
         self, request: messages.ServerMetadataRequest, call: Call

@@ -13,12 +13,12 @@ import math
 import struct
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 from chassis.runtime.core.request_error import RequestError
 
-_MOST_DIMENSIONS = 32
+_MAX_DIMENSIONS = 32
 
 _ARRAYS = {
     "BOOL": "B",
@@ -65,7 +65,7 @@ class Tensor(NamedTuple):
                     f"input {self.name!r}: shape {list(self.shape)} has {len(self.elements) // count} elements in each "
                     "item, expected one: shape [n] or [n, 1]",
                 )
-            return list(self.elements)
+            return cast("list[bytes]", list(self.elements))
         if count == 1:
             return [bytes(self.elements[0])]
         buffer = memoryview(self.elements[0])
@@ -75,13 +75,13 @@ class Tensor(NamedTuple):
     def raw(self) -> bytes:
         """All elements in one buffer; a BYTES element has its length before it, 4 bytes, little-endian."""
         if self.datatype != BYTES:
-            return self.elements[0]
+            return cast(bytes, self.elements[0])
         return b"".join(part for element in self.elements for part in (struct.pack("<I", len(element)), element))
 
     def numbers(self) -> Sequence[bytes] | tuple[object, ...]:
         """All elements: of BYTES as bytes, of the others as numbers or booleans."""
         if self.datatype == BYTES:
-            return self.elements
+            return cast("Sequence[bytes]", self.elements)
         form, size = NUMERIC[self.datatype]
         if self.datatype == "BF16":
             halves = struct.unpack(f"<{len(self.elements[0]) // size}H", self.elements[0])
@@ -96,7 +96,7 @@ class Tensor(NamedTuple):
           ValueError: a number that JSON lacks.
         """
         if self.datatype == BYTES:
-            return [element.decode() for element in self.elements]
+            return [element.decode() for element in self.items()]
         numbers = list(self.numbers())
         if self.datatype in FLOATS and not all(map(math.isfinite, numbers)):  # type: ignore[arg-type]
             raise ValueError("JSON has no infinity and no NaN")
@@ -111,7 +111,7 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     """
     if (
         not isinstance(shape, list)
-        or not 0 < len(shape) <= _MOST_DIMENSIONS
+        or not 0 < len(shape) <= _MAX_DIMENSIONS
         or not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 40 for size in shape)
         or not shape[0]
     ):
@@ -159,7 +159,7 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
     if not isinstance(data, list):
         raise RequestError(400, f"input {name!r}: its data is a list")
     values, sizes = data, [len(data)]
-    while len(sizes) < _MOST_DIMENSIONS and any(isinstance(value, list) for value in values):
+    while len(sizes) < _MAX_DIMENSIONS and any(isinstance(value, list) for value in values):
         size = len(values[0]) if isinstance(values[0], list) else -1
         odd = next((i for i, value in enumerate(values) if not isinstance(value, list) or len(value) != size), None)
         if odd is not None:
@@ -182,7 +182,7 @@ def from_numbers(name: str, datatype: str, shape: tuple[int, ...], values: Itera
       RequestError: one that is out of the datatype's range.
     """
     try:
-        found = array.array(_ARRAYS[datatype], values)  # type: ignore[arg-type]
+        found = array.array(_ARRAYS[datatype], values)  # type: ignore[type-var]
     except OverflowError:
         raise RequestError(400, f"input {name!r}: an element is out of the range of {datatype}") from None
     if sys.byteorder == "big":

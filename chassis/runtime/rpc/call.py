@@ -53,7 +53,7 @@ class Call:
         *("_begun", "_core", "_owner", "_trailing", "_waiter", "busy", "caller", "cost", "metadata", "over", "task"),
     )
 
-    def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str | bytes]]) -> None:
+    def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str]]) -> None:
         """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
@@ -70,7 +70,8 @@ class Call:
 
     def is_local(self) -> bool:
         """Whether its caller is on this machine, or in this container."""
-        return self._core.peer().decode(errors="replace").startswith(_LOCAL)
+        peer: str = self._core.peer().decode(errors="replace")
+        return peer.startswith(_LOCAL)
 
     def traced(self, request_id: str = "") -> Caller:
         """Who its metadata says that it is from: `x-request-id`, else `request_id`, and `traceparent`.
@@ -102,7 +103,8 @@ class Call:
 
     async def receive(self) -> bytes | None:
         """The caller's next message; None where it sends no more."""
-        waiter = self._waiter = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+        self._waiter = waiter
         self.read(Call._settle)
         return await waiter
 

@@ -85,7 +85,8 @@ class CompletionServer:
 
     def bind(self, address: str) -> int:
         """Listens on `address`; returns its port, or 0 where that cannot be."""
-        return self._server.add_http2_port(address.encode())
+        port: int = self._server.add_http2_port(address.encode())
+        return port
 
     def start(self, methods: Mapping[str, Method]) -> None:
         """Begins to take calls of `methods`, whose names are paths such as `/ModzyModel/Run`."""

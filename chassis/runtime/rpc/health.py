@@ -55,6 +55,7 @@ class Health:
             await change.wait()
 
     def _status(self, service: str) -> int:
-        if service not in self.names:
-            return _RESPONSE.SERVICE_UNKNOWN
-        return _RESPONSE.SERVING if self._serving else _RESPONSE.NOT_SERVING
+        status: int = _RESPONSE.SERVICE_UNKNOWN
+        if service in self.names:
+            status = _RESPONSE.SERVING if self._serving else _RESPONSE.NOT_SERVING
+        return status

@@ -17,7 +17,7 @@ from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.wire import FieldsError, Schema, count_fields
 
 _SMALL = 1 << 16
-_MOST_FIELDS = 1 << 17
+_MAX_FIELDS = 1 << 17
 """Fields of a message, those of its fields among them: each may be two bytes, and takes hundreds when it is read."""
 
 _PACKED = 24
@@ -55,10 +55,10 @@ def parse(data: bytes, read: Callable[[bytes], object], schema: Callable[[], Sch
     """
     if len(data) > _SMALL:
         try:
-            packed = count_fields(data, schema(), _MOST_FIELDS) if schema is not None else 0
+            packed = count_fields(data, schema(), _MAX_FIELDS) if schema is not None else 0
             budget.require(packed * _PACKED, "the message")
         except FieldsError:
-            text = f"the message has more than {_MOST_FIELDS} fields"
+            text = f"the message has more than {_MAX_FIELDS} fields"
             raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
         except RequestError as error:
             raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None

@@ -18,7 +18,7 @@ from chassis.errors import ChassisError
 from chassis.runtime.content_coding import ContentDecoder
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.metrics import Metrics
-from chassis.runtime.core.service import State
+from chassis.runtime.core.service import ModelState
 from chassis.runtime.limits import Limits
 from chassis.runtime.rpc import health, reflection
 from chassis.runtime.rpc.call import Call, CallError
@@ -163,9 +163,9 @@ class GrpcServer:
         self._watching = loop.create_task(self._watch())
         return bound
 
-    def report(self, state: State) -> None:
+    def report(self, state: ModelState) -> None:
         """Tells health checks whether the model answers."""
-        self._health.report(state is State.READY)
+        self._health.report(state is ModelState.READY)
 
     async def quiet(self, timeout: float) -> None:
         """Returns when no call for the model comes any more, after `timeout` seconds at the latest.

@@ -8,8 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
+from types import FrameType
 
-_ORDINARY = {
+_Handler = Callable[[int, FrameType | None], object] | signal.Handlers
+
+_ORDINARY: dict[signal.Signals, _Handler] = {
     signal.SIGTERM: signal.SIG_DFL,
     signal.SIGHUP: signal.SIG_DFL,
     signal.SIGINT: signal.default_int_handler,

@@ -10,11 +10,12 @@ import marshal
 import socket
 import struct
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, RemoteError
 from chassis.runtime.core.predict import ModelContractError
 
-Message = tuple
+Message = tuple[Any, ...]
 
 _LENGTH = struct.Struct("<Q")
 _LARGE = 1 << 16
@@ -42,7 +43,7 @@ def send(connection: socket.socket, message: Message) -> None:
         raise PeerGoneError(str(error)) from None
 
 
-class Receiver:
+class MessageReader:
     """The messages of a connection that is waited for: each with one call of the kernel, where it is not large."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -63,7 +64,7 @@ class Receiver:
             view = memoryview(bytearray(end))
             view[:done] = self._view[:done]
         self._fill(view[:end], done, end)
-        message = marshal.loads(view[_LENGTH.size : end])
+        message: Message = marshal.loads(view[_LENGTH.size : end])
         if message[0] == _LARGE_ITEMS:
             return self._with_contents(message)
         return message
@@ -104,7 +105,7 @@ class Receiver:
         return done
 
 
-class Received:
+class MessageDecoder:
     """What has come over a connection that is not waited for, put together into messages."""
 
     def __init__(self) -> None:

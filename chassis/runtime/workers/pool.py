@@ -10,19 +10,19 @@ import socket
 
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded
 from chassis.runtime.core.metrics import Metrics
-from chassis.runtime.core.service import Report, State
+from chassis.runtime.core.service import ModelState, Report
 from chassis.runtime.workers import messages
-from chassis.runtime.workers.messages import FAILED, Received
-from chassis.runtime.workers.nursery import Nursery
+from chassis.runtime.workers.fork_server import ForkServer
+from chassis.runtime.workers.messages import FAILED, MessageDecoder
 
 _LOG = logging.getLogger(__name__)
 
 _FIRST_DELAY = 0.1
-_LONGEST_DELAY = 10.0
+_MAX_DELAY = 10.0
 """Seconds before a process that did not load is started again; doubled each time."""
 
-_LAST_WORDS = 0.5
-"""Seconds in which a connection ends after its process: a process that this one forked may hold it open."""
+_CLOSING_SECONDS = 0.5
+"""Seconds that a connection may stay open after its process ended: a process that it forked may hold it open."""
 
 _ENDING = 4.0
 """Seconds for the processes to end, more than they are given."""
@@ -32,7 +32,7 @@ class Worker(asyncio.Protocol):
     """One process of the model, at the other end of a connection; a `Lane` once it has loaded the model.
 
     Attributes:
-      key: how the nursery calls it.
+      key: how the fork server calls it.
       number: its place among the processes.
       connection: to it.
       loaded: becomes why the model could not be loaded, None where it was.
@@ -56,7 +56,7 @@ class Worker(asyncio.Protocol):
         self.abandoned = False
         self._batcher = batcher
         self._transport: asyncio.Transport | None = None
-        self._received = Received()
+        self._decoder = MessageDecoder()
         self._serves = False
         self._batch: Batch | None = None
         self._computes = self._closes = False
@@ -108,7 +108,7 @@ class Worker(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        for message in self._received.feed(data):
+        for message in self._decoder.feed(data):
             if not self.loaded.done():
                 kind, reason = message
                 self.loaded.set_result(reason if kind == FAILED else None)
@@ -152,7 +152,7 @@ class WorkerPool:
         self,
         loop: asyncio.AbstractEventLoop,
         batcher: Batcher,
-        nursery: Nursery,
+        fork_server: ForkServer,
         *,
         workers: int,
         load_timeout: float,
@@ -165,7 +165,7 @@ class WorkerPool:
         """
         self._loop = loop
         self._batcher = batcher
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._count = workers
         self._load_timeout = load_timeout
         self._metrics = metrics
@@ -181,7 +181,7 @@ class WorkerPool:
     def start(self, report: Report) -> None:
         """Starts the processes."""
         self._report = report
-        self._nursery.watch(self._loop, self._on_started, self._on_ended, self._on_nursery_lost)
+        self._fork_server.watch(self._loop, self._on_started, self._on_ended, self._on_fork_server_lost)
         self._metrics.workers = dict.fromkeys(range(self._count), 0)
         self._tasks = [self._loop.create_task(self._keep(self._fork(number))) for number in range(self._count)]
 
@@ -192,7 +192,7 @@ class WorkerPool:
         if not lane.abandoned:
             lane.abandoned = True
             _LOG.error("a call of the model does not return, its process is ended")
-            self._nursery.kill(lane.key)
+            self._fork_server.kill(lane.key)
         return True
 
     def close(self, timeout: float) -> bool:
@@ -201,11 +201,11 @@ class WorkerPool:
         for worker in workers:
             with contextlib.suppress(OSError):
                 worker.connection.shutdown(socket.SHUT_RDWR)
-        return self._nursery.close(max(timeout, _ENDING)) and not any(worker.is_busy() for worker in workers)
+        return self._fork_server.close(max(timeout, _ENDING)) and not any(worker.is_busy() for worker in workers)
 
     def _fork(self, number: int) -> Worker:
         key = next(self._keys)
-        worker = Worker(self._loop, self._batcher, key, number, self._nursery.start(key, number))
+        worker = Worker(self._loop, self._batcher, key, number, self._fork_server.start(key, number))
         self._workers[key] = worker
         return worker
 
@@ -213,7 +213,7 @@ class WorkerPool:
         """Keeps a process of the model where `worker` is the first."""
         delay, first = _FIRST_DELAY, True
         while True:
-            await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)
+            await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)  # type: ignore[misc]
             failure = await self._load(worker)
             if failure is None:
                 delay = _FIRST_DELAY
@@ -227,13 +227,13 @@ class WorkerPool:
                     await self._any_loaded.wait()
                 else:
                     await asyncio.sleep(delay)
-                    delay = min(delay * 2, _LONGEST_DELAY)
+                    delay = min(delay * 2, _MAX_DELAY)
             first = False
             del self._workers[worker.key]
             try:
                 worker = self._fork(worker.number)
             except OSError:
-                return  # Without the nursery the server ends.
+                return  # Without the fork server the server ends.
 
     async def _load(self, worker: Worker) -> str | None:
         """Waits until the model is loaded; why it could not be, or None."""
@@ -243,16 +243,16 @@ class WorkerPool:
             return worker.loaded.result()
         if worker.gone.done():
             return f"its process {await self._end(worker)}"
-        self._nursery.kill(worker.key)
+        self._fork_server.kill(worker.key)
         return f"it was not loaded within {self._load_timeout:g} s: its process {await worker.ended}"
 
     async def _end(self, worker: Worker) -> str:
         """How the process ended; one that closed its connection and has not ended is ended."""
         await asyncio.wait((worker.gone, worker.ended), return_when=asyncio.FIRST_COMPLETED)
         if worker.gone.done():
-            done, _ = await asyncio.wait((worker.ended,), timeout=_LAST_WORDS)
+            done, _ = await asyncio.wait((worker.ended,), timeout=_CLOSING_SECONDS)
             if not done:
-                self._nursery.kill(worker.key)
+                self._fork_server.kill(worker.key)
         return await worker.ended
 
     def _on_loaded(self, worker: Worker) -> None:
@@ -262,14 +262,14 @@ class WorkerPool:
             self._lost.cancel()
             self._lost = None
         worker.serve()
-        self._report(State.READY, "")
+        self._report(ModelState.READY, "")
 
     def _on_lost(self, worker: Worker, how: str) -> None:
         self._loaded -= 1
         self._metrics.worker_restarts += 1
         _LOG.error("a process of the model ended, it is started again", extra={"worker": worker.number, "how": how})
         if not self._loaded:
-            self._report(State.STUCK, f"the model's process {how}; it is started again")
+            self._report(ModelState.STUCK, f"the model's process {how}; it is started again")
             self._lost = self._loop.call_later(self._load_timeout, self._on_none_left, how)
 
     def _on_none_left(self, how: str) -> None:
@@ -279,7 +279,7 @@ class WorkerPool:
         """There will be no process any more; who waits for one is told."""
         if not self._loaded:
             self._batcher.add(NotLoaded(self._loop, self._batcher, reason))
-        self._report(State.FAILED, reason)
+        self._report(ModelState.FAILED, reason)
 
     def _on_first_failure(self, failure: str) -> None:
         self._failed_first += 1
@@ -295,9 +295,9 @@ class WorkerPool:
         if worker is not None:
             self._metrics.workers[worker.number] = 0
             worker.ended.set_result(how)
-            self._loop.call_later(_LAST_WORDS, worker.disconnect)
+            self._loop.call_later(_CLOSING_SECONDS, worker.disconnect)
 
-    def _on_nursery_lost(self) -> None:
+    def _on_fork_server_lost(self) -> None:
         for task in self._tasks:
             task.cancel()  # so that nothing that is loaded later, and could not be started again, counts
         self._fail("the process that starts the model's processes ended")

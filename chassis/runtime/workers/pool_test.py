@@ -288,10 +288,10 @@ def test_processes_end_with_a_server_that_is_killed(tmp_path: Path) -> None:
 def test_without_the_process_that_starts_others_the_server_drains_and_ends_with_1(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, process_id), TWO) as server:
         server.wait_health("SERVING")
-        (nursery,) = _children(server.process.pid)
+        (fork_server,) = _children(server.process.pid)
         accepted = server.omi.Run.future(_request(b"0.5"), timeout=20)
         server.status()
-        os.kill(nursery, signal.SIGKILL)
+        os.kill(fork_server, signal.SIGKILL)
         assert isinstance(results(accepted.result())[0], int)
         assert server.wait_end() == 1
 

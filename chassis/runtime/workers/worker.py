@@ -36,12 +36,12 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
             end_process(1, CLOSING)
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
         messages.send(connection, (LOADED, ""))
-        receiver = messages.Receiver(connection)
+        reader = messages.MessageReader(connection)
         while True:
-            message = receiver.receive()
+            message = reader.receive()
             items = message[1]
             if messages.wants_stream(message):
-                answers = _streamed(predict, items, connection, receiver)
+                answers = _streamed(predict, items, connection, reader)
             else:
                 answers = _answers(predict, items)
             del message
@@ -63,7 +63,7 @@ def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message
 
 
 def _streamed(
-    predict: PredictFunction, items: list[dict[str, bytes]], connection: socket.socket, receiver: messages.Receiver
+    predict: PredictFunction, items: list[dict[str, bytes]], connection: socket.socket, reader: messages.MessageReader
 ) -> Message:
     """Gives the pieces of the one item, each when it is asked for; returns what ends them."""
     if not items:
@@ -72,7 +72,7 @@ def _streamed(
         with contextlib.closing(predict.stream(items[0])) as pieces:  # type: ignore[type-var]
             for piece in pieces:
                 messages.send(connection, messages.piece_message(piece))
-                if not messages.wants_more(receiver.receive()):
+                if not messages.wants_more(reader.receive()):
                     break
         return messages.answers_message([Answer({})])
     except PeerGoneError:

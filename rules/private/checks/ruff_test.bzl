@@ -8,7 +8,7 @@ def ruff_test(name = "ruff_test", srcs = None):
 
     Args:
       name: the target's name.
-      srcs: the files; every `.py` of the package where it is left out.
+      srcs: the files; defaults to every `.py` of the package.
     """
     python_test(
         name = name,

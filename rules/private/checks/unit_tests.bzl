@@ -11,7 +11,7 @@ def unit_tests(srcs, deps, data = {}, env_paths = {}, size = {}):
       deps: what they import.
       data: test file to the labels that it finds in its runfiles.
       env_paths: test file to its `env_paths`, see `pytest_test`.
-      size: test file to Bazel's test size, where it is not `small`.
+      size: test file to Bazel's test size if it is not `small`.
     """
     for src in srcs:
         pytest_test(

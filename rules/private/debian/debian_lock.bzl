@@ -24,11 +24,11 @@ def _parse(content, file):
         name, version, digest, path = fields
         sha256 = digest.removeprefix("sha256:")
         if sha256 == digest or len(sha256) != 64 or sha256.strip("0123456789abcdef"):
-            return where + ": %s: %s is no digest of the form sha256:<64 hexadecimal digits>" % (name, digest)
+            return where + ": %s: %s is not a digest of the form sha256:<64 hexadecimal digits>" % (name, digest)
         if not path.startswith("pool/") or not path.endswith(".deb") or "/../" in path:
-            return where + ": %s: %s is no path of the form pool/….deb" % (name, path)
+            return where + ": %s: %s is not a path of the form pool/….deb" % (name, path)
         if name in seen:
-            return where + ": %s stands there a second time, after line %d" % (name, seen[name])
+            return where + ": %s is listed twice, before in line %d" % (name, seen[name])
         seen[name] = number
         packages.append(struct(name = name, version = version, sha256 = sha256, path = path, line = number))
     if not packages:

@@ -10,11 +10,11 @@ _GOOD = "zlib1g 1:1.2.13 sha256:%s pool/main/z/zlib/zlib1g_1.2.13_arm64.deb" % _
 _ERRORS = {
     "": "the lock holds no package",
     "zlib1g 1.2.13": "expected `name version sha256:HEX pool/path.deb`",
-    "zlib1g 1 md5:00 pool/z.deb": "md5:00 is no digest",
-    "zlib1g 1 sha256:00 pool/z.deb": "sha256:00 is no digest",
-    "zlib1g 1 sha256:%s http/z.deb" % _SHA: "is no path of the form pool/….deb",
-    "zlib1g 1 sha256:%s pool/../../z.deb" % _SHA: "is no path of the form pool/….deb",
-    "# comment\n%s\n%s" % (_GOOD, _GOOD): "zlib1g stands there a second time, after line 2",
+    "zlib1g 1 md5:00 pool/z.deb": "md5:00 is not a digest",
+    "zlib1g 1 sha256:00 pool/z.deb": "sha256:00 is not a digest",
+    "zlib1g 1 sha256:%s http/z.deb" % _SHA: "is not a path of the form pool/….deb",
+    "zlib1g 1 sha256:%s pool/../../z.deb" % _SHA: "is not a path of the form pool/….deb",
+    "# comment\n%s\n%s" % (_GOOD, _GOOD): "zlib1g is listed twice, before in line 2",
 }
 
 def _lock_test_impl(ctx):

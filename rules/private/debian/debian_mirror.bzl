@@ -1,6 +1,6 @@
 """Finds the Debian mirror that this machine uses: `CHASSIS_DEBIAN_MIRROR`, else the one of its apt."""
 
-# The releases whose archive holds one shared pool. An entry for another suite (a vendor's, Ubuntu's) is no Debian mirror.
+# The releases whose archive holds one shared pool. An entry for another suite (a vendor's, Ubuntu's) is not a Debian mirror.
 _SUITES = ["stable", "oldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke"]
 
 ENVIRON = ["CHASSIS_DEBIAN_MIRROR"]
@@ -36,7 +36,7 @@ def _from_deb822_style(content):
     return None
 
 def _find(rctx):
-    """The mirror's URL without a closing slash; fails with the remedy where there is none."""
+    """The mirror's URL without a closing slash; fails with the remedy if there is none."""
     named = rctx.os.environ.get("CHASSIS_DEBIAN_MIRROR")
     if named:
         return named.rstrip("/")

@@ -35,7 +35,7 @@ SERVER_PORTS = {
 }
 
 # The most processes of the model beside one server.
-MOST_WORKERS = 256
+MAX_WORKERS = 256
 
 # The datatypes of tensors with elements of one size.
 DATATYPES = [

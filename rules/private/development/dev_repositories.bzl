@@ -13,7 +13,7 @@ load("//rules/private/wheels:wheel_workspace.bzl", "wheel_locks")
 # Hub to what it is told: attributes of `wheels.hub`.
 _HUBS = {
     "checked_wheels": {
-        "locks": {Label("//tests/wheel_layers:wheels_arm64.txt"): "linux_arm64"},
+        "locks": {Label("//tests/interop/wheels:wheels_arm64.txt"): "linux_arm64"},
     },
     "classification": {
         "locks": {

@@ -71,7 +71,7 @@ def _check_allowed(ctx):
             fail("\n%s: doctor_allow: %r has no reason: say why it is right to ship it" % (ctx.label, key))
 
 def doctor_labels(ctx):
-    """The labels that record an image's waivers; fails where one is not as it should be."""
+    """The labels that record an image's waivers; fails if one is not as it should be."""
     _check_allowed(ctx)
     return {DOCTOR_LABEL: json.encode(ctx.attr.doctor_allow)} if ctx.attr.doctor_allow else {}
 
@@ -83,10 +83,10 @@ def examine(ctx, config, variant, layers, base_files):
       config: the image's `config`, as `//chassis/tools:image_layout` takes it.
       variant: the platform's, "" for none.
       layers: list of LayerInfo, lowest first.
-      base_files: list of File, the first of them the base's OCI layout directory; none where its layers are among `layers`.
+      base_files: list of File, the first of them the base's OCI layout directory; none if its layers are among `layers`.
 
     Returns:
-      (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails where there are findings.
+      (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails if there are findings.
     """
     name = ctx.label.name
     facts = [_facts_of(ctx, layer, "%s.%d" % (name, number)) for number, layer in enumerate(layers)]

@@ -5,7 +5,7 @@ load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 
 _DOC = """Prints the doctor's whole report of an image: `bazel run //model:image.doctor`, as JSON with `-- --json`.
 
-Exit status 1 where there are findings. Building it does not fail on them, as building the image does.
+Exit status 1 if there are findings. Building it does not fail on them, as building the image does.
 """
 
 def _image_of(image):

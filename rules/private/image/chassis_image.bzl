@@ -1,6 +1,6 @@
 """chassis_image: the OCI image of a model."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MOST_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
@@ -270,7 +270,7 @@ def chassis_image(
         labels = {},
         user = "65532:65532",
         ports = None,
-        server = Label("//chassis/runtime:server"),
+        model_server = Label("//chassis/runtime:server"),
         servers = ["omi", "v2-grpc", "v2-http", "v1-http"],
         wheel_layers = layer_plan.MOST,
         workers = 1,
@@ -297,7 +297,7 @@ def chassis_image(
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
-      server: the model server.
+      model_server: the model server.
       servers: the front ends that are started: `omi` (Open Model Interface, gRPC), `v2-grpc` and `v2-http` (Open Inference
         Protocol v2), `v1-http` (KServe's v1). `CHASSIS_SERVERS` in the container's environment chooses anew.
       wheel_layers: the most layers that wheels take. With more wheels than that, the biggest keep a layer each and the
@@ -307,8 +307,8 @@ def chassis_image(
         container's environment chooses anew.
       **kwargs: Bazel's common attributes.
     """
-    if workers < 0 or workers > MOST_WORKERS:
-        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MOST_WORKERS))
+    if workers < 0 or workers > MAX_WORKERS:
+        fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
             fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
@@ -338,7 +338,7 @@ def chassis_image(
         labels = labels,
         model = model,
         ports = ports,
-        server = server,
+        server = model_server,
         user = user,
         wheel_layers = wheel_layers,
         workers = workers,

@@ -25,11 +25,11 @@ _ATTRS = PLATFORM_ATTRS | {
         allow_single_file = True,
     ),
     "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
-    "_runner": attr.label(default = "//chassis/tools:run_image_test", cfg = "exec", executable = True),
+    "_runner": attr.label(default = "//chassis/tools:image_test_runner", cfg = "exec", executable = True),
 }
 
 def _emulator(ctx, image):
-    """(flag value, CPU): empty where the image's architecture is that of the build machine and no CPU is asked for."""
+    """(flag value, CPU): empty if the image's architecture is that of the build machine and no CPU is asked for."""
     cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
     if not cpu:
         return None, ""
@@ -78,7 +78,7 @@ def chassis_test(name, image, cases, platform = None, data = [], tolerance = "1e
       name: the target's name.
       image: the `chassis_image`.
       cases: case files, JSON, see docs/testing.md.
-      platform: label of the platform to test; `--platforms`, or the build machine's, where it is left out.
+      platform: label of the platform to test; defaults to `--platforms`, or the build machine's.
       data: files that the cases name.
       tolerance: the most that a number may differ by, absolutely and relative to what is expected.
       startup_timeout: seconds that the server may take to be ready.

@@ -11,7 +11,7 @@ biggest keep a layer each and the others share a few, chosen by a hash of the di
 
 Sizes come from the wheel repositories, which have the files before analysis. They count in powers of four only, so
 that most releases leave ranks as they are. A wheel of unknown size is one that the build makes itself; it changes
-with every edit, so it gets a layer of its own where it can.
+with every edit, so it gets a layer of its own if it can.
 
 Order, lowest first: big wheels, small ones, shared layers, wheels of unknown size. Stores that know a layer by all that
 lie below it (Docker's own) fetch everything above a change again, and so the big ones move least often.
@@ -45,7 +45,7 @@ def _plan(wheels, most = _MOST):
     """Plans the layers of an image's wheels.
 
     Args:
-      wheels: list of struct(name: the distribution, size: bytes of the wheel, 0 where unknown).
+      wheels: list of struct(name: the distribution, size: bytes of the wheel, 0 if unknown).
       most: the most layers to plan, at least 1.
 
     Returns:

@@ -3,7 +3,7 @@
 load(":requirements_lock.bzl", "requirements_lock")
 
 # Files that include each other end here.
-_MOST_FILES = 1000
+_MAX_FILES = 1000
 
 def _beside(path, value):
     """The path that `value` means in the directory of a file."""
@@ -27,7 +27,7 @@ def lock_source(ctx, label):
     file = "//%s:%s" % (label.package, label.name)
     texts = {}
     queue = [(file, ctx.path(label))]
-    for _ in range(_MOST_FILES):
+    for _ in range(_MAX_FILES):
         if not queue:
             break
         name, path = queue.pop(0)

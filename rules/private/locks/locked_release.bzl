@@ -40,7 +40,7 @@ def locked_release(name, version, wheels, sdist, extras, requires, where, target
       wheels: what `locked_file` made, of each wheel.
       sdist: the same of the sdist, or None.
       extras: the extras to follow.
-      requires: dict from "" and each extra to a list of [name, [extra]], or None where the wheel's metadata says it.
+      requires: dict from "" and each extra to a list of [name, [extra]], or None if the wheel's metadata says it.
       where: the lock and the line.
       target: see lock_target.bzl.
 

@@ -60,7 +60,7 @@ def _tokens(text):
     return tokens
 
 def _compare_text(left, operator, right):
-    """Both sides as texts, which have no order; None where the operator is for versions only."""
+    """Both sides as texts, which have no order; None if the operator is for versions only."""
     if operator == "in":
         return left in right
     if operator == "not in":

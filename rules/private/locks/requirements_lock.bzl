@@ -20,7 +20,7 @@ _OTHER_OPTIONS = ("-c", "--constraint", "--no-binary", "--only-binary", "--use-f
 _OTHER_FLAGS = ("--pre", "--prefer-binary", "--require-hashes", "--no-require-hashes")
 
 # Files that include each other end here.
-_MOST_FILES = 1000
+_MAX_FILES = 1000
 
 def _logical_lines(content):
     """The lines with continuations joined: a list of (number of the first, text, comment lines directly before)."""
@@ -92,7 +92,7 @@ def _split_name(spec):
     return name, extras, rest.strip()
 
 def _hashes(words):
-    """(sha256 hashes, what is wrong with one or None, the words that are no hashes)."""
+    """(sha256 hashes, what is wrong with one or None, the words that are not hashes)."""
     hashes, problem, others = [], None, []
     waits = False
     for word in words:
@@ -188,7 +188,7 @@ def _read(texts, file):
     pins, indexes, others, broken = [], [], [], None
     queue = [file]
     seen = {}
-    for _ in range(_MOST_FILES):
+    for _ in range(_MAX_FILES):
         if not queue:
             break
         name = queue.pop(0)

@@ -188,7 +188,7 @@ def _scalar(text):
     return None
 
 def _descend(table, parts, line):
-    """The table at `parts` below `table`, made where it is missing; an error as a string."""
+    """The table at `parts` below `table`, made if it is missing; an error as a string."""
     for part in parts:
         below = table.setdefault(part, {})
         if type(below) == "list":

@@ -13,7 +13,7 @@ load(":toml.bzl", "TOML_LINE")
 _OWN = ("editable", "virtual", "directory")
 
 # More than any lock has; a loop without end is not to be had in Starlark.
-_MOST_STEPS = 1000000
+_MAX_STEPS = 1000000
 
 def _read(document, file):
     """Reads a lock; see requirements_lock.read.
@@ -125,7 +125,7 @@ def _select(lock, target, extras, groups):
     for member in lock.members:
         queue.append((member, ""))
         queue += [(member, "extra:" + extra) for extra in extras] + [(member, "group:" + group) for group in groups]
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if not queue:
             break
         package, part = queue.pop()

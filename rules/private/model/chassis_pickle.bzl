@@ -27,7 +27,7 @@ _ATTRS = {
         cfg = "target",
         executable = True,
         providers = [TargetPythonInfo],
-        doc = "The target's Python, where that is to import and pickle; the build machine's where it is left out.",
+        doc = "The target's Python if that is to import and pickle; defaults to the build machine's.",
     ),
     "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/declaration/metadata_file.py)."),
     "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),

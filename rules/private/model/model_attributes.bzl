@@ -81,7 +81,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
     return None
 
 def _data_keys(data, srcs, package):
-    """What `chassis.data_path` calls each of `data`: its name in its package, with its package where it is another.
+    """What `chassis.data_path` calls each of `data`: its name in its package, with its package if it is another.
 
     Args:
       data: list of (label as it was written, Label).
@@ -94,7 +94,7 @@ def _data_keys(data, srcs, package):
     keys = {}
     for written, label in data:
         if written in srcs or written.removeprefix(":") in srcs or ":" + written in srcs:
-            return "%s stands in both srcs and data: code is pickled, data is a file of the image" % written
+            return "%s is in both srcs and data: code is pickled, data is a file of the image" % written
         key = label.name if label.package == package else label.package + "/" + label.name
         if key in keys:
             return "data %s and %s would both be chassis.data_path(%r)" % (keys[key], written, key)

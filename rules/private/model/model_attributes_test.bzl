@@ -15,7 +15,7 @@ _GOOD = {
     "srcs": ["model.py"],
 }
 
-# What is changed in a good model, and what the error then holds; None where it stays good.
+# What is changed in a good model, and what the error then holds; None if it stays good.
 _CASES = [
     ({}, None),
     ({"srcs": [":model.py"]}, None),
@@ -78,7 +78,7 @@ def _data_keys_test_impl(ctx):
         model_attributes.data_keys([(":weights.npz", weights), ("//ml/data:labels.txt", labels)], ["model.py"], "model"),
     )
     both = model_attributes.data_keys([("model.py", struct(name = "model.py", package = "model"))], [":model.py"], "model")
-    asserts.true(env, "stands in both srcs and data" in both)
+    asserts.true(env, "is in both srcs and data" in both)
     twice = model_attributes.data_keys([(":weights.npz", weights), ("weights.npz", weights)], [], "model")
     asserts.equals(env, "data :weights.npz and weights.npz would both be chassis.data_path(\"weights.npz\")", twice)
     return unittest.end(env)

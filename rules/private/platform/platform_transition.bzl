@@ -5,7 +5,7 @@ def _impl(settings, attr):
         return {"//command_line_option:platforms": settings["//command_line_option:platforms"]}
     return {"//command_line_option:platforms": str(attr.platform)}
 
-# For a rule with an attribute `platform`; where that is empty, `--platforms` holds.
+# For a rule with an attribute `platform`; if that is empty, `--platforms` holds.
 platform_transition = transition(
     implementation = _impl,
     inputs = ["//command_line_option:platforms"],
@@ -14,7 +14,7 @@ platform_transition = transition(
 
 # What such a rule needs beside it. `platform` is a string: its label must not be configured by the transition itself.
 PLATFORM_ATTRS = {
-    "platform": attr.string(doc = "The platform to build for, as a label such as `//platforms:arm64`; `--platforms` where it is left out."),
+    "platform": attr.string(doc = "The platform to build for, as a label such as `//platforms:arm64`; defaults to `--platforms`."),
     "_allowlist_function_transition": attr.label(default = "@bazel_tools//tools/allowlists/function_transition_allowlist"),
 }
 

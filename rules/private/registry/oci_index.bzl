@@ -79,5 +79,5 @@ def oci_index(name, image, platforms, **kwargs):
     """
     labels = [str(native.package_relative_label(platform)) for platform in platforms]
     if len(dict([(label, None) for label in labels])) != len(labels):
-        fail("oci_index(name = %r): a platform stands twice in %s" % (name, platforms))
+        fail("oci_index(name = %r): a platform is listed twice in %s" % (name, platforms))
     _oci_index(name = name, image = image, platforms = labels, **kwargs)

@@ -12,7 +12,7 @@ PULL_ATTRS = {
 }
 
 # Runtimes stop at 127 layers. A repository that nothing needs costs nothing.
-_MOST_LAYERS = 127
+_MAX_LAYERS = 127
 
 def _run(rctx, arguments):
     """Runs the pull tool on the pinned interpreter."""
@@ -58,8 +58,8 @@ def _image_impl(rctx):
     attr = rctx.attr
     _run(rctx, ["--platform=" + attr.platform] if attr.platform else [])
     count = len(json.decode(rctx.read("layers.json")))
-    if count > _MOST_LAYERS:
-        fail("oci_pull %s: the image has %d layers, runtimes take no more than %d" % (attr.base_name, count, _MOST_LAYERS))
+    if count > _MAX_LAYERS:
+        fail("oci_pull %s: the image has %d layers, runtimes take no more than %d" % (attr.base_name, count, _MAX_LAYERS))
     rctx.file("BUILD.bazel", """\
 load("@chassis//rules/private/registry:pulled_image.bzl", "pulled_image")
 
@@ -143,7 +143,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
       name: the repository's name.
       image: registry and repository, such as `registry.example/python`; a tag in it is for people.
       digest: the image's or index's digest. Without it the error says which one to write.
-      platforms: the platforms to take of an index, such as `linux/arm64`; none where the digest is an image's.
+      platforms: the platforms to take of an index, such as `linux/arm64`; none if the digest is an image's.
       insecure: allow plain HTTP to a registry that is not on loopback.
     """
     if "@" in image:
@@ -157,7 +157,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
         images[platform or "linux/amd64"] = own_name
         common = {"base_name": name, "digest": digest, "image": image, "insecure": insecure}
         _pulled_image_repository(name = own_name, own_name = own_name, platform = platform, **common)
-        for number in range(_MOST_LAYERS):
+        for number in range(_MAX_LAYERS):
             layer_name = "%s__%d" % (own_name, number)
             _pulled_layer_repository(name = layer_name, number = number, own_name = layer_name, **common)
     _pulled_hub_repository(name = name, images = images, own_name = name)

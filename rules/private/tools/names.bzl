@@ -25,7 +25,7 @@ def _label_in_image(label):
     return "//%s:%s" % (label.package, label.name)
 
 def _label_for_people(label):
-    """A label as one may write it on the command line of the workspace, where no `use_repo` renames its repository."""
+    """A label as one may write it on the command line of the workspace if no `use_repo` renames its repository."""
     repository = _repository_name(label.repo_name)
     return ("@" + repository if repository else "") + _label_in_image(label)
 

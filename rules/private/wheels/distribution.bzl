@@ -5,7 +5,7 @@ load("//rules/providers:wheel_info.bzl", "DistributionInfo")
 
 _DOC = """What `@pypi//name` is: usable in `deps` of a `chassis_model` and of a `py_library` alike.
 
-The list is a closure, not a graph: distributions that need each other are no cycle of targets.
+The list is a closure, not a graph: distributions that need each other are not a cycle of targets.
 """
 
 _ATTRS = {

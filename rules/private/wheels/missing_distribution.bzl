@@ -36,7 +36,7 @@ missing_distribution = rule(
         "distribution": attr.string(mandatory = True, doc = "What is asked for."),
         "found_in": attr.string_list(doc = "The locks and lines that have it."),
         "hub": attr.string(doc = "The hub's name."),
-        "import_of": attr.string_list(doc = "The distributions that bring it, where it is the name of an import."),
+        "import_of": attr.string_list(doc = "The distributions that bring it, if it is the name of an import."),
         "listed": attr.bool(doc = "Whether the lock has it, for other targets."),
         "lock": attr.string(doc = "The lock that lacks it."),
         "locked": attr.bool(doc = "Whether the hub has those of `import_of`."),

@@ -18,7 +18,7 @@ UNPACK_ATTRS = {
 _ATTRS = UNPACK_ATTRS | {
     "distribution": attr.string(mandatory = True, doc = "The normalised name (PEP 503)."),
     "lock": attr.string(mandatory = True, doc = "Where it is pinned: lock and line."),
-    "size": attr.int(doc = "The wheel's size in bytes, 0 where it is not known."),
+    "size": attr.int(doc = "The wheel's size in bytes, 0 if it is not known."),
     "src": attr.label(mandatory = True, allow_single_file = [".whl"], doc = "The wheel."),
     "version": attr.string(mandatory = True, doc = "The version."),
 }
@@ -49,7 +49,7 @@ def wheel_providers(ctx, file, distribution, version, lock, size = 0):
       distribution: its normalised name.
       version: its version.
       lock: where it comes from, see WheelInfo.
-      size: in bytes, 0 where it is not known before the build.
+      size: in bytes, 0 if it is not known before the build.
 
     Returns:
       A list of providers.

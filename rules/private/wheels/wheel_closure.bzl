@@ -1,7 +1,7 @@
 """Walks from a distribution to all that it depends on, by the wheels' own metadata."""
 
 # More than any lock has; a loop without end is not to be had in Starlark.
-_MOST_STEPS = 100000
+_MAX_STEPS = 100000
 
 def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {}):
     """Collects a distribution and what it depends on, through its extras and theirs. A cycle just ends the walk.
@@ -20,7 +20,7 @@ def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {
     queue = [(distribution, "")]
     seen = {}
     closure = {}
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if not queue:
             break
         name, extra = queue.pop()

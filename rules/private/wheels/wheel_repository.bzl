@@ -9,7 +9,7 @@ load(":wheel_closure.bzl", "wheel_closure")
 _PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
 
 # The largest value of an integer attribute.
-_MOST_INT = (1 << 31) - 1
+_MAX_INT = (1 << 31) - 1
 
 # What a hub is told of building wheels from source; for the extension's tag class and its WORKSPACE twin.
 CROSS_BUILD_ATTRS = {
@@ -111,7 +111,7 @@ def _file_impl(rctx):
         distribution = json.encode(attr.distribution),
         file = json.encode(metadata["file"]),
         lock = json.encode(attr.where),
-        size = 0 if is_sdist else min(metadata["size"], _MOST_INT),
+        size = 0 if is_sdist else min(metadata["size"], _MAX_INT),
         version = json.encode(attr.version),
     ))
     make_modes_plain(rctx)

@@ -28,7 +28,7 @@ MIB = 1 << 20
 DIGEST = of_bytes(b"x")
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
-_MOST_GROWTH = 64 * MIB
+_MAX_GROWTH = 64 * MIB
 
 
 def registry_that(answer: Script) -> Script:
@@ -69,7 +69,7 @@ def test_an_answer_without_end_ends(tmp_path: Path, kind: str) -> None:
         with pytest.raises(RegistryError):
             client.manifest(DIGEST)
     assert time.monotonic() - begin < 15
-    assert peak() - before < _MOST_GROWTH
+    assert peak() - before < _MAX_GROWTH
 
 
 _DRIPS: dict[str, Callable[[], Iterable[bytes]]] = {
@@ -151,7 +151,7 @@ def test_a_blob_that_is_another_leaves_nothing(tmp_path: Path, kind: str) -> Non
         with pytest.raises(RegistryError, match=of_bytes(_DATA)):
             client.fetch_blob(Descriptor("x", of_bytes(_DATA), len(_DATA)), tmp_path / "blob")
     assert [path.name for path in tmp_path.iterdir()] == [".docker"]
-    assert peak() - before < _MOST_GROWTH
+    assert peak() - before < _MAX_GROWTH
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.errors import AuthenticationError, RegistryError
 from chassis.oci.registry.reference import parse_repository
-from chassis.oci.registry.request import Answer
+from chassis.oci.registry.request import Response
 from tests.hostile.registry.client_of import BASIC, SECRETS, client_of, store_for, transport_to
 from tests.hostile.registry.hostile_server import Asked, HostileServer, Script, reply
 
@@ -121,7 +121,7 @@ def test_realms_that_a_registry_elsewhere_may_not_name(
         parse_repository(f"{registry}/x"), transport_to(), store_for(tmp_path, registry), allow_plain_http=False
     )
     challenge = f'Bearer realm="{realm.format(port=thief.port)}",service="r"'.replace("\\", "\\\\")
-    answer = Answer(401, urllib3.HTTPHeaderDict({"WWW-Authenticate": challenge}), b"", f"https://{registry}/v2/")
+    answer = Response(401, urllib3.HTTPHeaderDict({"WWW-Authenticate": challenge}), b"", f"https://{registry}/v2/")
     with pytest.raises(AuthenticationError, match="token server"):
         authenticator.challenged(answer, ("repository:x:pull",), "")
     assert thief.requests == []

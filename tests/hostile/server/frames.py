@@ -57,7 +57,7 @@ class Peer:
         self.socket.close()
 
     def send(self, content: bytes) -> bool:
-        """Sends bytes; False where the server has ended the connection, or reads no more."""
+        """Sends bytes; False if the server has ended the connection, or reads no more."""
         try:
             self.socket.sendall(content)
         except OSError:

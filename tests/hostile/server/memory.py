@@ -39,7 +39,7 @@ class Memory:
         return max(self._peak, self._now()) - self._first
 
     def falls_below(self, size: int, timeout: float = 20.0) -> bool:
-        """Waits until no more than `size` bytes beyond those at first are used; False where they still are."""
+        """Waits until no more than `size` bytes beyond those at first are used; False if they still are."""
         until = time.monotonic() + timeout
         while time.monotonic() < until:
             if self._now() - self._first <= size:

@@ -12,7 +12,7 @@ from typing import NoReturn
 import pytest
 
 from chassis.runtime.settings import read_settings
-from chassis.runtime.workers.nursery import NoProcessError, start_nursery
+from chassis.runtime.workers.fork_server import NoProcessError, start_fork_server
 from tests.support.running_server import RunningServer, write_model
 
 
@@ -39,7 +39,7 @@ def test_a_system_that_starts_no_process_is_an_error_that_says_what_to_do(
     settings = read_settings({"CHASSIS_MODEL_DIR": str(write_model(tmp_path, len))})
     monkeypatch.setattr(os, "fork", refuses)
     with pytest.raises(NoProcessError, match=r"Resource temporarily unavailable; CHASSIS_WORKERS=0"):
-        start_nursery(settings)
+        start_fork_server(settings)
 
 
 def test_a_model_that_is_loaded_without_it_does_not_serve(tmp_path: Path) -> None:
@@ -47,9 +47,9 @@ def test_a_model_that_is_loaded_without_it_does_not_serve(tmp_path: Path) -> Non
     os.mkfifo(pipe)
     with RunningServer(write_model(tmp_path / "model", WaitsToLoad(pipe), load_timeout=4)) as server:
         pid = server.process.pid
-        (nursery,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        (worker,) = Path(f"/proc/{nursery}/task/{nursery}/children").read_text().split()
-        os.kill(int(nursery), signal.SIGKILL)
+        (fork_server,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        (worker,) = Path(f"/proc/{fork_server}/task/{fork_server}/children").read_text().split()
+        os.kill(int(fork_server), signal.SIGKILL)
         until = time.monotonic() + 20
         while server.status().status_code != 500:
             assert time.monotonic() < until

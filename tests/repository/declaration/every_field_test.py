@@ -44,7 +44,7 @@ EVERYTHING = ModelMetadata(
 )
 
 OF_AN_IMAGE = {"servers"}
-"""Fields that are no attribute of chassis_model: several images of one model may start different front ends."""
+"""Fields that are not an attribute of chassis_model: several images of one model may start different front ends."""
 
 OF_A_MODEL = [one for one in ModelMetadata.FIELDS if one.name not in OF_AN_IMAGE]
 PART_ATTRIBUTES = {"media_type": ("chassis_model.inputs", "chassis_model.outputs")}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.wheels.wheel_layer import TABLE, WheelLayer, make_layer, paths_below, wheels
 from tests.publishing.registry_server import RegistryServer, program, skopeo
-from tests.wheel_layers.wheel_layer import TABLE, WheelLayer, make_layer, paths_below, wheels
 
 _LIMIT_S = 900
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.wheel_layers.wheel_layer import SITE, TABLE, TOC_DIGEST, VENV, WheelLayer, make_layer, paths_below, wheels
+from tests.interop.wheels.wheel_layer import SITE, TABLE, TOC_DIGEST, VENV, WheelLayer, make_layer, paths_below, wheels
 
 _LIMIT_S = 900
 _PIP_TAGS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64", "manylinux_2_17_aarch64")

@@ -37,7 +37,7 @@ class NoProcessError(ChassisError):
     """A process of the model that the system refuses to start."""
 
 
-class Nursery:
+class ForkServer:
     """The server's end. All methods belong to the event loop's thread."""
 
     def __init__(self, control: socket.socket, pid: int) -> None:
@@ -56,7 +56,7 @@ class Nursery:
         ended: Callable[[int, str], None],
         lost: Callable[[], None],
     ) -> None:
-        """Reports what happens: a worker's key with its process id, or with how it ended; that the nursery ended."""
+        """Reports a worker's key with its process id, or with how it ended; and that the fork server ended."""
 
         def read() -> None:
             content = self._control.recv(_LONGEST)
@@ -75,7 +75,7 @@ class Nursery:
         One that has begun already is not forked again.
 
         Raises:
-          OSError: the nursery ended.
+          OSError: the fork server ended.
         """
         begun = self._begun.pop(key, None)
         if begun is not None:
@@ -91,7 +91,7 @@ class Nursery:
             self._control.send(marshal.dumps((_KILL, key, 0)))
 
     def close(self, timeout: float) -> bool:
-        """Ends the nursery and what it forked; False where that took more than `timeout` seconds."""
+        """Ends the fork server and what it forked; False where that took more than `timeout` seconds."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
         self._control.settimeout(timeout)
@@ -106,34 +106,34 @@ class Nursery:
         return True
 
 
-def start_nursery(settings: Settings) -> Nursery:
-    """Forks the nursery, which begins with the model's processes; to be called before any thread is started.
+def start_fork_server(settings: Settings) -> ForkServer:
+    """Forks the fork server, which begins with the model's processes; to be called before any thread is started.
 
     Raises:
       NoProcessError: the system allows no more processes, or files.
     """
     try:
-        nursery = _fork_nursery(settings)
-        nursery.begin(settings.workers)
+        fork_server = _fork(settings)
+        fork_server.begin(settings.workers)
     except OSError as error:
         raise NoProcessError(
             f"cannot start a process for the model: {error.strerror}; CHASSIS_WORKERS=0 has it in the server's own"
         ) from None
-    return nursery
+    return fork_server
 
 
-def _fork_nursery(settings: Settings) -> Nursery:
+def _fork(settings: Settings) -> ForkServer:
     own, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     flush()
     pid = os.fork()
     if not pid:
         own.close()
-        _run(_Nursery(other, settings).run)
+        _run(_ForkServer(other, settings).run)
     other.close()
-    return Nursery(own, pid)
+    return ForkServer(own, pid)
 
 
-class _Nursery:
+class _ForkServer:
     """The process itself."""
 
     def __init__(self, control: socket.socket, settings: Settings) -> None:
@@ -147,7 +147,7 @@ class _Nursery:
         # A session of its own: Ctrl-C in a terminal is the server's. What is sent to each process of a container's
         # control group is the server's too: it has to answer what it accepted, and needs its workers for that.
         os.setsid()
-        name_process("chassis-nursery")
+        name_process("chassis-forks")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         woken, wake = socket.socketpair()
@@ -226,7 +226,7 @@ class _Nursery:
                 how = f"ended with status {code}" if code >= 0 else f"was ended by {_signal_name(-code)}"
                 self._tell(_ENDED, key, how)
 
-    def _tell(self, what: str, key: int, value: object) -> None:
+    def _tell(self, what: str, key: int, value: str | int) -> None:
         with contextlib.suppress(OSError):
             self._control.send(marshal.dumps((what, key, value)))
 

@@ -37,8 +37,7 @@ def _modules(root: Path) -> dict[str, Path]:
     found = {}
     for path in sorted((root / "chassis").rglob("*.py")):
         parts = path.relative_to(root).with_suffix("").parts
-        is_test = path.name.endswith("_test.py") and path.name != "run_image_test.py"
-        if not is_test and not path.name.endswith(("_pb2.py", "_pb2_grpc.py")):
+        if not path.name.endswith(("_test.py", "_pb2.py", "_pb2_grpc.py")):
             found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found
 

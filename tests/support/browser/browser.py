@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.browser.devtools import DevtoolsPipe
+from tests.support.browser.devtools import DevtoolsPipe
 
 _PROGRAM = "/usr/lib/chromium/chromium-headless-shell"
 _FLAGS = (

@@ -168,7 +168,7 @@ class _Base:
                 path = entry.path.removeprefix("./").rstrip("/")
                 if path in ("", "."):
                     if entry.type != DIRECTORY:
-                        raise DebError(f"{control.file}: {entry.path!r}, the root, is no directory")
+                        raise DebError(f"{control.file}: {entry.path!r}, the root, is not a directory")
                     continue
                 place = merged(path)
                 if self._filter.keeps(place, entry.type == SYMLINK):

@@ -58,7 +58,7 @@ def start(folder: Path, image: Path, *flags: str, case: object = None) -> subpro
         [
             sys.executable,
             "-m",
-            "chassis.tools.run_image_test",
+            "chassis.tools.image_test_runner",
             f"--image={image}",
             f"--case={folder}/case.json",
             f"--bwrap={needed('CHASSIS_TEST_BWRAP')}",

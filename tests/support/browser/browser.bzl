@@ -3,12 +3,12 @@
 load("//rules/private/python:python_tool.bzl", "pytest_test")
 
 def browser_test(name, srcs, deps = [], data = [], env_paths = {}, tags = [], **kwargs):
-    """A pytest test that finds a browser with `tests.browser.browser.BrowserFiles.of_environment()`.
+    """A pytest test that finds a browser with `tests.support.browser.browser.BrowserFiles.of_environment()`.
 
     Args:
       name: the target's name.
       srcs: the test files.
-      deps: what they import beside `tests.browser`.
+      deps: what they import beside `tests.support.browser`.
       data: files they find in their runfiles.
       env_paths: as of `pytest_test`.
       tags: Bazel's tags.
@@ -23,6 +23,6 @@ def browser_test(name, srcs, deps = [], data = [], env_paths = {}, tags = [], **
             "@chassis_test_browser//:files": "BROWSER_ROOT",
         },
         tags = tags + ["browser"],
-        deps = deps + ["//tests/browser"],
+        deps = deps + ["//tests/support/browser"],
         **kwargs
     )

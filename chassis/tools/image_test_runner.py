@@ -23,7 +23,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to test.", required=True)
 flags.DEFINE_multi_string("case", [], "Case file, JSON; repeated.")
 flags.DEFINE_string("bwrap", "bwrap", "bubblewrap's program.")
-flags.DEFINE_string("emulator", "", "Static qemu program; empty where the image is for this machine's CPU.")
+flags.DEFINE_string("emulator", "", "Static qemu program; empty if the image is for this machine's CPU.")
 flags.DEFINE_string("emulator_cpu", "", "The CPU that the emulator plays, such as cortex-a57.")
 flags.DEFINE_float("tolerance", 1e-6, "The most that a number may differ by, absolutely and relatively.", lower_bound=0)
 flags.DEFINE_float("timeout", 120.0, "Seconds that the server may take to be ready.", lower_bound=0)
@@ -32,7 +32,7 @@ flags.DEFINE_float("shutdown_timeout", 30.0, "Seconds that the server may take t
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit status 0 where every case is answered as expected and the server ends well, else 1."""
+    """Exit status 0 if every case is answered as expected and the server ends well, else 1."""
     del argv
     signal.signal(signal.SIGTERM, _terminated)
     name = os.environ.get("TEST_TARGET", "chassis_test")

@@ -76,7 +76,7 @@ def load(engine: Engine, write: Callable[[BinaryIO], str], seconds: float) -> tu
             broken = True
         said, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
-        raise EngineError(f"{' '.join(command)}: has not ended after {seconds:g} s") from None
+        raise EngineError(f"{' '.join(command)}: did not end within {seconds:g} s") from None
     finally:
         if process.poll() is None:
             process.kill()
