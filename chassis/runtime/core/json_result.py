@@ -69,7 +69,7 @@ def _convert(value: object) -> object:
 def _text(value: object) -> str | None:
     """The text of a value that has an exact one; None for another."""
     if any(_is_of(value, "datetime", name) for name in ("date", "time")):
-        return value.isoformat()  # type: ignore[attr-defined]
+        return str(value.isoformat())  # type: ignore[attr-defined]
     known = (("decimal", "Decimal"), ("uuid", "UUID"), ("pathlib", "PurePath"))
     return str(value) if any(_is_of(value, *name) for name in known) else None
 

@@ -10,7 +10,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
@@ -160,7 +160,7 @@ class OpenInference:
         ready = read_object(body, self._model.budget, request.cost).get("ready") if body else None
         if not isinstance(ready, bool | None):
             raise RequestError(400, "ready: expected true or false")
-        return json_response(200, self._extensions.index(ready=bool(ready)))
+        return json_response(200, self._extensions.models(ready=bool(ready)))
 
     async def infer(self, request: Request) -> Response:
         """Inference."""
@@ -317,7 +317,7 @@ def _event(document: dict[str, object]) -> bytes:
     return b"data: " + write_json(document) + b"\n\n"
 
 
-def _split(request: Request) -> list[bytes | bytearray | memoryview]:
+def _split(request: Request) -> list[Any]:
     """The JSON and the binary data behind it."""
     body = request.take_body()
     text = request.headers.get(_HEADER_LENGTH)

@@ -185,7 +185,7 @@ def classified(tensor: Tensor, classes: int, labels: Sequence[str]) -> Tensor:
     for start in range(0, count * size, size or 1):
         row = numbers[start : start + size]
         # NaN, which is not equal to itself, comes last.
-        order = sorted(range(size), key=lambda index, row=row: (row[index] != row[index], -row[index]))[:classes]
+        order = sorted(range(size), key=[(value != value, -value) for value in row].__getitem__)[:classes]
         for index in order:
             label = f":{labels[index]}" if index < len(labels) else ""
             elements.append(f"{form.format(row[index])}:{index}{label}".encode())

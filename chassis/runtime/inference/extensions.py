@@ -80,7 +80,7 @@ class Extensions(NamedTuple):
         counted = self.model.metrics.statistics.document()
         return {"model_stats": [{"name": self.identity.name, "version": self.identity.version, **counted}]}
 
-    def index(self, *, ready: bool) -> list[dict[str, str]]:
+    def models(self, *, ready: bool) -> list[dict[str, str]]:
         """The models of this server: the one, unless only `ready` ones are asked for and it is not."""
         served = self.model.state is ModelState.READY
         if ready and not served:

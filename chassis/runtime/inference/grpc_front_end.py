@@ -149,7 +149,7 @@ class InferenceService:
         self, request: messages.RepositoryIndexRequest, call: Call
     ) -> messages.RepositoryIndexResponse:
         """The one model."""
-        return _message({"models": self._extensions.index(ready=request.ready)}, messages.RepositoryIndexResponse())
+        return _message({"models": self._extensions.models(ready=request.ready)}, messages.RepositoryIndexResponse())
 
     async def model_infer(self, request: messages.ModelInferRequest, call: Call) -> messages.ModelInferResponse:
         """Inference.
@@ -248,7 +248,7 @@ class InferenceService:
 
 
 def _stream_error(message: str) -> bytes:
-    return messages.ModelStreamInferResponse(error_message=message).SerializeToString()
+    return bytes(messages.ModelStreamInferResponse(error_message=message).SerializeToString())
 
 
 def _unserved(reason: str) -> Callable[[object, Call], Awaitable[Message]]:
@@ -261,7 +261,8 @@ def _unserved(reason: str) -> Callable[[object, Call], Awaitable[Message]]:
 def _message(document: dict[str, object], message: _AnyMessage) -> _AnyMessage:
     from google.protobuf import json_format  # here, since it is seldom asked for
 
-    return json_format.ParseDict(document, message)
+    json_format.ParseDict(document, message)
+    return message
 
 
 def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:

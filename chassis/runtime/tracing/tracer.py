@@ -15,7 +15,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from chassis.runtime import otlp_pb2
@@ -160,7 +160,7 @@ class Tracer:
 
 
 def _encoded(spans: list[_Span], attributes: tuple[tuple[str, str], ...]) -> bytes:
-    request = otlp_pb2.ExportTraceServiceRequest()
+    request: Any = otlp_pb2.ExportTraceServiceRequest()  # type: ignore[attr-defined]
     resource = request.resource_spans.add()
     for key, value in attributes:
         resource.resource.attributes.add(key=key).value.string_value = value
@@ -187,4 +187,4 @@ def _encoded(spans: list[_Span], attributes: tuple[tuple[str, str], ...]) -> byt
             made.links.add(trace_id=link.trace, span_id=link.span)
         if span.failed:
             made.status.code = _ERROR
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())

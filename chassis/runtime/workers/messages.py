@@ -185,12 +185,12 @@ def go_on_message(more: bool) -> Message:
 
 def wants_stream(message: Message) -> bool:
     """Whether the items of `message` are to be answered piece by piece."""
-    return message[0] == _STREAM
+    return bool(message[0] == _STREAM)
 
 
 def wants_more(message: Message) -> bool:
     """Whether the next piece is to be given."""
-    return message[0] == _MORE
+    return bool(message[0] == _MORE)
 
 
 def piece_message(answer: Answer) -> Message:
