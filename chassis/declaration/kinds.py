@@ -87,6 +87,30 @@ class Number(Kind):
         return value
 
 
+class Texts(Kind):
+    """A list of texts; none of them is empty, the list may be."""
+
+    name = "a list of texts"
+
+    def accept(self, place: str, value: object) -> object:
+        if not isinstance(value, list | tuple):
+            raise self.wrong_type(place, value)
+        for text in value:
+            if not isinstance(text, str) or not text:
+                raise MetadataError(f"{place}: {text!r} is not a text, expected {self.name}, none of them empty")
+        return tuple(value)
+
+    def document(self, value: object) -> object:
+        assert isinstance(value, tuple)
+        return list(value)
+
+    served = document
+
+    def read(self, value: object) -> object:
+        assert isinstance(value, list)
+        return tuple(value)
+
+
 class Names(Kind):
     """A selection of `choices`, at least one."""
 

@@ -108,8 +108,10 @@ class ModelMetadata(Declared):
     num_cpus: float = field(
         Number(),
         default=1,
-        doc="for schedulers; `0.5` is half of one.",
+        doc="for schedulers; `0.5` is half of one. Where the container has no CPU quota, libraries start as many "
+        "threads.",
         attribute="chassis_model.num_cpus",
+        served="num_cpus",
         status="resources.num_cpus",
     )
     num_gpus: int = field(
@@ -139,7 +141,7 @@ class ModelMetadata(Declared):
     )
     drain_timeout: str = field(
         Duration(),
-        default="10s",
+        default="7s",
         doc="what a server that is told to stop has for what it accepted.",
         attribute="chassis_model.drain_timeout",
         served="drain_timeout",

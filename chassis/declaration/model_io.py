@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
 from chassis.declaration.declared import Declared, field
-from chassis.declaration.kinds import Kind, MetadataError, Name
+from chassis.declaration.kinds import Kind, MetadataError, Name, Texts
 from chassis.declaration.quantity import Size, parse_size
 from chassis.declaration.tensor import Tensor, parse_tensor, shown
 
@@ -52,6 +53,22 @@ class ModelInput(_Part):
 class ModelOutput(_Part):
     """A declared output. The first is that of a function that returns a JSON-able value."""
 
+    labels: tuple[str, ...] = field(
+        Texts(),
+        default=(),
+        doc="of an output that is a tensor, what its elements stand for, in their order: callers who ask for classes "
+        "(the classification extension of the Open Inference Protocol) get them.",
+        attribute="chassis_model.labels",
+    )
+
+    def check(self) -> None:
+        """Checks labels against the tensor."""
+        if self.labels and not self.tensor:
+            raise MetadataError(f"{self.name!r} has labels and is not a tensor: declare it, such as FP32[3]")
+        size = math.prod(self.shape)
+        if self.labels and size >= 0 and size != len(self.labels):
+            raise MetadataError(f"{self.name!r} has {len(self.labels)} labels for a tensor of {size} elements")
+
 
 class Parts(Kind):
     """The inputs or the outputs: at least one, each of its own name. JSON has an object from name to the rest.
@@ -82,7 +99,7 @@ class Parts(Kind):
             described = {"media_type": described}
         keys = [one.name for one in self._part.FIELDS]
         if not isinstance(described, dict):
-            raise MetadataError(f"{place}: expected an object of {', '.join(keys[1:])}, all texts")
+            raise MetadataError(f"{place}: expected an object of {', '.join(keys[1:])}")
         if not name:
             raise MetadataError(f"{place}: the name is empty")
         if described.get("name", name) != name:
@@ -94,7 +111,12 @@ class Parts(Kind):
 
     def document(self, value: object) -> object:
         assert isinstance(value, tuple)
-        return {part.name: {key: text for key, text in part.document().items() if key != "name"} for part in value}
+        return {
+            part.name: {
+                key: told for key, told in part.document().items() if key != "name" and (told or key != "labels")
+            }
+            for part in value
+        }
 
     def served(self, value: object) -> object:
         assert isinstance(value, tuple)
@@ -107,7 +129,9 @@ class Parts(Kind):
 
     def _read_part(self, part: dict[str, Any]) -> object:
         tensor = shown(part["datatype"], part.get("shape", ())) if "datatype" in part else ""
-        return self._part(part["name"], part["media_type"], part["max_size"], "" if tensor == "BYTES[]" else tensor)
+        labels = {"labels": part["labels"]} if "labels" in part else {}
+        tensor = "" if tensor == "BYTES[]" else tensor
+        return self._part(part["name"], part["media_type"], part["max_size"], tensor, **labels)
 
 
 def _served(part: _Part) -> dict[str, object]:
@@ -120,4 +144,6 @@ def _served(part: _Part) -> dict[str, object]:
     if part.tensor:
         described["datatype"] = part.datatype
         described["shape"] = list(part.shape)
+    if isinstance(part, ModelOutput) and part.labels:
+        described["labels"] = list(part.labels)
     return described

@@ -125,6 +125,21 @@ class Image:
             if item.path.rpartition("/")[0] in wanted and self._has_information(number, item)
         )
 
+    @cached_property
+    def processes(self) -> tuple[tuple[tuple[int, Distribution], ...], ...]:
+        """The distributions of each kind of process, as `distributions`: the model's, and the server's.
+
+        The latter are there if it has a place of its own (`CHASSIS_SERVER_PATH`: that directory, and what it shares).
+        """
+        own, *shared = [
+            path.strip("/") for path in self.start.environment.get("CHASSIS_SERVER_PATH", "").split(":") if path
+        ] or [""]
+        if not own:
+            return (self.distributions,)
+        places = [(item.path.rpartition("/")[0], (layer, item)) for layer, item in self.distributions]
+        model = tuple(found for place, found in places if place != own)
+        return (model, tuple(found for place, found in places if place == own or place in shared))
+
     def _has_information(self, layer: int, item: Distribution) -> bool:
         names = ("METADATA", "PKG-INFO")
         return any(self.is_in_place(layer, f"{item.path}/{name}") for name in names)

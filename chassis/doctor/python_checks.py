@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from packaging.requirements import Requirement
@@ -24,13 +24,15 @@ from chassis.doctor.module_checks import check_modules
 from chassis.doctor.requirements import marker_environment, needs
 
 _ENV = re.compile(r"^(?:-S\s+)?(?:-\S+\s+)*(\S+)")
+_Distributions = Sequence[tuple[int, Distribution]]
 _RENEW = "renew the wheel locks (a lock names its command, such as bazel run //:locks)"
 
 
 def check_python(image: Image) -> Iterator[Finding]:
     """Yields what is wrong with the image's Python distributions."""
-    yield from _check_unique(image)
-    yield from _check_requirements(image)
+    for distributions in image.processes:
+        yield from _check_unique(image, distributions)
+        yield from _check_requirements(image, distributions)
     for layer, item in image.distributions:
         yield from _check_distribution(image, layer, item)
     yield from _check_scripts(image)
@@ -42,9 +44,9 @@ def _finding(image: Image, layer: int, path: str, code: str, defect: str, remedy
     return Finding(code, image.name(layer), path, defect, remedy)
 
 
-def _check_unique(image: Image) -> Iterator[Finding]:
+def _check_unique(image: Image, distributions: _Distributions) -> Iterator[Finding]:
     found: dict[str, list[tuple[int, Distribution]]] = defaultdict(list)
-    for layer, item in image.distributions:
+    for layer, item in distributions:
         found[canonicalize_name(item.name)].append((layer, item))
     for name, places in found.items():
         for layer, item in places[1:]:
@@ -59,9 +61,9 @@ def _check_unique(image: Image) -> Iterator[Finding]:
             )
 
 
-def _check_requirements(image: Image) -> Iterator[Finding]:
-    installed = {canonicalize_name(item.name): item for _, item in image.distributions}
-    for need in needs(image):
+def _check_requirements(image: Image, distributions: _Distributions) -> Iterator[Finding]:
+    installed = {canonicalize_name(item.name): item for _, item in distributions}
+    for need in needs(image, distributions):
         path = f"{need.item.path}/METADATA"
         if need.requirement is None:
             defect = f"cannot be read: Requires-Dist: {need.defect}"

@@ -6,7 +6,7 @@ Specification: PyPA, "Dependency specifiers".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
@@ -53,9 +53,10 @@ def marker_environment(image: Image) -> dict[str, str]:
     }
 
 
-def needs(image: Image) -> Iterator[Need]:
-    """Yields every requirement that holds, those of extras where an installed distribution asks for the extra."""
-    installed = {canonicalize_name(item.name): (layer, item) for layer, item in image.distributions}
+def needs(image: Image, distributions: Sequence[tuple[int, Distribution]]) -> Iterator[Need]:
+    """Yields every requirement of `distributions`, those of one process, that holds; those of extras where an installed
+    distribution asks for the extra."""
+    installed = {canonicalize_name(item.name): (layer, item) for layer, item in distributions}
     environment = marker_environment(image)
     queue: list[tuple[str, str]] = [(name, "") for name in installed]
     seen = set(queue)
@@ -92,11 +93,12 @@ def _holds(requirement: Requirement, environment: dict[str, str], extra: str) ->
 
 def layers_needed(image: Image) -> dict[int, set[int]]:
     """For each layer with distributions, the layers of those that they require, directly or through others."""
-    by_name = {canonicalize_name(item.name): layer for layer, item in image.distributions}
     direct: dict[int, set[int]] = defaultdict(set)
-    for need in needs(image):
-        if need.wanted in by_name:
-            direct[need.layer].add(by_name[need.wanted])
+    for distributions in image.processes:
+        by_name = {canonicalize_name(item.name): layer for layer, item in distributions}
+        for need in needs(image, distributions):
+            if need.wanted in by_name:
+                direct[need.layer].add(by_name[need.wanted])
     return {layer: _reached(layer, direct) for layer in direct}
 
 

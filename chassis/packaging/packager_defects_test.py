@@ -28,8 +28,18 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
     "raises": (errors.EntryPointError, "\n1 / 0", "ml/model.py, line 2: importing it failed: ZeroDivisionError", {}),
     "exits": (errors.EntryPointError, "raise SystemExit(3)", "importing it failed: SystemExit: 3", {}),
     "class": (errors.EntryPointError, "class process:\n  def __init__(self, a): pass", "is a class", {}),
-    "async": (errors.EntryPointError, "async def process(a): pass", "coroutine", {}),
-    "generator": (errors.EntryPointError, "def process(a): yield a", "generator", {}),
+    "async": (
+        errors.EntryPointError,
+        "async def process(a): pass",
+        "is a coroutine, which answers one input, but batch_size is 4",
+        {"batch_size": 4},
+    ),
+    "generator": (
+        errors.EntryPointError,
+        "def process(a): yield a",
+        "is a generator, which answers one input, but batch_size is 4",
+        {"batch_size": 4},
+    ),
     "two arguments": (errors.EntryPointError, "def process(a, b): pass", "exactly one argument.*wants: a, b", {}),
     "no argument": (errors.EntryPointError, "def process(): pass", "exactly one argument", {}),
     "batch_size without batch function": (

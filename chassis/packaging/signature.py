@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from chassis.packaging.errors import EntryPointError
 
 _SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "mutablesequence"})
+_STREAMS = {"iterator": 0, "generator": 2, "asyncgenerator": 1, "asynciterator": 0, "asynciterable": 0}
 _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
 _BYTES = frozenset({"bytes", "bytearray", "memoryview", "bytestring", "buffer"})
 
@@ -32,9 +33,10 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
       batch_size: above 0 for a batch function.
 
     Raises:
-      EntryPointError: the function takes other than one argument, gives its result in a way that no server waits
-        for, or its annotations contradict `requested` or `batch_size`.
+      EntryPointError: the function takes other than one argument, is a generator or a coroutine of a batch, or its
+        annotations contradict `requested` or `batch_size`.
     """
+    _check_stream(function, name, batch_size)
     parameter = _only_parameter(function, name)
     annotated = parameter is not None and parameter.annotation is not parameter.empty
     said = _classify(_text(parameter.annotation)) if parameter is not None and annotated else None
@@ -57,11 +59,19 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
     return item or _by_result(function) or "bytes"
 
 
-def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
-    """The parameter that gets the input; None if the function does not tell."""
+def _check_stream(function: Callable[..., object], name: str, batch_size: int) -> None:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
-    if inspect.iscoroutinefunction(target) or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target):
-        raise EntryPointError(f"{name} is a coroutine or a generator, expected a function that returns its result")
+    streams = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
+    if batch_size and (streams or inspect.iscoroutinefunction(target)):
+        kind = "generator" if streams else "coroutine"
+        raise EntryPointError(
+            f"{name} is a {kind}, which answers one input, but batch_size is {batch_size}\n"
+            "  leave `batch_size` out, or give a function that returns its results"
+        )
+
+
+def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
+    """The parameter that gets the input; None where the function does not tell."""
     if inspect.isclass(function):
         raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
     try:
@@ -90,6 +100,9 @@ def _by_result(function: Callable[..., object]) -> str | None:
     outer, inner = _outer(text)
     if outer in _SEQUENCES:
         outer, inner = _outer(inner)
+    elif outer in _STREAMS:
+        # Behind the type of a piece, what a generator takes and returns.
+        outer, inner = _outer(inner.rsplit(",", _STREAMS[outer])[0] if inner.count(",") > 1 else inner)
     return "mapping" if outer in _MAPPINGS and inner.split(",")[-1] in _BYTES else None
 
 

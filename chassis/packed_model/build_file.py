@@ -167,9 +167,13 @@ def _attributes(metadata: ModelMetadata, rule: str) -> dict[str, object]:
         elif value != one.default:
             attributes[attribute] = list(value) if isinstance(value, tuple) else value
     parts = (*metadata.inputs, *metadata.outputs)
-    for one in parts[0].FIELDS:
+    for one in metadata.outputs[0].FIELDS:
         of_rule, _, attribute = one.attribute.partition(".")
-        told = {part.name: text for part in parts if (text := getattr(part, one.name))}
+        told = {
+            part.name: list(value) if isinstance(value, tuple) else value
+            for part in parts
+            if (value := getattr(part, one.name, None))
+        }
         if of_rule == rule and told:
             attributes[attribute] = told
     return attributes
@@ -190,7 +194,7 @@ def _value(value: object) -> str:
     if isinstance(value, Mapping):
         if not value:
             return "{}"
-        items = "".join(f"        {_value(key)}: {_value(item)},\n" for key, item in value.items())
+        items = "".join(f"        {_value(key)}: {_nested(item)},\n" for key, item in value.items())
         return f"{{\n{items}    }}"
     if isinstance(value, list):
         if len(value) < 2:
@@ -199,6 +203,11 @@ def _value(value: object) -> str:
     if isinstance(value, int | float):
         return str(int(value) if value == int(value) else value)
     return _string(str(value))
+
+
+def _nested(value: object) -> str:
+    """The literal of a value in a mapping."""
+    return _value(value).replace("\n", "\n    ") if isinstance(value, list) else _value(value)
 
 
 def _string(text: str) -> str:

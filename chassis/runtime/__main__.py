@@ -22,18 +22,24 @@ def main() -> int:
         become_init()
 
     from chassis.errors import ChassisError
-    from chassis.runtime import settings
+    from chassis.runtime import cpus, home, process_name, server_place, settings
 
     try:
         told = settings.read_settings(os.environ)
+        cpus.limit_threads(os.environ, told.threads)
+        home.settle_user(os.environ)
+        process_name.name_process("chassis-server")
         fork_server = None
         if told.workers:
             from chassis.runtime.workers.fork_server import start_fork_server
 
             fork_server = start_fork_server(told)
+            server_place.enter(told.server_path)
             from chassis.runtime import late_imports
 
             late_imports.allow()
+        else:
+            server_place.share(told.server_path)
         from chassis.runtime import lifecycle
 
         lifecycle.serve(told, fork_server)

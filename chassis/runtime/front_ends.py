@@ -21,12 +21,13 @@ class FrontEnds:
     def __init__(self, settings: Settings, model: ModelService, stop: Callable[[str], None]) -> None:
         """Takes what to call, with a reason, when a caller asks the server to stop."""
         self.ports: dict[str, int] = {}
-        """Of what listens: `port` of gRPC, `http_port` of HTTP."""
+        """Of what listens: `port` of gRPC, `http_port` of HTTP, `metrics_port` of metrics alone."""
         self._settings = settings
         self._model = model
         self._stop = stop
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
+        self._metrics: HttpServer | None = None
 
     async def start(self) -> None:
         """Listens.
@@ -40,6 +41,11 @@ class FrontEnds:
 
             self._http = http_server(settings, self._model)
             self.ports["http_port"] = await self._http.start(settings.host, settings.http_port)
+        if settings.metrics_port is not None:
+            from chassis.runtime.http.front_end import metrics_server
+
+            self._metrics = metrics_server(settings, self._model)
+            self.ports["metrics_port"] = await self._metrics.start(settings.host, settings.metrics_port)
         if set(settings.servers) & set(GRPC_SERVERS):
             await self._start_grpc()
 
@@ -57,10 +63,9 @@ class FrontEnds:
             )
         if "v2-grpc" in settings.servers:
             from chassis.runtime.inference import grpc_front_end
-            from chassis.runtime.inference.exchange import Identity
+            from chassis.runtime.inference.extensions import Extensions
 
-            identity = Identity(settings.name, settings.version)
-            inference = grpc_front_end.InferenceService(self._model, identity)
+            inference = grpc_front_end.InferenceService(Extensions.of(settings, self._model))
             self._grpc.add(grpc_front_end.SERVICE, inference.methods())
         self.ports["port"] = await self._grpc.start(settings.host, settings.port)
 
@@ -68,7 +73,7 @@ class FrontEnds:
         """Tells health services; those of HTTP look themselves."""
         if self._grpc is not None:
             self._grpc.report(state)
-        if self._http is not None and state is ModelState.STOPPING:
+        if self._http is not None and state in (ModelState.LEAVING, ModelState.STOPPING):
             self._http.begin_to_close()
 
     async def quiet(self, timeout: float) -> None:

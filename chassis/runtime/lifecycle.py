@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import math
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 import uvloop
@@ -18,10 +21,11 @@ from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.model_thread import ModelThread
 from chassis.runtime.core.service import Backend, ModelService, ModelState
-from chassis.runtime.ending import end_process, flush
+from chassis.runtime.ending import end_process, flush, run_exit_functions
 from chassis.runtime.front_ends import FrontEnds
 from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
+from chassis.runtime.version import VERSION
 
 if TYPE_CHECKING:
     from chassis.runtime.workers.fork_server import ForkServer
@@ -33,6 +37,16 @@ _SETTLING = 0.2
 
 A server with no calls on their way needs next to nothing of it.
 """
+
+_LAST_ANSWERS = 0.3
+"""Seconds for those to leave who were told in the end that they will not be answered."""
+
+_LAST_SPANS = 1.0
+"""Seconds for the last spans to be sent."""
+
+_SAME_SIGNAL = 1.0
+"""Seconds in which a second signal is the first once more: `timeout` and some supervisors send it to a process and to
+its group."""
 
 _CLOSING = 2.0
 """Seconds that the model's thread has to end after the last answer, and again its libraries."""
@@ -47,6 +61,13 @@ def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn
     logs.configure(settings.log_format, settings.log_level)
     loop = uvloop.new_event_loop()
     metrics = Metrics()
+    metrics.identity = (
+        ("model", settings.name),
+        ("version", settings.version),
+        ("image", settings.image),
+        ("server", VERSION),
+        ("python", f"{sys.version_info.major}.{sys.version_info.minor}"),
+    )
     batcher = Batcher(
         loop,
         batch_size=settings.batch_size,
@@ -63,10 +84,13 @@ def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn
         metrics=metrics,
         budget=Budget(settings.limits.inflight_bytes),
     )
-    code = loop.run_until_complete(_Server(settings, model).run())
-    if not model.close(_CLOSING):
+    server = _Server(settings, model)
+    code = loop.run_until_complete(server.run())
+    if not model.close(_CLOSING if server.answered_all else 0.0):
         _LOG.warning("the model was still busy in the end")
-    end_process(code, _CLOSING)
+    run_exit_functions(code, _CLOSING if settings.workers == 0 and server.answered_all else 0.0)
+    _LOG.info("stopped", extra={"status": code})
+    end_process(code)
 
 
 def _backend(
@@ -95,8 +119,10 @@ class _Server:
         self._settings = settings
         self._model = model
         self._stopping = asyncio.Event()
+        self.answered_all = True
+        """Whether all that was accepted had been answered in time."""
         self._code = 0
-        self._signalled = False
+        self._signalled = -math.inf
         self._was_ready = False
 
     async def run(self) -> int:
@@ -112,9 +138,19 @@ class _Server:
         gc.enable()
         _LOG.info(
             "listening",
-            extra={"model": settings.name, "host": settings.host, **front_ends.ports, "pid": os.getpid()},
+            extra={
+                "model": settings.name,
+                "host": settings.host,
+                **front_ends.ports,
+                "pid": os.getpid(),
+                "threads": settings.threads,
+            },
         )
+        for name, nearest in settings.unknown:
+            meant = {"nearest": nearest} if nearest else {}
+            _LOG.warning("nothing reads this variable of the environment", extra={"variable": name, **meant})
 
+        tracing = self._trace()
         model.watch(front_ends.report)
         model.watch(self._on_state)
         watching = loop.create_task(model.watch_calls())
@@ -122,6 +158,7 @@ class _Server:
         await self._stopping.wait()
 
         deadline.cancel()
+        await self._leave(front_ends)
         watching.cancel()
         front_ends.report(ModelState.STOPPING)
         # What has arrived is taken, later calls are told that the server is stopping, and when none come any more the
@@ -131,23 +168,52 @@ class _Server:
         await front_ends.quiet(settings.drain_timeout * _SETTLING)
         model.stop()
         if not await front_ends.wait_answered(end):
+            self.answered_all = False
             _LOG.warning("not all was answered in time", extra={"drain_timeout": settings.drain_timeout})
+            # Whoever waits is told so, rather than cut off.
+            model.give_up()
+            await front_ends.wait_answered(loop.time() + _LAST_ANSWERS)
         await front_ends.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
-        _LOG.info("stopped", extra={"status": self._code})
+        if tracing is not None and model.tracer is not None:
+            tracing.cancel()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(model.tracer.flush(), _LAST_SPANS)
         return self._code
+
+    def _trace(self) -> asyncio.Task[None] | None:
+        """Begins to send spans, if the standard variables of OpenTelemetry say where to."""
+        if self._settings.traces is None:
+            return None
+        from chassis.runtime.tracing.tracer import Tracer  # here, since few servers need it
+
+        tracer = Tracer(self._settings.traces, self._settings.name)
+        self._model.trace(tracer)
+        return asyncio.get_running_loop().create_task(tracer.run())
+
+    async def _leave(self, front_ends: FrontEnds) -> None:
+        """Serves on for the stop delay, in which others learn that this server is not ready: who looks where to send
+        requests does so now and then only."""
+        if self._settings.stop_delay and self._model.state is ModelState.READY:
+            self._model.leave()
+            front_ends.report(ModelState.LEAVING)
+            await asyncio.sleep(self._settings.stop_delay)
 
     def stop(self, reason: str) -> None:
         """Begins to drain; a second time it changes nothing."""
         if not self._stopping.is_set():
-            _LOG.info("stopping", extra={"reason": reason, "drain_timeout": self._settings.drain_timeout})
+            times = {"stop_delay": self._settings.stop_delay, "drain_timeout": self._settings.drain_timeout}
+            _LOG.info("stopping", extra={"reason": reason, **times})
             self._stopping.set()
 
     def _on_signal(self, number: int) -> None:
-        if self._signalled:
+        now = asyncio.get_running_loop().time()
+        if now - self._signalled < _SAME_SIGNAL:
+            return
+        if self._signalled > -math.inf:
             _LOG.warning("ended by a second signal", extra={"signal": signal.Signals(number).name})
             flush()
             os._exit(128 + number)
-        self._signalled = True
+        self._signalled = now
         self.stop(signal.Signals(number).name)
 
     def _on_state(self, state: ModelState) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import http.client
 import json
 import os
 import shutil
@@ -10,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,6 +22,7 @@ import grpc
 import pytest
 
 from chassis.runtime import omi_pb2
+from chassis.runtime.settings import read_settings
 from tests.support.running_server import RunningServer, ServerEndedError, write_model
 
 
@@ -252,35 +257,78 @@ def test_shutdown_answers_and_drains(tmp_path: Path) -> None:
         assert server.wait_end() == 0
 
 
-def test_the_drain_is_bounded(tmp_path: Path) -> None:
-    def forever(content: bytes) -> int:
-        time.sleep(60)
-        return 0
+def _forever(content: bytes) -> int:
+    time.sleep(60)
+    return 0
 
-    with RunningServer(write_model(tmp_path, forever), {"CHASSIS_DRAIN_TIMEOUT": "0.3"}) as server:
+
+def test_who_waits_when_the_drain_is_over_is_told_so(tmp_path: Path) -> None:
+    def ask() -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=20)
+        connection.request("POST", "/v1/models/tested:predict", b'{"instances": ["x"]}')
+        response = connection.getresponse()
+        return response.status, response.read()
+
+    with RunningServer(write_model(tmp_path, _forever), {"CHASSIS_DRAIN_TIMEOUT": "0.3"}) as server:
+        server.wait_health("SERVING")
+        calls = [_call(server, b"x"), _call(server, b"y")]
+        with ThreadPoolExecutor() as threads:
+            waiting = threads.submit(ask)
+            _wait_queued(server, 2)
+            started = time.monotonic()
+            server.signal(signal.SIGTERM)
+            stopped = server.wait_event("stopped")
+            gone = time.monotonic()
+            assert server.wait_end() == 0
+            assert time.monotonic() - gone < 0.5
+            assert time.monotonic() - started < 5
+        assert stopped["status"] == 0
+        for call in calls:
+            assert call.code() is grpc.StatusCode.UNAVAILABLE
+            assert "stopped before it was answered" in call.details()
+        assert waiting.result() == (503, b'{"error":"the server stopped before it was answered; try again"}')
+
+
+def test_a_second_signal_ends_at_once_and_within_a_second_is_the_first(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, _forever), {"CHASSIS_DRAIN_TIMEOUT": "60"}) as server:
         server.wait_health("SERVING")
         call = _call(server, b"x")
         _wait_accepted(server)
         started = time.monotonic()
-        server.signal(signal.SIGTERM)
-        assert server.wait_end() == 0
-        assert time.monotonic() - started < 5
-        assert call.exception() is not None
+        code = None
+        while code is None:
+            server.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                code = server.process.wait(0.2)
+        assert code == 128 + signal.SIGTERM
+        assert call.code() is grpc.StatusCode.UNAVAILABLE
+        assert 1.0 <= time.monotonic() - started < 5
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    def forever(content: bytes) -> int:
-        time.sleep(60)
-        return 0
-
-    with RunningServer(write_model(tmp_path, forever), {"CHASSIS_DRAIN_TIMEOUT": "60"}) as server:
+def test_a_server_that_leaves_is_not_ready_and_serves(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, slow), {"CHASSIS_STOP_DELAY": "1.5"}) as server:
         server.wait_health("SERVING")
-        _call(server, b"x")
-        _wait_accepted(server)
+        started = time.monotonic()
         server.signal(signal.SIGTERM)
-        server.wait_event("stopping")
-        server.signal(signal.SIGTERM)
-        assert server.wait_end(10) == 128 + signal.SIGTERM
+        server.wait_health("NOT_SERVING")
+        told = time.monotonic() - started
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/v2/health/ready", timeout=20)
+        assert server.run(b"x").outputs[0].success
+        assert server.wait_end() == 0
+        assert told < 1.5 <= time.monotonic() - started < 8
+
+
+def test_the_delay_is_some_seconds_in_kubernetes_alone(tmp_path: Path) -> None:
+    model = write_model(tmp_path, slow)
+    found = [
+        read_settings({"CHASSIS_MODEL_DIR": str(model), **variables}).stop_delay
+        for variables in ({}, {"KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    ]
+    assert found == [0.0, 5.0]
+    whole = read_settings({"CHASSIS_MODEL_DIR": str(model), "KUBERNETES_SERVICE_HOST": "10.0.0.1"})
+    assert whole.drain_timeout < 10 - 2.5
+    assert whole.stop_delay + whole.drain_timeout < 30 - 2.5
 
 
 def test_a_signal_while_the_model_loads_ends_with_0(tmp_path: Path) -> None:
@@ -396,3 +444,11 @@ def _wait_stopping(server: RunningServer) -> None:
 def _wait_accepted(server: RunningServer) -> None:
     """Calls that were sent before this one have been accepted when it returns: they share a connection."""
     server.status()
+
+
+def _wait_queued(server: RunningServer, items: int) -> None:
+    """Waits until so many items wait for the model."""
+    until = time.monotonic() + 5
+    metrics = f"http://127.0.0.1:{server.http_port}/metrics"
+    while f"\nchassis_queue_items {items}\n" not in urllib.request.urlopen(metrics, timeout=20).read().decode():
+        assert time.monotonic() < until

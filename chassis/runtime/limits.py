@@ -10,6 +10,8 @@ import resource
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from chassis.runtime.cgroup import cgroup_directories, read_text
+
 _V1_UNLIMITED = 1 << 60
 _MAX_FILES = 1 << 20
 """More than any server needs; some engines allow a billion, which programs that close all of them would go through."""
@@ -73,8 +75,8 @@ def memory_in_use(root: str = "/") -> int | None:
     used = next(_cgroup_values(root, "memory.current", "memory.usage_in_bytes"), None)
     if used is None:
         return None
-    for directory in _directories(root):
-        for line in (_read(f"{directory}/memory.stat") or "").splitlines():
+    for directory in cgroup_directories(root, "memory"):
+        for line in (read_text(f"{directory}/memory.stat") or "").splitlines():
             name, _, value = line.partition(" ")
             if name in ("inactive_file", "total_inactive_file") and value.isdigit():
                 return max(0, used - int(value))
@@ -117,37 +119,8 @@ def connections_default(inflight: int, files: int) -> int:
 
 def _cgroup_values(root: str, *names: str) -> Iterator[int]:
     """The numbers in files of these names, from the process' own cgroup up to the root."""
-    for directory in _directories(root):
+    for directory in cgroup_directories(root, "memory"):
         for name in names:
-            text = (_read(f"{directory}/{name}") or "").strip()
+            text = (read_text(f"{directory}/{name}") or "").strip()
             if text.isdigit():
                 yield int(text)
-
-
-def _directories(root: str) -> Iterator[str]:
-    """The directories of the process' memory cgroups, its own first.
-
-    In a container the path in /proc/self/cgroup may be the host's, which is missing: the mount's root is its own then.
-    """
-    root = root.rstrip("/")
-    base = f"{root}/sys/fs/cgroup"
-    for line in (_read(f"{root}/proc/self/cgroup") or "").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            mount = base
-        elif "memory" in controllers.split(","):
-            mount = f"{base}/memory"
-        else:
-            continue
-        parts = [part for part in path.split("/") if part and part != ".."]
-        for length in range(len(parts), -1, -1):
-            yield "/".join([mount, *parts[:length]])
-
-
-def _read(path: str) -> str | None:
-    try:
-        with open(path) as file:
-            return file.read()
-    except (OSError, ValueError):
-        return None

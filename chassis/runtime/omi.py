@@ -27,6 +27,7 @@ _STATUS_CODES = {
     ModelState.READY: (200, "OK"),
     ModelState.FAILED: (500, "Internal Server Error"),
     ModelState.STUCK: (503, "Service Unavailable"),
+    ModelState.LEAVING: (503, "Service Unavailable"),
     ModelState.STOPPING: (503, "Service Unavailable"),
 }
 

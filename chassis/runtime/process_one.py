@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 
+from chassis.runtime.process_name import name_process
+
 _IGNORED = {signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGTSTP}
 
 
@@ -21,6 +23,7 @@ def become_init() -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
     child = os.fork()
     if child:
+        name_process("chassis-init")
         os._exit(_wait(child, passed_on))
     # A session of its own: Ctrl-C in a terminal reaches process 1 alone, which passes it on once.
     os.setsid()

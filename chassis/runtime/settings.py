@@ -6,13 +6,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chassis.declaration.front_ends import MAX_WORKERS, SERVERS
 from chassis.declaration.model_json import FORMAT, read_served
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import SIGNATURES
+from chassis.runtime.cpus import cpu_quota, threads_default, visible_cpus
 from chassis.runtime.limits import (
     Limits,
     connections_default,
@@ -23,11 +24,21 @@ from chassis.runtime.limits import (
     request_default,
 )
 
+if TYPE_CHECKING:
+    from chassis.runtime.tracing.trace_settings import TraceSettings
+
 IMAGE_MODEL = "/app/model"
 SHUTDOWNS = ("local", "anyone", "nobody")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _HOST = re.compile(r"[a-z0-9_](?:[a-z0-9._-]*[a-z0-9])?")
+_ELSEWHERE = ("CHASSIS_ACCELERATOR", "CHASSIS_MODEL_DIR")
+"""What is read in other places."""
+
+_OF_A_SERVICE = re.compile(r"_SERVICE_(HOST|PORT)|_PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$")
+"""What Kubernetes says of a Service whose name begins with `chassis`."""
+
+_ENDPOINT_DELAY = 5.0
 _ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s,@]+|null")
 
 
@@ -50,6 +61,8 @@ class Settings(NamedTuple):
       host: address to listen on (`CHASSIS_HOST`); `[::]` is every IPv6 and IPv4 address.
       port: gRPC's port (`PSC_MODEL_PORT`); 0 takes a free one and logs it.
       http_port: HTTP's port (`HTTP_PORT`); likewise.
+      metrics_port: a port for metrics and health alone, which then need no HTTP front end (`CHASSIS_METRICS_PORT`);
+        None for none.
       workers: processes of the model; 0 is a thread of the server's own (`CHASSIS_WORKERS`).
       max_wait: how long an item may wait for a batch to fill (`CHASSIS_MAX_WAIT_MS`, milliseconds).
       queue_size: items that may wait for the model (`CHASSIS_QUEUE_SIZE`).
@@ -58,7 +71,14 @@ class Settings(NamedTuple):
       cors_origins: origins whose pages may read answers, `*` for all (`CHASSIS_CORS_ORIGINS`, comma-separated).
       load_timeout: seconds after which a server without a loaded model ends (`CHASSIS_LOAD_TIMEOUT`).
       run_timeout: the most seconds of one call of the model (`CHASSIS_RUN_TIMEOUT`).
+      image: what the image is called where it runs, for metrics (`CHASSIS_IMAGE`).
+      stop_delay: seconds in which a server that is told to stop is not ready and still serves (`CHASSIS_STOP_DELAY`).
       drain_timeout: seconds for what was accepted when the server is told to stop (`CHASSIS_DRAIN_TIMEOUT`).
+      threads: of libraries in each process of the model (`CHASSIS_THREADS`).
+      unknown: variables `CHASSIS_…` of the environment that nothing reads, each with the nearest that is read, or "".
+      server_path: directories that the server's own process imports from (`CHASSIS_SERVER_PATH`, which the image sets);
+        none to import from where the model does.
+      traces: where spans go (`OTEL_EXPORTER_OTLP_ENDPOINT` and the other variables of OpenTelemetry); None for nowhere.
       log_format: `text` or `json` (`CHASSIS_LOG_FORMAT`).
       log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
     """
@@ -74,6 +94,7 @@ class Settings(NamedTuple):
     host: str = "[::]"
     port: int = 45000
     http_port: int = 8080
+    metrics_port: int | None = None
     workers: int = 1
     max_wait: float = 0.0
     queue_size: int = 1024
@@ -82,7 +103,13 @@ class Settings(NamedTuple):
     cors_origins: tuple[str, ...] = ()
     load_timeout: float = 300.0
     run_timeout: float = 60.0
-    drain_timeout: float = 10.0
+    image: str = ""
+    stop_delay: float = 0.0
+    drain_timeout: float = 7.0
+    threads: int = 1
+    unknown: tuple[tuple[str, str], ...] = ()
+    server_path: tuple[str, ...] = ()
+    traces: TraceSettings | None = None
     log_format: str = "text"
     log_level: str = "info"
 
@@ -115,7 +142,8 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
     if signature not in SIGNATURES:
         raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")
     served = read_served(document)
-    return Settings(
+    workers = environment.integer("CHASSIS_WORKERS", 1, 0, MAX_WORKERS)
+    settings = Settings(
         model_dir=model_dir,
         name=environment.text("MODEL_NAME", str(served["name"])),
         signature=str(signature),
@@ -127,7 +155,8 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         host=environment.text("CHASSIS_HOST", "[::]"),
         port=environment.integer("PSC_MODEL_PORT", 45000, 0, 65535),
         http_port=environment.integer("HTTP_PORT", 8080, 0, 65535),
-        workers=environment.integer("CHASSIS_WORKERS", 1, 0, MAX_WORKERS),
+        metrics_port=environment.optional("CHASSIS_METRICS_PORT", 0, 65535),
+        workers=workers,
         max_wait=environment.number("CHASSIS_MAX_WAIT_MS", served["max_wait_ms"]) / 1000,
         queue_size=environment.integer("CHASSIS_QUEUE_SIZE", served["queue_size"], 1, 10**9),
         limits=_limits(environment),
@@ -135,10 +164,17 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         cors_origins=environment.origins("CHASSIS_CORS_ORIGINS"),
         load_timeout=environment.number("CHASSIS_LOAD_TIMEOUT", served["load_timeout"], positive=True),
         run_timeout=environment.number("CHASSIS_RUN_TIMEOUT", served["run_timeout"], positive=True),
+        image=environment.text("CHASSIS_IMAGE", ""),
+        stop_delay=environment.number("CHASSIS_STOP_DELAY", environment.stop_delay()),
         drain_timeout=environment.number("CHASSIS_DRAIN_TIMEOUT", served["drain_timeout"]),
+        threads=environment.optional("CHASSIS_THREADS", 1, 1 << 16)
+        or threads_default(float(served["num_cpus"]), workers, cpu_quota(), visible_cpus()),
+        server_path=tuple(path for path in environment.text("CHASSIS_SERVER_PATH", "").split(":") if path),
+        traces=environment.traces(environment.text("MODEL_NAME", str(served["name"]))),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
     )
+    return settings._replace(unknown=environment.unknown())
 
 
 def _limits(environment: _Environment) -> Limits:
@@ -176,9 +212,38 @@ class _Environment:
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = variables
+        self._read = {*_ELSEWHERE}
 
     def text(self, name: str, default: str) -> str:
+        self._read.add(name)
         return self._variables.get(name) or default
+
+    def stop_delay(self) -> float:
+        """In Kubernetes, as long as it takes until nobody is sent here any more; nothing elsewhere."""
+        return _ENDPOINT_DELAY if self._variables.get("KUBERNETES_SERVICE_HOST") else 0.0
+
+    def traces(self, name: str) -> TraceSettings | None:
+        """Where spans of the service `name` go."""
+        if not any(key.startswith("OTEL_EXPORTER_OTLP_") for key in self._variables):
+            return None
+        from chassis.runtime.tracing.trace_settings import read_trace_settings  # here, since few servers need it
+
+        return read_trace_settings(self._variables, name)
+
+    def unknown(self) -> tuple[tuple[str, str], ...]:
+        """Variables `CHASSIS_…` that nothing has read, each with the nearest name that something has, or ""."""
+        unread = sorted(
+            name
+            for name in self._variables.keys() - self._read
+            if name.startswith("CHASSIS_") and not _OF_A_SERVICE.search(name)
+        )
+        if not unread:
+            return ()
+        from difflib import get_close_matches  # here, since a server rarely has one
+
+        known = {name.removeprefix("CHASSIS_"): name for name in sorted(self._read)}
+        near = {name: get_close_matches(name.removeprefix("CHASSIS_"), known, 1) for name in unread}
+        return tuple((name, known[near[name][0]] if near[name] else "") for name in unread)
 
     def integer(self, name: str, default: object, least: int, most: int) -> int:
         text = self.text(name, str(default))
@@ -192,6 +257,7 @@ class _Environment:
 
     def optional(self, name: str, least: int, most: int) -> int | None:
         """As `integer`; None where it is not set."""
+        self._read.add(name)
         return self.integer(name, None, least, most) if self._variables.get(name) else None
 
     def hosts(self, name: str) -> tuple[str, ...]:
@@ -205,7 +271,7 @@ class _Environment:
 
     def origins(self, name: str) -> tuple[str, ...]:
         """Origins such as `https://example.com:8443`, or `*`."""
-        text = self._variables.get(name) or ""
+        text = self.text(name, "")
         found = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
         for origin in found:
             if origin != "*" and not _ORIGIN.fullmatch(origin):

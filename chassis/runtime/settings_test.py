@@ -12,6 +12,7 @@ from chassis.declaration.model_io import ModelInput
 from chassis.declaration.model_json import read_served, write_model_json
 from chassis.runtime import settings as settings_module
 from chassis.runtime.settings import Settings, SettingsError, read_settings
+from tests.support.running_server import RunningServer, write_model
 
 METADATA = ModelMetadata(
     "digits",
@@ -136,3 +137,22 @@ def test_origins(model: Path) -> None:
     for wrong in ("a.example", "https://a.example/path", "https://a b"):
         with pytest.raises(SettingsError, match="is not an origin"):
             read(model, CHASSIS_CORS_ORIGINS=wrong)
+
+
+def test_a_variable_that_nothing_reads_is_told_with_the_nearest(tmp_path: Path) -> None:
+    model = write_model(tmp_path, bytes)
+    of_a_service = {
+        "CHASSIS_SERVICE_HOST": "10.0.0.7",
+        "CHASSIS_SERVICE_PORT_HTTP": "8080",
+        "CHASSIS_PORT": "tcp://10.0.0.7:8080",
+        "CHASSIS_PORT_8080_TCP_ADDR": "10.0.0.7",
+    }
+    given = {"CHASSIS_WORKER": "4", "CHASSIS_XYZ": "1", "CHASSIS_ACCELERATOR": "cuda", **of_a_service}
+    found = read_settings({"CHASSIS_MODEL_DIR": str(model), **given}).unknown
+    assert found == (("CHASSIS_WORKER", "CHASSIS_WORKERS"), ("CHASSIS_XYZ", ""))
+
+
+def test_the_log_warns_of_it(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, bytes), {"CHASSIS_DRAIN_TIMOUT": "3"}) as server:
+        told = server.wait_event("nothing reads this variable of the environment")
+    assert (told["variable"], told["nearest"]) == ("CHASSIS_DRAIN_TIMOUT", "CHASSIS_DRAIN_TIMEOUT")

@@ -14,6 +14,7 @@ ImageInfo = provider(
         "held": "depset of File: the blobs of a base that is a layout of its own, and what they are links to: no action of this build can make them anew.",
         "layers": "list of LayerInfo: this build's own layers, lowest first.",
         "layout": "File: the OCI layout directory.",
+        "model": "ModelInfo of the model that it serves.",
         "software": "SoftwareInfo: what the image is made of, all layers of this build together.",
         "sources": "list of string: repositories that have layers of the base, such as `registry.example/python`, for a push to mount them from.",
     },

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.doctor.image_plan import SITE, Item, Plan, Wheel
+from tests.doctor.image_plan import SITE, Item, Plan, Wheel, text
 from tests.doctor.sickness import Sickness, registrar
 
 CASES: list[Sickness] = []
@@ -22,6 +22,15 @@ def requirement_of_an_extra_that_is_asked_for(plan: Plan) -> None:
 @_sick(("PY002", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires fast <1, and 1.0 is installed")
 def requirement_of_another_version(plan: Plan) -> None:
     plan.wheels[1].metadata[0] = "Requires-Dist: fast<1"
+
+
+@_sick(("PY001", "opt/chassis/lib/python3.11/site-packages/served-1.dist-info/METADATA"), says="requires fast >=1.0")
+def requirement_of_the_server_that_only_the_model_has(plan: Plan) -> None:
+    place = "opt/chassis/lib/python3.11/site-packages"
+    plan.environment["CHASSIS_SERVER_PATH"] = f"/{place}"
+    plan.runtime[f"{place}/served-1.dist-info/METADATA"] = text(
+        "Metadata-Version: 2.1\nName: served\nVersion: 1\nRequires-Dist: fast>=1.0\n"
+    )
 
 
 @_sick(("PY003", f"{SITE}/Fast-2.0.dist-info"), says="is fast 2.0")

@@ -27,7 +27,7 @@ _bare_model = rule(
 def _bare_base_impl(ctx):
     return [
         BaseInfo(architecture = ctx.attr.architecture, env = {}, layers = [], python_version = "3.11"),
-        ServerInfo(entrypoint = ["/opt/venv/bin/python"], env = {}, layers = [], wheels = depset()),
+        ServerInfo(entrypoint = ["/opt/venv/bin/python"], env = {}, layers = [], model_wheels = depset(), own_place = "", shared_place = "", wheels = depset()),
     ]
 
 _bare_base = rule(

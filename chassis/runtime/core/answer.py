@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import enum
+import os
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 Item = Mapping[str, bytes]
 """One input of a model: input name to content."""
 
 _MAX_ERROR = 2000
 _MAX_FRAMES = 6
+_SERVER = tuple(
+    f"{__file__.rpartition('/')[0].rpartition('/')[0]}/{name}.py"
+    for name in ("core/model_thread", "core/predict", "core/warming", "workers/worker")
+)
+"""Where the server calls the model from."""
+
+_PACKAGES = ("/site-packages/", "/dist-packages/")
+_STANDARD_LIBRARY = os.__file__.rpartition("/")[0] + "/"
 
 
 class ErrorKind(enum.Enum):
@@ -28,6 +40,8 @@ class ErrorKind(enum.Enum):
     """The predict function did not return in time."""
     NOT_LOADED = "not_loaded"
     """The model could not be loaded."""
+    STOPPED = "stopped"
+    """The server stopped, and its time for what it had accepted was over."""
     LOST = "lost"
     """The model's process ended while it ran the item, twice."""
 
@@ -79,17 +93,38 @@ def describe_exception(error: BaseException) -> str:
 
 
 def frames(error: BaseException) -> str:
-    """Where `error` was raised, outermost first: `model/model.py:63 batch_process, model/model.py:86 parse`.
+    """Where `error` was raised: the model's own frames, outermost first, then the innermost of a library.
 
-    The frames of the server itself are left out.
+    `model/model.py:63 batch_process, model/model.py:86 parse; numpy/_core/numeric.py:407 full`: however deep a library
+    is, the model's own line is there. The frames of the server itself are left out.
     """
     if isinstance(error, RemoteError):
         return error.at
     import traceback  # here, since most models never raise
 
-    own = __name__.rpartition(".")[0].replace(".", "/")
-    found = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in frame.filename]
-    return ", ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found[-_MAX_FRAMES:])
+    found = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of_server(frame.filename)]
+    own = [frame for frame in found if not _is_of_library(frame.filename)]
+    if not own:
+        return ", ".join(map(_shown, found[-_MAX_FRAMES:]))
+    text = ", ".join(map(_shown, own[-_MAX_FRAMES:]))
+    return text if found[-1] is own[-1] else f"{text}; {_shown(found[-1])}"
+
+
+def _shown(frame: FrameSummary) -> str:
+    """A frame, of a library by the path below the directory that it is installed in."""
+    name = frame.filename
+    for directory in _PACKAGES:
+        name = name.rpartition(directory)[2]
+    return f"{name}:{frame.lineno} {frame.name}"
+
+
+def _is_of_server(filename: str) -> bool:
+    return filename in _SERVER
+
+
+def _is_of_library(filename: str) -> bool:
+    """Whether a file is one of Python's own or of an installed distribution."""
+    return filename.startswith((_STANDARD_LIBRARY, "<frozen ")) or any(part in filename for part in _PACKAGES)
 
 
 def _plain(text: str) -> str:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import (
     Answer,
@@ -22,6 +22,10 @@ from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
 from chassis.runtime.core.request_error import RequestError
+from chassis.runtime.core.stream import Stream
+
+if TYPE_CHECKING:
+    from chassis.runtime.tracing.tracer import Tracer
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,10 +66,11 @@ class _Waiting:
 
     Attributes:
       alone: whether it is to be called alone: a batch raised, or was lost, with it.
+      stream: where its pieces go, if it is answered piece by piece.
       suspect: whether a lane was lost with it.
     """
 
-    __slots__ = ("alone", "index", "item", "request", "since", "suspect")
+    __slots__ = ("alone", "index", "item", "request", "since", "stream", "suspect")
 
     def __init__(self, request: _Request, index: int, item: Item, since: float) -> None:
         self.request = request
@@ -73,6 +78,7 @@ class _Waiting:
         self.item = item
         self.since = since
         self.alone = False
+        self.stream: Stream | None = None
         self.suspect = False
 
 
@@ -80,16 +86,24 @@ class Batch:
     """Items that are one call of the model.
 
     Attributes:
-      began: when the call began, and
+      started: when the call began, and
       ended: when it ended (`time.monotonic`); 0.0 until then.
+      began: as `started`; of a stream when its present piece began, 0.0 between two.
     """
 
-    __slots__ = ("began", "ended", "waiting")
+    __slots__ = ("_spent", "began", "ended", "started", "waiting")
 
     def __init__(self, waiting: list[_Waiting]) -> None:
         self.waiting = waiting
+        self.started = 0.0
         self.began = 0.0
         self.ended = 0.0
+        self._spent = 0.0
+
+    @property
+    def stream(self) -> Stream | None:
+        """Where the pieces of its one item go, if that is answered so."""
+        return self.waiting[0].stream if self.waiting else None
 
     def begin(self) -> list[Item]:
         """Its items, without those whose callers are gone; whichever thread calls the model asks for them just before.
@@ -98,12 +112,25 @@ class Batch:
         """
         # A list that is replaced, not changed: the loop's thread may look at it meanwhile.
         self.waiting = [waiting for waiting in self.waiting if not waiting.request.future.done()]
-        self.began = time.monotonic()
+        self.started = self.began = time.monotonic()
         return [waiting.item for waiting in self.waiting]
+
+    def pause(self) -> None:
+        """A piece of its stream was given: until the next is asked for, the model is not at it."""
+        self._spent += time.monotonic() - self.began
+        self.began = 0.0
+
+    def resume(self) -> None:
+        """The next piece is asked for."""
+        self.began = time.monotonic()
 
     def end(self) -> None:
         """The call returned, or raised."""
         self.ended = time.monotonic()
+
+    def seconds(self) -> float:
+        """How long the model was at it."""
+        return self._spent + (self.ended - self.began if self.began else 0.0)
 
 
 Outcome = Sequence[Answer] | BaseException
@@ -153,8 +180,11 @@ class Batcher:
         self._gathering = False
         self._crowd = 0.0
         self._metrics = metrics or Metrics()
+        self.tracer: Tracer | None = None
 
-    def submit(self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER) -> asyncio.Future[list[Answer]]:
+    def submit(
+        self, items: Sequence[Item], caller: Caller = UNKNOWN_CALLER, stream: Stream | None = None
+    ) -> asyncio.Future[list[Answer]]:
         """Queues `items`; the future gives their answers, in order. Cancelling it takes back what still waits.
 
         Raises:
@@ -174,8 +204,21 @@ class Batcher:
         now = time.monotonic()
         self._crowd += ((1.0 if self._pending or any(self._lanes.values()) else 0.0) - self._crowd) / 16
         self._pending += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
+        if stream is not None:
+            self._pending[-1].stream, self._pending[-1].alone = stream, True
         self._consider()
         return request.future
+
+    def submit_stream(self, item: Item, caller: Caller = UNKNOWN_CALLER) -> Stream:
+        """Queues `item`, to be answered piece by piece. Closing the stream takes it back.
+
+        Raises:
+          QueueFullError: at once, if it would not fit.
+        """
+        stream = Stream(self._loop)
+        future = self.submit([item], caller, stream)
+        stream.follow(future, lambda: self.withdraw(future))
+        return stream
 
     def check_size(self, items: int) -> None:
         """Raises RequestError if a request of so many `items` is never taken: an item may cost its caller no byte."""
@@ -197,6 +240,12 @@ class Batcher:
         ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])
         return len(self._pending) + ahead
 
+    def busy(self) -> float:
+        """Seconds that the calls which have not ended yet have lasted, together."""
+        now = time.monotonic()
+        first = [batches[0] for batches in self._lanes.values() if batches]
+        return sum(now - batch.began for batch in first if batch.began and not batch.ended)
+
     def overdue(self, run_timeout: float) -> list[Lane]:
         """Fails the items of calls that have lasted more than `run_timeout` seconds; returns who is at them."""
         found = []
@@ -208,6 +257,14 @@ class Batcher:
                 found.append(lane)
         return found
 
+    def fail_all(self, reason: str) -> None:
+        """Fails every item, those that a lane is at among them."""
+        answer = failed(reason, ErrorKind.STOPPED)
+        pending, self._pending = self._pending, deque()
+        self._deliver([(waiting, answer) for waiting in pending])
+        for batches in self._lanes.values():
+            self._deliver([(waiting, answer) for batch in batches for waiting in batch.waiting])
+
     def add(self, lane: Lane) -> None:
         """From now on `lane` is given batches."""
         self._lanes[lane] = deque()
@@ -217,8 +274,10 @@ class Batcher:
         """The call of `batch` ended. Where several items raised each is tried once more, alone."""
         self._lanes[lane].remove(batch)
         if isinstance(outcome, BaseException):
+            self._trace(batch, failed=True)
             self._raised(batch, outcome)
         else:
+            self._trace(batch, failed=False)
             self._deliver(list(zip(batch.waiting, outcome, strict=True)))
         self._count(batch)
         self._consider()
@@ -232,9 +291,11 @@ class Batcher:
                 self._pending.extendleft(reversed(left))
                 continue
             answer = failed(f"{reason}; twice with this item", ErrorKind.LOST)
-            self._deliver([(waiting, answer) for waiting in left if waiting.suspect])
+            # A stream that has begun cannot begin once more.
+            twice = [waiting for waiting in left if waiting.suspect or (waiting.stream and waiting.stream.began)]
+            self._deliver([(waiting, answer) for waiting in twice])
             for waiting in left:
-                if not waiting.suspect:
+                if waiting not in twice:
                     waiting.alone = waiting.suspect = True
                     self._pending.append(waiting)
         self._consider()
@@ -317,13 +378,20 @@ class Batcher:
             _LOG.debug("the error of the item", exc_info=error)
             self._deliver([(waiting, failed(describe_exception(error)))])
 
+    def _trace(self, batch: Batch, *, failed: bool) -> None:
+        if self.tracer is not None and batch.waiting:
+            callers = [waiting.request.caller for waiting in batch.waiting]
+            self.tracer.call(callers, len(callers), batch.started, batch.ended, failed=failed)
+
     def _count(self, batch: Batch) -> None:
         if batch.waiting:
             self._metrics.batch_size.observe(len(batch.waiting))
-            self._metrics.model_seconds.observe(batch.ended - batch.began)
+            self._metrics.model_seconds.observe(batch.seconds())
+            waits = {waiting.request: batch.started - waiting.since for waiting in batch.waiting}
+            self._metrics.statistics.count_call(len(batch.waiting), batch.seconds(), waits.values())
         for waiting in batch.waiting:
             if waiting.request.answers[waiting.index] is not None:
-                self._metrics.queue_seconds.observe(batch.began - waiting.since)
+                self._metrics.queue_seconds.observe(batch.started - waiting.since)
 
     @staticmethod
     def _deliver(answered: Sequence[tuple[_Waiting, Answer]]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.shared_libraries import mend_find_library
+from chassis.runtime.core.warming import warm_up
 
 if TYPE_CHECKING:
     from chassis.runtime.settings import Settings
@@ -28,17 +30,21 @@ class ModelLoadError(ChassisError):
 
 
 def load_model(settings: Settings) -> PredictFunction:
-    """The predict function of `settings.model_dir`, with what it declares.
+    """The predict function of `settings.model_dir`, with what it declares, warmed up.
 
     Raises:
       ModelLoadError: see `load_function`.
+      WarmUpError: a call of the warm-up failed.
       BaseException: whatever the model's own modules raise when they are imported.
     """
     os.environ.setdefault(*_BLAS_WAIT)
+    mend_find_library()
     function = load_function(f"{settings.model_dir}/model.pkl", settings.python)
+    predict = PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
+    warm_up(predict, settings.model_dir)
     # What loading left behind stays for good: no later collection has to look at it.
     gc.freeze()
-    return PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
+    return predict
 
 
 def load_function(path: str, python: str) -> Callable[..., object]:

@@ -5,18 +5,26 @@ All belongs to the event loop's thread: nothing is locked.
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from chassis.runtime.core.answer import Answer, ErrorKind
+from chassis.runtime.core.exposition import (
+    Labels,
+    family,
+    gpu_metrics,
+    process_metrics,
+    resident_bytes,
+    sample,
+)
+from chassis.runtime.core.statistics import Statistics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
-Labels = tuple[tuple[str, str], ...]
+_SUCCEEDED = ("OK", "200")
 
 
 class Histogram:
@@ -33,14 +41,19 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    @property
+    def total(self) -> float:
+        """The sum of all observations."""
+        return self._sum
+
     def samples(self, name: str, labels: Labels = ()) -> Iterator[str]:
         """Its lines."""
         total = 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             total += count
-            yield _sample(f"{name}_bucket", (*labels, ("le", "+Inf" if bound == float("inf") else f"{bound:g}")), total)
-        yield _sample(f"{name}_sum", labels, self._sum)
-        yield _sample(f"{name}_count", labels, total)
+            yield sample(f"{name}_bucket", (*labels, ("le", "+Inf" if bound == float("inf") else f"{bound:g}")), total)
+        yield sample(f"{name}_sum", labels, self._sum)
+        yield sample(f"{name}_count", labels, total)
 
 
 class Metrics:
@@ -51,6 +64,9 @@ class Metrics:
       model_seconds: how long each call took.
       queue_seconds: how long each item waited for its call.
       workers: of a model in processes of its own, their number to process id, 0 for none now.
+      in_flight: requests that wait for the model's answer, or for the model.
+      identity: labels of what is served, such as its name.
+      statistics: the same, as the statistics extension of the Open Inference Protocol has it.
       worker_restarts: how many of them ended and were started again.
     """
 
@@ -59,7 +75,10 @@ class Metrics:
         self.model_seconds = Histogram(_SECONDS)
         self.queue_seconds = Histogram(_SECONDS)
         self.workers: dict[int, int] = {}
+        self.in_flight = 0
         self.worker_restarts = 0
+        self.statistics = Statistics()
+        self.identity: Labels = ()
         self._requests: dict[tuple[str, str], int] = {}
         self._request_seconds: dict[str, Histogram] = {}
         self._answered = 0
@@ -68,9 +87,12 @@ class Metrics:
     def count_items(self, answers: Sequence[Answer]) -> None:
         """Counts items and their errors."""
         self._answered += len(answers)
+        failed = 0
         for answer in answers:
             if answer.kind is not None:
                 self._failed[answer.kind] += 1
+                failed += 1
+        self.statistics.count_items(len(answers) - failed)
 
     def count_request(self, protocol: str, code: str, seconds: float) -> None:
         """Counts a request to the model through the front end `protocol`, answered with its protocol's `code`."""
@@ -79,37 +101,62 @@ class Metrics:
         if protocol not in self._request_seconds:
             self._request_seconds[protocol] = Histogram(_SECONDS)
         self._request_seconds[protocol].observe(seconds)
+        self.statistics.count_request(succeeded=code in _SUCCEEDED, seconds=seconds)
 
-    def text(self, *, waiting: int, ready: bool) -> str:
-        """All of it, with how many items wait now and whether the model is ready."""
+    def text(self, *, waiting: int, ready: bool, busy: float = 0.0) -> str:
+        """All of it, with how many items wait now, whether the model is ready and how long its present calls last."""
         lines: list[str] = []
-        lines += _family("chassis_ready", "gauge", "1 where the model answers.", [_sample("chassis_ready", (), ready)])
-        lines += _family(
+        lines += family(
+            "chassis_model_info",
+            "gauge",
+            "What is served: 1, with its names.",
+            [sample("chassis_model_info", self.identity, 1)],
+        )
+        lines += family(
+            "chassis_requests_in_flight",
+            "gauge",
+            "Requests that wait for the model.",
+            [sample("chassis_requests_in_flight", (), self.in_flight)],
+        )
+        lines += family(
+            "chassis_model_busy_seconds_total",
+            "counter",
+            "Seconds that the model was at calls, its processes together; the rate by chassis_workers is the share.",
+            [sample("chassis_model_busy_seconds_total", (), self.model_seconds.total + busy)],
+        )
+        lines += family(
+            "chassis_workers",
+            "gauge",
+            "Processes of the model that there are now; a thread of the server counts as one.",
+            [sample("chassis_workers", (), sum(map(bool, self.workers.values())) if self.workers else 1)],
+        )
+        lines += family("chassis_ready", "gauge", "1 where the model answers.", [sample("chassis_ready", (), ready)])
+        lines += family(
             "chassis_queue_items",
             "gauge",
             "Items that wait for the model.",
-            [_sample("chassis_queue_items", (), waiting)],
+            [sample("chassis_queue_items", (), waiting)],
         )
-        lines += _family(
+        lines += family(
             "chassis_requests_total",
             "counter",
             "Requests to the model by front end and code of the answer.",
             [
-                _sample("chassis_requests_total", (("protocol", protocol), ("code", code)), count)
+                sample("chassis_requests_total", (("protocol", protocol), ("code", code)), count)
                 for (protocol, code), count in sorted(self._requests.items())
             ],
         )
-        lines += _family(
+        lines += family(
             "chassis_items_total",
             "counter",
             "Items answered, failed ones among them.",
-            [_sample("chassis_items_total", (), self._answered)],
+            [sample("chassis_items_total", (), self._answered)],
         )
-        lines += _family(
+        lines += family(
             "chassis_item_errors_total",
             "counter",
             "Items that failed, by kind.",
-            [_sample("chassis_item_errors_total", (("kind", kind.value),), n) for kind, n in self._failed.items()],
+            [sample("chassis_item_errors_total", (("kind", kind.value),), n) for kind, n in self._failed.items()],
         )
         request_samples = [
             line
@@ -122,45 +169,23 @@ class Metrics:
             ("chassis_queue_seconds", "Wait of each item.", self.queue_seconds.samples("chassis_queue_seconds")),
             ("chassis_request_seconds", "Time of each request, by front end.", request_samples),
         ):
-            lines += _family(name, "histogram", text, samples)
-        lines += _family(
-            "process_resident_memory_bytes",
-            "gauge",
-            "Memory of the server's process.",
-            [_sample("process_resident_memory_bytes", (), _resident_bytes("self"))],
-        )
+            lines += family(name, "histogram", text, samples)
+        lines += process_metrics()
+        lines += gpu_metrics()
         if self.workers:
             lines += self._of_workers()
         return "\n".join(lines) + "\n"
 
     def _of_workers(self) -> Iterator[str]:
         restarts, memory = "chassis_worker_restarts_total", "chassis_worker_resident_memory_bytes"
-        yield from _family(
+        yield from family(
             restarts,
             "counter",
             "Processes of the model that ended and were started again.",
-            [_sample(restarts, (), self.worker_restarts)],
+            [sample(restarts, (), self.worker_restarts)],
         )
         samples = [
-            _sample(memory, (("worker", str(number)),), _resident_bytes(str(pid)) if pid else 0)
+            sample(memory, (("worker", str(number)),), resident_bytes(str(pid)) if pid else 0)
             for number, pid in sorted(self.workers.items())
         ]
-        yield from _family(memory, "gauge", "Memory of each process of the model, 0 where there is none now.", samples)
-
-
-def _family(name: str, kind: str, description: str, samples: Iterable[str]) -> list[str]:
-    return [f"# HELP {name} {description}", f"# TYPE {name} {kind}", *samples]
-
-
-def _sample(name: str, labels: Labels, value: float) -> str:
-    text = ",".join(f'{label}="{content}"' for label, content in labels)
-    number = int(value) if isinstance(value, bool) else value
-    return f"{name}{{{text}}} {number}" if text else f"{name} {number}"
-
-
-def _resident_bytes(process: str) -> int:
-    try:
-        with open(f"/proc/{process}/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
+        yield from family(memory, "gauge", "Memory of each process of the model, 0 where there is none now.", samples)

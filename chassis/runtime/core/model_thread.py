@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
-from chassis.runtime.core.answer import Answer, Item, describe_exception
+from chassis.runtime.core.answer import Answer, describe_exception
 from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
+from chassis.runtime.core.predict import PredictFunction
 from chassis.runtime.core.service import ModelState, Report
 
 _LOG = logging.getLogger(__name__)
 
-
-class Predict(Protocol):
-    """The model: answers items, in order."""
-
-    def __call__(self, items: Sequence[Item], /) -> list[Answer]:
-        """See `PredictFunction`."""
+Load = Callable[[], PredictFunction]
 
 
-Load = Callable[[], Predict]
+class _Source:
+    """The thread at one stream."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.more: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._batch = batch
+
+    def go_on(self, more: bool) -> None:
+        """Has the thread give the next piece, or close the stream."""
+        self._batch.resume()
+        self.more.put(more)
 
 
 class ModelThread:
@@ -73,8 +79,27 @@ class ModelThread:
         _LOG.info("model loaded", extra={"seconds": round(time.monotonic() - started, 3)})
         self._loop.call_soon_threadsafe(self._loaded)
         while (batch := self._queue.get()) is not None:
-            outcome = _outcome(predict, batch)
+            outcome = self._streamed(predict, batch) if batch.stream else _outcome(predict, batch)
             self._loop.call_soon_threadsafe(self._batcher.finished, self, batch, outcome)
+
+    def _streamed(self, predict: PredictFunction, batch: Batch) -> Outcome:
+        stream = batch.stream
+        items = batch.begin()
+        try:
+            if not items or stream is None:
+                return []
+            source = stream.source = _Source(batch)
+            with contextlib.closing(predict.stream(items[0])) as pieces:  # type: ignore[type-var]
+                for piece in pieces:
+                    batch.pause()
+                    self._loop.call_soon_threadsafe(stream.put, piece)
+                    if not source.more.get():
+                        break
+            return [Answer({})]
+        except BaseException as error:
+            return error
+        finally:
+            batch.end()
 
     def _loaded(self) -> None:
         self._batcher.add(self)
@@ -85,7 +110,7 @@ class ModelThread:
         self._report(ModelState.FAILED, reason)
 
 
-def _outcome(predict: Predict, batch: Batch) -> Outcome:
+def _outcome(predict: PredictFunction, batch: Batch) -> Outcome:
     items = batch.begin()
     try:
         return predict(items) if items else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import types
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
@@ -49,7 +51,46 @@ class PredictFunction(NamedTuple):
             arguments = list(items)
         if self.batch_size:
             return [convert(result) for result in self._results(arguments)]
-        return [convert(self.function(argument)) for argument in arguments]
+        return [self._whole(self.function(argument), convert) for argument in arguments]
+
+    def stream(self, item: Item) -> Iterator[Answer]:
+        """Answers `item` piece by piece if the function is a generator, of either kind; else once.
+
+        A piece that cannot be sent fails, and is the last. To close the iterator closes the function's generator.
+
+        Raises:
+          BaseException: whatever the function raises.
+        """
+        convert = self._json_answer if self.signature == "bytes" else self._mapping_answer
+        argument: object = item[self.contract.inputs[0].name] if self.signature == "bytes" else item
+        if self.batch_size:
+            yield convert(self._results([argument])[0])
+            return
+        with contextlib.closing(pieces(self.function(argument))) as given:
+            for piece in given:
+                answer = convert(piece)
+                yield answer
+                if answer.error is not None:
+                    return
+
+    def _whole(self, result: object, convert: Callable[[object], Answer]) -> Answer:
+        """The answer to an item at once. Of a generator of JSON-able values it is their list.
+
+        Of mappings it is each output's bytes, one piece's after another's.
+        """
+        if not is_stream(result):
+            return convert(result)
+        with contextlib.closing(pieces(result)) as given:
+            if self.signature == "bytes":
+                return convert(list(given))
+            joined: dict[str, bytearray] = {}
+            for piece in given:
+                answer = convert(piece)
+                if answer.output is None:
+                    return answer
+                for name, content in answer.output.items():
+                    joined.setdefault(name, bytearray()).extend(content)
+            return self._bounded({name: bytes(content) for name, content in joined.items()})
 
     def _results(self, arguments: list[object]) -> Sequence[object]:
         results = self.function(arguments)
@@ -90,6 +131,42 @@ class PredictFunction(NamedTuple):
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:
         fault = self.contract.fault(output)
         return failed(fault, ErrorKind.CONTRACT) if fault else Answer(output)
+
+
+def is_stream(result: object) -> bool:
+    """Whether a function gave a generator, or an async one, or what is to be awaited."""
+    return isinstance(result, types.GeneratorType | types.AsyncGeneratorType | types.CoroutineType)
+
+
+def pieces(result: object) -> Generator[object, None, None]:
+    """What a function gave, one by one: of a generator each value; of an async one too, in an event loop of its own."""
+    if isinstance(result, types.GeneratorType):
+        yield from result
+        return
+    if not isinstance(result, types.AsyncGeneratorType | types.CoroutineType):
+        yield result
+        return
+    import asyncio  # here, since few functions need it
+
+    with asyncio.Runner() as runner:
+        if isinstance(result, types.CoroutineType):
+            yield runner.run(result)
+            return
+        try:
+            while True:
+                yield runner.run(_next(result))
+        except StopAsyncIteration:
+            return
+        finally:
+            runner.run(_closed(result))
+
+
+async def _next(given: AsyncGenerator[object, None]) -> object:
+    return await anext(given)
+
+
+async def _closed(given: AsyncGenerator[object, None]) -> None:
+    await given.aclose()
 
 
 def _is_text(name: str) -> bool:

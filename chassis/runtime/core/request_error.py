@@ -16,6 +16,7 @@ _ITEM_STATUS = {
     ErrorKind.CONTRACT: 500,
     ErrorKind.TIMEOUT: 504,
     ErrorKind.NOT_LOADED: 503,
+    ErrorKind.STOPPED: 503,
     ErrorKind.LOST: 500,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections import deque
 from collections.abc import Awaitable
@@ -76,6 +77,7 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed)
         self._pending: deque[_Pending] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
         self._busy = False
         self._writable = True
         self._reading = True
@@ -131,6 +133,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """All was read."""
         self._writable = True
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
         if self._busy and self._task is None:
             self._finish()
             self._next()
@@ -210,9 +214,41 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self, pending: _Pending, answer: Awaitable[Response]) -> None:
         response = await answer
+        if response.pieces is not None:
+            await self._send_pieces(pending, response)
         self._task = None
-        self._send(pending, response)
+        if response.pieces is None:
+            self._send(pending, response)
         self._next()
+
+    async def _send_pieces(self, pending: _Pending, response: Response) -> None:
+        """Sends a body as it is made, each piece when the last has been read; HTTP/1.0 has no chunks, and ends with the
+        connection."""
+        assert response.pieces is not None and pending.request is not None
+        self._drop_request()
+        keep_alive = pending.keep_alive and not pending.old and not self._owner.closing()
+        async with contextlib.aclosing(response.pieces) as pieces:
+            self._write(response.head(pending.request.caller, keep_alive=keep_alive, old=pending.old))
+            async for piece in pieces:
+                self._write(piece if pending.old else b"%x\r\n%b\r\n" % (len(piece), piece))
+                if not self._writable:
+                    await self._all_read()
+        self._write(b"" if pending.old else b"0\r\n\r\n")
+        if not self._writable:
+            await self._all_read()
+        self._close_after = not keep_alive
+        self._finish()
+
+    def _write(self, content: bytes) -> None:
+        if self._transport is not None and content:
+            self._transport.write(content)
+
+    async def _all_read(self) -> None:
+        assert self._transport is not None
+        self._answer_since = self._loop.time()
+        self._answer_bytes = self._transport.get_write_buffer_size()
+        self._drained = self._loop.create_future()
+        await self._drained
 
     def _send(self, pending: _Pending, response: Response) -> None:
         if self._transport is None:

@@ -129,7 +129,18 @@ def _refuse(constant: str) -> None:
 
 
 def _content(index: int, part: Part, value: object) -> bytes:
-    """Base64, numbers of a tensor in nested lists, text, or any JSON."""
+    try:
+        return input_content(part, value)
+    except RequestError as error:
+        raise RequestError(error.status, f"instances, {index}: {error}") from None
+
+
+def input_content(part: Part, value: object) -> bytes:
+    """The content of an input in plain JSON: base64, numbers of a tensor in nested lists, text, or any JSON.
+
+    Raises:
+      RequestError: it is none of these.
+    """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:
             return base64.b64decode(value["b64"], validate=True)
@@ -138,7 +149,5 @@ def _content(index: int, part: Part, value: object) -> bytes:
         if isinstance(value, str):
             return value.encode()
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
-    except RequestError as error:
-        raise RequestError(error.status, f"instances, {index}: {error}") from None
     except (binascii.Error, TypeError, ValueError, RecursionError):
-        raise RequestError(400, f'instances, {index}: neither {{"b64": base64}} nor text nor JSON') from None
+        raise RequestError(400, 'neither {"b64": base64} nor text nor JSON') from None

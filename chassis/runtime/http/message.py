@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import NamedTuple
@@ -65,6 +65,8 @@ class Response(NamedTuple):
     body: bytes = b""
     content_type: str = JSON
     headers: Mapping[str, str] = MappingProxyType({})
+    pieces: AsyncGenerator[bytes, None] | None = None
+    """A body that is sent as it is made, in place of `body`. It raises nothing, and is closed if its caller leaves."""
 
     def head(self, caller: Caller | None, *, keep_alive: bool, old: bool = False) -> bytes:
         """Status line and headers, the empty line included.
@@ -72,7 +74,11 @@ class Response(NamedTuple):
         An `old` client, of HTTP/1.0, has to be told that the connection stays open.
         """
         text = _STARTS.get(self.status) or f"HTTP/1.1 {self.status} Unknown"
-        if self.status not in _WITHOUT_BODY:
+        if self.pieces is not None:
+            text = f"{text}\r\ncontent-type: {self.content_type}"
+            if not old:
+                text += "\r\ntransfer-encoding: chunked"
+        elif self.status not in _WITHOUT_BODY:
             text = f"{text}\r\ncontent-length: {len(self.body)}"
             if self.body:
                 text = f"{text}\r\ncontent-type: {self.content_type}"

@@ -6,38 +6,50 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
-from chassis.runtime.core.request_error import RequestError
-from chassis.runtime.core.service import ModelService, ModelState
+from chassis.runtime.core.caller import Caller
+from chassis.runtime.core.contract import Part
+from chassis.runtime.core.request_error import RequestError, quoted
+from chassis.runtime.core.service import ModelState
 from chassis.runtime.http.json_body import read_object
-from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
+from chassis.runtime.http.kserve_v1 import input_content
+from chassis.runtime.http.message import JSON, Request, Response, Route, json_response, write_json
 from chassis.runtime.inference.exchange import (
+    CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
-    Identity,
     answered,
     check_outputs,
     check_parameters,
+    class_count,
     items,
     outputs,
+    streamed,
     tensor_metadata,
 )
+from chassis.runtime.inference.extensions import Extensions
 from chassis.runtime.inference.tensor import (
     Tensor,
     check_datatype,
     check_shape,
     from_raw,
     from_values,
+    nested,
 )
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-http"
 
 _HEADER_LENGTH = "inference-header-content-length"
+_TEXT_INPUT = "text_input"
+_EVENTS = {"cache-control": "no-cache"}
 _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
 
@@ -48,21 +60,36 @@ class _Asked(NamedTuple):
     Attributes:
       identifier: its id, empty for none.
       items: what the model is asked.
-      binary: the outputs that it names, to whether each is to come in binary; `otherwise` is for unnamed ones.
+      outputs: what it says of the model's outputs.
     """
 
     identifier: str
     items: list[Item]
+    outputs: _Outputs
+
+
+class _Outputs(NamedTuple):
+    """The outputs that a request asks for.
+
+    Attributes:
+      binary: those that it names, to whether each is to come in binary.
+      classes: those, to how many classes are asked for, 0 for the tensor as it is.
+      otherwise: whether the others are to come in binary.
+    """
+
     binary: dict[str, bool]
+    classes: dict[str, int]
     otherwise: bool
 
 
 class OpenInference:
     """The handlers of one model."""
 
-    def __init__(self, model: ModelService, identity: Identity) -> None:
-        self._model = model
-        self._identity = identity
+    def __init__(self, extensions: Extensions) -> None:
+        """Takes the model, with what extensions say of it."""
+        self._model = extensions.model
+        self._identity = extensions.identity
+        self._extensions = extensions
 
     def health_routes(self) -> list[Route]:
         """Liveness and readiness, which orchestrators ask for whatever the protocol."""
@@ -77,12 +104,18 @@ class OpenInference:
         found = [
             Route("/v2", "GET", self.server, "server"),
             Route("/v2/models", "GET", lambda _: json_response(200, {"models": [self._identity.name]}), "models"),
+            Route("/v2/models/stats", "GET", self.statistics, "statistics"),
+            Route("/v2/repository/index", "POST", self.index, "index"),
         ]
         for path in (model, f"{model}/versions/{self._identity.version}"):
             found += [
                 Route(path, "GET", self.metadata, "metadata"),
                 Route(f"{path}/ready", "GET", self.ready, "ready"),
                 Route(f"{path}/infer", "POST", self.infer, "infer"),
+                Route(f"{path}/generate", "POST", self.generate, "generate"),
+                Route(f"{path}/generate_stream", "POST", self.generate_stream, "generate_stream"),
+                Route(f"{path}/config", "GET", self.configuration, "configuration"),
+                Route(f"{path}/stats", "GET", self.statistics, "statistics"),
             ]
         return found
 
@@ -113,6 +146,22 @@ class OpenInference:
             },
         )
 
+    def configuration(self, _: Request) -> Response:
+        """The model's configuration."""
+        return json_response(200, self._extensions.configuration())
+
+    def statistics(self, _: Request) -> Response:
+        """What the model has done."""
+        return json_response(200, self._extensions.statistics())
+
+    def index(self, request: Request) -> Response:
+        """The one model, if only ready ones are asked for and it is not, none."""
+        body = request.take_body()
+        ready = read_object(body, self._model.budget, request.cost).get("ready") if body else None
+        if not isinstance(ready, bool | None):
+            raise RequestError(400, "ready: expected true or false")
+        return json_response(200, self._extensions.models(ready=bool(ready)))
+
     async def infer(self, request: Request) -> Response:
         """Inference."""
         started = time.perf_counter()
@@ -120,7 +169,7 @@ class OpenInference:
         try:
             asked = self._read(request)
             answers = await answered(self._model, asked.items, request.caller)
-            response = self._response(asked, outputs(answers, self._model.contract.outputs, list(asked.binary)))
+            response = self._response(asked, outputs(answers, self._model.contract.outputs, asked.outputs.classes))
             status = response.status
             return response
         except Exception as error:
@@ -128,6 +177,95 @@ class OpenInference:
             raise
         finally:
             self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+
+    async def generate(self, request: Request) -> Response:
+        """Inference with plain JSON, the whole at once.
+
+        https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_generate.md
+        """
+        started = time.perf_counter()
+        status: int | str = "cancelled"
+        try:
+            item = self._generated(request)
+            answers = await answered(self._model, [item], request.caller)
+            tensors = outputs(answers, self._model.contract.outputs, {})
+            status = 200
+            return Response(200, write_json(self._plain(tensors)))
+        except Exception as error:
+            status = error.status if isinstance(error, RequestError) else 500
+            raise
+        finally:
+            self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+
+    async def generate_stream(self, request: Request) -> Response:
+        """The same, piece by piece, as Server-Sent Events; an error is the last of them.
+
+        What fails before the first piece has a status of its own.
+        """
+        started = time.perf_counter()
+        status: int | str = "cancelled"
+        try:
+            pieces = streamed(self._model, [self._generated(request)], request.caller, {})
+            first = await anext(pieces, None)
+            status = 200
+        except Exception as error:
+            status = error.status if isinstance(error, RequestError) else 500
+            raise
+        finally:
+            if status != 200:
+                self._model.finish_request(PROTOCOL, str(status), started, request.caller)
+        return Response(200, b"", "text/event-stream", _EVENTS, self._events(request.caller, started, first, pieces))
+
+    async def _events(
+        self,
+        caller: Caller,
+        started: float,
+        first: list[Tensor] | None,
+        pieces: AsyncGenerator[list[Tensor], None],
+    ) -> AsyncGenerator[bytes, None]:
+        status: int | str = "cancelled"
+        try:
+            async with contextlib.aclosing(pieces):
+                if first is not None:
+                    yield _event(self._plain(first))
+                async for tensors in pieces:
+                    yield _event(self._plain(tensors))
+            status = 200
+        except RequestError as error:
+            status = error.status
+            yield _event({"error": str(error)})
+        finally:
+            self._model.finish_request(PROTOCOL, str(status), started, caller)
+
+    def _generated(self, request: Request) -> Item:
+        """The item of a request of the generate extension: each of the model's inputs under its name.
+
+        A model of one input takes it as `text_input` too. `id`, `parameters` and other members are not looked at.
+        """
+        document = read_object(request.take_body(), self._model.budget, request.cost)
+        declared = self._model.contract.inputs
+        item = {part.name: input_content(part, document[part.name]) for part in declared if part.name in document}
+        if not item and len(declared) == 1 and _TEXT_INPUT in document:
+            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT])}
+        if not item:
+            raise RequestError(
+                400, f"expected an object of the model's inputs {quoted(part.name for part in declared)}"
+            )
+        return item
+
+    def _plain(self, tensors: Iterable[Tensor]) -> dict[str, object]:
+        """The outputs of one item as JSON has them, under their names; what is JSON already is not put into a text."""
+        parts = {part.name: part for part in self._model.contract.outputs}
+        found: dict[str, object] = {"model_name": self._identity.name, "model_version": self._identity.version}
+        for tensor in tensors:
+            content = tensor.elements[0]
+            if tensor.datatype != BYTES:
+                found[tensor.name] = nested(tensor)
+            elif tensor.name in parts and parts[tensor.name].media_type == JSON:
+                found[tensor.name] = json.loads(bytes(content))
+            else:
+                found[tensor.name] = bytes(content).decode(errors="replace")
+        return found
 
     def _read(self, request: Request) -> _Asked:
         """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
@@ -138,9 +276,9 @@ class OpenInference:
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
         tensors = _read_inputs(document, binary)
-        binary_outputs, otherwise = _read_outputs(document)
+        wanted = _read_outputs(document, self._model.contract.outputs)
         document.clear()
-        return _Asked(identifier, items(self._model, tensors), binary_outputs, otherwise)
+        return _Asked(identifier, items(self._model, tensors), wanted)
 
     def _response(self, asked: _Asked, tensors: Iterable[Tensor]) -> Response:
         described, contents = [], []
@@ -150,7 +288,7 @@ class OpenInference:
                 "datatype": tensor.datatype,
                 "shape": list(tensor.shape),
             }
-            if asked.binary.get(tensor.name, asked.otherwise):
+            if asked.outputs.binary.get(tensor.name, asked.outputs.otherwise):
                 content = tensor.raw()
                 contents.append(content)
                 output["parameters"] = {"binary_data_size": len(content)}
@@ -173,6 +311,10 @@ class OpenInference:
             "application/octet-stream",
             {_HEADER_LENGTH: str(len(header))},
         )
+
+
+def _event(document: dict[str, object]) -> bytes:
+    return b"data: " + write_json(document) + b"\n\n"
 
 
 def _split(request: Request) -> list[Any]:
@@ -216,29 +358,33 @@ def _read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor
     return tensors
 
 
-def _read_outputs(document: dict[str, object]) -> tuple[dict[str, bool], bool]:
+def _read_outputs(document: dict[str, object], declared: Sequence[Part]) -> _Outputs:
     otherwise = _optional(_parameters("the request", document), "binary_data_output", False)
     outputs = _optional(document, "outputs", [])
     if not isinstance(outputs, list) or not isinstance(otherwise, bool):
         raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
     binary: dict[str, bool] = {}
+    classes: dict[str, int] = {}
     for entry in outputs:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise RequestError(400, "outputs: expected objects with a name, a string")
-        chosen = _optional(_parameters(f"output {entry['name']!r}", entry), "binary_data", otherwise)
+        parameters = _parameters(f"output {entry['name']!r}", entry, (CLASSIFICATION,))
+        chosen = _optional(parameters, "binary_data", otherwise)
+        asked = parameters.get(CLASSIFICATION)
+        classes[entry["name"]] = 0 if asked is None else class_count(entry["name"], asked, declared)
         if not isinstance(chosen, bool):
             raise RequestError(400, f"output {entry['name']!r}: binary_data is true or false")
         binary[entry["name"]] = chosen
     check_outputs(entry["name"] for entry in outputs)
-    return binary, otherwise
+    return _Outputs(binary, classes, otherwise)
 
 
-def _parameters(where: str, entry: dict[str, object]) -> dict[str, object]:
+def _parameters(where: str, entry: dict[str, object], known: tuple[str, ...] = ()) -> dict[str, object]:
     parameters = _optional(entry, "parameters", {})
     if not isinstance(parameters, dict):
         raise RequestError(400, f"{where}: parameters is an object")
     if parameters:
-        check_parameters(where, (name for name, value in parameters.items() if value is not None))
+        check_parameters(where, (name for name, value in parameters.items() if value is not None and name not in known))
     return parameters
 
 

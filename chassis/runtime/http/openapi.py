@@ -43,6 +43,30 @@ def _operations() -> Mapping[str, Document]:
         "live": _get("Whether the server runs", {"200": "It does."}),
         "ready": _get("Whether the model answers", {"200": "It does.", "400": "Not now."}),
         "metadata": _get("Model metadata", {"200": "Inputs and outputs."}),
+        "generate": _post("Inference with plain JSON", "GenerateRequest", "GenerateResponse"),
+        "generate_stream": _events(_post("The same, piece by piece", "GenerateRequest", "GenerateResponse")),
+        "configuration": _get("Model configuration", {"200": "What the model takes and gives, as Triton has it."}),
+        "statistics": _get("Statistics", {"200": "What the model has done, as Triton counts it."}),
+        "index": {
+            "summary": "The models of this server",
+            "requestBody": {
+                "required": False,
+                "content": {"application/json": {"schema": _object((), ready=_nullable({"type": "boolean"}))}},
+            },
+            "responses": {
+                "200": {
+                    "description": "A list of one, or of none that is ready.",
+                    "content": {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}},
+                },
+                **{
+                    code: {
+                        "description": _ERRORS[code],
+                        "content": {"application/json": {"schema": _reference("Error")}},
+                    }
+                    for code in ("400", "408", "413", "415")
+                },
+            },
+        },
         "infer": _post("Inference", "InferRequest", "InferResponse"),
         "v1_live": _get("Whether the server runs", {"200": "It does."}),
         "v1_models": _get("The model's name", {"200": "A list of one."}),
@@ -83,6 +107,16 @@ def _post(summary: str, request: str, response: str) -> Document:
             },
         },
     }
+
+
+def _events(operation: Document) -> Document:
+    """`operation`, answered with Server-Sent Events."""
+    responses = dict(operation["responses"])  # type: ignore[call-overload]
+    described = {
+        "description": "An event for each piece.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+    return {**operation, "responses": {**responses, "200": described}}
 
 
 def _reference(name: str) -> Document:
@@ -130,6 +164,8 @@ def _schemas() -> Document:
             id=text,
             outputs={"type": "array", "items": _object(("name", "datatype", "shape"), **tensor)},
         ),
+        "GenerateRequest": {"type": "object"},
+        "GenerateResponse": _object(("model_name",), model_name=text, model_version=text),
         "PredictRequest": _object(("instances",), instances={"type": "array", "minItems": 1}),
         "PredictResponse": _object(("predictions",), predictions={"type": "array"}),
     }

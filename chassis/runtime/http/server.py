@@ -265,6 +265,8 @@ class HttpServer:
             response = await answer
         except Exception as error:
             response = _failure(request, error)
+        if response.pieces is not None:
+            return self._shared(request, response) if "origin" in request.headers else response
         if "origin" in request.headers or "accept-encoding" in request.headers:
             shaped = self._shaped(request, response)
             return shaped if isinstance(shaped, Response) else await shaped

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+import contextlib
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from chassis.declaration.model_io import ModelOutput
-from chassis.declaration.tensor import BYTES, item_shape, shown
+from chassis.declaration.tensor import BYTES, FLOATS, item_shape, shown
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
@@ -15,9 +16,10 @@ from chassis.runtime.core.request_error import BusyError, RequestError, quoted, 
 from chassis.runtime.core.service import ModelService, ModelState, StoppingError
 from chassis.runtime.inference.tensor import Tensor
 
-EXTENSIONS = ("binary_tensor_data",)
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "statistics")
 PLATFORM = "chassis_python"
-_UNSUPPORTED = ("classification", "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
+CLASSIFICATION = "classification"
+_UNSUPPORTED = (CLASSIFICATION, "shared_memory_region", "shared_memory_offset", "shared_memory_byte_size")
 _FEW = 64
 _ITEM_BYTES = 1000
 """What an item takes beside its content: it, its place in the queue and its answer."""
@@ -62,6 +64,29 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
     return answers
 
 
+async def streamed(
+    model: ModelService, wanted: Sequence[Item], caller: Caller, outputs_wanted: Mapping[str, int]
+) -> AsyncGenerator[list[Tensor], None]:
+    """The tensors of each piece of the one item that is asked.
+
+    Raises:
+      RequestError: as `answered`; or the request has several items.
+    """
+    if len(wanted) != 1:
+        raise RequestError(400, f"a stream is of one item, the request has {len(wanted)}")
+    if model.state is ModelState.FAILED:
+        raise RequestError(503, model.reason)
+    try:
+        async with contextlib.aclosing(model.stream(wanted[0], caller)) as pieces:
+            async for piece in pieces:
+                raise_for_failed([piece])
+                yield outputs([piece], model.contract.outputs, outputs_wanted)
+    except QueueFullError as error:
+        raise BusyError(str(error)) from None
+    except StoppingError as error:
+        raise RequestError(503, str(error)) from None
+
+
 def check_room(model: ModelService, count: int) -> None:
     """Raises RequestError if `count` items are more than one request may have, or take more memory than is left."""
     model.check_size(count)
@@ -76,6 +101,22 @@ def check_outputs(names: Iterable[str]) -> None:
         if name in seen:
             raise RequestError(400, f"output {name!r} is asked for twice")
         seen.add(name)
+
+
+def class_count(name: str, value: object, declared: Sequence[Part]) -> int:
+    """The classes that are asked for of output `name`: a positive number.
+
+    Raises:
+      RequestError: it is not one, or the output has no numbers to be put into an order.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise RequestError(400, f"output {name!r}: classification is a number of classes, at least 1")
+    datatype = next((part.datatype for part in declared if part.name == name), BYTES)
+    if datatype in (BYTES, "BOOL"):
+        raise RequestError(
+            400, f"output {name!r}: classification needs numbers, it is of {datatype} (see `tensors` of chassis_model)"
+        )
+    return value
 
 
 def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
@@ -105,8 +146,10 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
     return [dict(zip(names, row, strict=True)) for row in zip(*contents.values(), strict=True)]
 
 
-def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequence[str]) -> list[Tensor]:
+def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping[str, int]) -> list[Tensor]:
     """The tensors of `answers`, none of which failed: those of `wanted`, else all that every item has.
+
+    `wanted` has for each name how many classes are asked for, 0 for the tensor as it is.
 
     Raises:
       RequestError: the model gave no such output, or not the bytes that its declared datatype and shape need.
@@ -121,8 +164,32 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Sequenc
         missing = [index for index, row in enumerate(rows) if name not in row]
         if missing:
             raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
-        tensors.append(output_tensor(parts[name] if name in parts else ModelOutput(name), [row[name] for row in rows]))
+        part = parts[name] if name in parts else ModelOutput(name)
+        tensor = output_tensor(part, [row[name] for row in rows])
+        classes = wanted.get(name, 0)
+        tensors.append(classified(tensor, classes, getattr(part, "labels", ())) if classes else tensor)
     return tensors
+
+
+def classified(tensor: Tensor, classes: int, labels: Sequence[str]) -> Tensor:
+    """The largest numbers of each item, as texts `value:index` or, with a label, `value:index:label`.
+
+    https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_classification.md
+    """
+    count = tensor.shape[0]
+    numbers: Sequence[Any] = tensor.numbers()
+    size = len(numbers) // count
+    form = "{:.6f}" if tensor.datatype in FLOATS else "{}"
+    classes = min(classes, size)
+    elements = []
+    for start in range(0, count * size, size or 1):
+        row = numbers[start : start + size]
+        # NaN, which is not equal to itself, comes last.
+        order = sorted(range(size), key=[(value != value, -value) for value in row].__getitem__)[:classes]
+        for index in order:
+            label = f":{labels[index]}" if index < len(labels) else ""
+            elements.append(f"{form.format(row[index])}:{index}{label}".encode())
+    return Tensor(tensor.name, BYTES, (count, classes), elements)
 
 
 def tensor_metadata(part: Part) -> tuple[str, str, list[int]]:

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import grpc
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
+from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import BusyError, RequestError
-from chassis.runtime.core.service import ModelService, ModelState
+from chassis.runtime.core.service import ModelState
 from chassis.runtime.inference.exchange import (
+    CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
-    Identity,
     answered,
     check_outputs,
     check_parameters,
+    class_count,
     items,
     outputs,
+    streamed,
     tensor_metadata,
 )
+from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
 from chassis.runtime.rpc.call import Call, CallError
-from chassis.runtime.rpc.server import Unary
+from chassis.runtime.rpc.server import Message, Streaming, Unary
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-grpc"
 SERVICE = "inference.GRPCInferenceService"
+
+_FINAL = "triton_final_response"
+_AnyMessage = TypeVar("_AnyMessage", bound=Message)
 
 _FIELDS = {
     "BOOL": "bool_contents",
@@ -61,13 +70,20 @@ _CODES = {
 class InferenceService:
     """Answers the protocol's calls from a model service."""
 
-    def __init__(self, model: ModelService, identity: Identity) -> None:
-        self._model = model
-        self._identity = identity
+    def __init__(self, extensions: Extensions) -> None:
+        """Takes the model, with what extensions say of it."""
+        self._model = extensions.model
+        self._identity = extensions.identity
+        self._extensions = extensions
 
-    def methods(self) -> dict[str, Unary]:
+    def methods(self) -> dict[str, Unary | Streaming]:
         """The service's methods, by name."""
         return {
+            **{name: Unary(bytes, _unserved(reason)) for name, reason in UNSERVED_METHODS.items()},
+            "ModelStreamInfer": Streaming(self.model_stream_infer),
+            "ModelConfig": Unary(messages.ModelConfigRequest.FromString, self.model_config),
+            "ModelStatistics": Unary(messages.ModelStatisticsRequest.FromString, self.model_statistics),
+            "RepositoryIndex": Unary(messages.RepositoryIndexRequest.FromString, self.repository_index),
             "ServerLive": Unary(messages.ServerLiveRequest.FromString, self.server_live),
             "ServerReady": Unary(messages.ServerReadyRequest.FromString, self.server_ready),
             "ModelReady": Unary(messages.ModelReadyRequest.FromString, self.model_ready),
@@ -116,6 +132,25 @@ class InferenceService:
             outputs=_described(self._model.contract.outputs),
         )
 
+    async def model_config(self, request: messages.ModelConfigRequest, call: Call) -> messages.ModelConfigResponse:
+        """The model's configuration."""
+        self._check(request.name, request.version)
+        return _message({"config": self._extensions.configuration()}, messages.ModelConfigResponse())
+
+    async def model_statistics(
+        self, request: messages.ModelStatisticsRequest, call: Call
+    ) -> messages.ModelStatisticsResponse:
+        """What the model has done."""
+        if request.name:
+            self._check(request.name, request.version)
+        return _message(self._extensions.statistics(), messages.ModelStatisticsResponse())
+
+    async def repository_index(
+        self, request: messages.RepositoryIndexRequest, call: Call
+    ) -> messages.RepositoryIndexResponse:
+        """The one model."""
+        return _message({"models": self._extensions.models(ready=request.ready)}, messages.RepositoryIndexResponse())
+
     async def model_infer(self, request: messages.ModelInferRequest, call: Call) -> messages.ModelInferResponse:
         """Inference.
 
@@ -127,7 +162,7 @@ class InferenceService:
         caller = call.traced(request.id)
         try:
             self._identity.check(request.model_name, request.model_version)
-            wanted = _wanted(request)
+            wanted = _wanted(request, self._model.contract.outputs)
             asked = items(self._model, _inputs(request))
             raw, identifier = bool(request.raw_input_contents), request.id
             del request  # the items are copies
@@ -151,10 +186,57 @@ class InferenceService:
             _add(response, tensor, raw)
         return response
 
+    async def model_stream_infer(self, call: Call) -> None:
+        """Inference piece by piece, of one request after another; an error is a message, and ends its request alone."""
+        while (content := await call.receive()) is not None:
+            call.busy = True
+            started = time.perf_counter()
+            code = grpc.StatusCode.CANCELLED
+            caller = call.traced()
+            cost = len(content) * 3
+            if not self._model.budget.take(cost):
+                await call.send(_stream_error(self._model.budget.busy()))
+                continue
+            try:
+                await self._stream(messages.ModelInferRequest.FromString(content), call, caller)
+                code = grpc.StatusCode.OK
+            except RequestError as error:
+                code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
+                await call.send(_stream_error(str(error)))
+            finally:
+                self._model.budget.give(cost)
+                call.busy = False
+                self._model.finish_request(PROTOCOL, code.name, started, caller)
+
+    async def _stream(self, request: messages.ModelInferRequest, call: Call, caller: Caller) -> None:
+        self._identity.check(request.model_name, request.model_version)
+        wanted = _wanted(request, self._model.contract.outputs)
+        asked = items(self._model, _inputs(request))
+        told = "triton_enable_empty_final_response" in request.parameters
+        async with contextlib.aclosing(streamed(self._model, asked, caller, wanted)) as pieces:
+            async for tensors in pieces:
+                response = self._response(request, tensors)
+                if told:
+                    response.parameters[_FINAL].bool_param = False
+                await call.send(messages.ModelStreamInferResponse(infer_response=response).SerializeToString())
+        if told:
+            response = self._response(request, ())
+            response.parameters[_FINAL].bool_param = True
+            await call.send(messages.ModelStreamInferResponse(infer_response=response).SerializeToString())
+
+    def _response(self, request: messages.ModelInferRequest, tensors: Sequence[Tensor]) -> messages.ModelInferResponse:
+        response = messages.ModelInferResponse(
+            model_name=self._identity.name, model_version=self._identity.version, id=request.id
+        )
+        raw = bool(request.raw_input_contents) or any(tensor.datatype not in _FIELDS for tensor in tensors)
+        for tensor in tensors:
+            _add(response, tensor, raw)
+        return response
+
     def _check_answer(self, tensors: Sequence[Tensor], held: int) -> None:
         """Raises BusyError if the answer's content does not fit the budget without the `held` bytes of its request: the
         message would be a copy of it, and its serialised form another."""
-        size, budget = sum(len(element) for tensor in tensors for element in tensor.elements), self._model.budget
+        size, budget = (sum(len(element) for tensor in tensors for element in tensor.elements), self._model.budget)
         if not budget.has(size - held):
             raise BusyError(budget.too_large(size, "the answer") if size > budget.total else budget.busy())
 
@@ -165,6 +247,24 @@ class InferenceService:
             raise CallError(_CODES[error.status], str(error)) from None
 
 
+def _stream_error(message: str) -> bytes:
+    return bytes(messages.ModelStreamInferResponse(error_message=message).SerializeToString())
+
+
+def _unserved(reason: str) -> Callable[[object, Call], Awaitable[Message]]:
+    async def refuse(_: object, call: Call) -> Message:
+        raise CallError(grpc.StatusCode.UNIMPLEMENTED, reason)
+
+    return refuse
+
+
+def _message(document: dict[str, object], message: _AnyMessage) -> _AnyMessage:
+    from google.protobuf import json_format  # here, since it is seldom asked for
+
+    json_format.ParseDict(document, message)
+    return message
+
+
 def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
     return [
         messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
@@ -172,8 +272,8 @@ def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.Ten
     ]
 
 
-def _wanted(request: messages.ModelInferRequest) -> list[str]:
-    """The names of the outputs that `request` asks for.
+def _wanted(request: messages.ModelInferRequest, declared: Sequence[Part]) -> dict[str, int]:
+    """The names of the outputs that `request` asks for, to how many classes, 0 for the tensor as it is.
 
     Raises:
       RequestError: it, or one of its tensors, asks for something that this server does not do.
@@ -181,10 +281,15 @@ def _wanted(request: messages.ModelInferRequest) -> list[str]:
     check_parameters("the request", request.parameters)
     for given in request.inputs:
         check_parameters(f"input {given.name!r}", given.parameters)
+    check_outputs(output.name for output in request.outputs)
+    wanted = {}
     for output in request.outputs:
-        check_parameters(f"output {output.name!r}", output.parameters)
-    wanted = [output.name for output in request.outputs]
-    check_outputs(wanted)
+        check_parameters(f"output {output.name!r}", (name for name in output.parameters if name != CLASSIFICATION))
+        wanted[output.name] = 0
+        if CLASSIFICATION in output.parameters:
+            asked = output.parameters[CLASSIFICATION]
+            kind = asked.WhichOneof("parameter_choice")
+            wanted[output.name] = class_count(output.name, getattr(asked, kind) if kind else None, declared)
     return wanted
 
 

@@ -96,7 +96,7 @@ class Tensor(NamedTuple):
           ValueError: a number that JSON lacks.
         """
         if self.datatype == BYTES:
-            return [element.decode() for element in self.items()]
+            return [bytes(element).decode() for element in self.elements]
         numbers = list(self.numbers())
         if self.datatype in FLOATS and not all(map(math.isfinite, numbers)):  # type: ignore[arg-type]
             raise ValueError("JSON has no infinity and no NaN")

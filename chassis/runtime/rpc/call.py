@@ -43,17 +43,21 @@ class Call:
     Attributes:
       metadata: keys and values that came with it.
       caller: who it is from, once `traced`.
+      busy: whether one of its messages is being answered, if there are several.
       over: whether it has been ended, or its caller is gone.
       task: what answers it, to be cancelled when its caller is gone.
       cost: the bytes of the budget that are its own until it has ended.
     """
 
-    __slots__ = ("_begun", "_core", "_owner", "_trailing", "_waiter", "caller", "cost", "metadata", "over", "task")
+    __slots__ = (
+        *("_begun", "_core", "_owner", "_trailing", "_waiter", "busy", "caller", "cost", "metadata", "over", "task"),
+    )
 
     def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str]]) -> None:
         """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
+        self.busy = False
         self.over = False
         self.cost = 0
         self.task: asyncio.Task[None] | None = None

@@ -120,6 +120,7 @@ class GrpcServer:
         self._health = health.Health()
         self._names = [health.SERVICE, *reflection.SERVICES]
         self._open: set[Call] = set()
+        self._streams: set[Call] = set()
         self._server: CompletionServer | None = None
         self._add(
             health.SERVICE,
@@ -129,7 +130,7 @@ class GrpcServer:
             },
         )
 
-    def add(self, name: str, methods: Mapping[str, Unary]) -> None:
+    def add(self, name: str, methods: Mapping[str, Unary | Streaming]) -> None:
         """Adds the service `name`, a full protobuf name, with its methods."""
         self._add(name, methods)
         self._names.append(name)
@@ -182,9 +183,12 @@ class GrpcServer:
         """Waits until every answer of the model has left; False where some have not after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
-        while self._open and loop.time() < until:
+        while (self._open or self._streams_busy()) and loop.time() < until:
             await asyncio.sleep(_PAUSE / _ROUNDS)
-        return not self._open
+        return not (self._open or self._streams_busy())
+
+    def _streams_busy(self) -> bool:
+        return any(call.busy for call in self._streams)
 
     def _add(self, service: str, methods: Mapping[str, Unary | Streaming]) -> None:
         for name, method in methods.items():
@@ -290,10 +294,13 @@ class GrpcServer:
                     self._sending.pop(call, None)
                     call.abort("the answer was not read in time")
 
-    @staticmethod
-    def _streaming(path: str, method: Streaming) -> Callable[[Call, bytes | None], None]:
+    def _streaming(self, path: str, method: Streaming) -> Callable[[Call, bytes | None], None]:
         async def answer(call: Call) -> None:
-            await method.answer(call)
+            self._streams.add(call)
+            try:
+                await method.answer(call)
+            finally:
+                self._streams.discard(call)
             call.finish()
 
         def begin(call: Call, _: bytes | None) -> None:

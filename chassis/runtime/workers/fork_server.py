@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chassis.errors import ChassisError
 from chassis.runtime.ending import CLOSING, flush
+from chassis.runtime.process_name import name_process
 
 if TYPE_CHECKING:
     import asyncio
@@ -146,6 +147,7 @@ class _ForkServer:
         # A session of its own: Ctrl-C in a terminal is the server's. What is sent to each process of a container's
         # control group is the server's too: it has to answer what it accepted, and needs its workers for that.
         os.setsid()
+        name_process("chassis-forks")
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
             signal.signal(number, lambda *_: None)
         woken, wake = socket.socketpair()
@@ -194,6 +196,7 @@ class _ForkServer:
             return
         if not pid:
             os.setpgid(0, 0)
+            name_process(f"chassis-model-{number}")
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for inherited in (self._control, *self._inherited):

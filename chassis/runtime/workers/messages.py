@@ -153,12 +153,17 @@ def encoded(message: Message) -> list[bytes]:
 _ITEMS = "items"
 _LARGE_ITEMS = "large items"
 
+_STREAM = "stream"
+_MORE = "more"
+_CLOSE = "close"
+
 # From the worker, once: the model is loaded, or why it is not.
 LOADED = "loaded"
 FAILED = "failed"
 
 # From the worker, after each list of items.
 _ANSWERS = "answers"
+_PIECE = "piece"
 _CONTRACT = "contract"
 _RAISED = "raised"
 
@@ -166,6 +171,40 @@ _RAISED = "raised"
 def items_message(items: Sequence[Item]) -> Message:
     """Items that are to be answered."""
     return (_ITEMS, [dict(item) for item in items])
+
+
+def stream_message(item: Item) -> Message:
+    """An item that is to be answered piece by piece."""
+    return (_STREAM, [dict(item)])
+
+
+def go_on_message(more: bool) -> Message:
+    """The next piece is to be given, or no more."""
+    return (_MORE if more else _CLOSE, [])
+
+
+def wants_stream(message: Message) -> bool:
+    """Whether the items of `message` are to be answered piece by piece."""
+    return bool(message[0] == _STREAM)
+
+
+def wants_more(message: Message) -> bool:
+    """Whether the next piece is to be given."""
+    return bool(message[0] == _MORE)
+
+
+def piece_message(answer: Answer) -> Message:
+    """One piece."""
+    return (_PIECE, answer.output, answer.error, answer.kind and answer.kind.value)
+
+
+def read_piece(message: Message) -> Answer | None:
+    """The piece in `message`; None if it is something else."""
+    kind, *fields = message
+    if kind != _PIECE:
+        return None
+    output, error, of_error = fields
+    return Answer(output, error, of_error and _KINDS[of_error])
 
 
 def answers_message(answers: Sequence[Answer]) -> Message:

@@ -59,6 +59,7 @@ class Worker(asyncio.Protocol):
         self._decoder = MessageDecoder()
         self._serves = False
         self._batch: Batch | None = None
+        self._computes = self._closes = False
 
     def serve(self) -> None:
         """Takes batches from now on."""
@@ -70,7 +71,27 @@ class Worker(asyncio.Protocol):
         """Sends the items of `batch`."""
         assert self._transport is not None
         self._batch = batch
-        self._transport.writelines(messages.encoded(messages.items_message(batch.begin())))
+        stream, items = batch.stream, batch.begin()
+        if stream is None or not items:
+            self._transport.writelines(messages.encoded(messages.items_message(items)))
+            return
+        self._computes, self._closes = True, False
+        stream.source = _Source(self, batch)
+        self._transport.writelines(messages.encoded(messages.stream_message(items[0])))
+
+    def go_on(self, batch: Batch, more: bool) -> None:
+        """Has the next piece of `batch`, a stream, computed, or the stream closed; once it has ended nothing is done.
+
+        The process hears of nothing while it computes: what it is to close it is told with the piece.
+        """
+        if self._transport is None or self._batch is not batch:
+            return
+        if self._computes:
+            self._closes = not more
+            return
+        batch.resume()
+        self._computes = more
+        self._transport.writelines(messages.encoded(messages.go_on_message(more)))
 
     def is_busy(self) -> bool:
         """Whether it has not answered."""
@@ -92,6 +113,15 @@ class Worker(asyncio.Protocol):
                 kind, reason = message
                 self.loaded.set_result(reason if kind == FAILED else None)
             elif self._batch is not None:
+                piece = messages.read_piece(message)
+                if piece is not None:
+                    self._computes = False
+                    self._batch.pause()
+                    if self._closes:
+                        self.go_on(self._batch, more=False)
+                    elif self._batch.stream is not None:
+                        self._batch.stream.put(piece)
+                    continue
                 batch, self._batch = self._batch, None
                 batch.end()
                 self._batcher.finished(self, batch, messages.read_outcome(message))
@@ -101,6 +131,18 @@ class Worker(asyncio.Protocol):
         self.gone.set_result(None)
         if self._serves:
             self._batcher.lost(self, "the model's process ended while it ran the item")
+
+
+class _Source:
+    """A worker at one stream."""
+
+    def __init__(self, worker: Worker, batch: Batch) -> None:
+        self._worker = worker
+        self._batch = batch
+
+    def go_on(self, more: bool) -> None:
+        """Has the next piece computed, or the stream closed."""
+        self._worker.go_on(self._batch, more)
 
 
 class WorkerPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import socket
@@ -9,7 +10,7 @@ import time
 from typing import NoReturn
 
 from chassis.runtime import logs
-from chassis.runtime.core.answer import describe_exception, exception_kind, frames
+from chassis.runtime.core.answer import Answer, describe_exception, exception_kind, frames
 from chassis.runtime.core.loading import load_model
 from chassis.runtime.core.predict import ModelContractError, PredictFunction
 from chassis.runtime.ending import CLOSING, end_process
@@ -37,8 +38,13 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         messages.send(connection, (LOADED, ""))
         reader = messages.MessageReader(connection)
         while True:
-            _, items = reader.receive()
-            answers = _answers(predict, items)
+            message = reader.receive()
+            items = message[1]
+            if messages.wants_stream(message):
+                answers = _streamed(predict, items, connection, reader)
+            else:
+                answers = _answers(predict, items)
+            del message
             del items  # they may be large, and the next ones long in coming
             messages.send(connection, answers)
             del answers
@@ -49,6 +55,28 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
 def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message:
     try:
         return messages.answers_message(predict(items))
+    except ModelContractError as error:
+        return messages.contract_message(error)
+    except BaseException as error:
+        _LOG.debug("the error of the call", exc_info=True)
+        return messages.raised_message(exception_kind(error), describe_exception(error), frames(error))
+
+
+def _streamed(
+    predict: PredictFunction, items: list[dict[str, bytes]], connection: socket.socket, reader: messages.MessageReader
+) -> Message:
+    """Gives the pieces of the one item, each when it is asked for; returns what ends them."""
+    if not items:
+        return messages.answers_message([])
+    try:
+        with contextlib.closing(predict.stream(items[0])) as pieces:  # type: ignore[type-var]
+            for piece in pieces:
+                messages.send(connection, messages.piece_message(piece))
+                if not messages.wants_more(reader.receive()):
+                    break
+        return messages.answers_message([Answer({})])
+    except PeerGoneError:
+        raise
     except ModelContractError as error:
         return messages.contract_message(error)
     except BaseException as error:

@@ -31,6 +31,12 @@ _HUBS = {
     "fuzzing": {
         "locks": {Label("//requirements:fuzzing.txt"): "linux_amd64"},
     },
+    "old_wheels": {
+        "locks": {Label("//tests/old_wheels:old.txt"): "linux_amd64"},
+    },
+    "perf_analyzer": {
+        "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64"},
+    },
     "pictures": {
         "locks": {Label("//examples/image_classification:pictures.txt"): "linux_amd64"},
     },
@@ -77,6 +83,10 @@ _DEBIAN_ROOTS = {
             "docker-registry": "usr/bin/docker-registry",
             "oras": "usr/bin/oras",
         },
+    },
+    "chassis_perf_analyzer": {
+        "lock": Label("//tests/perf_analyzer:libraries_amd64.lock"),
+        "static_programs": {"libb64.so.0d": "usr/lib/x86_64-linux-gnu/libb64.so.0d"},
     },
     "chassis_test_browser": {
         "lock": Label("//tests:browser_amd64.lock"),

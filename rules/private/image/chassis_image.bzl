@@ -45,6 +45,7 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUI
     "wheel_layers": attr.int(),
     "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo], cfg = python_transition),
     "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
+    "workers": attr.int(),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
@@ -63,8 +64,16 @@ _ACCELERATOR_ENV = {
 # Where container runtimes stop.
 _MOST_LAYERS = 127
 
-def _wheels(ctx, model, server):
-    """The wheels by name: the model's, and of the server's those that the model does not bring itself."""
+def _placed(ctx, model, server):
+    """Which wheels go where.
+
+    The server's process has a place of its own. A model that brings the same wheels shares them: they are in the image once,
+    where the model has them, and the server looks there too. If one of them is another wheel, the server has all of its own.
+
+    Returns:
+      struct(environment: list of WheelLayerInfo, the model's; own: list of WheelLayerInfo, the server's; path: list of
+      string, the directories that the server's process imports from).
+    """
     chosen = {}
     for packaged in model.wheels.to_list():
         wheel = packaged.wheel
@@ -75,7 +84,7 @@ def _wheels(ctx, model, server):
         if other and other.wheel.wheel.basename != wheel.wheel.basename and not (
             other.wheel.version == wheel.version and getattr(other.wheel, "unpacked", False)
         ):
-            fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nAn image has one site-packages: take both dependencies from one hub." % (
+            fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nA model has one site-packages: take both dependencies from one hub." % (
                 ctx.label,
                 wheel.distribution,
                 other.wheel.version,
@@ -84,17 +93,37 @@ def _wheels(ctx, model, server):
                 wheel.lock,
             ))
         chosen[wheel.distribution] = packaged
-    for packaged in server.wheels.to_list():
-        if packaged.wheel.distribution not in chosen:
-            chosen[packaged.wheel.distribution] = packaged
-    return [chosen[name] for name in sorted(chosen)]
+    of_server = server.wheels.to_list()
+    brought = [entry for entry in of_server if entry.wheel.distribution in chosen]
+    differing = [entry for entry in brought if chosen[entry.wheel.distribution].wheel.wheel.basename != entry.wheel.wheel.basename]
+    if differing and ctx.attr.workers == 0:
+        fail("\n%s: workers = 0 has the model in the server's own process, and their wheels clash:\n%s\nLet the model have a process of its own (workers = 1), or lock the server's versions." % (
+            ctx.label,
+            "\n".join([
+                "  %s: the model's is %s (%s), the server's %s" % (
+                    entry.wheel.distribution,
+                    chosen[entry.wheel.distribution].wheel.version,
+                    chosen[entry.wheel.distribution].wheel.lock,
+                    entry.wheel.version,
+                )
+                for entry in differing
+            ]),
+        ))
+    shared = {} if differing else {entry.wheel.distribution: None for entry in brought}
+    for packaged in server.model_wheels.to_list():
+        chosen.setdefault(packaged.wheel.distribution, packaged)
+    return struct(
+        environment = [chosen[name] for name in sorted(chosen)],
+        own = [entry for entry in of_server if entry.wheel.distribution not in shared],
+        path = ([server.own_place] + ([server.shared_place] if shared else [])) if of_server else [],
+    )
 
-def _wheel_layers(ctx, wheels):
-    """A layer for each wheel, some of them shared where there are too many."""
+def _wheel_layers(ctx, wheels, most):
+    """A layer for each wheel, some of them shared if there are more than `most`."""
     packaged = {entry.wheel.distribution: entry for entry in wheels}
     planned = layer_plan.plan(
         [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
-        ctx.attr.wheel_layers,
+        most,
     )
     return [
         packaged[layer.names[0]].layer if len(layer.names) == 1 else _shared_layer(ctx, layer, packaged)
@@ -201,8 +230,9 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, base_target.label))
     _check_python(ctx, model, base_target, base.python_version if base else ctx.attr.base_python_version)
 
-    chosen = _wheels(ctx, model, server)
-    wheels = _wheel_layers(ctx, chosen)
+    placed = _placed(ctx, model, server)
+    wheels = [entry.layer for entry in placed.own]
+    wheels += _wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
     if len(layers) > _MOST_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
@@ -216,6 +246,8 @@ def _impl(ctx):
     env.update(base.env if base else {})
     env.update(server.env)
     env["PYTHONPATH"] = ":".join(["/app/code" + ("/" + path if path else "") for path in model.imports])
+    if placed.path:
+        env["CHASSIS_SERVER_PATH"] = ":".join(placed.path)
     env.update(_ACCELERATOR_ENV[ctx.attr.accelerator])
     env.update(ctx.attr.env)
 
@@ -279,7 +311,8 @@ def _impl(ctx):
             held = base_target[ImageInfo].held if ImageInfo in base_target else depset(base_files),
             layers = layers,
             layout = layout,
-            software = _software(ctx, model, base_target, python_of(ctx).version, chosen, layers, doctor.facts),
+            model = model if hasattr(model, "settings") else None,
+            software = _software(ctx, model, base_target, python_of(ctx).version, placed.environment + placed.own, layers, doctor.facts),
             sources = _sources(base_target),
         ),
         doctor,
@@ -392,6 +425,7 @@ def chassis_image(
         server = model_server,
         user = user,
         wheel_layers = wheel_layers,
+        workers = workers,
         **kwargs
     )
     doctor_report(

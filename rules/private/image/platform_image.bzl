@@ -35,6 +35,7 @@ def _impl(ctx):
             held = info.held,
             layers = info.layers,
             layout = layout,
+            model = info.model,
             software = info.software,
             sources = info.sources,
         ),

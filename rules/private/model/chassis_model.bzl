@@ -22,9 +22,11 @@ _ATTRS = LAYER_ATTRS | {
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
     "version": attr.string(),
+    "warmup": attr.label_list(allow_files = True),
     "wheel_files": attr.label_list(aspects = [wheel_files]),
     "_hub_wheels": attr.label(default = "//rules:hub_wheels", providers = [WheelFilesInfo]),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
+    "_warm_up": attr.label(default = "//chassis/tools:warm_up", cfg = "exec", executable = True),
 }
 
 def _code(ctx, files):
@@ -77,6 +79,27 @@ def _identity(wheel):
     """Name and version, which a file's name spells in its own way."""
     return wheel.distribution, wheel.version.replace("_", "-")
 
+def _warm_up(ctx):
+    """Path in the image to the file of what the model is asked before it is ready, if there is any."""
+    if not ctx.files.warmup:
+        return {}
+    cases = [file for file in ctx.files.warmup if file.extension == "json"]
+    if not cases:
+        fail("\n%s: warmup: expected case files (docs/testing.md), .json, and files that they name" % ctx.label)
+    output = ctx.actions.declare_file(ctx.label.name + ".warmup.json")
+    args = ctx.actions.args()
+    args.add_all(cases, format_each = "--case=%s")
+    args.add(output, format = "--output=%s")
+    ctx.actions.run(
+        executable = ctx.executable._warm_up,
+        arguments = [args],
+        inputs = ctx.files.warmup,
+        outputs = [output],
+        mnemonic = "WarmUp",
+        progress_message = "Warm-up of %{label}",
+    )
+    return {"app/model/warmup.json": output}
+
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
@@ -97,7 +120,7 @@ def _impl(ctx):
         "app/model/model.json": pickle.settings,
         "app/model/model.pkl": pickle.pickle,
         "app/model/status.pb": pickle.status,
-    }))
+    } | _warm_up(ctx)))
     return [
         DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
         ModelInfo(
@@ -106,7 +129,9 @@ def _impl(ctx):
             metadata = pickle.metadata,
             name = ctx.label.name,
             python_version = pickle.python_version,
+            settings = pickle.settings,
             sources = depset(pickle.sources + code.values() + ctx.files.data),
+            status = pickle.status,
             version = ctx.attr.version,
             wheels = _wheels(ctx, depset(transitive = [info.wheels for info in infos])),
         ),
@@ -119,7 +144,7 @@ _chassis_model = rule(
     provides = [ModelInfo],
 )
 
-def _parts(media_types, max_sizes, tensors, descriptions):
+def _parts(media_types, max_sizes, tensors, descriptions, labels = None):
     """Inputs or outputs as the metadata has them (chassis/declaration/model_io.py)."""
     return {
         name: {
@@ -127,7 +152,7 @@ def _parts(media_types, max_sizes, tensors, descriptions):
             "max_size": max_sizes.get(name, ""),
             "media_type": media_type,
             "tensor": tensors.get(name, ""),
-        }
+        } | ({"labels": labels[name]} if labels and name in labels else {})
         for name, media_type in media_types.items()
     }
 
@@ -147,6 +172,7 @@ def chassis_model(
         max_sizes = {},
         tensors = {},
         descriptions = {},
+        labels = {},
         signature = "auto",
         author = "",
         source = "",
@@ -158,9 +184,10 @@ def chassis_model(
         status_timeout = "60s",
         run_timeout = "60s",
         load_timeout = "300s",
-        drain_timeout = "10s",
+        drain_timeout = "7s",
         max_wait_ms = 0,
         queue_size = 1024,
+        warmup = [],
         required_ram = "512M",
         num_cpus = 1,
         num_gpus = 0,
@@ -209,6 +236,8 @@ def chassis_model(
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
       descriptions: input or output name to what it is, for people.
+      labels: of an output that is a tensor, what its elements stand for, in their order: output name to a list of texts.
+        Callers who ask for classes (the classification extension of the Open Inference Protocol) get them.
       signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
       author: of the model.
       source: where the model comes from, such as a URL.
@@ -223,8 +252,10 @@ def chassis_model(
       drain_timeout: what a server that is told to stop has for what it accepted.
       max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
       queue_size: how many inputs may wait for the model; more are refused at once.
+      warmup: case files (docs/testing.md) whose inputs each process of the model is asked before it counts as ready, and files
+        that they name. What they expect is not looked at; an item that fails is a model that fails to load.
       required_ram: for schedulers, such as `"512M"`.
-      num_cpus: for schedulers; `0.5` is half of one.
+      num_cpus: for schedulers; `0.5` is half of one. Where the container has no CPU quota, libraries start as many threads.
       num_gpus: for schedulers.
       tags: Bazel's.
       target_compatible_with: Bazel's.
@@ -243,6 +274,7 @@ def chassis_model(
         max_sizes = max_sizes,
         tensors = tensors,
         descriptions = descriptions,
+        labels = labels,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -268,7 +300,7 @@ def chassis_model(
         "name": name,
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
-        "outputs": _parts(outputs, max_sizes, tensors, descriptions),
+        "outputs": _parts(outputs, max_sizes, tensors, descriptions, labels),
         "performance": performance,
         "queue_size": queue_size,
         "required_ram": required_ram,
@@ -307,5 +339,6 @@ def chassis_model(
         testonly = testonly,
         version = version,
         visibility = visibility,
+        warmup = warmup,
         wheel_files = wheel_labels(deps),
     )

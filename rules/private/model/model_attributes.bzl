@@ -24,7 +24,7 @@ def _tensor_problem(text):
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}, descriptions = {}):
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}):
     """Checks the attributes against each other.
 
     Args:
@@ -39,6 +39,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       max_sizes: dict, input or output name to a size.
       tensors: dict, input or output name to datatype and shape.
       descriptions: dict, input or output name to a text.
+      labels: dict, output name to a list of texts.
 
     Returns:
       What is wrong and what to do, or None.
@@ -66,6 +67,11 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         for name in named:
             if name not in inputs and name not in outputs:
                 return "%s: %r is none of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+    for name in labels:
+        if name not in outputs:
+            return "labels: %r is none of the outputs %s" % (name, ", ".join(outputs.keys()))
+        if name not in tensors:
+            return "labels: %r is not a tensor: declare it in `tensors`, such as {%r: \"FP32[%d]\"}" % (name, name, len(labels[name]))
     for name, text in tensors.items():
         problem = _tensor_problem(text)
         if problem:

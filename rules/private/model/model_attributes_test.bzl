@@ -45,6 +45,9 @@ _CASES = [
     ({"tensors": {"input": "FP32[0]"}}, "\"0\" is not a size of one item"),
     ({"tensors": {"input": "FP32[-1,-1]"}}, "two sizes vary"),
     ({"tensors": {"input": "BYTES[1]"}}, "\"BYTES\" is none of"),
+    ({"tensors": {"results.json": "FP32[2]"}, "labels": {"results.json": ["cat", "dog"]}}, None),
+    ({"labels": {"input": ["cat"]}}, "labels: \"input\" is none of the outputs results.json"),
+    ({"labels": {"results.json": ["cat", "dog"]}}, "labels: \"results.json\" is not a tensor: declare it in `tensors`, such as {\"results.json\": \"FP32[2]\"}"),
     ({"signature": "bytes", "tensors": {"input": "FP32[3]"}}, "a function of bytes gives JSON"),
 ]
 

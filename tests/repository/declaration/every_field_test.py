@@ -30,7 +30,7 @@ EVERYTHING = ModelMetadata(
     performance="good",
     batch_size=4,
     inputs=(ModelInput("row", "application/x-row", "10M", "FP32[3,-1]", "a row of pixels"),),
-    outputs=(ModelOutput("nearest", "application/x-nearest", "1K", "INT64[]", "the nearest row"),),
+    outputs=(ModelOutput("nearest", "application/x-nearest", "1K", "INT64[]", "the nearest row", ("the only one",)),),
     required_ram="1G",
     num_cpus=0.5,
     num_gpus=1,
@@ -90,8 +90,8 @@ def test_a_field_that_is_none_is_an_attribute_of_chassis_image(name: str) -> Non
     assert attribute in WRITTEN[rule]
 
 
-@pytest.mark.parametrize("field", ModelInput.FIELDS[1:], ids=lambda field: field.name)
-def test_what_is_said_of_an_input_is_an_attribute_of_chassis_model(field: Field) -> None:
+@pytest.mark.parametrize("field", ModelOutput.FIELDS[1:], ids=lambda field: field.name)
+def test_what_is_said_of_an_output_is_an_attribute_of_chassis_model(field: Field) -> None:
     for attribute in PART_ATTRIBUTES.get(field.name, (field.attribute,)):
         assert attribute.partition(".")[2] in WRITTEN["chassis_model"]
 

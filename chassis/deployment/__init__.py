@@ -1,0 +1,1 @@
+"""How an image of a model runs in a cluster."""
