@@ -75,7 +75,7 @@ def doctor_labels(ctx):
     _check_allowed(ctx)
     return {DOCTOR_LABEL: json.encode(ctx.attr.doctor_allow)} if ctx.attr.doctor_allow else {}
 
-def examine(ctx, config, variant, layers, base_files):
+def examine(ctx, config, variant, layers, base_files, base):
     """Examines an image.
 
     Args:
@@ -84,6 +84,7 @@ def examine(ctx, config, variant, layers, base_files):
       variant: the platform's, "" for none.
       layers: list of LayerInfo, lowest first.
       base_files: list of File, the first of them the base's OCI layout directory; none if its layers are among `layers`.
+      base: Label, the base's, for people.
 
     Returns:
       (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails if there are findings.
@@ -97,7 +98,7 @@ def examine(ctx, config, variant, layers, base_files):
             ctx.actions.declare_file(name + ".base.facts.json"),
             {"architecture": ctx.attr.architecture, "layout": base_files[0]},
             base_files,
-            str(ctx.attr.base.label),
+            str(base),
         )
     spec = ctx.actions.declare_file(name + ".doctor.spec.json")
     ctx.actions.write(spec, json.encode_indent({

@@ -292,7 +292,7 @@ def _impl(ctx):
         "variant": variant,
     }, layers, base_documents, _status_files(ctx))
     layout = image_layout(ctx, documents, layers, base_files)
-    doctor, output_groups = examine(ctx, config, variant, layers, base_files)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_files, base_target.label)
     files = depset([layout] + [layer.blob for layer in layers] + base_files)
     return [
         DefaultInfo(
