@@ -10,7 +10,8 @@ _LINES = {
     "host": "uname -n",
     "processors": "nproc",
     "repository": "echo $(execpaths @pypi//numpy)",
-    "umask": "umask",
+    # Bazel sets the umask of its own processes; that of the checkout is in its files' modes.
+    "umask": "stat -Lc %a $(location model.py)",
     "user": "id -u",
 }
 
@@ -20,7 +21,7 @@ _VARIABLES = {"locale": "LANG", "seed": "PYTHONHASHSEED", "zone": "TZ"}
 _RULE = """
 genrule(
     name = "leak",
-    srcs = ["@pypi//numpy"],
+    srcs = ["model.py", "@pypi//numpy"],
     outs = ["leak.txt"],
     cmd = "{{ {command} sed -n 's/^STABLE_LEAK_//p' bazel-out/stable-status.txt; }} > $@",
     stamp = 1,
