@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
 def _digest(documents: Path) -> str:
     """Of what a push of the layout names."""
     (entry,) = json.loads((documents / "index.json").read_bytes())["manifests"]
-    return entry["digest"]
+    return str(entry["digest"])
 
 
 if __name__ == "__main__":

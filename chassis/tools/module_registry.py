@@ -56,7 +56,7 @@ def enter(archive: Path, url: str, registry: Path) -> Path:
         raise RegistryEntryError(f"{archive}: its MODULE.bazel names no module with a version")
     digest = base64.b64encode(hashlib.sha256(archive.read_bytes()).digest()).decode()
     source = {"integrity": f"sha256-{digest}", "strip_prefix": prefix, "url": url}
-    place = registry / "modules" / fields["name"] / fields["version"]
+    place: Path = registry / "modules" / fields["name"] / fields["version"]
     text = json.dumps(source, indent=4) + "\n"
     if (place / "source.json").is_file() and json.loads((place / "source.json").read_text())["integrity"] != source[
         "integrity"
