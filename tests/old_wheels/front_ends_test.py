@@ -17,11 +17,12 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 
-from chassis.image_test.sandbox import Launch, SandboxedServer, cannot_mount_proc
+from chassis.image_test.server import Launch, SandboxedServer
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import Viewer, unpack
 from chassis.runtime import omi_pb2, omi_pb2_grpc
+from chassis.sandbox.ladder import Tools, climb
 
 OLD = {"grpcio": "1.62.3", "protobuf": "3.20.3"}
 
@@ -30,7 +31,7 @@ OLD = {"grpcio": "1.62.3", "protobuf": "3.20.3"}
 def root(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launch]:
     place = tmp_path_factory.mktemp("image") / "root"
     image = unpack(LayoutReader(Path(os.environ[request.param])), place, viewer=Viewer(65532, 65532))
-    yield Launch(image, Path(os.environ["CHASSIS_TEST_BWRAP"]))
+    yield Launch(image, climb(Tools(Path(os.environ["CHASSIS_TEST_BWRAP"]), Path(os.environ["CHASSIS_TEST_PROOT"]))))
     remove_tree(place)
 
 
@@ -43,19 +44,17 @@ def free_port() -> int:
 @contextlib.contextmanager
 def served(launch: Launch, log: Path, **environment: str) -> Iterator[tuple[int, int]]:
     """The ports of a server of the image, for gRPC and HTTP, that is ready."""
-    for own_proc in (True, False):
-        ports = free_port(), free_port()
-        variables = {"PSC_MODEL_PORT": str(ports[0]), "HTTP_PORT": str(ports[1]), **environment}
-        log.write_bytes(b"")
-        with SandboxedServer(launch, variables, log, own_proc) as server:
-            end = time.monotonic() + 60
-            while server.wait(0.1) is None and time.monotonic() < end:
-                with contextlib.suppress(OSError):
-                    if urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/v2/health/ready").status == 200:
-                        yield ports
-                        return
-            if not (own_proc and cannot_mount_proc(server.log())):
-                raise AssertionError(server.log())
+    ports = free_port(), free_port()
+    variables = {"PSC_MODEL_PORT": str(ports[0]), "HTTP_PORT": str(ports[1]), **environment}
+    log.write_bytes(b"")
+    with SandboxedServer(launch, variables, log, ports) as server:
+        end = time.monotonic() + 60
+        while server.wait(0.1) is None and time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                if urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/v2/health/ready").status == 200:
+                    yield ports
+                    return
+        raise AssertionError(server.log())
 
 
 def over_omi(port: int) -> bytes:

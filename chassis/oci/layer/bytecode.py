@@ -178,6 +178,7 @@ class _Processes:
         except OSError as error:
             raise BytecodeError(does_not_run(self._python_version, str(self._interpreter), error.strerror)) from None
         self._all.append(process)
+        assert process.stdout
         version = process.stdout.readline().decode(errors="replace").strip()
         if version != self._python_version:
             interpreter = str(self._interpreter or sys.executable)

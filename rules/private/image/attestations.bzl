@@ -18,6 +18,7 @@ def _run(ctx, tool, spec, inputs, outputs, mnemonic, what, more = []):
         outputs = outputs.values(),
         mnemonic = mnemonic,
         progress_message = what + " of %{label}",
+        toolchain = None,
     )
 
 def _attest(target, ctx):

@@ -135,6 +135,7 @@ def _build(ctx):
         progress_message = "Building wheel %s %s for %s" % (attr.distribution, attr.version, attr.architecture),
         # Whatever the workspace's own .bazelrc says.
         execution_requirements = {"block-network": "1"},
+        toolchain = None,
     )
     return wheel
 
