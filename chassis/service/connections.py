@@ -20,12 +20,16 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
+_READING_SECONDS = 0.1
+"""A connection comes with others, in a burst: so long it may wait until what it has sent is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
     """What a connection may do.
 
     Attributes:
-      most: connections at once. One more ends one of whoever holds the most of them.
+      most: connections at once, twice as many for a moment. One more ends one of whoever holds the most of them.
       head_seconds: from the first byte of a request, or from the connection, to the end of its headers; also for
         the whole of a JSON body.
       stalled_seconds: a body of which nothing comes, and an answer of which nothing is read.
@@ -73,7 +77,7 @@ class _GuardedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.idle_since = time.monotonic()
+        self.idle_since = self._made = time.monotonic()
         self._request_since = self._paused_since = self.idle_since
         self._received = 0
         self._head = _Timer(self.loop, self._limits.head_seconds, self.drop)
@@ -104,16 +108,26 @@ class _GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head.start()
+        if len(self.connections) > 2 * self._limits.most:
+            self._make_room()
+        elif len(self.connections) > self._limits.most:
+            self.loop.call_later(_READING_SECONDS, self._make_room)
+
+    def _make_room(self) -> None:
         if len(self.connections) > self._limits.most:
             self._one_too_many().drop()
 
     def _one_too_many(self) -> _GuardedProtocol:
         """The connection that makes room, of a holder that has more than its share; one with a request that the service
-        works on, or whose body comes, only if those holders have no other."""
+        works on, or whose body comes, only if those holders have no other. What has just come is
+        chosen only if all have."""
         guarded = [each for each in self.connections if isinstance(each, _GuardedProtocol)]
         held = Counter(each.holder for each in guarded)
         share = min(self._limits.most // len(held), max(held.values()) - 1)
-        others = [each for each in guarded if each is not self and held[each.holder] > share] or guarded
+        read = [each for each in guarded if time.monotonic() - each._made >= _READING_SECONDS]
+        if not read:
+            return max(guarded, key=lambda each: each._made)
+        others = [each for each in read if held[each.holder] > share] or read
         waiting = [each for each in others if each.worth()[0] < 2]
         return min(waiting or others, key=lambda each: (-held[each.holder], each.worth()))
 

@@ -18,11 +18,11 @@ _ROOT = Path(chassis.__file__).parents[1]
 
 LAYERS = (
     ("chassis",),
-    ("compression", "confinement", "debian", "declaration", "locking"),
-    ("bootstrap", "fetching", "oci", "runtime"),
-    ("cross", "doctor", "image_test", "packaging", "packed_model"),
-    ("build_api", "trust"),
-    ("command_line",),
+    ("compression", "confinement", "debian", "declaration"),
+    ("bootstrap", "deployment", "fetching", "oci", "runtime"),
+    ("doctor", "locking", "packaging", "sandbox"),
+    ("cross", "image_test", "packed_model", "trust"),
+    ("build_api", "command_line"),
     ("service",),
     ("sdk",),
     ("reference", "tools"),
