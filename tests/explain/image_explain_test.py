@@ -51,8 +51,10 @@ def test_no_blob_is_opened(document):
 
 
 def test_bigger_wheels_lie_lower(document):
+    # Those of the server, which are the same in every image, then the model's.
     names = [layer["origin"]["name"] for layer in document["layers"] if layer["origin"]["kind"] == "wheel"]
-    assert names[:3] == ["numpy", "grpcio", "uvloop"]
+    assert names.index("numpy") < names.index("cloudpickle")
+    assert names.index("grpcio") < names.index("numpy")
 
 
 def test_packages_of_wheels_and_of_debian_are_named(document):

@@ -123,7 +123,7 @@ def test_the_keyboard_reaches_everything(page, html):
     page.evaluate("document.querySelector('#map [tabindex=\"0\"]').focus()")
     assert page.evaluate(_ACTIVE).startswith("Layer 1, base debian")
     page.press("ArrowDown")
-    assert page.evaluate(_ACTIVE).startswith("Layer 3, numpy")
+    assert page.evaluate(_ACTIVE).startswith("Layer 10, numpy")
     assert page.evaluate("document.querySelector('#details h3').textContent").startswith("numpy")
     page.press("ArrowRight")
     assert page.evaluate(_ACTIVE).startswith("Directory numpy")
@@ -133,7 +133,7 @@ def test_the_keyboard_reaches_everything(page, html):
     assert page.evaluate(_ACTIVE).startswith("Directory numpy")
     page.press("Escape")
     assert page.evaluate(_TRAIL) == ["//model:image"]
-    assert page.evaluate(_ACTIVE).startswith("Layer 3, numpy")
+    assert page.evaluate(_ACTIVE).startswith("Layer 10, numpy")
     page.press("End")
     page.press("ArrowDown")
     page.press("Home")
@@ -151,11 +151,11 @@ def test_the_map_has_one_stop_for_the_tab_key(page, html):
 
 def test_the_pointer_shows_and_zooms(page, html):
     page.open_text(html)
-    page.move(*_centre(page, "Layer 4, grpcio"))
+    page.move(*_centre(page, "Layer 3, grpcio"))
     assert "grpcio" in page.evaluate("document.getElementById('tip').textContent")
     assert page.evaluate("document.getElementById('tip').hidden") is False
     assert page.evaluate("document.querySelector('#details .why').textContent").startswith("one wheel, one layer")
-    page.click(*_centre(page, "Layer 4, grpcio"))
+    page.click(*_centre(page, "Layer 3, grpcio"))
     assert page.evaluate(_TRAIL)[1].startswith("grpcio")
     page.evaluate("document.querySelector('#trail button').click()")
     assert page.evaluate(_TRAIL) == ["//model:image"]
@@ -174,7 +174,7 @@ def test_search_counts_and_marks(page, html):
 
 def test_the_measure_changes_the_areas(page, html):
     page.open_text(html)
-    width = "document.querySelector('#map g[aria-label^=\"Layer 3, numpy\"] > rect').getAttribute('width')"
+    width = "document.querySelector('#map g[aria-label^=\"Layer 10, numpy\"] > rect').getAttribute('width')"
     before = page.evaluate(width)
     page.evaluate("document.querySelector('[name=measure][value=plain]').click()")
     assert page.evaluate(width) != before

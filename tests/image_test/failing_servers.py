@@ -13,7 +13,8 @@ from chassis.sandbox.ladder import Tools
 
 # Answers every request with {"sum": …}; hooks are set by the lines that come before it.
 SERVER = """
-import json, os, sys, threading
+import glob, json, os, sys, threading
+sys.path += glob.glob("/opt/chassis/lib/python3*/site-packages")
 from concurrent import futures
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc

@@ -218,7 +218,7 @@ def test_a_list_that_lies_or_is_endless_is_not_believed(
     memory.hostile = lambda reference, query: (200, b"[" * 100_000, {})
     done = verify(image, pair[1])
     assert (done.returncode, done.stdout) == (1, "")
-    assert "is no index of manifests" in done.stderr
+    assert "is not an index of manifests" in done.stderr
     assert "Traceback" not in done.stderr
 
 
