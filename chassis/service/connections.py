@@ -19,9 +19,11 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-
 _READING_SECONDS = 0.1
 """A connection comes with others, in a burst: so long it may wait until what it has sent is read."""
+
+_BURST = 256
+"""Connections beyond the most that may wait so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class ConnectionLimits:
     """What a connection may do.
 
     Attributes:
-      most: connections at once, twice as many for a moment. One more ends one of whoever holds the most of them.
+      most: connections at once, and 256 more for a moment. One more ends one of whoever holds the most of them.
       head_seconds: from the first byte of a request, or from the connection, to the end of its headers; also for
         the whole of a JSON body.
       stalled_seconds: a body of which nothing comes, and an answer of which nothing is read.
@@ -108,7 +110,7 @@ class _GuardedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         self._head.start()
-        if len(self.connections) > 2 * self._limits.most:
+        if len(self.connections) > self._limits.most + _BURST:
             self._make_room()
         elif len(self.connections) > self._limits.most:
             self.loop.call_later(_READING_SECONDS, self._make_room)

@@ -127,12 +127,9 @@ def test_a_model_is_confined_in_either_of_bazels_sandboxes(place: Place, strateg
 @pytest.mark.parametrize(
     ("strategy", "got"),
     [
-        # What Bazel's own sandboxes are: one lets every file be read, the other is none.
+        # Bazel's own sandbox lets every file be read.
         ("linux-sandbox", ["reads files of the service", "lists "]),
-        (
-            "processwrapper-sandbox",
-            ["reads files of the service", "writes to ", "connects to this machine's ports", "wrote to ", "sees other"],
-        ),
+        # In processwrapper-sandbox, which is none, pickling confines itself (docs/unprivileged.md).
         # No sandbox at all: the walls are around more than the action's inputs.
         ("local", ["lists "]),
     ],
