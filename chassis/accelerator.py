@@ -45,7 +45,7 @@ def _gpu_answers() -> bool:
 
 
 def _no_gpu() -> str | None:
-    """Why there is no GPU to compute on; None where there is one.
+    """Why there is no GPU to compute on; None if there is one.
 
     The driver is asked directly (CUDA driver API, cuInit and cuDeviceGetCount), so that no framework is needed. A
     framework that is imported already may yet be built for another driver: PyTorch is asked too.

@@ -33,7 +33,7 @@ class DataPath(type(Path())):  # type: ignore[misc]
 def data_path(key: str) -> Path:
     """Returns the path of the data file or directory `key`, such as `weights.npz` or `ml/labels/names.txt`.
 
-    The directory is `CHASSIS_DATA` where that is set (tests, the build), else `/app/data`.
+    The directory is `CHASSIS_DATA` if that is set (tests, the build), else `/app/data`.
 
     Raises:
       DataNotFoundError: nothing has that key; the message lists the keys there are.

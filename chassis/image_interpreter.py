@@ -16,7 +16,7 @@ _REMEDY = (
 def child_environment(interpreter: Path | None, kept: Iterable[str]) -> dict[str, str]:
     """The variables `kept` of this process that the child gets; `interpreter` is None for this process's own Python.
 
-    Where a Python has its library is of no use to another.
+    One Python cannot use where another has its library.
     """
     names = set(kept) - (_OF_ONE_PYTHON if interpreter else set())
     return {name: os.environ[name] for name in sorted(names) if name in os.environ}

@@ -70,7 +70,7 @@ def parse(content: bytes) -> list[list[float]]:
     """Returns the rows of one input.
 
     Raises:
-      ValueError: it is not JSON, not lists of 64 numbers, or holds a number that is no pixel.
+      ValueError: it is not JSON, not lists of 64 numbers, or holds a number that is not a pixel.
     """
     try:
         value = json.loads(content)

@@ -33,7 +33,7 @@ def find_bundle(environment: Mapping[str, str] = os.environ) -> Path | None:
 
 
 def key_store(pem: str) -> bytes:
-    """A key store with each certificate of `pem`; what is no certificate in it is passed over."""
+    """A key store with each certificate of `pem`; what is not a certificate is passed over."""
     certificates = list(dict.fromkeys(_certificates(pem)))
     parts = [struct.pack(">III", _MAGIC, _VERSION, len(certificates))]
     for number, certificate in enumerate(certificates):

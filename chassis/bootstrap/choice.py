@@ -77,7 +77,7 @@ def first_that_works(candidates: Candidates, progress: Progress, timeout_s: floa
 
 
 def find_defect(program: Path, version: str, timeout_s: float) -> str | None:
-    """Why `program` is of no use as Bazel, in words, or None if it is of use.
+    """Why `program` cannot be used as Bazel, in words; None if it can.
 
     It has to say a version of 7 or newer, and to resolve a module that is in the central registry (or in the
     registry of the user's own bazelrc), in a workspace made for that.

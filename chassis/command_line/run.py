@@ -46,7 +46,7 @@ def _parse(argv: list[str]) -> list[str]:
         rest: list[str] = app.parse_flags_with_usage(argv)
         return rest
     except SystemExit:
-        # absl ends with 1 after the help, too, which is no failure of who asked for it.
+        # absl ends with 1 after the help, too; who asked for it did not fail.
         if not {"-h", "-?", "--help", "--helpshort", "--helpfull", "--helpxml"}.isdisjoint(argv[1:]):
             raise SystemExit(0) from None
         raise

@@ -47,7 +47,7 @@ class _Argument:
 
 _MACHINES = {"x86_64": _Machine(0xC000003E, 0), "aarch64": _Machine(0xC00000B7, 1)}
 
-# Name to number on x86_64 and on aarch64; None where the machine has no such call.
+# Name to number on x86_64 and on aarch64; None if the machine has no such call.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "accept": (43, 202),
     "accept4": (288, 242),

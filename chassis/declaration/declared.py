@@ -28,11 +28,11 @@ class Field(NamedTuple):
     Attributes:
       name: in Python and in JSON.
       kind: what its values are.
-      default: `REQUIRED` where there is none.
+      default: `REQUIRED` if there is none.
       doc: what it is, for people; a rule's documentation repeats it.
-      attribute: the rule and its attribute that set it, such as `chassis_model.version`; empty where none does.
-      served: its key in model.json; empty where the server has no use for it.
-      status: its place in OMI's StatusResponse, such as `model_info.model_author`; empty where it has none.
+      attribute: the rule and its attribute that set it, such as `chassis_model.version`; empty if none does.
+      served: its key in model.json; empty if the server has no use for it.
+      status: its place in OMI's StatusResponse, such as `model_info.model_author`; empty if it has none.
     """
 
     name: str

@@ -203,7 +203,7 @@ def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
 
 
 def _unsafe(image: Image, path: str) -> str:
-    """Why a library search path is none for an image, "" where it is one."""
+    """Why a library search path is none for an image, "" if it is one."""
     if not path.startswith(("/", "$")):
         return "which is relative to wherever the process happens to be"
     if path.startswith(_FOR_EVERYBODY):

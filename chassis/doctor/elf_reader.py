@@ -94,7 +94,7 @@ def _read(stream: Stream) -> Elf:
     ident = stream.read(16)
     bits = {1: 32, 2: 64}.get(ident[4])
     if bits is None or ident[5] not in (1, 2):
-        raise ElfError(f"it is of no known class and byte order ({ident[4]}, {ident[5]})")
+        raise ElfError(f"its class and byte order are unknown ({ident[4]}, {ident[5]})")
     if length < _HEADER_BYTES[bits]:
         raise ElfError(f"it has {length} bytes, fewer than its header")
     file = _File(stream, _structs(bits, ident[5] == 1), bits)

@@ -52,7 +52,7 @@ class SandboxedServer:
         return text if size <= _SHOWN_LOG_BYTES else f"… ({size - _SHOWN_LOG_BYTES} bytes before)\n{text}"
 
     def wait(self, seconds: float) -> int | None:
-        """The exit status (128 + the signal's number where one ended it); None where it still runs after
+        """The exit status (128 + the signal's number where one ended it); None if it still runs after
         `seconds`."""
         try:
             status = self.process.wait(max(seconds, 0.0))
@@ -66,7 +66,7 @@ class SandboxedServer:
 
 
 def explain_start_failure(log: str) -> str | None:
-    """What kept the image's program from starting, as the sandbox says it; None where the log tells of no such
+    """What kept the image's program from starting, as the sandbox says it; None if the log tells of no such
     failure."""
     for line in log.splitlines():
         if line.startswith("bwrap: execvp"):
@@ -91,5 +91,5 @@ def _program(launch: Launch, environment: Mapping[str, str], ports: Sequence[int
 
 
 def temporary_directory() -> Path:
-    """A new directory to unpack into, in Bazel's `TEST_TMPDIR` where that is set."""
+    """A new directory to unpack into, in Bazel's `TEST_TMPDIR` if that is set."""
     return Path(tempfile.mkdtemp(prefix="chassis-image-", dir=os.environ.get("TEST_TMPDIR")))

@@ -22,7 +22,7 @@ class DigestError(ChassisError):
 
 
 def check_digest(value: object, where: str) -> str:
-    """Returns `value` where it is a well-formed sha256 digest; `where` names the field in the error."""
+    """Returns `value` if it is a well-formed sha256 digest; `where` names the field in the error."""
     if not isinstance(value, str) or not _FORM.fullmatch(value):
         raise DigestError(f"{where}: {value!r} is not a digest of the form sha256:<64 lower-case hex digits>")
     return value

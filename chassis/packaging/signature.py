@@ -71,7 +71,7 @@ def _check_stream(function: Callable[..., object], name: str, batch_size: int) -
 
 
 def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
-    """The parameter that gets the input; None where the function does not tell."""
+    """The parameter that gets the input; None if the function does not tell."""
     if inspect.isclass(function):
         raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
     try:

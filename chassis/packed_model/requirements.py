@@ -34,7 +34,7 @@ class Detected:
     Attributes:
       pins: `name==version` of each distribution, sorted.
       modules: pin to the modules that are imported from it, for people.
-      local: modules of no distribution, which are pickled with the function.
+      local: modules that belong to no distribution: they are pickled with the function.
       missing: modules that the function would import and that are not installed here.
     """
 

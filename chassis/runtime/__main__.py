@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> int:
-    """Serves until the process ends; returns 1 where there is nothing to serve."""
+    """Serves until the process ends; returns 1 if there is nothing to serve."""
     # What is imported stays: to look at it for garbage again and again would make a start longer. The server, and each
     # process of the model, collect when they have what they need.
     gc.disable()

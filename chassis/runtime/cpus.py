@@ -37,7 +37,7 @@ def cpu_quota(root: str = "/") -> float | None:
 def threads_default(num_cpus: float, workers: int, quota: float | None, visible: int) -> int:
     """The threads of one process of the model.
 
-    It is the quota, at most the `visible` processors, divided by `workers` and rounded down. Where there is no quota,
+    It is the quota, at most the `visible` processors, divided by `workers` and rounded down. Without a quota,
     what the model declares it needs (`num_cpus`) takes its place.
     """
     available = min(visible, num_cpus if quota is None else quota)

@@ -71,7 +71,7 @@ def memory_limit(root: str = "/") -> int | None:
 
 
 def memory_in_use(root: str = "/") -> int | None:
-    """The bytes that the process' cgroup uses, without files that the kernel may drop; None where that is unknown."""
+    """The bytes that the process' cgroup uses, without files that the kernel may drop; None if that is unknown."""
     used = next(_cgroup_values(root, "memory.current", "memory.usage_in_bytes"), None)
     if used is None:
         return None

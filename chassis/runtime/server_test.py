@@ -21,14 +21,9 @@ from chassis.runtime import omi_pb2
 from tests.support.length_model import serving_lengths
 from tests.support.marking_model import write_marking_model
 from tests.support.running_server import RunningServer, write_model
+from tests.support.worker_modes import workers
 
-
-@pytest.fixture(autouse=True, scope="module", params=["0", "1"], ids=["thread", "process"])
-def workers(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The model in a thread of the server, and in a process of its own: all is the same to callers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHASSIS_WORKERS", request.param)
-        yield request.param
+__all__ = ["workers"]
 
 
 @pytest.fixture(scope="module")

@@ -256,7 +256,7 @@ class _Environment:
         return value
 
     def optional(self, name: str, least: int, most: int) -> int | None:
-        """As `integer`; None where it is not set."""
+        """As `integer`; None if it is not set."""
         self._read.add(name)
         return self.integer(name, None, least, most) if self._variables.get(name) else None
 

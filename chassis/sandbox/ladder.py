@@ -54,7 +54,7 @@ NEEDS = {"children": Need.CHILDREN, "files": Need.FILES, "network": Need.NETWORK
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The programs of the ladder; None where there is none to be tried."""
+    """The programs of the ladder; None if there is none to be tried."""
 
     bwrap: Path | None
     proot: Path | None

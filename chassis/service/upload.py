@@ -69,7 +69,7 @@ def unpack(archive: BinaryIO, directory: Path, limits: Limits) -> PackedModel:
     """Unpacks `archive`, read once from front to back, into the empty `directory`; the pickle is not loaded.
 
     Raises:
-      UploadError: it is no such archive, not a whole one, or more than `limits` allow.
+      UploadError: it is not such an archive, is cut short, or holds more than `limits` allow.
     """
     left = limits.unpacked_bytes
     seen: set[str] = set()

@@ -20,7 +20,7 @@ _FIELD = re.compile(r'^\s*(name|version)\s*=\s*"([^"]+)"', re.MULTILINE)
 
 
 class RegistryEntryError(Exception):
-    """An archive that is no release of a module, or a registry that has another one of that version."""
+    """The archive is not a release of a module, or the registry has another one of that version."""
 
 
 def read_module(archive: Path) -> tuple[str, bytes]:
@@ -47,7 +47,7 @@ def enter(archive: Path, url: str, registry: Path) -> Path:
       registry: the registry's directory; it is made if it is not there.
 
     Raises:
-      RegistryEntryError: the archive is no release of a module, or the registry has that version with other content.
+      RegistryEntryError: the archive is not a release of a module, or the registry has that version with other content.
     """
     prefix, module = read_module(archive)
     declared = _MODULE.search(module.decode())

@@ -98,7 +98,7 @@ def _copyright(package: Package) -> _Copyright:
 
 
 def _short_names(text: str) -> tuple[str, ...]:
-    """The short names of the licences; none where the file is not in the machine-readable form."""
+    """The short names of the licences; none if the file is not in the machine-readable form."""
     if not _FORMAT.search(text[:4096]):
         return ()
     return tuple(sorted({" ".join(name.split()) for name in _LICENCE.findall(text)}))

@@ -57,5 +57,5 @@ def _run(words: list[str], given: bytes, timeout: float) -> bytes:
         said = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise SigningKeyError(f"--signer: {name}: failed with status {done.returncode}: {said}")
     if len(done.stdout) > _MOST_OUTPUT_BYTES:
-        raise SigningKeyError(f"--signer: {name}: wrote {len(done.stdout)} bytes, which is no signature")
+        raise SigningKeyError(f"--signer: {name}: wrote {len(done.stdout)} bytes, which are not a signature")
     return done.stdout

@@ -35,7 +35,7 @@ def batch_process(inputs: list[bytes]) -> list[dict]:
       For each `{"classPredictions": [{"class": "tripod", "score": 0.96}, …]}`, the five best classes, the best first.
 
     Raises:
-      ValueError: an input is no picture, or only a part of one.
+      ValueError: an input is not a picture, or only a part of one.
     """
     _load()
     images = np.stack([_decode(content) for content in inputs])
@@ -63,7 +63,7 @@ def _decode(content: bytes) -> np.ndarray:
         raise ValueError(f"the JPEG of {len(content)} bytes is cut short: it has no end marker")
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if decoded is None:
-        raise ValueError(f"{len(content)} bytes that begin with {content[:8]!r} are no picture that OpenCV reads")
+        raise ValueError(f"{len(content)} bytes that begin with {content[:8]!r} are not a picture that OpenCV reads")
     return cv2.cvtColor(cv2.resize(decoded, (_SIDE, _SIDE)), cv2.COLOR_BGR2RGB)
 
 

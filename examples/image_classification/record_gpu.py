@@ -41,7 +41,7 @@ def record(layout: Path) -> dict[str, object]:
 
 
 def _smaller(facts: LayerFacts) -> LayerFacts:
-    """Without the files that are no libraries, no links and no metadata."""
+    """Only libraries, links and metadata."""
     elves = {path for path, _ in facts.elves}
     kept = tuple(file for file in facts.files if file.path in elves or file.link or file.path.endswith("/METADATA"))
     return dataclasses.replace(facts, files=kept)

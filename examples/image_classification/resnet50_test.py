@@ -39,7 +39,7 @@ def _check(pictures: list[bytes]) -> None:
     try:
         model.batch_process([pictures[0][:1000]])
     except ValueError as error:
-        assert "are no picture that OpenCV reads" in str(error), error
+        assert "are not a picture that OpenCV reads" in str(error), error
     else:
         raise AssertionError("a broken picture was classified")
 

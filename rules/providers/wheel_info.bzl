@@ -5,7 +5,7 @@ WheelInfo = provider(
     fields = {
         "distribution": "string: the normalised name (PEP 503), such as `scikit-learn`.",
         "lock": "string: where it is pinned, such as `//requirements:linux_arm64.txt, line 14`.",
-        "site_packages": "File: directory with the wheel unpacked for Python programs of the build; None where a hub of rules_python brings the files.",
+        "site_packages": "File: directory with the wheel unpacked for Python programs of the build; None if a hub of rules_python brings the files.",
         "size": "int: the wheel's size in bytes; 0 or missing where it is not known before the build, which makes it.",
         "unpacked": "bool: whether the wheel was made of files that a hub unpacked; missing where it is the index's own.",
         "version": "string: such as `1.26.4`.",

@@ -166,7 +166,7 @@ class _Processes:
 
     def _start(self) -> subprocess.Popen[bytes]:
         # -S, -s: nothing of the machine is imported; not -I, which would ignore the hash seed; -c for -P, which
-        # Python 3.10 does not know: the worker's directory is no place to import from.
+        # Python 3.10 does not know: nothing may be imported from the worker's directory.
         try:
             process = subprocess.Popen(
                 [str(self._interpreter or sys.executable), "-S", "-s", "-B", "-c", _START, str(_worker_source())],

@@ -58,7 +58,7 @@ class DeflateSource:
 
     `read(n)` returns the next n bytes of the stored form, fewer only at its end; `stored_size` and `size` are
     the lengths in bytes of the stored and the inflated form, `crc` the CRC-32 of the latter; `deflated` is
-    false where it is stored plain.
+    false if it is stored plain.
     """
 
     read: Callable[[int], bytes]

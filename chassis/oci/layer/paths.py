@@ -20,7 +20,7 @@ class LayerPathError(ChassisError):
 
 
 def check_path(path: str) -> str:
-    """Returns `path` where it is relative to the root, in normal form, and names a file on Linux.
+    """Returns `path` if it is relative to the root, in normal form, and names a file on Linux.
 
     Raises:
       LayerPathError: it is empty or absolute, has an empty, `.` or `..` component, one that begins with `.wh.`, a

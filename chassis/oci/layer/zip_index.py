@@ -43,7 +43,7 @@ class ZipMember:
     """A file in the archive.
 
     `offset` is that of its stored data from the archive's start; `stored_size` and `size` are the lengths in
-    bytes before and after inflating; `deflated` is false where it is stored plain; `executable` tells of any
+    bytes before and after inflating; `deflated` is false if it is stored plain; `executable` tells of any
     executable bit.
     """
 

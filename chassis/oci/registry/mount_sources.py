@@ -36,7 +36,7 @@ class MountSources:
         return source if source and source != self._path else self._fallback
 
     def add(self, digests: Iterable[str]) -> None:
-        """Remembers that the repository has these blobs now; a file that cannot be written is no failure."""
+        """Remembers that the repository has these blobs now; a file that cannot be written does not fail the push."""
         known = self._read()
         new = [digest for digest in digests if digest not in known]
         if not new or self._file is None:

@@ -56,7 +56,7 @@ class Repository:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether the host is this machine, by name or address, so that plain HTTP is no risk."""
+        """Whether the host is this machine, by name or address, so that plain HTTP is safe."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -126,7 +126,7 @@ def parse_repository(text: str) -> Repository:
 
 
 def check_tag(tag: str) -> str:
-    """Returns `tag` where it is one."""
+    """Returns `tag` if it is one."""
     if not _TAG.fullmatch(tag):
         raise ImageReferenceError(
             f"tag {tag!r}: a tag has 1 to 128 letters, digits, `.`, `_` and `-`, and starts with none of `.` and `-`"

@@ -7,7 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from chassis.runtime.core.answer import (
     Answer,
@@ -18,6 +18,7 @@ from chassis.runtime.core.answer import (
     failed,
     frames,
 )
+from chassis.runtime.core.batch import Batch, Lane, Outcome, Waiting, WaitingRequest
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.predict import ModelContractError
@@ -49,107 +50,6 @@ class QueueFullError(Exception):
     """Too many items wait already; the caller may try again later."""
 
 
-class _Request:
-    """Items that came together and are answered together, in their order."""
-
-    __slots__ = ("answers", "caller", "future", "missing")
-
-    def __init__(self, caller: Caller, future: asyncio.Future[list[Answer]], items: int) -> None:
-        self.caller = caller
-        self.future = future
-        self.answers: list[Answer | None] = [None] * items
-        self.missing = items
-
-
-class _Waiting:
-    """One item.
-
-    Attributes:
-      alone: whether it is to be called alone: a batch raised, or was lost, with it.
-      stream: where its pieces go, if it is answered piece by piece.
-      suspect: whether a lane was lost with it.
-    """
-
-    __slots__ = ("alone", "index", "item", "request", "since", "stream", "suspect")
-
-    def __init__(self, request: _Request, index: int, item: Item, since: float) -> None:
-        self.request = request
-        self.index = index
-        self.item = item
-        self.since = since
-        self.alone = False
-        self.stream: Stream | None = None
-        self.suspect = False
-
-
-class Batch:
-    """Items that are one call of the model.
-
-    Attributes:
-      started: when the call began, and
-      ended: when it ended (`time.monotonic`); 0.0 until then.
-      began: as `started`; of a stream when its present piece began, 0.0 between two.
-    """
-
-    __slots__ = ("_spent", "began", "ended", "started", "waiting")
-
-    def __init__(self, waiting: list[_Waiting]) -> None:
-        self.waiting = waiting
-        self.started = 0.0
-        self.began = 0.0
-        self.ended = 0.0
-        self._spent = 0.0
-
-    @property
-    def stream(self) -> Stream | None:
-        """Where the pieces of its one item go, if that is answered so."""
-        return self.waiting[0].stream if self.waiting else None
-
-    def begin(self) -> list[Item]:
-        """Its items, without those whose callers are gone; whichever thread calls the model asks for them just before.
-
-        There may be none, and then nothing is to be called.
-        """
-        # A list that is replaced, not changed: the loop's thread may look at it meanwhile.
-        self.waiting = [waiting for waiting in self.waiting if not waiting.request.future.done()]
-        self.started = self.began = time.monotonic()
-        return [waiting.item for waiting in self.waiting]
-
-    def pause(self) -> None:
-        """A piece of its stream was given: until the next is asked for, the model is not at it."""
-        self._spent += time.monotonic() - self.began
-        self.began = 0.0
-
-    def resume(self) -> None:
-        """The next piece is asked for."""
-        self.began = time.monotonic()
-
-    def end(self) -> None:
-        """The call returned, or raised."""
-        self.ended = time.monotonic()
-
-    def seconds(self) -> float:
-        """How long the model was at it."""
-        return self._spent + (self.ended - self.began if self.began else 0.0)
-
-
-Outcome = Sequence[Answer] | BaseException
-"""What came of a call: an answer to each item, or what it raised."""
-
-
-class Lane(Protocol):
-    """Something that calls the model, one batch after another: a thread, or a process."""
-
-    ahead: int
-    """Full batches that it may hold while it is at another, so that it need not wait for the loop between them."""
-
-    def call(self, batch: Batch) -> None:
-        """Has the model called with `batch.begin()`.
-
-        When it has ended `Batcher.finished` is called, or, where it never will, `Batcher.lost`, after this returned.
-        """
-
-
 class Batcher:
     """Hands items to lanes in batches, and their answers back. All of it belongs to the event loop's thread."""
 
@@ -175,7 +75,7 @@ class Batcher:
         self._batch_size = max(1, batch_size)
         self._max_wait = max_wait
         self._queue_size = queue_size
-        self._pending: deque[_Waiting] = deque()
+        self._pending: deque[Waiting] = deque()
         self._lanes: dict[Lane, deque[Batch]] = {}
         self._gathering = False
         self._crowd = 0.0
@@ -197,13 +97,13 @@ class Batcher:
             raise QueueFullError(
                 f"{waiting} items wait for the model, the queue holds {self._queue_size}; try again later"
             )
-        request = _Request(caller, self._loop.create_future(), len(items))
+        request = WaitingRequest(caller, self._loop.create_future(), len(items))
         if not items:
             request.future.set_result([])
             return request.future
         now = time.monotonic()
         self._crowd += ((1.0 if self._pending or any(self._lanes.values()) else 0.0) - self._crowd) / 16
-        self._pending += [_Waiting(request, index, item, now) for index, item in enumerate(items)]
+        self._pending += [Waiting(request, index, item, now) for index, item in enumerate(items)]
         if stream is not None:
             self._pending[-1].stream, self._pending[-1].alone = stream, True
         self._consider()
@@ -334,13 +234,13 @@ class Batcher:
         return next((lane for lane, batches in self._lanes.items() if not batches), None)
 
     def _give(self, *, full: bool) -> bool:
-        """Has a batch of what waits called; False where nobody can take it now."""
+        """Has a batch of what waits called; False if nobody can take it now."""
         lane = self._idle()
         if lane is None and full:
             lane = next((lane for lane, batches in self._lanes.items() if len(batches) <= lane.ahead), None)
         if lane is None:
             return False
-        chosen: list[_Waiting] = []
+        chosen: list[Waiting] = []
         while self._pending and len(chosen) < self._batch_size:
             if chosen and self._pending[0].alone:
                 break
@@ -394,7 +294,7 @@ class Batcher:
                 self._metrics.queue_seconds.observe(batch.started - waiting.since)
 
     @staticmethod
-    def _deliver(answered: Sequence[tuple[_Waiting, Answer]]) -> None:
+    def _deliver(answered: Sequence[tuple[Waiting, Answer]]) -> None:
         """Puts answers into their requests; a request is complete with its last answer."""
         for waiting, answer in answered:
             request = waiting.request

@@ -17,14 +17,14 @@ class Caller(NamedTuple):
 
     Attributes:
       request_id: the caller's own, or one that was made up.
-      traceparent: the caller's `traceparent`, where it is valid; else empty.
+      traceparent: the caller's `traceparent`, if it is valid; else empty.
     """
 
     request_id: str = ""
     traceparent: str = ""
 
     def log_fields(self) -> dict[str, str]:
-        """The fields of a log event about this request: `request_id` and, where it is traced, `trace_id`."""
+        """The fields of a log event about this request: `request_id` and, if it is traced, `trace_id`."""
         fields = {"request_id": self.request_id} if self.request_id else {}
         if self.traceparent:
             fields["trace_id"] = self.traceparent[3:35]

@@ -26,7 +26,7 @@ class Contract(NamedTuple):
     one_input: bool = True
 
     def refusal(self, item: Item) -> Answer | None:
-        """The answer to an `item` that the model must not see; None where it may."""
+        """The answer to an `item` that the model must not see; None if it may."""
         if self.one_input and self.inputs[0].name not in item:
             given = ", ".join(repr(name) for name in sorted(item)) or "none"
             return failed(f"no input {self.inputs[0].name!r}; given: {given}", ErrorKind.INPUT)
@@ -37,7 +37,7 @@ class Contract(NamedTuple):
         return failed(fault, ErrorKind.INPUT) if fault else None
 
     def fault(self, output: Mapping[str, bytes]) -> str | None:
-        """Why `output` must not leave; None where it may."""
+        """Why `output` must not leave; None if it may."""
         return _too_large("output", self.outputs, output) or _malformed("output", self.outputs, output)
 
 

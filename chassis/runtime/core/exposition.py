@@ -31,7 +31,7 @@ def sample(name: str, labels: Labels, value: float) -> str:
 
 
 def resident_bytes(process: str) -> int:
-    """The memory of a process, `self` or its id; 0 where that is unknown."""
+    """The memory of a process, `self` or its id; 0 if that is unknown."""
     try:
         with open(f"/proc/{process}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

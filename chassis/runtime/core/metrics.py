@@ -188,4 +188,4 @@ class Metrics:
             sample(memory, (("worker", str(number)),), resident_bytes(str(pid)) if pid else 0)
             for number, pid in sorted(self.workers.items())
         ]
-        yield from family(memory, "gauge", "Memory of each process of the model, 0 where there is none now.", samples)
+        yield from family(memory, "gauge", "Memory of each process of the model, 0 if there is none now.", samples)

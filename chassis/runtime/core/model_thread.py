@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable
 
 from chassis.runtime.core.answer import Answer, describe_exception
-from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded, Outcome
+from chassis.runtime.core.batch import Batch, Lane, Outcome
+from chassis.runtime.core.batcher import Batcher, NotLoaded
 from chassis.runtime.core.predict import PredictFunction
 from chassis.runtime.core.service import ModelState, Report
 
@@ -62,7 +63,7 @@ class ModelThread:
         return False
 
     def close(self, timeout: float) -> bool:
-        """Ends the thread after its last answer; False where it is still busy after `timeout` seconds."""
+        """Ends the thread after its last answer; False if it is still busy after `timeout` seconds."""
         self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()

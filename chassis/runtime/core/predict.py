@@ -35,7 +35,7 @@ class PredictFunction(NamedTuple):
     contract: Contract
 
     def __call__(self, items: Sequence[Item]) -> list[Answer]:
-        """Answers `items`, in order: at most `batch_size` of them, or one where that is 0.
+        """Answers `items`, in order: at most `batch_size` of them, or one if that is 0.
 
         An item whose result cannot be sent fails alone.
 

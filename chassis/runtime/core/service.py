@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item
-from chassis.runtime.core.batcher import Batcher, Lane
+from chassis.runtime.core.batch import Lane
+from chassis.runtime.core.batcher import Batcher
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller
 from chassis.runtime.core.contract import Contract
@@ -57,10 +58,10 @@ class Backend(Protocol):
         """Begins to load the model; reports READY or FAILED, and afterwards STUCK while nothing can be answered."""
 
     def abandon(self, lane: Lane) -> bool:
-        """Ends the call of `lane`, which lasts too long; False where that cannot be done."""
+        """Ends the call of `lane`, which lasts too long; False if that cannot be done."""
 
     def close(self, timeout: float) -> bool:
-        """Ends after the last answer; False where a call still lasts after `timeout` seconds."""
+        """Ends after the last answer; False if a call still lasts after `timeout` seconds."""
 
 
 class ModelService:
@@ -228,7 +229,7 @@ class ModelService:
         self._enter(ModelState.STOPPING, "the server is stopping")
 
     def close(self, timeout: float) -> bool:
-        """Ends the model after its last answer; False where it is still busy after `timeout` seconds."""
+        """Ends the model after its last answer; False if it is still busy after `timeout` seconds."""
         return self._backend.close(timeout)
 
     def _report(self, state: ModelState, reason: str) -> None:

@@ -5,30 +5,33 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import AsyncGenerator, Iterable
+from typing import NamedTuple
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.caller import Caller
-from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelState
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.kserve_v1 import input_content
 from chassis.runtime.http.message import JSON, Request, Response, Route, json_response, write_json
+from chassis.runtime.http.tensor_json import (
+    HEADER_LENGTH,
+    AskedOutputs,
+    optional,
+    read_inputs,
+    read_outputs,
+    split,
+    values,
+)
 from chassis.runtime.inference.exchange import (
-    CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
     answered,
-    check_outputs,
-    check_parameters,
-    class_count,
     items,
     outputs,
     streamed,
@@ -37,17 +40,12 @@ from chassis.runtime.inference.exchange import (
 from chassis.runtime.inference.extensions import Extensions
 from chassis.runtime.inference.tensor import (
     Tensor,
-    check_datatype,
-    check_shape,
-    from_raw,
-    from_values,
     nested,
 )
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-http"
 
-_HEADER_LENGTH = "inference-header-content-length"
 _TEXT_INPUT = "text_input"
 _EVENTS = {"cache-control": "no-cache"}
 _NOT_READY = 400
@@ -65,21 +63,7 @@ class _Asked(NamedTuple):
 
     identifier: str
     items: list[Item]
-    outputs: _Outputs
-
-
-class _Outputs(NamedTuple):
-    """The outputs that a request asks for.
-
-    Attributes:
-      binary: those that it names, to whether each is to come in binary.
-      classes: those, to how many classes are asked for, 0 for the tensor as it is.
-      otherwise: whether the others are to come in binary.
-    """
-
-    binary: dict[str, bool]
-    classes: dict[str, int]
-    otherwise: bool
+    outputs: AskedOutputs
 
 
 class OpenInference:
@@ -269,14 +253,14 @@ class OpenInference:
 
     def _read(self, request: Request) -> _Asked:
         """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
-        parts = _split(request)
+        parts = split(request)
         binary = parts.pop()
         document = read_object(parts.pop(), self._model.budget, request.cost)
-        identifier = _optional(document, "id", "")
+        identifier = optional(document, "id", "")
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
-        tensors = _read_inputs(document, binary)
-        wanted = _read_outputs(document, self._model.contract.outputs)
+        tensors = read_inputs(document, binary)
+        wanted = read_outputs(document, self._model.contract.outputs)
         document.clear()
         return _Asked(identifier, items(self._model, tensors), wanted)
 
@@ -293,7 +277,7 @@ class OpenInference:
                 contents.append(content)
                 output["parameters"] = {"binary_data_size": len(content)}
             else:
-                output.update(_values(tensor))
+                output.update(values(tensor))
             described.append(output)
         document: dict[str, object] = {
             "model_name": self._identity.name,
@@ -309,97 +293,9 @@ class OpenInference:
             200,
             b"".join([header, *contents]),
             "application/octet-stream",
-            {_HEADER_LENGTH: str(len(header))},
+            {HEADER_LENGTH: str(len(header))},
         )
 
 
 def _event(document: dict[str, object]) -> bytes:
     return b"data: " + write_json(document) + b"\n\n"
-
-
-def _split(request: Request) -> list[Any]:
-    """The JSON and the binary data behind it."""
-    body = request.take_body()
-    text = request.headers.get(_HEADER_LENGTH)
-    if text is None:
-        return [body, memoryview(b"")]
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= len(body)):
-        raise RequestError(400, f"{_HEADER_LENGTH}: expected a number up to {len(body)}, the size of the body")
-    length = int(text)
-    return [body[:length], memoryview(body)[length:]]
-
-
-def _read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
-    inputs = document.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
-        raise RequestError(400, "inputs: expected a list of tensors")
-    position, tensors = 0, []
-    for entry in inputs:
-        name = entry.get("name")
-        if not isinstance(name, str):
-            raise RequestError(400, "inputs: a tensor has a name, a string")
-        datatype, shape = check_datatype(name, entry.get("datatype")), check_shape(name, entry.get("shape"))
-        parameters = _parameters(f"input {name!r}", entry)
-        size = parameters.get("binary_data_size")
-        if size is None:
-            is_base64 = parameters.get("content_type") == "base64"
-            tensors.append(from_values(name, datatype, shape, entry.pop("data", None), is_base64=is_base64))
-            continue
-        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(binary) - position:
-            raise RequestError(
-                400,
-                f"input {name!r}: binary_data_size {size!r}, {len(binary) - position} bytes are left behind the "
-                f"JSON, whose length the header {_HEADER_LENGTH} gives",
-            )
-        tensors.append(from_raw(name, datatype, shape, binary[position : position + size]))
-        position += size
-    if position != len(binary):
-        raise RequestError(400, f"{len(binary) - position} bytes behind the JSON belong to no input")
-    return tensors
-
-
-def _read_outputs(document: dict[str, object], declared: Sequence[Part]) -> _Outputs:
-    otherwise = _optional(_parameters("the request", document), "binary_data_output", False)
-    outputs = _optional(document, "outputs", [])
-    if not isinstance(outputs, list) or not isinstance(otherwise, bool):
-        raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
-    binary: dict[str, bool] = {}
-    classes: dict[str, int] = {}
-    for entry in outputs:
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise RequestError(400, "outputs: expected objects with a name, a string")
-        parameters = _parameters(f"output {entry['name']!r}", entry, (CLASSIFICATION,))
-        chosen = _optional(parameters, "binary_data", otherwise)
-        asked = parameters.get(CLASSIFICATION)
-        classes[entry["name"]] = 0 if asked is None else class_count(entry["name"], asked, declared)
-        if not isinstance(chosen, bool):
-            raise RequestError(400, f"output {entry['name']!r}: binary_data is true or false")
-        binary[entry["name"]] = chosen
-    check_outputs(entry["name"] for entry in outputs)
-    return _Outputs(binary, classes, otherwise)
-
-
-def _parameters(where: str, entry: dict[str, object], known: tuple[str, ...] = ()) -> dict[str, object]:
-    parameters = _optional(entry, "parameters", {})
-    if not isinstance(parameters, dict):
-        raise RequestError(400, f"{where}: parameters is an object")
-    if parameters:
-        check_parameters(where, (name for name, value in parameters.items() if value is not None and name not in known))
-    return parameters
-
-
-def _optional(entry: dict[str, object], name: str, default: object) -> object:
-    """A member that may be left out; many clients write `null` then."""
-    value = entry.get(name)
-    return default if value is None else value
-
-
-def _values(tensor: Tensor) -> dict[str, object]:
-    """`data` for JSON; BYTES that are not UTF-8 come as base64 and say so, as MLServer's clients read it."""
-    try:
-        return {"data": tensor.values()}
-    except UnicodeDecodeError:
-        encoded = [base64.b64encode(element).decode() for element in tensor.elements]
-        return {"parameters": {"content_type": "base64"}, "data": encoded}
-    except ValueError as error:
-        raise RequestError(500, f"output {tensor.name!r}: {error}; ask for binary data") from None

@@ -301,7 +301,7 @@ class Reader:
                 self._refuse(431, "what is between the body's chunks, or behind them, is too long")
 
     def _begin_body(self, length: int) -> None:
-        """A body of `length` bytes comes, or chunks where that is -1."""
+        """A body of `length` bytes comes, or chunks if that is -1."""
         headers = self._headers
         if "content-encoding" in headers:
             coding = coding_of(headers)

@@ -290,7 +290,7 @@ def _varied(response: Response) -> Response:
 
 
 def _compressed(response: Response, coding: str) -> Response:
-    """`response` in `coding`, where that is smaller."""
+    """`response` in `coding`, if that is smaller."""
     response = _varied(response)
     body = compress(response.body, coding)
     if len(body) >= len(response.body):

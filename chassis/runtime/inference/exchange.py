@@ -212,7 +212,7 @@ def output_tensor(part: Part, contents: list[bytes]) -> Tensor:
         raise RequestError(
             500,
             f"the model's output {part.name!r} has {size} bytes for item 0 and {len(contents[other or 0])} for item "
-            f"{other or 0}, which are no one tensor of {shown(part.datatype, part.shape)}: ask for one item at a time",
+            f"{other or 0}, which are not a tensor of {shown(part.datatype, part.shape)}: ask for one item at a time",
         )
     return Tensor(part.name, part.datatype, (len(contents), *shape), [b"".join(contents)])
 

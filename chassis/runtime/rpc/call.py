@@ -91,7 +91,7 @@ class Call:
         return caller
 
     def read(self, received: Callable[[Call, bytes | None], None]) -> None:
-        """Has `received` called in the loop's thread with the caller's next message, or None where there is none.
+        """Has `received` called in the loop's thread with the caller's next message, or None if there is none.
 
         May be called from any thread.
         """
@@ -102,7 +102,7 @@ class Call:
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), on_message)
 
     async def receive(self) -> bytes | None:
-        """The caller's next message; None where it sends no more."""
+        """The caller's next message; None if it sends no more."""
         waiter: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
         self._waiter = waiter
         self.read(Call._settle)

@@ -84,7 +84,7 @@ class CompletionServer:
         self._server.register_completion_queue(self._queue)
 
     def bind(self, address: str) -> int:
-        """Listens on `address`; returns its port, or 0 where that cannot be."""
+        """Listens on `address`; returns its port, or 0 if that cannot be."""
         port: int = self._server.add_http2_port(address.encode())
         return port
 
@@ -173,7 +173,7 @@ class CompletionServer:
             call.read(method.begin)
 
     def _make_room(self) -> bool:
-        """Ends the call that has sent nothing for the longest time; False where there is none."""
+        """Ends the call that has sent nothing for the longest time; False if there is none."""
         oldest = next(iter(self.reading), None)
         if oldest is None:
             return False

@@ -28,7 +28,7 @@ _ZLIB = 0x78
 
 
 async def plain(content: list[bytes], decoder: ContentDecoder, call: Call) -> bytes:
-    """The one element of `content`, inflated where it is compressed; it is taken out, so that its memory is free again.
+    """The one element of `content`, inflated if it is compressed; it is taken out, so that its memory is free again.
 
     Raises:
       CallError: it is not of its coding, or inflates to more than is read, or than the budget leaves.

@@ -28,7 +28,7 @@ class MemoryPressure:
 
 
 def resident_bytes() -> int:
-    """The memory of this process; 0 where that is unknown."""
+    """The memory of this process; 0 if that is unknown."""
     try:
         with open("/proc/self/statm") as file:
             return int(file.read().split()[1]) * _PAGE

@@ -91,7 +91,7 @@ class ForkServer:
             self._control.send(marshal.dumps((_KILL, key, 0)))
 
     def close(self, timeout: float) -> bool:
-        """Ends the fork server and what it forked; False where that took more than `timeout` seconds."""
+        """Ends the fork server and what it forked; False if that took more than `timeout` seconds."""
         with contextlib.suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
         self._control.settimeout(timeout)
@@ -172,7 +172,7 @@ class _ForkServer:
         os._exit(0)
 
     def _obey(self) -> bool:
-        """Does what the server asks; False where it asks no more."""
+        """Does what the server asks; False if it asks no more."""
         try:
             content, descriptors, _, _ = socket.recv_fds(self._control, _LONGEST, 1, socket.MSG_CMSG_CLOEXEC)
         except ConnectionError:

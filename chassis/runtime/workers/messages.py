@@ -44,7 +44,7 @@ def send(connection: socket.socket, message: Message) -> None:
 
 
 class MessageReader:
-    """The messages of a connection that is waited for: each with one call of the kernel, where it is not large."""
+    """The messages of a connection that is waited for: each with one call of the kernel, if it is not large."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection

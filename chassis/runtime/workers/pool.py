@@ -8,7 +8,8 @@ import itertools
 import logging
 import socket
 
-from chassis.runtime.core.batcher import Batch, Batcher, Lane, NotLoaded
+from chassis.runtime.core.batch import Batch, Lane
+from chassis.runtime.core.batcher import Batcher, NotLoaded
 from chassis.runtime.core.metrics import Metrics
 from chassis.runtime.core.service import ModelState, Report
 from chassis.runtime.workers import messages
@@ -35,7 +36,7 @@ class Worker(asyncio.Protocol):
       key: how the fork server calls it.
       number: its place among the processes.
       connection: to it.
-      loaded: becomes why the model could not be loaded, None where it was.
+      loaded: becomes why the model could not be loaded, None if it was.
       gone: is done when the connection has ended.
       ended: becomes how the process ended.
       abandoned: whether it is ended because its call lasts too long.
@@ -196,7 +197,7 @@ class WorkerPool:
         return True
 
     def close(self, timeout: float) -> bool:
-        """Ends the processes; False where one was at a call, or did not end within some seconds."""
+        """Ends the processes; False if one was at a call, or did not end within some seconds."""
         workers = list(self._workers.values())
         for worker in workers:
             with contextlib.suppress(OSError):

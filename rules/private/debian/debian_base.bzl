@@ -27,7 +27,7 @@ _ATTRS = LAYER_ATTRS | RECORD_ATTRS | TRANSITION_ATTRS | {
         the last. Without, all is in one layer.""",
     ),
     "packages": attr.label(mandatory = True, allow_files = [".deb"], doc = "The packages, such as `@my_lock//:packages`."),
-    "python_version": attr.string(doc = "Minor version of the Python among them; that of the images that are built where it is left out."),
+    "python_version": attr.string(doc = "Minor version of the Python among them; that of the images that are built if it is left out."),
     "_base_layer": attr.label(default = "//chassis/tools:base_layer", cfg = "exec", executable = True),
 }
 

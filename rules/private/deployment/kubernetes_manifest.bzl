@@ -57,7 +57,7 @@ def kubernetes_manifest(name, image, repository, kind = "deployment", object_nam
       repository: registry and repository that it is pushed to, such as `registry.example/digits`.
       kind: `deployment` for a Deployment with a Service, `inference_service` for KServe's InferenceService.
       object_name: the objects' name; defaults to the model's.
-      namespace: the objects' namespace; the current one where it is left out.
+      namespace: the objects' namespace; the current one if it is left out.
       replicas: how many run at a time.
       env: environment of the container, over that of the image.
       **kwargs: Bazel's common attributes.

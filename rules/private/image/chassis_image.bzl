@@ -20,7 +20,7 @@ load(":attestations.bzl", "StampInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":image_sbom.bzl", "attestation_targets")
-load(":layer.bzl", "layer_action")
+load(":image_wheels.bzl", "IMAGE_WHEELS_ATTRS", "place_wheels", "wheel_layers")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
@@ -28,7 +28,7 @@ load(":model_transition.bzl", "model_transition")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "annotations": attr.string_dict(),
     "architecture": attr.string(mandatory = True),
@@ -42,11 +42,8 @@ _ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUI
     "python": attr.string(),
     "server": attr.label(mandatory = True, providers = [ServerInfo], cfg = python_transition),
     "user": attr.string(),
-    "wheel_layers": attr.int(),
     "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo], cfg = python_transition),
     "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
-    "workers": attr.int(),
-    "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
 }
 
 # What the NVIDIA container runtime reads: which devices and which parts of the driver to bring into the container.
@@ -62,87 +59,7 @@ _ACCELERATOR_ENV = {
 }
 
 # Where container runtimes stop.
-_MOST_LAYERS = 127
-
-def _placed(ctx, model, server):
-    """Which wheels go where.
-
-    The server's process has a place of its own. A model that brings the same wheels shares them: they are in the image once,
-    where the model has them, and the server looks there too. If one of them is another wheel, the server has all of its own.
-
-    Returns:
-      struct(environment: list of WheelLayerInfo, the model's; own: list of WheelLayerInfo, the server's; path: list of
-      string, the directories that the server's process imports from).
-    """
-    chosen = {}
-    for packaged in model.wheels.to_list():
-        wheel = packaged.wheel
-        other = chosen.get(wheel.distribution)
-        if other and other.wheel.version == wheel.version and getattr(wheel, "unpacked", False):
-            # A hub of rules_python brings the files of what another hub brings as a wheel.
-            continue
-        if other and other.wheel.wheel.basename != wheel.wheel.basename and not (
-            other.wheel.version == wheel.version and getattr(other.wheel, "unpacked", False)
-        ):
-            fail("\n%s: two wheels of %s\n  %s, %s\n  %s, %s\nA model has one site-packages: take both dependencies from one hub." % (
-                ctx.label,
-                wheel.distribution,
-                other.wheel.version,
-                other.wheel.lock,
-                wheel.version,
-                wheel.lock,
-            ))
-        chosen[wheel.distribution] = packaged
-    of_server = server.wheels.to_list()
-    brought = [entry for entry in of_server if entry.wheel.distribution in chosen]
-    differing = [entry for entry in brought if chosen[entry.wheel.distribution].wheel.wheel.basename != entry.wheel.wheel.basename]
-    if differing and ctx.attr.workers == 0:
-        fail("\n%s: workers = 0 has the model in the server's own process, and their wheels clash:\n%s\nLet the model have a process of its own (workers = 1), or lock the server's versions." % (
-            ctx.label,
-            "\n".join([
-                "  %s: the model's is %s (%s), the server's %s" % (
-                    entry.wheel.distribution,
-                    chosen[entry.wheel.distribution].wheel.version,
-                    chosen[entry.wheel.distribution].wheel.lock,
-                    entry.wheel.version,
-                )
-                for entry in differing
-            ]),
-        ))
-    shared = {} if differing else {entry.wheel.distribution: None for entry in brought}
-    for packaged in server.model_wheels.to_list():
-        chosen.setdefault(packaged.wheel.distribution, packaged)
-    return struct(
-        environment = [chosen[name] for name in sorted(chosen)],
-        own = [entry for entry in of_server if entry.wheel.distribution not in shared],
-        path = ([server.own_place] + ([server.shared_place] if shared else [])) if of_server else [],
-    )
-
-def _wheel_layers(ctx, wheels, most):
-    """A layer for each wheel, some of them shared if there are more than `most`."""
-    packaged = {entry.wheel.distribution: entry for entry in wheels}
-    planned = layer_plan.plan(
-        [struct(name = name, size = getattr(entry.wheel, "size", 0)) for name, entry in packaged.items()],
-        most,
-    )
-    return [
-        packaged[layer.names[0]].layer if len(layer.names) == 1 else _shared_layer(ctx, layer, packaged)
-        for layer in planned
-    ]
-
-def _shared_layer(ctx, planned, packaged):
-    files = [packaged[name].wheel.wheel for name in planned.names]
-    args = ctx.actions.args()
-    args.add_all(files, format_each = "--wheel=%s")
-    return layer_action(
-        ctx,
-        "%s.wheels_%d" % (ctx.label.name, planned.share),
-        ctx.attr._wheel_layer[DefaultInfo].files_to_run,
-        args,
-        files,
-        "wheels " + ", ".join(["%s %s" % (name, packaged[name].wheel.version) for name in planned.names]),
-        "WheelLayer",
-    )
+_MAX_LAYERS = 127
 
 def _one(target):
     """With a transition, a single-valued attribute is a list of one."""
@@ -230,16 +147,16 @@ def _impl(ctx):
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, base_target.label))
     _check_python(ctx, model, base_target, base.python_version if base else ctx.attr.base_python_version)
 
-    placed = _placed(ctx, model, server)
+    placed = place_wheels(ctx, model, server)
     wheels = [entry.layer for entry in placed.own]
-    wheels += _wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
+    wheels += wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
-    if len(layers) > _MOST_LAYERS:
+    if len(layers) > _MAX_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
             ctx.label,
             len(layers),
             len(wheels),
-            _MOST_LAYERS,
+            _MAX_LAYERS,
         ))
 
     env = {}
@@ -361,7 +278,7 @@ def chassis_image(
         value with `{KEY}`s of the workspace's status is left out unless the build has `--stamp`; `{BASE_DIGEST}` is the digest
         of the image's base. See docs/trust.md.
       base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory; that of the
-        image's Python where it is left out.
+        image's Python if it is left out.
       base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say: it is
         compared with the image's.
       cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
@@ -371,8 +288,8 @@ def chassis_image(
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
       user: who the server runs as, `uid:gid`.
-      ports: ports that the image declares, such as `45000/tcp`; those of `servers` where it is left out.
-      python: the image's Python, such as `3.13`; where it is left out, what the platform says (`//platforms/python`), else
+      ports: ports that the image declares, such as `45000/tcp`; those of `servers` if it is left out.
+      python: the image's Python, such as `3.13`; if it is left out, what the platform says (`//platforms/python`), else
         the flag `--@chassis//rules:python`. Its base, wheels, bytecode and pickle follow, see docs/python.md.
       requirements: the set of requirements that the model's wheels come from, of a hub with `sets`: `"fraud"`.
       model_server: the model server.

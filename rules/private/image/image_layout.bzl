@@ -50,7 +50,7 @@ def image_layout(ctx, documents, layers, base_files):
       ctx: context of a rule with `IMAGE_LAYOUT_ATTRS`.
       documents: what `image_documents` made.
       layers: list of LayerInfo, lowest first.
-      base_files: list of File, the first of them the layout that the image stands on; none if there is no such.
+      base_files: list of File, the first of them the layout that the image stands on; an empty list if there is none.
 
     Returns:
       The directory, a File.

@@ -32,7 +32,7 @@ def layer_flags(ctx, modules, many):
       many: bool, whether they are so many that `COMPILING_JOBS` processes are worth it.
 
     Returns:
-      struct(args: list of string; jobs: int, processes that the tool starts, 0 where it compiles nothing; tools: what the
+      struct(args: list of string; jobs: int, processes that the tool starts, 0 if it compiles nothing; tools: what the
       action has among its `tools` for them).
     """
     compression = ctx.attr._compression[BuildSettingInfo].value

@@ -102,7 +102,7 @@ def image_python(
         has them; or a dict from architecture.
       target_interpreter: the same Python for the target platform, as a program that the build machine runs, for models
         with `pickle_on = "target"`; or a dict from architecture.
-      path: where the base has its Python; `/usr/bin/python3.12` where it is left out, `/usr/local/bin/python3.12` in the
+      path: where the base has its Python; `/usr/bin/python3.12` if it is left out, `/usr/local/bin/python3.12` in the
         images called `python`.
       tags: Bazel's.
       visibility: Bazel's.

@@ -56,7 +56,7 @@ TRANSITION_ATTRS = {
 }
 
 def check_python(where, python):
-    """Fails if `python` is no version that an image can have.
+    """Fails if an image cannot have the version `python`.
 
     Args:
       where: string, the target, for the error.

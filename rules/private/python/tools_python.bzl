@@ -2,7 +2,7 @@
 
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
-_DOC = """The Python that tools are started with: pinned, the same for everybody, and of no toolchain.
+_DOC = """The Python that tools are started with: pinned, the same for everybody, and not a toolchain.
 
 A toolchain would be the workspace's to choose, or would be chosen for the workspace's own programs.
 """

@@ -19,7 +19,7 @@ def run_in_worker(ctx, args, flag_file = "--flagfile=%s", **kwargs):
             "requires-worker-protocol": "json",
             "supports-workers": "1",
         },
-        # The tool, and the interpreter that it may ask, are of no toolchain.
+        # The tool, and the interpreter that it may ask, do not come from a toolchain.
         toolchain = None,
         **kwargs
     )

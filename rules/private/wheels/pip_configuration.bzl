@@ -3,7 +3,8 @@
 Files and their order: https://pip.pypa.io/en/stable/topics/configuration/.
 """
 
-_DEFAULT_INDEX = "https://pypi.org/simple"
+# Where pip itself has the index that it asks if it is told of none, below its package.
+_INDEX_OF_PIP = "pip/_internal/models/index.py"
 
 # What only pip itself can do, if it is set.
 _PIP_ALONE = ["client-cert", "keyring-provider", "no-index", "proxy", "trusted-host"]
@@ -58,7 +59,7 @@ def _indexes(options, index_url = ""):
     """The indexes that Bazel's downloader can ask.
 
     Args:
-      options: pip's options.
+      options: pip's options, its own default index among them.
       index_url: the one of a hub, in place of all others.
 
     Returns:
@@ -66,7 +67,7 @@ def _indexes(options, index_url = ""):
     """
     if [name for name in _PIP_ALONE if options.get(name) and (name != "no-index" or not index_url)]:
         return []
-    urls = [index_url] if index_url else [options.get("index-url") or _DEFAULT_INDEX] + options.get("extra-index-url", "").split(" ")
+    urls = [index_url] if index_url else [options.get("index-url", "")] + options.get("extra-index-url", "").split(" ")
     found = []
     for url in urls:
         # Bazel downloads nothing over plain HTTP whose hash it does not know, such as an index's page.
@@ -87,11 +88,17 @@ def _files(environment):
         files += [home + "/.pip/pip.conf", (environment.get("XDG_CONFIG_HOME") or home + "/.config") + "/pip/pip.conf"]
     return files + ([config] if config else [])
 
-def _read(rctx):
+def _default_index(text):
+    """The index that pip asks if it is told of none, by its own source; "" if that does not say."""
+    address = text.partition('PyPI = PackageIndex("')[2].partition('"')[0]
+    return address + "simple" if address.endswith("/") else ""
+
+def _read(rctx, pip):
     """pip's options on this machine, as files and variables have them.
 
     Args:
       rctx: a repository's context.
+      pip: path, the directory that has pip's package.
 
     Returns:
       dict from option, such as `index-url`, to text.
@@ -106,9 +113,13 @@ def _read(rctx):
         value = environment.get("PIP_" + option.upper().replace("-", "_"))
         if value:
             options[option] = " ".join([part for part in value.replace("\n", " ").split(" ") if part])
+    source = pip.get_child(_INDEX_OF_PIP)
+    if "index-url" not in options and source.exists:
+        options["index-url"] = _default_index(rctx.read(source, watch = "no"))
     return options
 
 pip_configuration = struct(
+    default_index = _default_index,
     indexes = _indexes,
     read = _read,
     read_file = _read_file,

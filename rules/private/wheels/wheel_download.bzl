@@ -48,11 +48,12 @@ def _on_page(rctx, index):
         return None
     return struct(filename = best.filename, url = simple_page.join(page, best.url), sha256 = best.sha256)
 
-def download_wheel(rctx):
+def download_wheel(rctx, pip):
     """Downloads the wheel of a `wheel_file_repository` from the address in its lock, or from an index's page, by its hash.
 
     Args:
       rctx: the repository's context.
+      pip: path, the directory that has pip's package.
 
     Returns:
       The wheel's file name; None where pip has to fetch it.
@@ -62,7 +63,7 @@ def download_wheel(rctx):
         return None
     if attr.fetch_from == "lock" and attr.url and _download(rctx, attr.url, attr.hashes[0], attr.wheel):
         return attr.wheel
-    for index in pip_configuration.indexes(pip_configuration.read(rctx), attr.index_url):
+    for index in pip_configuration.indexes(pip_configuration.read(rctx, pip), attr.index_url):
         file = _on_page(rctx, index)
         if file and _download(rctx, file.url, file.sha256, file.filename, index):
             return file.filename

@@ -20,7 +20,9 @@ timeout: 60
 
 # Options, and the hub's own index, to indexes with login and password.
 _INDEXES = [
-    ({}, "", ["https://pypi.org/simple"]),
+    ({}, "", []),
+    ({"index-url": pip_configuration.default_index('PyPI = PackageIndex("https://own.example/", x)')}, "", ["https://own.example/simple"]),
+    ({"index-url": pip_configuration.default_index("another pip")}, "", []),
     (pip_configuration.read_file(_CONF), "", ["https://one.example/simple", "https://two.example/simple"]),
     ({"index-url": "https://me:p%40ss@one.example/simple/"}, "", ["https://one.example/simple me p@ss"]),
     ({"index-url": "https://one.example/simple"}, "https://own.example/simple", ["https://own.example/simple"]),

@@ -389,7 +389,7 @@ def check_named(name, options, listed, locks):
     Args:
       name: the hub's name.
       options: HUB_ATTRS' values.
-      listed: every distribution of its locks; nothing is checked where there is none yet.
+      listed: every distribution of its locks; nothing is checked if there is none yet.
       locks: the locks' names.
     """
     for distribution in options.cross_build + options.build_requires.keys() + options.index_urls.keys():

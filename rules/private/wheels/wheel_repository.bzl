@@ -33,6 +33,10 @@ def closure_repository_name(hub, platform, distribution):
     """The apparent name of the repository that holds a wheel together with what it depends on."""
     return "__".join([hub, platform, distribution.replace("-", "_")])
 
+def _pip(rctx):
+    """The directory that has pip's package."""
+    return rctx.path(rctx.attr._python).dirname.get_child("pip")
+
 def _fetch(rctx, tool, more):
     """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
@@ -52,9 +56,8 @@ def _fetch(rctx, tool, more):
         arguments += ["--hash", sha256]
     if attr.index_url:
         arguments += ["--index-url", attr.index_url]
-    pip = rctx.path(attr._python).dirname.get_child("pip")
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
-    return run_fetching(rctx, arguments, {"PYTHONPATH": str(pip)})
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(_pip(rctx))})
 
 def _reasons(rctx):
     """What the exit status of a tool means."""
@@ -80,7 +83,7 @@ def _file_impl(rctx):
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        wheel = download_wheel(rctx)
+        wheel = download_wheel(rctx, _pip(rctx))
         have = ["--have", rctx.path(wheel)] if wheel else []
         result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + have)
         is_sdist = result.return_code == 4 and attr.cross_build

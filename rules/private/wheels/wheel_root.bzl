@@ -7,7 +7,7 @@ WHEEL_ROOT_ATTRS = {
     "distribution": attr.string(mandatory = True, doc = "The normalised name in the lock."),
     "hub": attr.string(mandatory = True, doc = "The hub that has the lock."),
     "platform": attr.string(mandatory = True, doc = "The lock's platform, such as `linux_amd64`."),
-    "remove": attr.string_list(doc = "What is of no use and takes room, below the root."),
+    "remove": attr.string_list(doc = "Paths below the root that only take room."),
     "strip_prefix": attr.string(doc = "The directory of the wheel to take."),
 }
 

@@ -1,4 +1,4 @@
-"""Registries whose answers are too large, too slow, of no end, or something else than was asked for."""
+"""Registries whose answers are too large, too slow, endless, or something else than was asked for."""
 
 from __future__ import annotations
 

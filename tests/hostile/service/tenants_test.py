@@ -55,7 +55,7 @@ def test_a_job_is_its_clients_alone(tmp_path: Path) -> None:
         upload = str(send(service, ANN).document["upload_id"])
         assert ask(service, "POST", "/api/jobs", {"upload_id": upload}, token=BOB).status == 404
         assert ask(service, "POST", "/api/jobs", {"upload_id": upload}, token=ANN).status == 202
-        # One that is a job's already is no other's to ask about either.
+        # Nobody else may ask about one that a job has already, either.
         assert ask(service, "POST", "/api/jobs", {"upload_id": upload}, token=BOB).status == 404
         assert ask(service, "POST", "/api/jobs", {"upload_id": upload}, token=ANN).status == 409
         service.open_gate()

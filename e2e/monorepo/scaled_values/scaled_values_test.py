@@ -6,11 +6,11 @@ import sys
 import numpy
 import pytest
 
-from common.features import features
+from scaled_values.scaled_values import scaled
 
 
 def test_values_are_scaled() -> None:
-    assert features([2.0, 4.0]).tolist() == [5.0, 10.0]
+    assert scaled([2.0, 4.0]).tolist() == [5.0, 10.0]
 
 
 def test_numpy_is_the_sets() -> None:

@@ -1,4 +1,4 @@
-"""Features that both teams compute."""
+"""Values in the unit that both teams' models want."""
 
 import pathlib
 
@@ -8,5 +8,5 @@ import numpy
 SCALE = float(pathlib.Path(__file__).with_name("scale.txt").read_text())
 
 
-def features(values: list[float]) -> numpy.ndarray:
+def scaled(values: list[float]) -> numpy.ndarray:
     return numpy.asarray(values) * SCALE

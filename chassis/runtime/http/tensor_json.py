@@ -1,0 +1,121 @@
+"""Tensors as the Open Inference Protocol has them over HTTP: in JSON, or in binary behind it.
+
+https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from chassis.runtime.core.contract import Part
+from chassis.runtime.core.request_error import RequestError
+from chassis.runtime.http.message import Request
+from chassis.runtime.inference.exchange import CLASSIFICATION, check_outputs, check_parameters, class_count
+from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_raw, from_values
+
+HEADER_LENGTH = "inference-header-content-length"
+"""The header that says how long the JSON is, if binary data follows it."""
+
+
+class AskedOutputs(NamedTuple):
+    """The outputs that a request asks for.
+
+    Attributes:
+      binary: those that it names, to whether each is to come in binary.
+      classes: those, to how many classes are asked for, 0 for the tensor as it is.
+      otherwise: whether the others are to come in binary.
+    """
+
+    binary: dict[str, bool]
+    classes: dict[str, int]
+    otherwise: bool
+
+
+def split(request: Request) -> list[Any]:
+    """The JSON and the binary data behind it."""
+    body = request.take_body()
+    text = request.headers.get(HEADER_LENGTH)
+    if text is None:
+        return [body, memoryview(b"")]
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= len(body)):
+        raise RequestError(400, f"{HEADER_LENGTH}: expected a number up to {len(body)}, the size of the body")
+    length = int(text)
+    return [body[:length], memoryview(body)[length:]]
+
+
+def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
+    inputs = document.get("inputs")
+    if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
+        raise RequestError(400, "inputs: expected a list of tensors")
+    position, tensors = 0, []
+    for entry in inputs:
+        name = entry.get("name")
+        if not isinstance(name, str):
+            raise RequestError(400, "inputs: a tensor has a name, a string")
+        datatype, shape = check_datatype(name, entry.get("datatype")), check_shape(name, entry.get("shape"))
+        parameters = _parameters(f"input {name!r}", entry)
+        size = parameters.get("binary_data_size")
+        if size is None:
+            is_base64 = parameters.get("content_type") == "base64"
+            tensors.append(from_values(name, datatype, shape, entry.pop("data", None), is_base64=is_base64))
+            continue
+        if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(binary) - position:
+            raise RequestError(
+                400,
+                f"input {name!r}: binary_data_size {size!r}, {len(binary) - position} bytes are left behind the "
+                f"JSON, whose length the header {HEADER_LENGTH} gives",
+            )
+        tensors.append(from_raw(name, datatype, shape, binary[position : position + size]))
+        position += size
+    if position != len(binary):
+        raise RequestError(400, f"{len(binary) - position} bytes behind the JSON belong to no input")
+    return tensors
+
+
+def read_outputs(document: dict[str, object], declared: Sequence[Part]) -> AskedOutputs:
+    otherwise = optional(_parameters("the request", document), "binary_data_output", False)
+    outputs = optional(document, "outputs", [])
+    if not isinstance(outputs, list) or not isinstance(otherwise, bool):
+        raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
+    binary: dict[str, bool] = {}
+    classes: dict[str, int] = {}
+    for entry in outputs:
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise RequestError(400, "outputs: expected objects with a name, a string")
+        parameters = _parameters(f"output {entry['name']!r}", entry, (CLASSIFICATION,))
+        chosen = optional(parameters, "binary_data", otherwise)
+        asked = parameters.get(CLASSIFICATION)
+        classes[entry["name"]] = 0 if asked is None else class_count(entry["name"], asked, declared)
+        if not isinstance(chosen, bool):
+            raise RequestError(400, f"output {entry['name']!r}: binary_data is true or false")
+        binary[entry["name"]] = chosen
+    check_outputs(entry["name"] for entry in outputs)
+    return AskedOutputs(binary, classes, otherwise)
+
+
+def _parameters(where: str, entry: dict[str, object], known: tuple[str, ...] = ()) -> dict[str, object]:
+    parameters = optional(entry, "parameters", {})
+    if not isinstance(parameters, dict):
+        raise RequestError(400, f"{where}: parameters is an object")
+    if parameters:
+        check_parameters(where, (name for name, value in parameters.items() if value is not None and name not in known))
+    return parameters
+
+
+def optional(entry: dict[str, object], name: str, default: object) -> object:
+    """A member that may be left out; many clients write `null` then."""
+    value = entry.get(name)
+    return default if value is None else value
+
+
+def values(tensor: Tensor) -> dict[str, object]:
+    """`data` for JSON; BYTES that are not UTF-8 come as base64 and say so, as MLServer's clients read it."""
+    try:
+        return {"data": tensor.values()}
+    except UnicodeDecodeError:
+        encoded = [base64.b64encode(element).decode() for element in tensor.elements]
+        return {"parameters": {"content_type": "base64"}, "data": encoded}
+    except ValueError as error:
+        raise RequestError(500, f"output {tensor.name!r}: {error}; ask for binary data") from None
