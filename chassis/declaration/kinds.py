@@ -111,7 +111,7 @@ class Texts(Kind):
         return tuple(value)
 
 
-class Names(Kind):
+class Names(Texts):
     """A selection of `choices`, at least one."""
 
     def __init__(self, choices: Sequence[str]) -> None:
@@ -126,14 +126,4 @@ class Names(Kind):
                 raise MetadataError(f"{place}: {choice!r} is not one of {', '.join(self.choices)}")
         if not value:
             raise MetadataError(f"{place}: name at least one of {', '.join(self.choices)}")
-        return tuple(value)
-
-    def document(self, value: object) -> object:
-        assert isinstance(value, tuple)
-        return list(value)
-
-    served = document
-
-    def read(self, value: object) -> object:
-        assert isinstance(value, list)
         return tuple(value)

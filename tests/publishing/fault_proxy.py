@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.loopback_server import LoopbackServer
+
 _BLOCK = 16 << 10
 _UPSTREAM_SECONDS = 30.0
 _HOP_HEADERS = ("connection", "keep-alive", "transfer-encoding")
@@ -69,7 +71,7 @@ class Harm:
 Rule = Callable[[Request], Harm | None]
 
 
-class FaultProxy:
+class FaultProxy(LoopbackServer):
     """The proxy; a context manager. `rule` decides on each request and may be set anew at any time.
 
     `requests` are those that arrived, `answers` those that the registry answered, with the status.
@@ -81,19 +83,9 @@ class FaultProxy:
         self.answers: list[tuple[Request, int]] = []
         self.upstream = upstream
         self.lock = threading.Lock()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.proxy = self
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> FaultProxy:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.proxy = self
+        super().__init__(server)
 
     def record(self, method: str, path: str, headers: dict[str, str]) -> Request:
         """Notes a request."""

@@ -8,20 +8,19 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import ssl
-import threading
 import time
 import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.publishing.certificates import Authority
+from tests.support.loopback_server import LoopbackServer
 
 ISSUER, SERVICE = "test-issuer", "test-registry"
 _LEEWAY_SECONDS = 60  # by which docker-registry lets clocks differ
 
 
-class TokenServer:
+class TokenServer(LoopbackServer):
     """Gives tokens to `users` (name to password) and to holders of `identity_token`; a context manager.
 
     `seconds` is how long a token is valid, `claimed` how long the server says; anonymous callers may pull.
@@ -41,25 +40,10 @@ class TokenServer:
         self.identity_token = identity_token
         self.seconds = self.claimed = 300
         self.requests: list[tuple[str, dict[str, list[str]], str]] = []
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.tokens = self
-        self._scheme = "http"
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-            self._scheme = "https"
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> TokenServer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.tokens = self
+        super().__init__(server, tls)
+        self._scheme = "https" if tls else "http"
 
     def registry_auth(self, certificate: Path) -> dict:
         """The `auth` section of a registry that trusts this server."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.loopback_server import LoopbackServer
 
 _PATH = re.compile(r"/v2/(?P<name>.+)/(?P<kind>manifests|blobs|referrers|tags)/(?P<reference>[^/]+|uploads/[^/]*)")
 INDEX = "application/vnd.oci.image.index.v1+json"
 
 
-class ReferrersRegistry:
+class ReferrersRegistry(LoopbackServer):
     """The registry; a context manager. `requests` are method and path of all that came; `hostile` answers a path's
     referrers instead, if it is set."""
 
@@ -28,20 +29,9 @@ class ReferrersRegistry:
         self.requests: list[tuple[str, str]] = []
         self.hostile: Any = None
         self.refuse: Any = lambda method, path: False
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.registry = self
-        self.address = f"127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> ReferrersRegistry:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        server.registry = self
+        super().__init__(server)
 
     def manifest(self, name: str, reference: str) -> tuple[str, str, bytes] | None:
         """Digest, media type and bytes of what a tag or digest names."""

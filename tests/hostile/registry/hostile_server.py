@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import socketserver
-import ssl
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+
+from tests.support.loopback_server import LoopbackServer
 
 _BLOCK_SECONDS = 30.0
 
@@ -40,7 +40,7 @@ def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
     return f"HTTP/1.1 {status} As Told\r\n{head}\r\n".encode() + body
 
 
-class HostileServer:
+class HostileServer(LoopbackServer):
     """Answers as its `script` says; a context manager. It keeps connections open, as registries do."""
 
     def __init__(self, script: Script, tls: tuple[Path, Path] | None = None) -> None:
@@ -48,26 +48,14 @@ class HostileServer:
         self.script = script
         self.requests: list[Asked] = []
         self.stopped = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.hostile = self
-        if tls:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_address[1]
-        self.address = f"127.0.0.1:{self.port}"
+        server = _Server(("127.0.0.1", 0), _Handler)
+        server.hostile = self
+        super().__init__(server, tls)
         self.url = f"{'https' if tls else 'http'}://{self.address}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(10)
+        super().__exit__()
 
     def drip(self, pieces: Iterable[bytes], seconds: float) -> Iterable[bytes]:
         """The pieces, each after a wait, until the server stops."""
