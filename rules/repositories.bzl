@@ -90,6 +90,7 @@ def chassis_repositories(image_pythons = {}):
     wheel_locks(name = "chassis_pypi_locks", hub = "chassis_pypi", locks = CHASSIS_LOCKS)
     wheel_locks(
         name = "chassis_tools_locks",
+        any_python = True,
         hub = "chassis_tools",
         locks = {Label("//requirements:tools.txt"): "linux_amd64"},
     )

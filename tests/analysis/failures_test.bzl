@@ -3,6 +3,7 @@
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "image_python")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "TOOLS_PYTHON")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
@@ -86,7 +87,7 @@ def _fake_model_impl(ctx):
 _fake_model = rule(
     implementation = _fake_model_impl,
     attrs = {
-        "python_version": attr.string(default = "3.11"),
+        "python_version": attr.string(default = DEFAULT_PYTHON),
         "wheels": attr.string_list(doc = "File names."),
     },
     doc = "A model as a rule of somebody else's might give it.",
@@ -105,7 +106,7 @@ _fake_base = rule(
     attrs = {
         "architecture": attr.string(),
         "layers": attr.int(default = 1),
-        "python_version": attr.string(default = "3.11"),
+        "python_version": attr.string(default = DEFAULT_PYTHON),
     },
     doc = "A base for an architecture.",
 )
@@ -220,7 +221,7 @@ def failure_tests(name):
         constraint_values = ["//platforms/python:3.10"],
         parents = ["//platforms:arm64"],
     )
-    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = "3.11", model_server = ":fake_server", tags = manual)
+    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = DEFAULT_PYTHON, model_server = ":fake_server", tags = manual)
     _python310_test(
         name = "python310_test",
         says = ["there is no image_python for Python 3.10; there is one for 3.11, 3.13, 3.14", "pythons.image_python(version = \"3.10\""],
@@ -260,7 +261,7 @@ def failure_tests(name):
     _chunks_in_zstd_test(
         name = "chunks_in_zstd_test",
         says = ["rules:chunk_size=4194304", "compression=zstd have no chunks"],
-        target_under_test = "//base_images:python3.11_arm64",
+        target_under_test = "//base_images:python%s_arm64" % DEFAULT_PYTHON,
     )
 
     says = {
@@ -276,12 +277,12 @@ def failure_tests(name):
         "not_in_set": ["pillow is not in the set fraud of @pypi; it is in vision", "run: bazel run //fraud:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
-        "base_mismatch": ["the image's Python is 3.11, the base", "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python 3.11"],
-        "layout_mismatch": ["the image's Python is 3.11, the base", "has Python 3.12", "write python = \"3.12\""],
+        "base_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python " + DEFAULT_PYTHON],
+        "layout_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "has Python 3.12", "write python = \"3.12\""],
         "no_base": ["image_python //tests/analysis:python_without_parts has no `base`", "docs/python.md"],
         "no_such_python": ["there is no image_python for Python 3.12; there is one for 3.11, 3.13, 3.14", "name it in MODULE.bazel"],
-        "python_mismatch": ["pickled with Python 3.12", "the image's Python is 3.11", "write python = \"3.12\""],
-        "wrong_interpreter": ["version = 3.12, and its interpreter is Python 3.11", "a Python 3.12 that runs on the build machine"],
+        "python_mismatch": ["pickled with Python 3.12", "the image's Python is " + DEFAULT_PYTHON, "write python = \"3.12\""],
+        "wrong_interpreter": ["version = 3.12, and its interpreter is Python " + TOOLS_PYTHON, "a Python 3.12 that runs on the build machine"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
         "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],
