@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "image_python")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "TOOLS_PYTHON")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
@@ -214,7 +214,11 @@ def failure_tests(name):
     chassis_image(name = "no_such_python", model = ":fake_model", python = "3.12", tags = manual)
     image_python(name = "python_without_parts", interpreter = ":python_of_somebody", version = "3.12")
     native.filegroup(name = "python_of_somebody", srcs = ["BUILD.bazel"])
-    chassis_image(name = "no_base", base = ":python_without_parts.base", model = ":fake_model", tags = manual)
+    debian_base(name = "says_314", architecture = "arm64", packages = "@chassis_bookworm_arm64//:packages", python_version = "3.14", tags = manual)
+    debian_base(name = "says_nothing", architecture = "arm64", packages = "@chassis_trixie_arm64//:packages", tags = manual)
+    chassis_image(name = "on_says_nothing", base = ":says_nothing", model = ":fake_model", python = "3.14", tags = manual)
+    for part, target in {"base": "base", "headers": "headers_arm64", "target_interpreter": "target_interpreter"}.items():
+        chassis_image(name = "no_" + part, base = ":python_without_parts." + target, model = ":fake_model", tags = manual)
     image_python(name = "wrong_interpreter", interpreter = "@chassis_python//:python", version = "3.12")
     native.platform(
         name = "arm64_python310",
@@ -279,7 +283,11 @@ def failure_tests(name):
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "base_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python " + DEFAULT_PYTHON],
         "layout_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "has Python 3.12", "write python = \"3.12\""],
+        "says_314": ["its packages have Python 3.11, and its Python is to be 3.14, as `python_version` says", "Write python_version = \"3.11\""],
+        "on_says_nothing": ["its packages have Python 3.13, and its Python is to be 3.14, that of the images that are built", "take packages with Python 3.14"],
         "no_base": ["image_python //tests/analysis:python_without_parts has no `base`", "docs/python.md"],
+        "no_headers": ["image_python //tests/analysis:python_without_parts has no `headers`", "give it one (docs/python.md)"],
+        "no_target_interpreter": ["image_python //tests/analysis:python_without_parts has no `target_interpreter`", "give it one (docs/python.md)"],
         "no_such_python": ["there is no image_python for Python 3.12; there is one for 3.11, 3.13, 3.14", "name it in MODULE.bazel"],
         "python_mismatch": ["pickled with Python 3.12", "the image's Python is " + DEFAULT_PYTHON, "write python = \"3.12\""],
         "wrong_interpreter": ["version = 3.12, and its interpreter is Python " + TOOLS_PYTHON, "a Python 3.12 that runs on the build machine"],
