@@ -16,7 +16,7 @@ load(":python_dependencies.bzl", "check_refused")
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
 _ATTRS = LAYER_ATTRS | {
-    "data": attr.label_list(allow_files = True),
+    "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(aspects = [packaging]),
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
@@ -230,7 +230,8 @@ def chassis_model(
         emulation where its CPU is another: slower, and for a hub that has no lock for the build machine.
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
-        A label that stands for several files is an error.
+        A label that stands for several files is an error. What the build makes of it is made once, by the build machine,
+        for the pickle and for every platform; a `select` here chooses by platform.
       deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
       model_name: for people; defaults to the target's name.
       version: the model's version.

@@ -21,7 +21,7 @@ wheels are imported.
 _EMULATED_TIMEOUT_S = 1800
 
 _ATTRS = {
-    "data": attr.label_list(allow_files = True),
+    "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(),
     "entry_point": attr.string(),
