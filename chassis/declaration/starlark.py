@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 
 from chassis.declaration.front_ends import MAX_WORKERS, SERVER_PORTS
+from chassis.declaration.import_names import IMPORT_NAMES
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, TOOLS_PYTHON
 from chassis.declaration.tensor import NUMERIC
+from chassis.declaration.wheel_target import MARKERS, OLDER_TAGS, OLDEST_GLIBC
 
 STARLARK_WRITTEN = "Written by `bazel run //docs:update`, do not edit."
 _HEAD = f'"""What rules need of chassis/declaration. {STARLARK_WRITTEN}"""\n'
@@ -45,6 +47,14 @@ def declared_bzl() -> str:
             "By minor version of Python that an image can have: whole version, glibc, Debian's suite or nothing.",
             "PYTHONS",
             {name: [one.version, one.glibc, one.suite] for name, one in IMAGE_PYTHONS.items()},
+        ),
+        _table("The variables of wheels' markers that are the same in every image.", "MARKERS", MARKERS),
+        _table("By machine, the oldest glibc 2.x that its wheels are made for.", "OLDEST_GLIBC", OLDEST_GLIBC),
+        _table("By glibc 2.x, the older name of its wheels' platform.", "OLDER_TAGS", OLDER_TAGS),
+        _table(
+            "By name in Python, the distributions that bring an import; of those whose names differ.",
+            "IMPORT_NAMES",
+            IMPORT_NAMES,
         ),
         _table("That of an image which asks for no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),
         _table("That of the programs of the build.", "TOOLS_PYTHON", TOOLS_PYTHON),

@@ -12,12 +12,12 @@ from chassis.doctor.facts import LayerFacts
 from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.trust.embedded_sbom import MOST_COMPONENTS, embedded_components
 from chassis.trust.errors import RecordError
-from chassis.trust.image_inventory import marker_environment, model_card
+from chassis.trust.image_inventory import image_markers, model_card
 from chassis.trust.inventory import KnownLayer, native_libraries, package_components, package_url, with_native
 from chassis.trust.package_record import DEB, WHEEL, EmbeddedSbom, PackageRecord
 from chassis.trust.sample_records import cyclonedx_text
 
-ENVIRONMENT = marker_environment("3.11", "arm64")
+ENVIRONMENT = image_markers("3.11", "arm64")
 DIGEST = "sha256:" + "a" * 64
 OWNER = "pkg:pypi/pictures@2.0"
 PICTURES = PackageRecord(WHEEL, "pictures", "2.0", file="pictures-2.0-py3-none-any.whl")

@@ -1,7 +1,7 @@
 """What macros can say of a label that names a distribution: whether its hub has it, and what may have been meant."""
 
 load("@chassis_hubs//:hubs.bzl", "HUBS")
-load("//rules/private/locks:import_names.bzl", "import_names")
+load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
 load("//rules/private/locks:nearest_names.bzl", "nearest_names")
 
 def _problem(label):
@@ -10,12 +10,12 @@ def _problem(label):
     if not hub or not hub["names"]:
         return None
     asked = label.package
-    if not asked or asked.replace("_", "-") in hub["names"] or asked in import_names:
+    if not asked or asked.replace("_", "-") in hub["names"] or asked in IMPORT_NAMES:
         return None
-    near = nearest_names(asked, sorted(hub["names"] + [name.lower() for name in import_names]))
+    near = nearest_names(asked, sorted(hub["names"] + [name.lower() for name in IMPORT_NAMES]))
     meant = {}
     for name in near:
-        for imported, distributions in import_names.items():
+        for imported, distributions in IMPORT_NAMES.items():
             if imported.lower() == name:
                 meant.update({distribution: None for distribution in distributions})
         if name in hub["names"]:

@@ -1,6 +1,6 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
-load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS")
+load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS", "lock_target")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_download.bzl", "download_wheel")
@@ -40,15 +40,14 @@ def _pip(rctx):
 def _fetch(rctx, tool, more):
     """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
+    target = lock_target(attr.platform)
     arguments = [
         rctx.path(attr._python),
         rctx.path(tool),
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
-        "--machine",
-        LOCK_VARIANTS[attr.platform].machine,
-        "--python",
-        LOCK_VARIANTS[attr.platform].python,
+        "--markers",
+        json.encode(target.markers),
         "--output",
         rctx.path("."),
     ] + more
@@ -85,7 +84,8 @@ def _file_impl(rctx):
     if not is_sdist:
         wheel = download_wheel(rctx, _pip(rctx))
         have = ["--have", rctx.path(wheel)] if wheel else []
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + have)
+        platforms = ["--platform=" + tag for tag in lock_target(attr.platform).platform_tags]
+        result = _fetch(rctx, attr._fetch_wheel, platforms + have)
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
