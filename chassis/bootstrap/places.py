@@ -60,7 +60,7 @@ class Places(NamedTuple):
 def find_places(environment: Mapping[str, str]) -> Places:
     """`$CHASSIS_CACHE`, else `$XDG_CACHE_HOME/chassis`, else `$HOME/.cache/chassis`; `bazel` below it.
 
-    Raises `ChassisError` where none of the three is set or the directory cannot be made.
+    Raises `ChassisError` if none of the three is set or the directory cannot be made.
     """
     if environment.get("CHASSIS_CACHE"):
         base = Path(environment["CHASSIS_CACHE"])

@@ -27,7 +27,7 @@ def publication(plan: PushPlan) -> Publication:
     """What is attached to an image: what its target says, with what the flags say.
 
     Raises:
-      ChassisError: a key is asked for and missing, is none, or its password is wrong; or a document cannot be read.
+      ChassisError: a key is missing or not a key, or its password is wrong; or a document cannot be read.
     """
     documents = read_documents(
         ImageDocuments(about.cyclonedx, about.spdx, about.provenance) for about in plan.documents_about

@@ -65,7 +65,7 @@ def declared_bzl() -> str:
         ),
         _table("The most processes of the model beside one server.", "MAX_WORKERS", MAX_WORKERS),
         _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),
-        _table("Tensors, and texts that are none: for a test of what Starlark takes.", "TENSORS", TENSORS),
+        _table("Texts that are tensors, and texts that are not, for a test of Starlark's reader.", "TENSORS", TENSORS),
         _table(None, "NO_TENSORS", NO_TENSORS),
     ]
     return "\n".join(parts)

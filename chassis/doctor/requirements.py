@@ -40,7 +40,7 @@ def image_markers(image: Image) -> dict[str, str]:
 
 
 def needs(image: Image, distributions: Sequence[tuple[int, Distribution]]) -> Iterator[Need]:
-    """Yields every requirement of `distributions`, those of one process, that holds; those of extras where an installed
+    """Yields every requirement of `distributions`, those of one process, that holds; those of extras if an installed
     distribution asks for the extra."""
     installed = {canonicalize_name(item.name): (layer, item) for layer, item in distributions}
     environment = image_markers(image)

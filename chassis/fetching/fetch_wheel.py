@@ -76,7 +76,7 @@ def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict
             values = value if isinstance(value, dict) else {key: value}
             for inner, text in values.items():
                 start, _, name = inner.rpartition(".")
-                # An empty value is none at all, as for pip.
+                # pip takes an empty value for none at all.
                 if text and start == section and name.replace("_", "-") in _SETTINGS:
                     found[name.replace("_", "-")] = " ".join(str(text).split())
     if index_url:

@@ -75,7 +75,7 @@ def renew(
 ) -> list[LockedWheel]:
     """Writes the lock of `plan`, whole or not at all, and returns what it holds.
 
-    Without `upgrade` the versions that it pins already are kept where the requirements still allow them, but for
+    Without `upgrade` the versions that it pins already are kept if the requirements still allow them, but for
     those of the distributions `upgraded`. `command` is what the header tells the reader to renew it with,
     `made_from` what it records of its requirements. Raises `ChassisError`.
     """
@@ -128,7 +128,7 @@ def narrow(
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
     Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement if no wheel
-    fits, or where its hash is none of uv's.
+    fits, or if its hash is not among uv's.
     """
     locked = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):

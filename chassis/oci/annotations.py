@@ -1,7 +1,7 @@
 """What a manifest is annotated with: plain values, and values that the workspace's status or the base fills in.
 
 `{KEY}` is a key of the workspace's status: an annotation with one is left out of a build that is not stamped.
-`{BASE_DIGEST}` is the digest of the manifest that the image stands on. Specification: OCI image specification,
+`{BASE_DIGEST}` is the digest of the image's base. Specification: OCI image specification,
 annotations.md.
 """
 

@@ -60,7 +60,7 @@ def find_engine(wanted: str = "") -> Engine:
 def load(engine: Engine, write: Callable[[BinaryIO], str], seconds: float) -> tuple[str, str]:
     """Lets `write` write an archive into the engine; returns what `write` did and what the engine said.
 
-    Where `write` fails, the engine is ended before its input is, so that it never takes the part for the whole.
+    If `write` fails, the engine is ended before its input is, so that it never takes the part for the whole.
 
     Raises:
       EngineError: the engine refuses the archive or does not end within `seconds`.

@@ -231,7 +231,7 @@ class LayerFile:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON document in a file, with an error that names the file where it is none."""
+    """The JSON document in a file, with an error that names the file if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:

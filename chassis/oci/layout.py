@@ -72,7 +72,7 @@ class RunSettings:
     labels: dict[str, str] = field(default_factory=dict)
     exposed_ports: tuple[str, ...] = ()
     path_first: str = ""
-    """Directory that comes before the base's PATH, where `env` has no PATH of its own."""
+    """Directory that comes before the base's PATH, if `env` has no PATH of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def _link(output: Path, linked: Iterable[tuple[Descriptor, Path]]) -> None:
 
 
 def check_collisions(layers: tuple[ImageLayer, ...]) -> None:
-    """Raises `ImageError` where two layers install different things at one path; it names path and origins.
+    """Raises `ImageError` if two layers install different things at one path; it names path and origins.
 
     Directories of one mode may be in many layers, and so may files of the same content and links of the same
     target.

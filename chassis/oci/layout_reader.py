@@ -69,7 +69,7 @@ class LayoutReader:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises `LayoutError` where the directory is not an OCI image layout of version 1."""
+        """Raises `LayoutError` if the directory is not an OCI image layout of version 1."""
         self.path = path
         marker = path / "oci-layout"
         if not marker.is_file():
@@ -130,7 +130,7 @@ class LayoutReader:
         yield manifest
 
     def image(self, architecture: str = "") -> tuple[Manifest, ImageConfig]:
-        """The layout's image and its configuration; `architecture` chooses one where an index holds
+        """The layout's image and its configuration; `architecture` chooses one if an index holds
         several.
         """
         found = [

@@ -52,7 +52,7 @@ def pinned_digest(reference: Reference, client: RegistryClient) -> str:
 
 
 def pull_image(client: RegistryClient, digest: str, platform: Platform | None, folder: Path) -> PulledImage:
-    """Fetches manifest and configuration of an image; where the digest names an index, of its image for `platform`.
+    """Fetches manifest and configuration of an image; if the digest names an index, of its image for `platform`.
     `folder` is one for files on their way.
 
     Raises:

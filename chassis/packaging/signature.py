@@ -29,7 +29,7 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
     Args:
       function: the predict function.
       name: of the function, for messages.
-      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` where they say nothing.
+      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` if they say nothing.
       batch_size: above 0 for a batch function.
 
     Raises:
@@ -89,7 +89,7 @@ def _only_parameter(function: Callable[..., object], name: str) -> inspect.Param
 
 
 def _by_result(function: Callable[..., object]) -> str | None:
-    """`mapping` where the result is annotated as a mapping to bytes; any other result may be JSON."""
+    """`mapping` if the result is annotated as a mapping to bytes; any other result may be JSON."""
     try:
         annotation = inspect.signature(function).return_annotation
     except (ValueError, TypeError):

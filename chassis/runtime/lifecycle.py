@@ -55,7 +55,7 @@ _CLOSING = 2.0
 def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn:
     """Serves until told to stop, then ends the process. With a `fork_server` the model runs in its processes.
 
-    Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
+    Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 if the model was not loaded within the load timeout. A
     second signal ends the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)

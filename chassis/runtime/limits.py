@@ -33,7 +33,7 @@ class Limits(NamedTuple):
 
     Attributes:
       request_bytes: the largest message or body, inflated (`CHASSIS_MAX_REQUEST_BYTES`).
-      message_bytes: the same over gRPC, whose core holds messages before anybody can count them: less by default where
+      message_bytes: the same over gRPC, whose core holds messages before anybody can count them: less by default if
         memory is limited.
       inflight_bytes: what all requests and unread answers together may take (`CHASSIS_MAX_INFLIGHT_BYTES`).
       connections: of HTTP, and of gRPC again, at a time (`CHASSIS_MAX_CONNECTIONS`).

@@ -74,7 +74,7 @@ class ChassisClient:
         return ChassisModel(process_fn, batch_process_fn, batch_size, client=self)
 
     def _pythons(self) -> Sequence[str]:
-        """Those that the service has images of; where it does not answer, those that Chassis brings."""
+        """Those that the service has images of; if it does not answer, those that Chassis brings."""
         if isinstance(self._builder, RemoteService):
             with contextlib.suppress(ServiceError):
                 return self._builder.pythons()

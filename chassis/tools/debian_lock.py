@@ -36,7 +36,7 @@ _COMMAND = flags.DEFINE_string(
     "renew_command", "", "The command that a lock's header tells its reader to renew it with."
 )
 _ALLOW_UNVERIFIED = flags.DEFINE_bool(
-    "allow_unverified", False, "Write a lock even where the archive's signature could not be checked."
+    "allow_unverified", False, "Write a lock even if the archive's signature could not be checked."
 )
 
 

@@ -41,7 +41,7 @@ _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the s
 
 
 _BARE_SANDBOX = "processwrapper-sandbox"
-"""The directory of Bazel's sandbox that confines nothing, which it takes where the kernel gives no namespaces."""
+"""The directory of Bazel's sandbox that confines nothing, which it takes if the kernel gives no namespaces."""
 
 _SHARED = tuple(
     map(

@@ -173,7 +173,7 @@ def _signed(
     signer: Signer,
     reports: list[ArtifactReport],
 ) -> list[Artifact]:
-    """The statements as bundles; without those that are there, where a signer gives other bytes each time."""
+    """The statements as bundles; without those that are there, if a signer gives other bytes each time."""
     from chassis.trust.bundle import sign_statement
 
     there = set() if signer.repeatable else _signed_already(client, referrers, signer)

@@ -42,7 +42,7 @@ def shown(*arguments: str) -> tuple[str, str]:
     try:
         while data := os.read(terminal, 1 << 16):
             parts.append(data)
-    except OSError:  # what Linux says where the other end is closed
+    except OSError:  # what Linux says if the other end is closed
         pass
     out, _ = process.communicate(timeout=LIMIT_S)
     os.close(terminal)

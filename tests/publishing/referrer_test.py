@@ -74,7 +74,7 @@ def test_artifacts_are_listed_under_the_fallback_tag(registry: RegistryServer, t
 
 
 def test_a_registry_with_the_api_is_left_to_list_them(proxy: FaultProxy, tmp_path: Path) -> None:
-    """docker-registry of Debian has no referrers API: the proxy answers in its place where it would."""
+    """docker-registry of Debian has no referrers API: the proxy answers such requests in its place."""
     digest = published(proxy.address, tmp_path, "listed", 1)
     client = client_of(proxy.address, "listed")
     index = json.dumps({"schemaVersion": 2, "manifests": []}).encode()

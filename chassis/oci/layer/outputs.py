@@ -32,7 +32,7 @@ def write_layer(
 ) -> LayerDescriptor:
     """Writes a layer that `fill` puts entries into; `fill` returns the layer's origin.
 
-    Where anything fails, none of the three files is there afterwards, old ones included.
+    If anything fails, none of the three files is there afterwards, old ones included.
     """
     (layer,) = write_layers([outputs], lambda writers: [fill(writers[0])], compression, chunk_size)
     return layer

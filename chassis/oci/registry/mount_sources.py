@@ -104,7 +104,7 @@ def named_sources(repository: Repository, names: Iterable[str]) -> list[str]:
 
 def remembered(repository: Repository, environment: Mapping[str, str]) -> Path | None:
     """The file for a registry below `$CHASSIS_CACHE`, else `$XDG_CACHE_HOME/chassis`, else `~/.cache/chassis`; None
-    where the environment names no place."""
+    if the environment names no place."""
     if environment.get("CHASSIS_CACHE"):
         base = Path(environment["CHASSIS_CACHE"])
     elif environment.get("XDG_CACHE_HOME"):

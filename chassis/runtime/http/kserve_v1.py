@@ -139,7 +139,7 @@ def input_content(part: Part, value: object) -> bytes:
     """The content of an input in plain JSON: base64, numbers of a tensor in nested lists, text, or any JSON.
 
     Raises:
-      RequestError: it is none of these.
+      RequestError: it is not one of these.
     """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:

@@ -1,4 +1,4 @@
-"""Tests of the process that forks the model's, where it cannot."""
+"""Tests of the process that forks the model's, if it cannot."""
 
 from __future__ import annotations
 

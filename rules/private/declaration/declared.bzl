@@ -132,7 +132,7 @@ DATATYPES = [
     "UINT8",
 ]
 
-# Tensors, and texts that are none: for a test of what Starlark takes.
+# Texts that are tensors, and texts that are not, for a test of Starlark's reader.
 TENSORS = [
     "FP32[3,-1]",
     "INT64[ 2, 2 ]",

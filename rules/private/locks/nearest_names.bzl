@@ -24,7 +24,7 @@ def nearest_names(name, known):
       known: list of string.
 
     Returns:
-      At most three of them, the nearest first; none where nothing is near.
+      At most three of them, the nearest first; none if nothing is near.
     """
     plain = name.lower().replace("_", "-").replace(".", "-")
     ranked = []

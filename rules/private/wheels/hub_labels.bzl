@@ -26,7 +26,7 @@ def _problem(label):
     return "\n  ".join(lines + ["or add it to the requirements and run: %s" % hub["renew"]])
 
 def check_dependencies(what, deps):
-    """Fails where a label names a distribution that its hub does not have.
+    """Fails if a label names a distribution that its hub does not have.
 
     Args:
       what: the rule and its target, for the error.
@@ -38,7 +38,7 @@ def check_dependencies(what, deps):
             fail("%s: %s" % (what, problem))
 
 def check_requirements(what, requirements):
-    """Fails where no hub has a set of requirements.
+    """Fails if no hub has a set of requirements.
 
     Args:
       what: the rule and its target, for the error.
