@@ -5,8 +5,9 @@ callers who send none keep everybody else out; the other wakes asyncio for each 
 each call, which costs twice what gRPC itself does. Here a call without a message is an object in memory, no more.
 
 This module and `call` alone know `grpc._cython.cygrpc`, which is not part of grpcio's public interface. The tests go
-through each operation with the grpcio of this repository's lock. A model that brings a grpcio of its own has the server
-use that one: it was seen to work with 1.51.3 and 1.62.3.
+through each operation with the release that requirements/linux_amd64.txt pins, and every lock of the server takes its
+versions from there. A model's own grpcio never takes its place: the model has a process of its own, or, with
+`workers = 0`, the build and `server_place.share` refuse another release.
 """
 
 from __future__ import annotations
