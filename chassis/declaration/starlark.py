@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from chassis.declaration.front_ends import MAX_WORKERS, SERVER_PORTS
+from chassis.declaration.image_limits import MAX_LAYERS
 from chassis.declaration.import_names import IMPORT_NAMES
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, TOOLS_PYTHON
@@ -63,6 +64,7 @@ def declared_bzl() -> str:
             "SERVER_PORTS",
             {name: f"{port}/tcp" for name, port in SERVER_PORTS.items()},
         ),
+        _table("The most layers of an image: container runtimes stop there.", "MAX_LAYERS", MAX_LAYERS),
         _table("The most processes of the model beside one server.", "MAX_WORKERS", MAX_WORKERS),
         _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),
         _table("Texts that are tensors, and texts that are not, for a test of Starlark's reader.", "TENSORS", TENSORS),

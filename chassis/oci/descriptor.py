@@ -251,12 +251,12 @@ def _object(data: Any, where: str) -> dict[str, Any]:
 def _text(fields: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
     value = fields.get(name, default)
     if not isinstance(value, str):
-        raise DescriptorError(f"{where}: `{name}` is missing or no string")
+        raise DescriptorError(f"{where}: `{name}` is missing or not a string")
     return value
 
 
 def _size(fields: dict[str, Any], name: str, where: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise DescriptorError(f"{where}: `{name}` is missing or no size")
+        raise DescriptorError(f"{where}: `{name}` is missing or not a size")
     return value

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chassis.declaration.image_limits import MAX_LAYERS
 from chassis.errors import ChassisError
 from chassis.oci import digest
 from chassis.oci.descriptor import (
@@ -37,8 +38,6 @@ _AS_OCI = {
     _DOCKER_LAYER + ".gzip": MEDIA_TYPE_LAYER_GZIP,
     _DOCKER_LAYER + ".zstd": MEDIA_TYPE_LAYER_ZSTD,
 }
-# Where container runtimes stop: a mount takes no more directories than fit its one page of options.
-MAX_LAYERS = 127
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_VARIANTS = {"arm64": "v8"}
 

@@ -13,7 +13,7 @@ BELOW = "layer"
 _MAX_HISTORY_CHARACTERS = 400
 
 _WHY = {
-    "base": "at the bottom: everything else is on top of it, and it changes only when the base is renewed",
+    "base": "at the bottom, below everything else: it changes only when the base is renewed",
     "runtime": "above the base: the server is the same for every model, and changes only with its release",
     "wheel": "one wheel, one layer: every image with this wheel shares it; the bigger it is, the lower it lies, since "
     "some stores fetch all that is above a change again",

@@ -112,6 +112,9 @@ SERVER_PORTS = {
     "v2-http": "8080/tcp",
 }
 
+# The most layers of an image: container runtimes stop there.
+MAX_LAYERS = 127
+
 # The most processes of the model beside one server.
 MAX_WORKERS = 256
 

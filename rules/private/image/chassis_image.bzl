@@ -1,7 +1,7 @@
 """chassis_image: the OCI image of a model."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//rules/private/declaration:declared.bzl", "MAX_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "MAX_LAYERS", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
@@ -57,9 +57,6 @@ _ACCELERATOR_ENV = {
     },
     "none": {},
 }
-
-# Where container runtimes stop.
-_MAX_LAYERS = 127
 
 def _one(target):
     """With a transition, a single-valued attribute is a list of one."""
@@ -151,12 +148,12 @@ def _impl(ctx):
     wheels = [entry.layer for entry in placed.own]
     wheels += wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
-    if len(layers) > _MAX_LAYERS:
+    if len(layers) > MAX_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
             ctx.label,
             len(layers),
             len(wheels),
-            _MAX_LAYERS,
+            MAX_LAYERS,
         ))
 
     env = {}
