@@ -16,7 +16,7 @@ from chassis.errors import ChassisError
 CREATED = "org.opencontainers.image.created"
 BASE_DIGEST = "BASE_DIGEST"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_MOST_SECONDS = 253402300799  # the end of the year 9999
+_MAX_SECONDS = 253402300799  # the end of the year 9999
 
 
 class AnnotationError(ChassisError):
@@ -58,6 +58,6 @@ def _lacking(name: str, template: str, key: str, values: Mapping[str, str]) -> s
 
 
 def _time(value: str) -> str:
-    if value.isascii() and value.isdigit() and int(value) <= _MOST_SECONDS:
+    if value.isascii() and value.isdigit() and int(value) <= _MAX_SECONDS:
         return datetime.fromtimestamp(int(value), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return value

@@ -23,7 +23,7 @@ from chassis.runtime.core.model_thread import ModelThread
 from chassis.runtime.core.service import Backend, ModelService, ModelState
 from chassis.runtime.ending import end_process, flush, run_exit_functions
 from chassis.runtime.front_ends import FrontEnds
-from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
+from chassis.runtime.limits import MIN_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
@@ -234,7 +234,7 @@ class _Server:
             return
         budget = self._model.budget
         before = budget.total
-        budget.lower(max(LEAST_INFLIGHT, (limits.memory - used) * 3 // 4))
+        budget.lower(max(MIN_INFLIGHT, (limits.memory - used) * 3 // 4))
         if budget.total < before:
             fields = {"memory": limits.memory, "used": used, "inflight_bytes": budget.total}
             _LOG.warning("the model leaves little memory for requests", extra=fields)

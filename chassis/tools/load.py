@@ -14,7 +14,7 @@ from absl import flags
 from chassis.command_line.run import caller_path, run_main
 from chassis.errors import ChassisError
 from chassis.oci.archive import write_archive
-from chassis.oci.container_engine import find_engine, load
+from chassis.oci.container_engine import NoEngineError, find_engine, load
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import parse_reference
 from chassis.whole_file import whole_file
@@ -47,7 +47,10 @@ def main(argv: Sequence[str]) -> int:
         digest = _write_file(layout, name, output)
         print(f"{name} ({digest}) written to {output}", file=sys.stderr)
     else:
-        engine = find_engine(FLAGS.engine)
+        try:
+            engine = find_engine(FLAGS.engine)
+        except NoEngineError as error:
+            raise NoEngineError(f"{error}, or write the image into a file with: -- --output image.tar") from None
         digest, said = load(engine, lambda stream: write_archive(layout, name, stream), FLAGS.timeout)
         print(f"{engine.name}: {said}\n{name} ({digest}) loaded into {engine.name}", file=sys.stderr)
     print(name)

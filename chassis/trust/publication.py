@@ -48,8 +48,8 @@ CYCLONEDX_TYPE, SPDX_TYPE, STATEMENT_TYPE = (
     "application/vnd.in-toto+json",
 )
 _CONTENT, _PREDICATE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
-_MOST_BUNDLE_BYTES = 64 << 20
-_MOST_LOOKED_AT = 200
+_MAX_BUNDLE_BYTES = 64 << 20
+_MAX_LOOKED_AT = 200
 _JOBS = 4
 
 
@@ -193,10 +193,10 @@ def _signed_already(client: RegistryClient, referrers: SubjectReferrers, signer:
     from chassis.trust.bundle import verify_bundle
 
     found = set()
-    for entry in referrers.listed[:_MOST_LOOKED_AT]:
+    for entry in referrers.listed[:_MAX_LOOKED_AT]:
         digest = entry["digest"]
         try:
-            kind, data, _ = fetch_artifact(client, digest, referrers.subject.digest, _MOST_BUNDLE_BYTES)
+            kind, data, _ = fetch_artifact(client, digest, referrers.subject.digest, _MAX_BUNDLE_BYTES)
             if kind == BUNDLE_TYPE:
                 statements = verify_bundle(data, [signer.public], digest)
                 found |= {encode_statement(statement) for statement in statements}

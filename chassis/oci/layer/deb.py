@@ -66,7 +66,7 @@ class PackageTar(TarReader):
         return data
 
     def seekable(self) -> bool:
-        """Never."""
+        """False: the package is read once, front to back."""
         return False
 
 

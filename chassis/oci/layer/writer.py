@@ -35,7 +35,7 @@ Compression = Literal["estargz", "gzip", "zstd", "none"]
 COMPRESSIONS: tuple[Compression, ...] = ("estargz", "gzip", "zstd", "none")
 
 _DIRECTORY_MODE = 0o755
-_LEAST_SAVING = 0.10
+_MIN_SAVING = 0.10
 _INLINE_HASH_BYTES = 1 << 16
 _UNENDED_BYTES = 1 << 14
 _TAR_BATCH_BYTES = 1 << 18
@@ -212,7 +212,7 @@ class LayerWriter:
     ) -> None:
         entry = self._begin_file(path, size, mode, owner)
         if size:
-            self._plain(entry, pieces, store=bool(samples) and not compresses(samples, _LEAST_SAVING))
+            self._plain(entry, pieces, store=bool(samples) and not compresses(samples, _MIN_SAVING))
         self._frame(tar_header.padding(size))
 
     def _plain(self, entry: toc.TocEntry, pieces: Iterable[bytes], store: bool) -> None:

@@ -53,7 +53,7 @@ class KserveV1:
         return json_response(200 if ready else 503, {"name": self._identity.name, "ready": ready})
 
     async def predict(self, request: Request) -> Response:
-        """Prediction."""
+        """Answers `POST /v1/models/NAME:predict`."""
         started = time.perf_counter()
         status: int | str = "cancelled"
         try:

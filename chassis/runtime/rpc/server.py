@@ -36,7 +36,7 @@ _METADATA_BYTES = 16 << 10
 _CALL_BYTES = 64 << 10
 """What a call may hold beside its messages: 20 kB of gRPC's core, and metadata."""
 
-_LEAST_CALLS = 256
+_MIN_CALLS = 256
 _LARGE = 1 << 16
 _KEEPALIVE_MS = 60_000
 _MESSAGE_RATE = 1 << 20
@@ -95,7 +95,7 @@ class GrpcServer:
         """
         self._limits = limits
         self._budget = budget
-        self._most_calls = max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES)
+        self._most_calls = max(_MIN_CALLS, limits.inflight_bytes // _CALL_BYTES)
         self._options = (
             ("grpc.max_receive_message_length", limits.message_bytes),
             ("grpc.max_send_message_length", -1),

@@ -1,6 +1,6 @@
 """The names that somebody who mistyped one may have meant."""
 
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 def _distance(one, other):
     """The insertions, deletions, replacements and swaps of neighbours that make one text of another (optimal string alignment)."""
@@ -36,4 +36,4 @@ def nearest_names(name, known):
                 ranked.append((distance, other))
         elif len(plain) > 3 and (other.startswith(plain + "-") or other.endswith("-" + plain) or plain.startswith(other + "-")):
             ranked.append((most + 1, other))
-    return [other for _, other in sorted(ranked)][:_MOST_SHOWN]
+    return [other for _, other in sorted(ranked)][:_MAX_SHOWN]
