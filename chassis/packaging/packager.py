@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from chassis.confinement.left_files import read_regular
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
-from chassis.packaging.isolated import Workplace
+from chassis.packaging.isolated import NotSharedError, Workplace
 from chassis.packaging.request import PickleRequest
 
 _SIGNATURES = ("bytes", "mapping")
@@ -70,7 +71,7 @@ def package_model(
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
-    Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
+    Pickling and the check may take `timeout` seconds each. The processes that run the model's code are of the Python
     `interpreter`, or of the running one if that is None; its minor version has to be `python`, the image's. With
     `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there, and what
     `shared` names, and write nowhere else. `scratch` is a directory to work in, in place of the system's.
@@ -101,13 +102,7 @@ def package_model(
         workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared)
         pickle = root / "model.pkl"
         if model.pickle is None:
-            made = workplace.output / "model.pkl"
-            signature = _known(workplace.run("chassis.packaging.dump_worker", request, made))
-            content = read_regular(made)
-            if content is None:
-                raise PackagingError("the interpreter that runs the model's code left no pickle")
-            pickle.write_bytes(content)
-            _check(workplace, request, pickle)
+            content, signature = _pickled(workplace, request, pickle)
         else:
             content = _read(model.pickle)
             request = dataclasses.replace(request, pickle_name=model.pickle.name)
@@ -119,6 +114,30 @@ def package_model(
             status_response(model.metadata).SerializeToString(deterministic=True),
             server_settings(model.metadata, signature, python),
         )
+
+
+def _pickled(workplace: Workplace, request: PickleRequest, pickle: Path) -> tuple[bytes, str]:
+    """The pickle, checked, and its signature.
+
+    A process that is not confined does both, and imports once. Code that is confined might change afterwards what was
+    checked, so there it takes two, the second on a copy, `pickle`, that the first does not reach.
+    """
+    made = workplace.output / "model.pkl"
+    if not workplace.is_confined:
+        with contextlib.suppress(NotSharedError):
+            signature = _known(workplace.run("chassis.packaging.dump_and_check_worker", request, made, steps=2))
+            return _left(made), signature
+    signature = _known(workplace.run("chassis.packaging.dump_worker", request, made))
+    pickle.write_bytes(content := _left(made))
+    _check(workplace, request, pickle)
+    return content, signature
+
+
+def _left(made: Path) -> bytes:
+    content = read_regular(made)
+    if content is None:
+        raise PackagingError("the interpreter that runs the model's code left no pickle")
+    return content
 
 
 def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:

@@ -15,13 +15,17 @@ from chassis.packaging import errors
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 
+NOT_SHARED = 80
+"""The status of a worker that cannot do for two."""
 
-def run_worker(answer: Path, work: Callable[[PickleRequest], str], requests: TextIO) -> int:
-    """Reads the request, does `work`, writes `{"result": …}` or `{"error": [class, message]}` to the file `answer`.
 
+def run_worker(answer: Path, work: Callable[[PickleRequest], str], requests: TextIO | PickleRequest) -> int:
+    """Does `work`, writes `{"result": …}` or `{"error": [class, message]}` to the file `answer`.
+
+    `requests` is the request, or a stream to read it from.
     Returns 0: a process that ends otherwise has crashed.
     """
-    request = PickleRequest.from_json(requests.read())
+    request = requests if isinstance(requests, PickleRequest) else PickleRequest.from_json(requests.read())
     try:
         document: dict[str, object] = {"result": work(request)}
     except PackagingError as error:
