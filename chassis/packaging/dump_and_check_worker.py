@@ -22,13 +22,13 @@ from chassis.packaging.dump_worker import pickle_entry_point
 from chassis.packaging.entry_module import entry_name, module_name
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import NOT_SHARED, parse_answer, run_worker
+from chassis.packaging.worker import NOT_SHARED, Result, parse_answer, run_worker
 
 _PR_SET_PDEATHSIG = 1
 
 
-def pickle_and_check(request: PickleRequest, output: Path, answer: Path) -> str:
-    """Writes the pickled entry point to `output`, loads it, and returns its signature; `answer` is used meanwhile.
+def pickle_and_check(request: PickleRequest, output: Path, answer: Path) -> Result:
+    """Writes the pickled entry point to `output` and loads it; returns what pickling found. `answer` is used meanwhile.
 
     Raises:
       PackagingError: what is wrong with the model, or its pickle.
@@ -41,13 +41,16 @@ def pickle_and_check(request: PickleRequest, output: Path, answer: Path) -> str:
         _end_with(parent)
         sys.exit(run_worker(answer, lambda request: pickle_entry_point(request, output), request))
     _, status = os.waitpid(child, 0)
-    if (code := os.waitstatus_to_exitcode(status)) or not answer.is_file():
-        sys.exit(code if code >= 0 else 128 - code)
-    signature, error = parse_answer(answer.read_bytes())
-    if error:
-        raise error
+    if os.waitstatus_to_exitcode(status) or not answer.is_file():
+        sys.exit(NOT_SHARED)  # it crashed, and shows how in a process of its own
+    result = parse_answer(answer.read_bytes(), "")
+    if isinstance(result, PackagingError):
+        raise result
+    with Path(os.devnull).open("w") as nothing:  # what is printed is what pickling printed
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
     check(request, output)
-    return signature
+    return result
 
 
 def leading_imports(source: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -65,7 +68,7 @@ def leading_imports(source: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _import_what_both_need(request: PickleRequest) -> None:
     known = set(sys.modules)
     try:
-        entry = entry_name(request.entry_point.partition(":")[0], request.package_dir, request.sources)
+        entry = entry_name("entry point", request.entry_point.partition(":")[0], request.package_dir, request.sources)
         source = next(file for path, file in request.sources.items() if module_name(path) == entry)
         for module, names in leading_imports(Path(source).read_bytes()):
             if not _is_of_a_wheel(module.partition(".")[0], request):

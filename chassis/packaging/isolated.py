@@ -16,7 +16,7 @@ from chassis.confinement.walls import Walls, action_inputs
 from chassis.image_interpreter import child_environment, does_not_run, wrong_version
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import NOT_SHARED, parse_answer
+from chassis.packaging.worker import Result, parse_answer
 
 _OWN = ("chassis", "cloudpickle")
 """What an image always has, taken from where this process has it."""
@@ -74,7 +74,7 @@ class Workplace:
         for package in _OWN:
             (root / "site" / package).symlink_to(_place(package, sources=interpreter is not None).resolve())
 
-    def run(self, worker: str, request: PickleRequest, pickle: Path, *, steps: int = 1) -> str:
+    def run(self, worker: str, request: PickleRequest, pickle: Path, *, steps: int = 1) -> Result:
         """Runs the module `worker` with `request` on the file `pickle`; returns its result.
 
         What the worker writes goes to `output`, a directory of this place: its answer, and a pickle that it makes. It
@@ -87,7 +87,7 @@ class Workplace:
         """
         # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed;
         # _START does what -P would, which Python 3.10 does not know.
-        command = [self._interpreter, "-S", "-B", "-W", "ignore", "-c", _START, self._python, worker]
+        command = [self._interpreter, "-S", "-B", "-c", _START, self._python, worker]
         command += [str(pickle), str(self._answer)]
         limit = steps * self._timeout
         ended = self._confined(command, request, pickle, limit) if self._inputs else self._free(command, request, limit)
@@ -95,20 +95,20 @@ class Workplace:
             raise PackagingError(
                 f"importing and pickling the model took more than {limit:g} s: is there work at the top of its module?"
             )
-        if ended.status == NOT_SHARED and steps > 1:
-            raise NotSharedError
         if ended.status == _WRONG_VERSION:
             found = ended.output.strip().rpartition("\n")[2][:40]
             raise PackagingError(wrong_version(self._python, found, self._interpreter))
+        if ended.status and steps > 1:  # one of them says why
+            raise NotSharedError
         answer = None if ended.status else read_regular(self._answer, _ANSWER_BYTES)
         if answer is None:
             raise PackagingError(
                 f"the interpreter that runs the model's code ended with status {ended.status}\n{ended.output}"
             )
         self._answer.unlink()
-        result, error = parse_answer(answer)
-        if error:
-            raise error
+        result = parse_answer(answer, ended.output)
+        if isinstance(result, PackagingError):
+            raise result
         return result
 
     @property

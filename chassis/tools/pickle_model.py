@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,11 +15,13 @@ from chassis.confinement.errors import ConfinementError
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
+from chassis.whole_file import whole_file
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
 )
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
+_LOADER = flags.DEFINE_string("loader", None, "module:attribute of what is called before the first input.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
 _SOURCE = flags.DEFINE_multi_string(
@@ -41,7 +42,7 @@ _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the s
 
 
 _BARE_SANDBOX = "processwrapper-sandbox"
-"""The directory of Bazel's sandbox that confines nothing, which it takes where the kernel gives no namespaces."""
+"""The directory of Bazel's sandbox that confines nothing, which it takes if the kernel gives no namespaces."""
 
 _SHARED = tuple(
     map(
@@ -74,8 +75,10 @@ def main(argv: Sequence[str]) -> None:
         data=_pairs("data", _DATA.value),
         import_paths=[Path(path) for path in _IMPORT_PATH.value],
         signature=_SIGNATURE.value,
+        loader=_LOADER.value or None,
     )
     packaged = _package(model)
+    _tell(model.metadata.name, packaged)
     _write(
         {
             Path(_MODEL_PKL.value): packaged.pickle,
@@ -105,6 +108,20 @@ def _package(model: Model) -> PackagedModel:
         return package()
 
 
+def _tell(name: str, packaged: PackagedModel) -> None:
+    """Shows what the user should know. The model's code may have written it: nothing in it moves the cursor."""
+    for note in packaged.notes:
+        print(f"warning: {name}: {_plain(note)}", file=sys.stderr)
+    if packaged.printed.strip():
+        print(f"{name}: while it was pickled, its code wrote:", file=sys.stderr)
+        for line in packaged.printed.strip().splitlines():
+            print(f"  {_plain(line)}", file=sys.stderr)
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:
     pairs: dict[str, Path] = {}
     for value in values:
@@ -119,16 +136,9 @@ def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:
 
 def _write(outputs: Mapping[Path, bytes]) -> None:
     """Writes each file beside its place first, then moves them all."""
-    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}") for path in outputs}
-    try:
+    with contextlib.ExitStack() as stack:
         for path, content in outputs.items():
-            parts[path].write_bytes(content)
-        for path, part in parts.items():
-            part.replace(path)
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(FileNotFoundError):
-                part.unlink()
+            stack.enter_context(whole_file(path)).write(content)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@ import platform
 
 import numpy
 from PIL import Image
-
 from scaled_values.scaled_values import scaled
 
 

@@ -75,3 +75,12 @@ def test_readme_says_where_chassis_comes_from():
     ):
         assert words in own
     assert "rules_python" in own and "--noenable_bzlmod" in own and "--enable_workspace" in own
+
+
+def test_the_guide_to_serving_lists_every_setting():
+    docs = Path(os.environ["TESTING"]).parent
+    settings = set(re.findall(r"^\| `([A-Z_]+)`", (docs / "reference/settings.md").read_text(), re.MULTILINE))
+    # The image itself sets these two.
+    settings -= {"CHASSIS_MODEL_DIR", "CHASSIS_SERVER_PATH"}
+    assert len(settings) > 25
+    assert settings <= set(re.findall(r"`([A-Z][A-Z_]+)`", (docs / "serving.md").read_text()))
