@@ -75,6 +75,12 @@ def ready(machine: Machine) -> Machine:
     return machine
 
 
+def test_a_home_of_another_python_does_not_matter(ready: Machine) -> None:
+    result = ready.run("build", PYTHONHOME=f"{ready.root}/another")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "build"
+
+
 def test_every_argument_passes_through_as_it_is(ready: Machine) -> None:
     given = ["--output_base=/x y", "build", "//a:b", "--", "-c", "a  b", "*", "$HOME", ""]
     result = ready.run(*given)

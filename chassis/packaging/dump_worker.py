@@ -77,7 +77,9 @@ def _import(name: str, request: PickleRequest) -> None:
         ) from None
 
 
-_NOT_IN_MAIN = re.compile(r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'")
+_NOT_IN_MAIN = re.compile(
+    r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_(?:and_check_)?worker)'"
+)
 """An unpickler's error; `__main__` is this module while it runs."""
 
 
@@ -89,7 +91,8 @@ def _remedy(error: BaseException) -> str:
         )
     # `__main__` is this module while it runs.
     missing = re.match(
-        r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'", str(error)
+        r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_(?:and_check_)?worker)'",
+        str(error),
     )
     if isinstance(error, AttributeError) and missing:
         return (
@@ -153,8 +156,8 @@ def _lost(finder: SourceFinder, request: PickleRequest) -> Iterator[str]:
         source = Path(request.sources[path]).read_bytes()
         for beside in paths_beside(source, path, _data_keys()):
             yield (
-                f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to `data` of the "
-                'chassis_model, and find it with chassis.data_path("…")'
+                f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to "
+                '`data` of the chassis_model, and find it with chassis.data_path("…")'
             )
         for lost in lost_statements(source, path, vars(module), own):
             yield (

@@ -65,6 +65,8 @@ def image_layout(ctx, documents, layers, base_files):
         ctx,
         args,
         executable = ctx.executable._image_layout,
+        # A cache would give each image a copy of each layer: of a link it holds what the link leads to.
+        execution_requirements = {"no-cache": "1"},
         inputs = [documents] + base_files + [layer.blob for layer in layers],
         outputs = [layout],
         mnemonic = "ImageLayout",

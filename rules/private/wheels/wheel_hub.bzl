@@ -4,6 +4,7 @@ load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
+load(":hubs_repository.bzl", "HUB_FILE", "hub_description")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
@@ -182,6 +183,7 @@ def _hub_impl(rctx):
     import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
     rctx.file("BUILD.bazel", "")
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
+    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[sorted(attr.renew)[0]]))
 
 wheel_hub_repository = repository_rule(
     implementation = _hub_impl,

@@ -6,7 +6,9 @@ load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_download.bzl", "download_wheel")
 
 # Variables that can hold pip's configuration.
-_PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
+# A change of these fetches again. Addresses are not among them: Bazel writes down what it goes by, and they may hold a
+# password; whatever index a file comes from, its hash is the lock's.
+_PIP_ENVIRON = ["PIP_CONFIG_FILE", "PIP_NO_INDEX"]
 
 # The largest value of an integer attribute.
 _MAX_INT = (1 << 31) - 1
