@@ -89,11 +89,7 @@ def _remedy(error: BaseException) -> str:
             "\n  a path beside the source leads nowhere, here and in the image: add the file to `data` of the "
             'chassis_model, and find it with chassis.data_path("…")'
         )
-    # `__main__` is this module while it runs.
-    missing = re.match(
-        r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_(?:and_check_)?worker)'",
-        str(error),
-    )
+    missing = _NOT_IN_MAIN.match(str(error))
     if isinstance(error, AttributeError) and missing:
         return (
             f"\n  the file was saved by a script that defines {missing[1]} itself: put {missing[1]} into a module of "
