@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.confinement.left_files import read_regular
+from chassis.confinement.left_files import read_regular, scratch_directory
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
@@ -83,8 +82,8 @@ def package_model(
         raise EntryPointError("a model has either an entry point or a ready pickle")
     if model.entry_point is not None and not all(model.entry_point.partition(":")):
         raise EntryPointError(f"entry point {model.entry_point!r} is not of the form module:attribute")
-    with tempfile.TemporaryDirectory(prefix="chassis-", dir=scratch) as directory:
-        root = Path(directory).resolve()
+    with scratch_directory("chassis-", scratch) as directory:
+        root = directory.resolve()
         import_paths = [path.absolute() for path in model.import_paths]
         place = root / "place"
         place.mkdir()
