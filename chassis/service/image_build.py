@@ -30,15 +30,13 @@ from chassis.service.image_store import ImageStore
 from chassis.service.job import Job, RegistryCredentials
 from chassis.service.job_log import JobLog
 from chassis.service.publisher import Publisher
-from chassis.service.retention import Retention, tree_bytes
+from chassis.service.retention import INDEX_CACHE, Retention, tree_bytes
 from chassis.service.upload import Limits, read_model
 from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
 _HUB = "pypi"
 _WAIT_SECONDS = 0.2
-_INDEX_CACHE = "index_cache"
-"""What the resolver keeps of the index, which grows with each name that a client asks for."""
 _TRASH = "_moved_trash_dir"
 """Where Bazel moves sandboxes that it removes, below its directory of them."""
 
@@ -222,7 +220,7 @@ class ImageBuild:
         with self._one_at_a_time(name, cancellation):
             self._lock(self._root / "locks" / name, model, needed, cross_build, cancellation)
         with self._changed:  # nobody begins to make locks meanwhile
-            cache = self._root / _INDEX_CACHE
+            cache = self._root / INDEX_CACHE
             if not self._locking and tree_bytes(cache) > self._retention.lock_bytes:
                 remove_left(cache)
         for lock_name in LOCKS.values():
@@ -277,7 +275,7 @@ class ImageBuild:
             kept.mkdir(parents=True, exist_ok=True)
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
-                cache = {"UV_CACHE_DIR": str(self._root / _INDEX_CACHE)}
+                cache = {"UV_CACHE_DIR": str(self._root / INDEX_CACHE)}
                 environment = cache | locking_environment(os.environ)
                 write_locks(
                     kept,

@@ -120,6 +120,7 @@ def test_the_figures_are_told(tmp_path: Path) -> None:
             "logs",
             "images",
             "locks",
+            "answers of the index",
             "cache of actions",
             "Bazel's outputs",
         }
