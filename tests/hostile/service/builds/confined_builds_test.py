@@ -309,6 +309,7 @@ def test_nothing_is_left_of_a_model_that_digs_deeper_than_paths_reach(
     assert _ended(client, job)[0]["status"]["state"] == "cancelled"
     _until(lambda: not any(outputs.glob("sandbox/_moved_trash_dir/*")), 60)
     assert not any(outputs.glob(_READY))
+    assert not any(outputs.glob(_READY.replace("sandbox/", "sandbox/sandbox_stash/", 1)))
     assert "deeper" in str(_ended(client, _submitted(client, "raise Exception('no deeper')"))[0])
 
 
