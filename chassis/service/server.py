@@ -13,7 +13,7 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO, ParamSpec, TypeVar
+from typing import BinaryIO, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
@@ -39,8 +39,8 @@ from chassis.service.streams import MOST_STREAMS, Stream, Streams
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
@@ -105,9 +105,10 @@ class _Service:
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    async def _threaded(self, client: Client, function: Callable[_P, _T], *arguments: _P.args) -> _T:
+    async def _threaded(self, client: Client, function: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
         """What `function` returns, called in a thread of the client's share."""
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads_of[client.name])
+        found: _T = await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads_of[client.name])
+        return found
 
     async def upload(self, request: Request) -> Response:
         limit = self._engine.limits.archive_bytes
