@@ -86,6 +86,16 @@ def test_what_is_kept_of_the_index_is_the_services_own_and_has_a_limit(
         assert (len(list(cache.iterdir())) if cache.exists() else 0) == kept
 
 
+def test_what_bazel_cannot_remove_of_a_sandbox_is_removed_after_a_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash = tmp_path / "slots" / "0" / "output_base" / "sandbox" / "_moved_trash_dir"
+    (trash / "78" / "place" / "deep").mkdir(parents=True)
+    monkeypatch.setattr(image_build.Bazel, "build", lambda *_: None)
+    _build(tmp_path)._build(0, "image", print, Cancellation())
+    assert not list(trash.iterdir())
+
+
 def test_locking_is_told_when_the_job_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cancellation = Cancellation()
 

@@ -13,9 +13,7 @@ import re
 import struct
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +33,6 @@ from tests.tutorial.build_service import BuildService
 
 _SECRET = "open-sesame-42"
 _STOP_SECONDS = 60.0
-_READY = "sandbox/*/*/execroot/*/bazel-out/*/bin/model/*/chassis-*/place/home/ready"
 
 _ATTACK = """
 import glob, hashlib, json, os, socket, subprocess, sys
@@ -278,39 +275,6 @@ def test_a_model_neither_reads_nor_writes_nor_reaches_what_is_the_services(
     left = [directory / "made-by-a-model" for directory in (*places, Path("/dev/shm"))]
     assert [path for path in left if path.exists()] == []
     assert "made-by-a-model" not in _commands()
-
-
-def _until(condition: Callable[[], object], seconds: float) -> None:
-    end, asked = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds:g} s"
-        asked.wait(0.1)
-
-
-_DIGS = """
-import os, time
-os.chdir(os.environ["TMPDIR"])
-for number in range(1500):
-    os.mkdir("deep")
-    os.chdir("deep")
-open("file", "w").write("x" * 100000)
-open(os.path.join(os.environ["HOME"], "ready"), "w").close()
-time.sleep(600)
-"""
-
-
-def test_nothing_is_left_of_a_model_that_digs_deeper_than_paths_reach(
-    place: Place, service: BuildService, client: RemoteService
-) -> None:
-    job = _submitted(client, _DIGS)
-    outputs = place.state / "slots" / "0" / "output_base"
-    _until(lambda: list(outputs.glob(_READY)), 300)
-    client.cancel(job)
-    assert _ended(client, job)[0]["status"]["state"] == "cancelled"
-    _until(lambda: not any(outputs.glob("sandbox/_moved_trash_dir/*")), 60)
-    assert not any(outputs.glob(_READY))
-    assert not any(outputs.glob(_READY.replace("sandbox/", "sandbox/sandbox_stash/", 1)))
-    assert "deeper" in str(_ended(client, _submitted(client, "raise Exception('no deeper')"))[0])
 
 
 def test_the_build_of_an_sdist_neither_reads_nor_writes_nor_reaches_anything(
