@@ -29,7 +29,7 @@ class Run:
         return exec, (self._source, {})
 
 
-def _package(root: Path, source: str, *, confined: bool = True) -> PackagedModel:
+def _package(root: Path, source: str, *, confined: bool = True, scratch: Path | None = None) -> PackagedModel:
     """Packages a pickle that runs `source`, with the directory `inputs` for what an action is given."""
     inputs = root / "inputs"
     inputs.mkdir(exist_ok=True)
@@ -38,6 +38,7 @@ def _package(root: Path, source: str, *, confined: bool = True) -> PackagedModel
         Model(ModelMetadata(name="evil"), None, model, "", {}, {}, []),
         timeout=_TIMEOUT_S,
         inputs=inputs if confined else None,
+        scratch=scratch,
     )
 
 
@@ -108,6 +109,23 @@ os._exit(0)
     assert time.monotonic() - start < _TIMEOUT_S / 2
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_directories_that_no_path_can_name_are_removed(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    source = """
+import os
+os.chdir(os.environ["TMPDIR"])
+for number in range(1500):
+    os.mkdir("deep")
+    os.chdir("deep")
+open("file", "w").write("x" * 100000)
+raise Exception("dug")
+"""
+    with pytest.raises(PackagingError, match="dug"):
+        _package(tmp_path, source, scratch=scratch)
+    assert not list(scratch.iterdir())
 
 
 def test_a_pickle_connects_to_nothing(tmp_path: Path) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.confinement.left_files import read_regular
+from chassis.confinement.left_files import read_regular, scratch_directory
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
@@ -97,8 +96,8 @@ def package_model(
             raise EntryPointError(f"{what} {path!r} is not of the form module:attribute")
     if model.loader is not None and model.entry_point is None:
         raise EntryPointError("loader is for an entry point: a ready pickle holds its own")
-    with tempfile.TemporaryDirectory(prefix="chassis-", dir=scratch) as directory:
-        root = Path(directory).resolve()
+    with scratch_directory("chassis-", scratch) as directory:
+        root = directory.resolve()
         import_paths = [path.absolute() for path in model.import_paths]
         place = root / "place"
         place.mkdir()

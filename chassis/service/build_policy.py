@@ -44,7 +44,8 @@ class BuildPolicy:
         if not self.strategy:
             return options
         strategies = (f"--strategy={mnemonic}={self.strategy}" for mnemonic in _MNEMONICS)
-        return (*options, "--@chassis//rules:confine=true", *strategies)
+        # An action that was killed leaves its directory as it is, for the next one; that would be another client's.
+        return (*options, "--noreuse_sandbox_directories", "--@chassis//rules:confine=true", *strategies)
 
     def check_sources(self, names: Sequence[str]) -> None:
         """Checks what a job asks to have built from its sources.

@@ -114,7 +114,7 @@ class Engine:
         Raises:
           QuotaError: it would have more uploads, or more bytes, than it may.
         """
-        with self._uploads.arriving(client, size, self._store.active(client.name)[2]):
+        with self._uploads.arriving(client, size, lambda: self._store.active(client.name)[2]):
             yield
 
     def receive(self, archive: BinaryIO, client: Client = OWN) -> Upload:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.confinement.left_files import remove_left
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
@@ -29,13 +30,15 @@ from chassis.service.image_store import ImageStore
 from chassis.service.job import Job, RegistryCredentials
 from chassis.service.job_log import JobLog
 from chassis.service.publisher import Publisher
-from chassis.service.retention import Retention
+from chassis.service.retention import INDEX_CACHE, Retention, tree_bytes
 from chassis.service.upload import Limits, read_model
 from chassis.service.wall_probe import confining_strategy
 
 _PACKAGE = "model"
 _HUB = "pypi"
 _WAIT_SECONDS = 0.2
+_TRASH = "_moved_trash_dir"
+"""Where Bazel moves sandboxes that it removes, below its directory of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,7 @@ class ImageBuild:
             self._write_package(workspace, model, ("amd64",), ())
         policy = dataclasses.replace(self._policy, strategy=strategy)
         with contextlib.suppress(BuildError):
-            self._bazel(0, policy).build([f"//{_PACKAGE}:probe"], said.append, Cancellation())
+            self._build(0, "probe", said.append, Cancellation(), policy)
         return "\n".join(said)
 
     def run(self, run: JobRun) -> dict[str, object]:
@@ -135,7 +138,7 @@ class ImageBuild:
         several = len(request.platforms) > 1
         target = "index" if several else f"image_{request.platforms[0]}"
         with _timed(log, "built"):
-            self._bazel(run.slot).build([f"//{_PACKAGE}:{target}"], log.output, run.cancellation)
+            self._build(run.slot, target, log.output, run.cancellation)
         layout = self._images.keep(run.job.id, workspace / "bazel-bin" / _PACKAGE / target)
         reader = LayoutReader(layout)
         result: dict[str, object] = {
@@ -163,6 +166,22 @@ class ImageBuild:
         for slot in range(slots):
             if (self._slot(slot) / "workspace").is_dir():
                 self._bazel(slot).stop()
+
+    def _build(
+        self,
+        slot: int,
+        target: str,
+        line: Callable[[str], None],
+        cancellation: Cancellation,
+        policy: BuildPolicy | None = None,
+    ) -> None:
+        try:
+            self._bazel(slot, policy).build([f"//{_PACKAGE}:{target}"], line, cancellation)
+        finally:
+            # Of an action that was killed, Bazel does not get rid of directories that no path is long enough to name.
+            trash = self._slot(slot) / "output_base" / "sandbox" / _TRASH
+            for left in trash.iterdir() if trash.is_dir() else ():
+                remove_left(left)
 
     def _slot(self, slot: int) -> Path:
         return self._root / "slots" / str(slot)
@@ -200,6 +219,10 @@ class ImageBuild:
         name = hashlib.sha256(key.encode()).hexdigest()
         with self._one_at_a_time(name, cancellation):
             self._lock(self._root / "locks" / name, model, needed, cross_build, cancellation)
+        with self._changed:  # nobody begins to make locks meanwhile
+            cache = self._root / INDEX_CACHE
+            if not self._locking and tree_bytes(cache) > self._retention.lock_bytes:
+                remove_left(cache)
         for lock_name in LOCKS.values():
             lock = self._root / "locks" / name / "requirements" / f"{lock_name}.txt"
             _write(
@@ -252,7 +275,8 @@ class ImageBuild:
             kept.mkdir(parents=True, exist_ok=True)
             _write(kept / "requirements.in", "".join(f"{line}\n" for line in model.requirements))
             try:
-                environment = locking_environment(os.environ)
+                cache = {"UV_CACHE_DIR": str(self._root / INDEX_CACHE)}
+                environment = cache | locking_environment(os.environ)
                 write_locks(
                     kept,
                     model.requirements,

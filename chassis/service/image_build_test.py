@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from chassis.service import image_build
 from chassis.service.image_build import ImageBuild
 from chassis.service.image_store import ImageStore
 from chassis.service.publisher import Publisher
+from chassis.service.retention import Retention
 
 _MODEL = PackedModel(ModelMetadata("cats"), b"", ("numpy==1",))
 
@@ -53,6 +55,45 @@ def test_of_jobs_with_equal_requirements_one_makes_the_locks(tmp_path: Path, mon
             job.result(30)
     assert len(calls) == 1
     assert (build._workspace(2) / "requirements/linux_amd64.txt").read_text() == "numpy==1\n"
+
+
+def test_what_is_kept_of_the_index_is_the_services_own_and_has_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = ImageBuild(
+        tmp_path, tmp_path, ImageStore(tmp_path / "images"), Publisher(), retention=Retention(lock_bytes=1000)
+    )
+    cache = tmp_path / "index_cache"
+
+    def write_locks(
+        directory: Path,
+        requirements: Sequence[str],
+        locks: Sequence[str],
+        environment: Mapping[str, str] = os.environ,
+        **_: object,
+    ) -> None:
+        assert environment["UV_CACHE_DIR"] == str(cache)
+        cache.mkdir(exist_ok=True)
+        (cache / requirements[0]).write_bytes(bytes(600))
+        (directory / "requirements").mkdir()
+        for name in locks:
+            (directory / "requirements" / f"{name}.txt").write_text(f"{requirements[0]}\n")
+
+    monkeypatch.setattr(image_build, "write_locks", write_locks)
+    for number, kept in enumerate([1, 0, 1]):
+        model = PackedModel(ModelMetadata("cats"), b"", (f"numpy=={number}",))
+        build._write_locks(build._workspace(0), model, ("amd64",), (), Cancellation())
+        assert (len(list(cache.iterdir())) if cache.exists() else 0) == kept
+
+
+def test_what_bazel_cannot_remove_of_a_sandbox_is_removed_after_a_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash = tmp_path / "slots" / "0" / "output_base" / "sandbox" / "_moved_trash_dir"
+    (trash / "78" / "place" / "deep").mkdir(parents=True)
+    monkeypatch.setattr(image_build.Bazel, "build", lambda *_: None)
+    _build(tmp_path)._build(0, "image", print, Cancellation())
+    assert not list(trash.iterdir())
 
 
 def test_locking_is_told_when_the_job_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

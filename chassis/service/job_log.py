@@ -12,7 +12,8 @@ from chassis.oci.registry.secrets import Secrets
 from chassis.service.printable import printable
 
 _MAX_LINE = 8000
-_ACCOUNT = re.compile(r"://[^/\s@:]{0,200}:[^/\s@]{1,2000}@")
+_ACCOUNT = re.compile(r"://[^/\s@]{1,2200}@")
+"""Also without a password: a token may stand for the user, as in `https://TOKEN@index.example/simple`."""
 _OF_THE_BUILD = "| "
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from chassis.oci.layout_reader import LayoutReader
@@ -17,6 +19,7 @@ from chassis.service.job_log import JobLog
 from chassis.service.own_credentials import OwnCredentials
 
 _CONNECTIONS = 8
+_WAIT_SECONDS = 0.2
 _NOWHERE = OwnCredentials()
 
 
@@ -39,8 +42,8 @@ class Publisher:
         self._own = own
         self._addresses = addresses
         self._ca_file = ca_file
-        self._lock = threading.Lock()
-        self._repositories: dict[str, threading.Lock] = {}
+        self._changed = threading.Condition()
+        self._pushing: set[str] = set()
 
     def push(
         self,
@@ -68,8 +71,7 @@ class Publisher:
             addresses=self._addresses.addresses if self._addresses else None,
             secrets=log.secrets,
         )
-        with self._repository_lock(str(repository)):
-            cancellation.check()
+        with self._alone(str(repository), cancellation):
             registry = RegistryClient(repository, transport, store, self._insecure)
             watcher = Watcher(blob=lambda report: log.line(_described(report)))
             report = push(LayoutReader(layout), registry, request.tags, PushOptions(), cancellation, watcher)
@@ -78,9 +80,20 @@ class Publisher:
             log.line(f"tag {tag} set")
         return report.digest, [*report.tags, *report.kept]
 
-    def _repository_lock(self, repository: str) -> threading.Lock:
-        with self._lock:
-            return self._repositories.setdefault(repository, threading.Lock())
+    @contextlib.contextmanager
+    def _alone(self, repository: str, cancellation: Cancellation) -> Iterator[None]:
+        """Waits until nobody else pushes there; a job whose time is over waits no longer."""
+        with self._changed:
+            while repository in self._pushing:
+                self._changed.wait(_WAIT_SECONDS)
+                cancellation.check()
+            self._pushing.add(repository)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._pushing.remove(repository)
+                self._changed.notify_all()
 
 
 def _described(report: BlobReport) -> str:

@@ -16,6 +16,9 @@ from chassis.service.upload_store import UploadStore, remove_entry
 _DAY = 24 * 3600.0
 _LOG = ".log"
 _MEASURED_SECONDS = 300.0
+INDEX_CACHE = "index_cache"
+"""The directory of what the resolver keeps of the index, which grows with each name that a client asks for."""
+
 OUTPUTS = "Bazel's outputs"
 """What Bazel has unpacked and built for all workers."""
 
@@ -135,6 +138,7 @@ class Keeper:
             "logs": Figure(tree_bytes(self._root / "logs"), kept.log_bytes),
             "images": Figure(tree_bytes(self._root / "images"), kept.image_bytes),
             "locks": Figure(tree_bytes(self._root / "locks"), kept.lock_bytes),
+            "answers of the index": Figure(tree_bytes(self._root / INDEX_CACHE), kept.lock_bytes),
             **self._caches,
         }
 

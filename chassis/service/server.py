@@ -13,12 +13,11 @@ import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -40,10 +39,15 @@ from chassis.service.streams import MAX_STREAMS, Stream, Streams
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError
 
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
+
 _MAX_JSON_BYTES = 64 << 10
 _POLL_SECONDS = 0.25
 _BLOCK = 1 << 18
 _UNPACKING = 4
+_THREADS_OF_A_CLIENT = 8
+"""In which its requests are worked on. The rest of them wait, and no other client's with them."""
 _MAX_SECRET = 16 << 10
 _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # RFC 7617, section 2
 
@@ -80,6 +84,9 @@ class _Service:
         # Of the threads that answer requests, large uploads take a few only, and those of a client one.
         self._unpacking = anyio.CapacityLimiter(_UNPACKING)
         self._unpacking_of: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)
+        self._threads_of: defaultdict[str, anyio.CapacityLimiter] = defaultdict(
+            lambda: anyio.CapacityLimiter(_THREADS_OF_A_CLIENT)
+        )
 
     async def page(self, request: Request) -> Response:
         return HTMLResponse(
@@ -97,6 +104,11 @@ class _Service:
 
     async def health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})
+
+    async def _threaded(self, client: Client, function: Callable[[*_Ts], _T], *arguments: *_Ts) -> _T:
+        """What `function` returns, called in a thread of the client's share."""
+        found: _T = await anyio.to_thread.run_sync(function, *arguments, limiter=self._threads_of[client.name])
+        return found
 
     async def upload(self, request: Request) -> Response:
         limit = self._engine.limits.archive_bytes
@@ -116,7 +128,7 @@ class _Service:
                 received += len(block)
                 if received > limit:
                     raise RequestError(413, f"an upload of more than {limit} bytes")
-                await run_in_threadpool(spool.write, block)
+                await self._threaded(client, spool.write, block)
             if received != int(announced):
                 raise RequestError(400, f"the upload was cut short: {received} of {announced} bytes arrived")
             spool.seek(0)
@@ -133,11 +145,13 @@ class _Service:
             raise RequestError(400, "upload_id: expected a string")
         credentials = _credentials(document.pop("credentials", None))
         wanted = JobRequest.from_document(document)
-        job = await run_in_threadpool(self._engine.submit, upload_id, wanted, credentials, _client(request))
+        client = _client(request)
+        job = await self._threaded(client, self._engine.submit, upload_id, wanted, credentials, client)
         return JSONResponse(job.document(), 202)
 
     async def list_jobs(self, request: Request) -> Response:
-        jobs = await run_in_threadpool(self._engine.newest, 100, _client(request).name)
+        client = _client(request)
+        jobs = await self._threaded(client, self._engine.newest, 100, client.name)
         return JSONResponse(
             {
                 "jobs": [job.document() for job in jobs],
@@ -148,7 +162,7 @@ class _Service:
 
     async def usage(self, request: Request) -> Response:
         client = _client(request)
-        used = await run_in_threadpool(self._engine.used, client.name)
+        used = await self._threaded(client, self._engine.used, client.name)
         document = {"client": client.name, "used": used, "quota": client.quota.document()}
         if client.operator:  # the sums tell what others do
             document["storage"] = {name: dataclasses.asdict(found) for name, found in self._engine.storage().items()}
@@ -164,14 +178,16 @@ class _Service:
     async def cancel(self, request: Request) -> Response:
         _content_type(request, "application/json")
         job = await self._find(request)
-        return JSONResponse((await run_in_threadpool(self._engine.cancel, job.id)).document())
+        cancelled = await self._threaded(_client(request), self._engine.cancel, job.id)
+        return JSONResponse(cancelled.document())
 
     async def credentials(self, request: Request) -> Response:
         credentials = _credentials(await self._json(request))
         if credentials is None:
             raise RequestError(400, "credentials: expected username and password")
         job = await self._find(request)
-        return JSONResponse((await run_in_threadpool(self._engine.give_credentials, job.id, credentials)).document())
+        given = await self._threaded(_client(request), self._engine.give_credentials, job.id, credentials)
+        return JSONResponse(given.document())
 
     async def logs(self, request: Request) -> Response:
         job = await self._find(request)
@@ -187,8 +203,8 @@ class _Service:
             yield b""
             while not stream.ended:
                 # Asked before reading, so that what a job says at its end is read.
-                final = (await run_in_threadpool(self._engine.get, job.id)).state.final
-                block = await run_in_threadpool(_read, path, offset)
+                final = (await self._threaded(client, self._engine.get, job.id)).state.final
+                block = await self._threaded(client, _read, path, offset)
                 if block:
                     offset += len(block)
                     yield block
@@ -211,7 +227,8 @@ class _Service:
     async def _image(self, layout: Path, name: str, client: Client) -> AsyncIterator[bytes]:
         with self._streams.one(client):
             yield b""
-            async for block in _piped(lambda out: write_tar(layout, name, out)):
+            threads = self._threads_of[client.name]
+            async for block in _piped(lambda out: write_tar(layout, name, out), threads):
                 yield block
 
     async def _json(self, request: Request) -> dict[str, object]:
@@ -237,8 +254,8 @@ class _Service:
 
     async def _find(self, request: Request) -> Job:
         """The job of a path, if it is the caller's."""
-        job: Job = await run_in_threadpool(self._engine.get, request.path_params["job_id"], _client(request).name)
-        return job
+        client = _client(request)
+        return await self._threaded(client, self._engine.get, request.path_params["job_id"], client.name)
 
 
 def _client(request: Request) -> Client:
@@ -252,8 +269,8 @@ async def _begun(blocks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     return blocks
 
 
-async def _piped(write: Callable[[BinaryIO], None]) -> AsyncIterator[bytes]:
-    """What `write` writes, as it comes: through a pipe, so that nothing is held in memory."""
+async def _piped(write: Callable[[BinaryIO], None], threads: anyio.CapacityLimiter) -> AsyncIterator[bytes]:
+    """What `write` writes, as it comes: through a pipe, so that nothing is held in memory. It is read in `threads`."""
     source, sink = os.pipe()
 
     def fill() -> None:
@@ -263,7 +280,7 @@ async def _piped(write: Callable[[BinaryIO], None]) -> AsyncIterator[bytes]:
     writer = threading.Thread(target=fill, daemon=True)
     writer.start()
     with os.fdopen(source, "rb") as out:
-        while block := await run_in_threadpool(out.read, _BLOCK):
+        while block := await anyio.to_thread.run_sync(out.read, _BLOCK, limiter=threads):
             yield block
     writer.join()
 

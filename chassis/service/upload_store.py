@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from chassis.errors import ChassisError
 from chassis.service.clients import OWN, Client
-from chassis.service.upload import Limits, read_model, unpack
+from chassis.service.upload import Limits, unpack
 
 _BLOCK_BYTES = 4096
 
@@ -78,14 +78,17 @@ class UploadStore:
         return self._root / upload_id
 
     @contextlib.contextmanager
-    def arriving(self, client: Client, size: int, of_jobs: int = 0) -> Iterator[None]:
-        """Counts `size` bytes as the client's while they arrive; `of_jobs` are those that its jobs have on the disk.
+    def arriving(self, client: Client, size: int, jobs_bytes: Callable[[], int] = lambda: 0) -> Iterator[None]:
+        """Counts `size` bytes as the client's while they arrive; `jobs_bytes` says what its jobs have on the disk.
+
+        It is asked under the lock: an upload that a job takes meanwhile is counted twice rather than not at all.
 
         Raises:
           QuotaError: it would have more uploads, or more bytes, than it may.
         """
         mine = object()
         with self._lock:
+            of_jobs = jobs_bytes()
             count, held = self._used(client.name)
             if count >= client.quota.uploads:
                 raise QuotaError(
@@ -131,13 +134,11 @@ class UploadStore:
 
         Raises:
           UnknownUploadError: there is none, or it is another client's.
-          UploadError: it cannot be read any more.
         """
         with self._lock:
             upload = self._waiting.get(upload_id)
         if upload is None or upload.client != client:
             raise UnknownUploadError(f"no upload {upload_id[:64]!r}, or its time is over: send it again")
-        read_model(self.path(upload_id), self.limits)
         return upload
 
     def taken(self, upload_id: str) -> None:

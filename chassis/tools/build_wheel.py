@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from absl import flags
 
 from chassis.command_line.run import run_main
+from chassis.confinement.left_files import scratch_directory
 from chassis.cross.isolation import open_view
 from chassis.cross.source import copy_sources, read_build_system, unpack_sdist
 from chassis.cross.target import cross_target
@@ -64,8 +64,7 @@ def main(argv: Sequence[str]) -> None:
         )
     # A build writes programs and runs them: /tmp may be too small for it, or mounted with noexec.
     place = scratch_place(beside=Path(_OUTPUT.value).absolute().parent)
-    with tempfile.TemporaryDirectory(prefix="wheel-", dir=place) as name:
-        scratch = Path(name)
+    with scratch_directory("wheel-", place) as scratch:
         work = scratch / "work"
         (work / "source").mkdir(parents=True)
         (scratch / "view").mkdir()

@@ -241,6 +241,7 @@ def test_a_changed_or_shortened_bundle_is_refused(
         (json.dumps(changed).encode(), "or was changed since"),
         (bundle[: len(bundle) // 2], "is not a Sigstore bundle, or cut short"),
         (b"[]", "is not a Sigstore bundle"),
+        (b'{"a":[' + b"[]," * 200_000 + b"[]]}", "has more parts than any"),  # thirty times the memory if it is read
         (b'{"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json", "messageSignature": {}}', "a bare signature"),
     ):
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"

@@ -24,6 +24,7 @@ from chassis.oci.registry.transport import Transport
 from chassis.oci.registry.upload import BlobUpload, Progress, RepositoryAccess, blob_exists
 
 _MAX_PAGES = 100
+_MAX_LIST_BYTES = 16 << 20
 _NEXT = re.compile(r"""\s*<([^<>]*)>\s*;\s*rel="?next"?\s*""", re.IGNORECASE)
 _ACCEPT = ", ".join((MEDIA_TYPE_MANIFEST, MEDIA_TYPE_INDEX, DOCKER_MANIFEST, DOCKER_INDEX))
 
@@ -109,11 +110,12 @@ class RegistryClient:
         """The registry's indexes of what refers to a manifest, one for each page; None when it has no referrers API.
 
         Raises:
-          AnswerError: the pages have no end, or lead to another server.
+          AnswerError: the pages have no end, are too large together, or lead to another server.
         """
         what = f"{self.repository}@{digest}: asking for what refers to it"
         url = self._target.url(f"referrers/{digest}")
         pages: list[bytes] = []
+        size = 0
         while url:
             answer = self._target.send(Request("GET", url, {"Accept": MEDIA_TYPE_INDEX}))
             if not pages and answer.status in (404, 405, 406, 501):
@@ -121,6 +123,9 @@ class RegistryClient:
             if answer.status != 200:
                 raise status_error(answer, what)
             pages.append(answer.body)
+            size += len(answer.body)
+            if size > _MAX_LIST_BYTES:
+                raise AnswerError(f"{what}: the registry's list has more than {_MAX_LIST_BYTES} bytes")
             if len(pages) > _MAX_PAGES:
                 raise AnswerError(f"{what}: the registry's list has more than {_MAX_PAGES} pages")
             url = self._next_page(answer)

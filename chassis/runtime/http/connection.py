@@ -11,11 +11,8 @@ from typing import NamedTuple, Protocol, cast
 
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.http.message import Request, Response, error_response
-from chassis.runtime.http.reader import Reader
+from chassis.runtime.http.reader import MOST_WAITING, Reader
 from chassis.runtime.limits import Limits
-
-_MAX_PENDING = 16
-"""Pipelined requests after which a connection is not read until some are answered."""
 
 _LINGER = 2.0
 """Seconds for a caller to read why its request was refused."""
@@ -54,6 +51,9 @@ class Owner(Protocol):
     def call_ended(self) -> None:
         """Its answer has left, or its caller."""
 
+    def await_turn(self, connection: Connection) -> None:
+        """Has `read_on` called when others had their turn."""
+
     def closing(self) -> bool:
         """Whether connections are to end after their current request."""
 
@@ -74,7 +74,9 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed)
+        self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed, self._ahead)
+        self._unread = b""
+        self._awaits_turn = False
         self._pending: deque[_Pending] = deque()
         self._task: asyncio.Task[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -113,18 +115,16 @@ class Connection(asyncio.Protocol):
             self._owner.call_ended()
         self._drop_pending()
         self._drop_request()
-        self._give(self._cost)
+        self._give(self._cost + len(self._unread))
         self._cost = 0
+        self._unread = b""
         self._busy = False
 
     def data_received(self, data: bytes) -> None:
-        """Reads requests."""
-        reader = self._reader
-        reader.feed(data)
-        if reader.in_head or reader.in_body:
-            now = self._loop.time()
-            self._head_since = (self._head_since or now) if reader.in_head else 0.0
-            self._body_since = (self._body_since or now) if reader.in_body else 0.0
+        """Reads requests, of many that come at once some at a time."""
+        self._read(data)
+        if self._unread:
+            self._resume()
 
     def pause_writing(self) -> None:
         """Something waits for the caller to read."""
@@ -144,7 +144,8 @@ class Connection(asyncio.Protocol):
     def is_idle(self, since: float) -> bool:
         """Whether it has had no request since `since`, and none has begun."""
         reader = self._reader
-        return not (self._busy or reader.in_head or reader.in_body or reader.refused) and self._idle_since < since
+        at_work = self._busy or self._unread or reader.in_head or reader.in_body or reader.refused
+        return not at_work and self._idle_since < since
 
     def close(self) -> None:
         """Ends it; what is written still leaves."""
@@ -160,12 +161,22 @@ class Connection(asyncio.Protocol):
             read = self._answer_bytes - self._transport.get_write_buffer_size()
             if self._too_slow(now - self._answer_since, read):
                 self._transport.abort()
-        elif self._head_since and now - self._head_since > limits.head_timeout:
+        elif self._head_since and self._reading and now - self._head_since > limits.head_timeout:
             self._refuse_slow("head", f"within {limits.head_timeout:g} s")
         elif self._body_since and self._reading and self._too_slow(now - self._body_since, self._reader.body_bytes):
             self._refuse_slow("body", f"at {limits.least_rate:g} bytes/s")
         elif self.is_idle(now - limits.idle_timeout):
             self._transport.close()
+
+    def read_on(self) -> None:
+        """Reads what was left, if there is room for its requests."""
+        unread = self._unread
+        if self._transport and not self._transport.is_closing() and len(self._pending) < MOST_WAITING:
+            self._unread = b""
+            self._give(len(unread))
+            self._read(unread)
+        self._awaits_turn = False
+        self._resume()
 
     # One after another.
 
@@ -188,9 +199,47 @@ class Connection(asyncio.Protocol):
         self._pending.append(_Pending(request, refusal, keep_alive and not self._spare, old))
         if not self._busy:
             self._next()
-        elif len(self._pending) >= _MAX_PENDING and self._transport and self._reading:
+        elif len(self._pending) >= MOST_WAITING:
+            self._pause()
+
+    def _ahead(self) -> int:
+        return len(self._pending) + self._busy
+
+    def _read(self, data: bytes) -> None:
+        reader = self._reader
+        unread = reader.feed(data)
+        if unread and self._transport and not self._transport.is_closing():
+            if self._owner.budget.take(len(unread)):
+                self._unread = unread
+                self._pause()
+            else:
+                reader.refuse_busy()
+        if reader.in_head or reader.in_body:
+            now = self._loop.time()
+            self._head_since = (self._head_since or now) if reader.in_head else 0.0
+            self._body_since = (self._body_since or now) if reader.in_body else 0.0
+
+    def _pause(self) -> None:
+        if self._transport and self._reading:
             self._reading = False
             self._transport.pause_reading()
+
+    def _resume(self) -> None:
+        """Goes on reading, if there is room for more requests: first what is left, when others had their turn."""
+        transport = self._transport
+        if self._reading or self._awaits_turn or transport is None or len(self._pending) >= MOST_WAITING:
+            return
+        if transport.is_closing():
+            return
+        if self._unread:
+            self._awaits_turn = True
+            self._owner.await_turn(self)
+            return
+        self._reading = True
+        now = self._loop.time()
+        self._head_since = now if self._head_since else 0.0
+        self._body_since = now if self._body_since else 0.0
+        transport.resume_reading()
 
     def _next(self) -> None:
         """Answers what waits, until one takes time."""
@@ -207,10 +256,7 @@ class Connection(asyncio.Protocol):
                 self._send(pending, result)
             else:
                 self._task = self._loop.create_task(self._wait(pending, result))
-        if not self._reading and self._transport and len(self._pending) < _MAX_PENDING:
-            self._reading = True
-            self._body_since = self._loop.time() if self._body_since else 0.0
-            self._transport.resume_reading()
+        self._resume()
 
     async def _wait(self, pending: _Pending, answer: Awaitable[Response]) -> None:
         response = await answer

@@ -28,6 +28,21 @@ COPIES = 2.5
 _UNCOUNTED = 1024
 """Bytes of a body that the budget does not hear of: less than what a connection holds anyway."""
 
+_PIECE = 1024
+"""Bytes that are parsed at a time, but for a body whose end is far: some dozens of requests at most."""
+
+_IN_A_TURN = 32
+"""Requests after which other connections have their turn."""
+
+_WAITING = 1024
+"""Bytes that a request takes which waits for the answers before its own, beside those of its head."""
+
+_UNCOUNTED_HEAD = 8192
+"""Bytes of a head that the budget does not hear of."""
+
+MOST_WAITING = 16
+"""Requests that wait so, after which no more are read."""
+
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
@@ -48,6 +63,7 @@ class Reader:
     """
 
     _cost: int
+    _beside: int
     _left: int
 
     def __init__(
@@ -56,9 +72,11 @@ class Reader:
         budget: Budget,
         take: Callable[[Request | None, Response | None, bool, bool], None],
         proceed: Callable[[], None],
+        ahead: Callable[[], int] = lambda: 0,
     ) -> None:
         """Takes the bounds, and what is called: with a request, or else the answer to what is not one, whether the
-        connection stays open and whether it is of HTTP/1.0; and when a caller waits to send its body."""
+        connection stays open and whether it is of HTTP/1.0; when a caller waits to send its body; and to hear how many
+        requests of the connection are not answered yet."""
         self.refused = False
         self.in_head = False
         self.in_body = False
@@ -68,15 +86,30 @@ class Reader:
         self._budget = budget
         self._take = take
         self._proceed = proceed
+        self._ahead = ahead
+        self._taken = 0
         self._parser = httptools.HttpRequestParser(self)
         self._held = b""
         self._line_began = False
         self._reset()
 
-    def feed(self, data: bytes) -> None:
-        """Reads what came."""
-        if self.refused:
-            return
+    def feed(self, data: bytes) -> bytes:
+        """Reads what came; returns what is left of it when enough requests wait, or it is others' turn."""
+        self._taken = 0
+        position, end = 0, len(data)
+        while position < end and not self.refused:
+            if self._taken >= _IN_A_TURN or self._ahead() > MOST_WAITING:
+                return data[position:]
+            size = self._left - 1 if self.in_body and self._left > _PIECE else _PIECE
+            self._feed_piece(data if size >= end and not position else data[position : position + size])
+            position += size
+        return b""
+
+    def refuse_busy(self) -> None:
+        """Answers that memory has run out, and reads no more."""
+        self._refuse(503, self._budget.busy())
+
+    def _feed_piece(self, data: bytes) -> None:
         try:
             if self.in_body and len(data) < self._left:
                 self._parse(data)
@@ -94,7 +127,7 @@ class Reader:
     def close(self) -> None:
         """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
         self.stop()
-        del self._parser, self._take, self._proceed
+        del self._parser, self._take, self._proceed, self._ahead
 
     def stop(self) -> None:
         """Reads no more."""
@@ -124,6 +157,8 @@ class Reader:
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > self._most_head:
             self._refuse_head()
+            return
+        if self._head_bytes > _UNCOUNTED_HEAD and not self._count_head(2 * self._head_bytes):
             return
         key, text = name.decode("latin-1").lower(), value.decode("latin-1")
         if key in headers:
@@ -216,6 +251,9 @@ class Reader:
             self._refuse(400, "the request's target is not a URL")
             return
         keep_alive, old = self._parser.should_keep_alive(), self._old
+        self._taken += 1
+        if self._ahead() and not self._count_head(_WAITING + 2 * self._head_bytes):
+            return
         # Of a body that is compressed nothing is known yet.
         more = 0 if self._coding else int(self._cost * COPIES) - self._cost
         if more and not self._budget.take(more):
@@ -231,7 +269,7 @@ class Reader:
             headers,
             self._body,
             identify(headers.get("x-request-id"), headers.get("traceparent")),
-            self._cost + more,
+            self._cost + more + self._beside,
             self._coding,
         )
         self._reset()
@@ -247,6 +285,7 @@ class Reader:
         self._raw_bytes = 0
         self._body: bytearray = bytearray()
         self._cost = 0
+        self._beside = 0
         self._left = 0
         self._coding = ""
         self._old = False
@@ -299,6 +338,8 @@ class Reader:
                 self._refuse_head()
             else:
                 self._refuse(431, "what is between the body's chunks, or behind them, is too long")
+        elif self._head_bytes + self._raw_bytes > _UNCOUNTED_HEAD:
+            self._count_head(2 * (self._head_bytes + self._raw_bytes))
 
     def _begin_body(self, length: int) -> None:
         """A body of `length` bytes comes, or chunks if that is -1."""
@@ -340,8 +381,18 @@ class Reader:
             self._drop()
             self._take(None, error_response(status, message, headers), False, old)
 
+    def _count_head(self, size: int) -> bool:
+        """Counts a request as one that takes `size` bytes beside its body; refuses it if there are fewer."""
+        more = size - self._beside
+        if more > 0:
+            if not self._budget.take(more):
+                self.refuse_busy()
+                return False
+            self._beside = size
+        return True
+
     def _drop(self) -> None:
-        if self._cost:
-            self._budget.give(self._cost)
+        if self._cost + self._beside:
+            self._budget.give(self._cost + self._beside)
         self._reset()
         self._held = b""

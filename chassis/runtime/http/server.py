@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Awaitable, Collection, Iterable
 from http import HTTPStatus
 
@@ -39,6 +40,10 @@ _LOG_INTERVAL = 10.0
 _PAUSE = 0.03
 _ROUNDS = 10
 """Seconds, and turns of the event loop, without a request that tell that none is on its way."""
+
+_TURNS = 8
+"""Connections with very many requests at once that have some read in a turn of the event loop, which accepts a single
+connection in it."""
 
 _OFFLOADED = 1 << 18
 """Bytes of an answer above which another thread compresses it: the loop would be blocked for milliseconds."""
@@ -81,6 +86,8 @@ class HttpServer:
         self._none_open = asyncio.Event()
         self._none_open.set()
         self._closing = False
+        self._turns: deque[Connection] = deque()
+        self._turn: asyncio.Handle | None = None
         self._servers: list[asyncio.Server] = []
         self._sweeping: asyncio.Task[None] | None = None
 
@@ -231,6 +238,21 @@ class HttpServer:
         self._open -= 1
         if not self._open:
             self._none_open.set()
+
+    def await_turn(self, connection: Connection) -> None:
+        """Has `connection` read on when others had their turn."""
+        self._turns.append(connection)
+        self._await_turns()
+
+    def _await_turns(self) -> None:
+        if self._turns and self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        self._turn = None
+        for _ in range(min(len(self._turns), _TURNS)):
+            self._turns.popleft().read_on()  # which may await another
+        self._await_turns()
 
     def closing(self) -> bool:
         """Whether connections end after their current request."""

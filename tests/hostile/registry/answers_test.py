@@ -364,6 +364,19 @@ def test_referrers_by_the_million_are_refused(tmp_path: Path) -> None:
         referrers(client_of(server.address, tmp_path), DIGEST)
 
 
+def test_pages_of_referrers_have_an_end_in_bytes_too(tmp_path: Path) -> None:
+    body = json.dumps(index()).encode() + b" " * (3 * MIB)
+
+    def script(asked: Asked) -> bytes:
+        return reply(200, body, Link=f'<{asked.path.partition("?")[0]}?n={len(server.requests)}>; rel="next"')
+
+    before = peak()
+    with HostileServer(registry_that(script)) as server, pytest.raises(AnswerError, match="more than 16777216 bytes"):
+        referrers(client_of(server.address, tmp_path), DIGEST)
+    assert len(server.requests) < 10
+    assert peak() - before < _MAX_GROWTH
+
+
 def test_referrers_on_several_pages_are_one_list(tmp_path: Path) -> None:
     def script(asked: Asked) -> bytes:
         page = int(asked.path.partition("?n=")[2] or 0)

@@ -78,7 +78,9 @@ def test_accounts_in_urls_are_hidden_by_their_place_and_not_by_their_text(
     monkeypatch.setenv("PIP_INDEX_URL", "https://ann:correct-horse@index.example/simple")
     with JobLog(tmp_path / "log") as log:
         log.output("guesses: wrong-horse correct-horse other-horse")
-        log.line("no answer from https://ann:correct-horse@index.example/simple, http://a@b.example:80/@c")
-    guesses, said = (tmp_path / "log").read_text().splitlines()
+        log.line("no answer from https://ann:correct-horse@index.example/simple, http://a.example:80/@c")
+        log.line("nor from https://a-token@index.example/simple and https://a-token:@index.example/simple")
+    guesses, said, tokens = (tmp_path / "log").read_text().splitlines()
     assert guesses == "| guesses: wrong-horse correct-horse other-horse"
-    assert said == "no answer from https://***@index.example/simple, http://a@b.example:80/@c"
+    assert said == "no answer from https://***@index.example/simple, http://a.example:80/@c"
+    assert tokens == "nor from https://***@index.example/simple and https://***@index.example/simple"

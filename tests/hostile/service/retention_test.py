@@ -6,6 +6,7 @@ import os
 import time
 from pathlib import Path
 
+from chassis.service.retention import tree_bytes
 from tests.hostile.service.callers import ask, ended, job, send, state, until
 from tests.service.service_process import ServiceProcess
 
@@ -70,7 +71,7 @@ def test_who_has_most_makes_room(tmp_path: Path) -> None:
         mine = [job(service, ANN) for _ in range(12)]
         ended(service, mine[-1], ANN)
         images, logs = service.state / "images", service.state / "logs"
-        until(lambda: sum(file.stat().st_size for file in images.rglob("*") if file.is_file()) <= 100_000)
+        until(lambda: tree_bytes(images) <= 100_000)
         until(lambda: sum(file.stat().st_size for file in logs.iterdir()) <= 200)
         assert kept in _names(images)
         assert f"{kept}.log" in _names(logs)
@@ -120,6 +121,7 @@ def test_the_figures_are_told(tmp_path: Path) -> None:
             "logs",
             "images",
             "locks",
+            "answers of the index",
             "cache of actions",
             "Bazel's outputs",
         }

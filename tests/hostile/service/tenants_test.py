@@ -16,8 +16,11 @@ from chassis.declaration.model import ModelMetadata
 from chassis.packed_model.model import PackedModel, write_archive
 from chassis.sdk.client import ChassisClient
 from chassis.sdk.remote import ServiceError
+from chassis.service.clients import Client, Quota
 from chassis.service.job_store import JobStore
-from tests.hostile.service.callers import ask, ended, job, send, state, submit, until
+from chassis.service.upload import Limits
+from chassis.service.upload_store import QuotaError, UploadStore
+from tests.hostile.service.callers import archive, ask, ended, job, send, state, submit, until
 from tests.service.service_process import ServiceProcess
 
 ANN, BOB = "ann-has-a-long-token", "bob-has-a-long-token"
@@ -311,6 +314,23 @@ def test_many_threads_never_pass_a_quota_together(tmp_path: Path) -> None:
         for thread in threads:
             thread.join(30)
         assert sorted(statuses) == [201] * 4 + [429] * 8
+
+
+def test_an_upload_that_a_job_takes_while_another_arrives_is_counted(tmp_path: Path) -> None:
+    """Of the job nothing is known yet, when it is asked about; so the upload must not be its own before that."""
+    store = UploadStore(tmp_path / "uploads", Limits())
+    client = Client("ann", Quota(bytes=50_000))
+    upload = store.receive(io.BytesIO(archive(extra_bytes=30_000)), client)
+    taking = threading.Thread(target=store.taken, args=(upload.id,))
+
+    def bytes_of_jobs() -> int:
+        taking.start()
+        taking.join(0.3)
+        return 0
+
+    with pytest.raises(QuotaError), store.arriving(client, 30_000, bytes_of_jobs):
+        pass
+    taking.join(30)
 
 
 def test_the_file_of_jobs_is_opened_by_its_owner_only(tmp_path: Path) -> None:

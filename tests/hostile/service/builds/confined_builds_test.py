@@ -87,9 +87,13 @@ class Place:
     checkout: Path
     index: EvilIndex
 
-    def build(self, policy: BuildPolicy | None = None) -> ImageBuild:
-        """The service's builds, in this process."""
+    def build(self, policy: BuildPolicy | None = None, options: str = "") -> ImageBuild:
+        """The service's builds, in this process; `options` are lines of the operator's file for Bazel."""
         bazelrc = self.checkout / "user.bazelrc"
+        if options:
+            own = bazelrc.read_text() if bazelrc.is_file() else ""
+            bazelrc = self.root / "own.bazelrc"
+            bazelrc.write_text(f"{own}\n{options}\n")
         return ImageBuild(
             self.state,
             self.checkout,
@@ -122,6 +126,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_a_model_is_confined_in_either_of_bazels_sandboxes(place: Place, strategy: str) -> None:
     build = place.build()
     assert build.confine((strategy,)) == strategy
+
+
+def test_no_bazelrc_has_a_workers_process_or_no_sandbox_serve_a_clients_code(place: Place) -> None:
+    loose = "build --strategy=PickleModel=worker,local --strategy=BuildWheel=worker,local --noworker_sandboxing"
+    open_door = "build --sandbox_default_allow_network=true --@chassis//rules:confine=false"
+    build = place.build(options=f"{loose}\n{open_door}")
+    assert build.confine() in STRATEGIES
+    assert "--worker_sandboxing" in build._bazel(0).options  # of those that write layers, on the command line
 
 
 @pytest.mark.parametrize(
