@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol, cast
 
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.http.message import Request, Response, error_response
-from chassis.runtime.http.reader import MOST_WAITING, Reader
+from chassis.runtime.http.reader import MAX_WAITING, Reader
 from chassis.runtime.limits import Limits
 
 _LINGER = 2.0
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
     def read_on(self) -> None:
         """Reads what was left, if there is room for its requests."""
         unread = self._unread
-        if self._transport and not self._transport.is_closing() and len(self._pending) < MOST_WAITING:
+        if self._transport and not self._transport.is_closing() and len(self._pending) < MAX_WAITING:
             self._unread = b""
             self._give(len(unread))
             self._read(unread)
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
         self._pending.append(_Pending(request, refusal, keep_alive and not self._spare, old))
         if not self._busy:
             self._next()
-        elif len(self._pending) >= MOST_WAITING:
+        elif len(self._pending) >= MAX_WAITING:
             self._pause()
 
     def _ahead(self) -> int:
@@ -227,7 +227,7 @@ class Connection(asyncio.Protocol):
     def _resume(self) -> None:
         """Goes on reading, if there is room for more requests: first what is left, when others had their turn."""
         transport = self._transport
-        if self._reading or self._awaits_turn or transport is None or len(self._pending) >= MOST_WAITING:
+        if self._reading or self._awaits_turn or transport is None or len(self._pending) >= MAX_WAITING:
             return
         if transport.is_closing():
             return

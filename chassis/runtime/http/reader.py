@@ -40,7 +40,7 @@ _WAITING = 1024
 _UNCOUNTED_HEAD = 8192
 """Bytes of a head that the budget does not hear of."""
 
-MOST_WAITING = 16
+MAX_WAITING = 16
 """Requests that wait so, after which no more are read."""
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
@@ -98,7 +98,7 @@ class Reader:
         self._taken = 0
         position, end = 0, len(data)
         while position < end and not self.refused:
-            if self._taken >= _IN_A_TURN or self._ahead() > MOST_WAITING:
+            if self._taken >= _IN_A_TURN or self._ahead() > MAX_WAITING:
                 return data[position:]
             size = self._left - 1 if self.in_body and self._left > _PIECE else _PIECE
             self._feed_piece(data if size >= end and not position else data[position : position + size])
