@@ -20,10 +20,12 @@ from chassis.packaging.entry_module import module_name
 from chassis.packaging.errors import EntryPointError, MissingDependencyError, PackagingError
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import resolve_signature
+from chassis.packaging.signature import describe_signature
 from chassis.packaging.worker import run_worker
 
-_IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime"})
+_IN_IMAGE = frozenset(
+    {"chassis", "chassis.accelerator", "chassis.call", "chassis.data", "chassis.errors", "chassis.runtime"}
+)
 
 
 class _Absent(MetaPathFinder):
@@ -46,7 +48,7 @@ class _Absent(MetaPathFinder):
 
 
 def check(request: PickleRequest, pickle: Path) -> str:
-    """Loads `pickle`; returns the function's signature.
+    """Loads `pickle`; returns the function's signature, see `describe_signature`.
 
     Raises:
       PackagingError: it does not load, or holds no predict function.
@@ -72,7 +74,7 @@ def check(request: PickleRequest, pickle: Path) -> str:
         raise PackagingError(f"{name}: the pickle does not load: {type(error).__name__}: {error}") from None
     if not callable(function):
         raise EntryPointError(f"{name} is a {type(function).__name__}, expected a function")
-    return resolve_signature(function, name, request.signature, request.batch_size)
+    return describe_signature(function, name, request.signature, request.batch_size)
 
 
 if __name__ == "__main__":

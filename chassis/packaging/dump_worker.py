@@ -25,12 +25,12 @@ from chassis.packaging.errors import (
 )
 from chassis.packaging.imports import is_importable, required_imports
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import resolve_signature
+from chassis.packaging.signature import describe_signature
 from chassis.packaging.worker import run_worker
 
 
 def pickle_entry_point(request: PickleRequest, output: Path) -> str:
-    """Writes the pickled entry point to `output`; returns its signature.
+    """Writes the pickled entry point to `output`; returns its signature, see `describe_signature`.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -41,7 +41,7 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> str:
     name = entry_name(module, request.package_dir, request.sources)
     _import(name, request)
     function = _attribute(name, attribute, request.entry_point)
-    signature = resolve_signature(function, attribute, request.signature, request.batch_size)
+    signature = describe_signature(function, attribute, request.signature, request.batch_size)
     _check_imports(finder, request)
     content = _pickle(finder, function, attribute, request)
     _check_paths(content, request)

@@ -15,8 +15,7 @@ from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import Workplace
 from chassis.packaging.request import PickleRequest
-
-_SIGNATURES = ("bytes", "mapping")
+from chassis.packaging.signature import read_signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def package_model(
         pickle = root / "model.pkl"
         if model.pickle is None:
             made = workplace.output / "model.pkl"
-            signature = _known(workplace.run("chassis.packaging.dump_worker", request, made))
+            signature, takes_request = _known(workplace.run("chassis.packaging.dump_worker", request, made))
             content = read_regular(made)
             if content is None:
                 raise PackagingError("the interpreter that runs the model's code left no pickle")
@@ -112,22 +111,23 @@ def package_model(
             content = _read(model.pickle)
             request = dataclasses.replace(request, pickle_name=model.pickle.name)
             pickle.write_bytes(content)
-            signature = _check(workplace, request, pickle)
+            signature, takes_request = _check(workplace, request, pickle)
         _check_tensors(model, signature)
         return PackagedModel(
             content,
             status_response(model.metadata).SerializeToString(deterministic=True),
-            server_settings(model.metadata, signature, python),
+            server_settings(model.metadata, signature, python, takes_request=takes_request),
         )
 
 
-def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:
+def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> tuple[str, bool]:
     return _known(workplace.run("chassis.packaging.check_worker", request, pickle))
 
 
-def _known(signature: str) -> str:
-    if signature not in _SIGNATURES:  # the model's code ran in the process that says it
-        raise PackagingError(f"the interpreter that runs the model's code says a signature of {signature[:40]!r}")
+def _known(said: str) -> tuple[str, bool]:
+    signature = read_signature(said)
+    if signature is None:  # the model's code ran in the process that says it
+        raise PackagingError(f"the interpreter that runs the model's code says a signature of {said[:40]!r}")
     return signature
 
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass
 
 from chassis.packaging.errors import EntryPointError
 
+SIGNATURES = ("bytes", "mapping")
+"""What one item is for a function."""
+
+_REQUEST, _REQUESTS = "request", "requests"
+
 _SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "mutablesequence"})
 _STREAMS = {"iterator": 0, "generator": 2, "asyncgenerator": 1, "asynciterator": 0, "asynciterable": 0}
 _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
@@ -33,11 +38,11 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
       batch_size: above 0 for a batch function.
 
     Raises:
-      EntryPointError: the function takes other than one argument, is a generator or a coroutine of a batch, or its
-        annotations contradict `requested` or `batch_size`.
+      EntryPointError: the function takes other arguments than its input and the request, is a generator or a coroutine
+        of a batch, or its annotations contradict `requested` or `batch_size`.
     """
     _check_stream(function, name, batch_size)
-    parameter = _only_parameter(function, name)
+    parameter = _input_parameter(function, name, _wanted(batch_size))
     annotated = parameter is not None and parameter.annotation is not parameter.empty
     said = _classify(_text(parameter.annotation)) if parameter is not None and annotated else None
     shown = f"{parameter.name}: {_text(parameter.annotation)}" if parameter is not None and annotated else ""
@@ -59,6 +64,44 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
     return item or _by_result(function) or "bytes"
 
 
+def takes_request(function: Callable[..., object], name: str, batch_size: int) -> bool:
+    """Whether `function` takes `request`, of a batch function `requests`, beside its input.
+
+    Raises:
+      EntryPointError: it takes it by its position alone.
+    """
+    try:
+        parameters = [*inspect.signature(function).parameters.values()]
+    except (ValueError, TypeError):
+        return False
+    wanted = _wanted(batch_size)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = next((one for one in parameters[1:] if one.name == wanted), None)
+    if found is not None and found.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise EntryPointError(f"{name} takes `{wanted}` by its position alone: leave the `/` behind it out")
+    return found is not None and found.kind in named
+
+
+def describe_signature(function: Callable[..., object], name: str, requested: str, batch_size: int) -> str:
+    """Returns `resolve_signature`, with ` request` behind it if the function takes that; `read_signature` reads it.
+
+    Raises:
+      EntryPointError: see `resolve_signature` and `takes_request`.
+    """
+    signature = resolve_signature(function, name, requested, batch_size)
+    return f"{signature} {_REQUEST}" if takes_request(function, name, batch_size) else signature
+
+
+def read_signature(text: str) -> tuple[str, bool] | None:
+    """What an item is, and whether the function takes the request, as `describe_signature` says it; else None."""
+    signature = text.removesuffix(f" {_REQUEST}")
+    return (signature, signature != text) if signature in SIGNATURES else None
+
+
+def _wanted(batch_size: int) -> str:
+    return _REQUESTS if batch_size else _REQUEST
+
+
 def _check_stream(function: Callable[..., object], name: str, batch_size: int) -> None:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     streams = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
@@ -70,8 +113,8 @@ def _check_stream(function: Callable[..., object], name: str, batch_size: int) -
         )
 
 
-def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
-    """The parameter that gets the input; None if the function does not tell."""
+def _input_parameter(function: Callable[..., object], name: str, wanted: str) -> inspect.Parameter | None:
+    """The parameter that gets the input; None if the function does not tell. Another may be called `wanted`."""
     if inspect.isclass(function):
         raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
     try:
@@ -79,12 +122,16 @@ def _only_parameter(function: Callable[..., object], name: str) -> inspect.Param
     except (ValueError, TypeError):
         return None
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in positional if p.default is p.empty]
-    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    others = [p for p in positional[1:] if p.name != wanted]
+    required = [p for p in [*positional[:1], *others] if p.default is p.empty]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name != wanted]
     any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if len(required) > 1 or keywords or not (positional or any_number):
         given = ", ".join(p.name for p in [*required, *keywords]) or "none"
-        raise EntryPointError(f"{name} must take exactly one argument, the input; it wants: {given}")
+        raise EntryPointError(
+            f"{name} must take one argument, the input, and may take `{wanted}`, what is known of the request"
+            f"{' of each input' if wanted == _REQUESTS else ''}; it wants: {given}"
+        )
     return positional[0] if positional else None
 
 

@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 
-_IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "cloudpickle"})
+_IN_IMAGE = frozenset(
+    {"chassis", "chassis.accelerator", "chassis.call", "chassis.data", "chassis.errors", "cloudpickle"}
+)
 """What every image has."""
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"

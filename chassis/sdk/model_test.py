@@ -160,3 +160,20 @@ def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
 def test_only_a_client_publishes():
     with pytest.raises(ModelError, match="has no client"):
         ChassisModel(process_fn=process).publish("A", "0.0.1")
+
+
+def test_a_function_that_takes_the_request_is_tried_with_one():
+    def top(content, request):
+        return chassis.Result([request.parameters.get("top", 1), request.id], {"used": True})
+
+    def tops(contents, requests):
+        return [request.parameters.get("top", 1) for request in requests]
+
+    model = ChassisModel(process_fn=top, batch_process_fn=tops, batch_size=2)
+    asked = chassis.Request("mine", {"top": 3})
+    assert model.test(b"x") == [{"results.json": b'[1,""]'}]
+    assert model.test(b"x", request=asked) == [{"results.json": b'[3,"mine"]'}]
+    assert model.test_batch(b"x", request=asked) == [{"results.json": b"3"}] * 2
+    assert ChassisModel(process_fn=top).pack().signature == "bytes"
+    with pytest.raises(ModelError, match="process takes no request: give it a second parameter called `request`"):
+        ChassisModel(process_fn=process).test(b"x", request=asked)
