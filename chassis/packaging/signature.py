@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chassis.packaging.errors import EntryPointError
+from chassis.runtime.core.loader import Loader
 
 SIGNATURES = ("bytes", "mapping")
 """What one item is for a function."""
@@ -20,6 +21,10 @@ _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
 _BYTES = frozenset({"bytes", "bytearray", "memoryview", "bytestring", "buffer"})
 
 
+Predictor = Callable[..., object] | Loader
+"""A predict function, or what is one once it has loaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Annotation:
     """What an annotation says: a list of items or one, and `bytes`, `mapping` or None for what an item is."""
@@ -28,11 +33,35 @@ class _Annotation:
     item: str | None
 
 
-def resolve_signature(function: Callable[..., object], name: str, requested: str, batch_size: int) -> str:
-    """Returns `bytes` or `mapping`: what one item is for `function`.
+def as_predictor(function: Callable[..., object], load: Callable[[], object] | None = None) -> Predictor:
+    """What a pickle holds for a predict function, with its `load` if it has one, or for a class.
+
+    Raises:
+      EntryPointError: `load` is none, or is given beside a class.
+    """
+    if inspect.isclass(function) and hasattr(function, "predict"):
+        if load is not None:
+            raise EntryPointError(
+                f"{function.__name__} is a class, whose own method `load` is called: give no other to load with"
+            )
+        return Loader(function)
+    if load is None:
+        return function
+    if not callable(load) or inspect.isclass(load):
+        raise EntryPointError(f"what loads is a {type(load).__name__}, expected a function that takes nothing")
+    wanted = _required(load)
+    if wanted:
+        raise EntryPointError(
+            f"{getattr(load, '__name__', 'what loads')} must take nothing; it wants: {', '.join(wanted)}"
+        )
+    return Loader(function, load)
+
+
+def resolve_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
+    """Returns `bytes` or `mapping`: what one item is for `predictor`.
 
     Args:
-      function: the predict function.
+      predictor: the predict function, or what is to be loaded before it is one.
       name: of the function, for messages.
       requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` where they say nothing.
       batch_size: above 0 for a batch function.
@@ -41,6 +70,7 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
       EntryPointError: the function takes other arguments than its input and the request, is a generator or a coroutine
         of a batch, or its annotations contradict `requested` or `batch_size`.
     """
+    function = _function(predictor, name)
     _check_stream(function, name, batch_size)
     parameter = _input_parameter(function, name, _wanted(batch_size))
     annotated = parameter is not None and parameter.annotation is not parameter.empty
@@ -64,14 +94,14 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
     return item or _by_result(function) or "bytes"
 
 
-def takes_request(function: Callable[..., object], name: str, batch_size: int) -> bool:
-    """Whether `function` takes `request`, of a batch function `requests`, beside its input.
+def takes_request(predictor: Predictor, name: str, batch_size: int) -> bool:
+    """Whether the function takes `request`, of a batch function `requests`, beside its input.
 
     Raises:
       EntryPointError: it takes it by its position alone.
     """
     try:
-        parameters = [*inspect.signature(function).parameters.values()]
+        parameters = [*inspect.signature(_function(predictor, name)).parameters.values()]
     except (ValueError, TypeError):
         return False
     wanted = _wanted(batch_size)
@@ -82,14 +112,14 @@ def takes_request(function: Callable[..., object], name: str, batch_size: int) -
     return found is not None and found.kind in named
 
 
-def describe_signature(function: Callable[..., object], name: str, requested: str, batch_size: int) -> str:
+def describe_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
     """Returns `resolve_signature`, with ` request` behind it if the function takes that; `read_signature` reads it.
 
     Raises:
       EntryPointError: see `resolve_signature` and `takes_request`.
     """
-    signature = resolve_signature(function, name, requested, batch_size)
-    return f"{signature} {_REQUEST}" if takes_request(function, name, batch_size) else signature
+    signature = resolve_signature(predictor, name, requested, batch_size)
+    return f"{signature} {_REQUEST}" if takes_request(predictor, name, batch_size) else signature
 
 
 def read_signature(text: str) -> tuple[str, bool] | None:
@@ -100,6 +130,51 @@ def read_signature(text: str) -> tuple[str, bool] | None:
 
 def _wanted(batch_size: int) -> str:
     return _REQUESTS if batch_size else _REQUEST
+
+
+def _function(predictor: Predictor, name: str) -> Callable[..., object]:
+    if not isinstance(predictor, Loader):
+        return predictor
+    if predictor.load is not None and len(positional := _positional(predictor.function)) == 1:
+        raise EntryPointError(
+            f"{name} takes one argument ({positional[0]}), but the model has a function that loads\n"
+            "  let it take two: what that returned, and the input"
+        )
+    if predictor.load is None:
+        for method in ("__init__", "load"):
+            wanted = _required(getattr(predictor.function, method, None))[1:]
+            if wanted:
+                raise EntryPointError(f"{name}.{method} must take nothing but `self`; it wants: {', '.join(wanted)}")
+    try:
+        return predictor.unloaded()
+    except (TypeError, AttributeError) as error:
+        raise EntryPointError(f"{name} cannot be made an instance of: {error}") from None
+
+
+def _positional(function: Callable[..., object]) -> list[str]:
+    """The names of the arguments that can be given in order, without the request's.
+
+    There are none if it takes any number, or does not tell.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return []
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [name for name in positional if name not in (_REQUEST, _REQUESTS)]
+
+
+def _required(function: Callable[..., object] | None) -> list[str]:
+    """The names of the arguments that have to be given."""
+    if not inspect.isroutine(function):
+        return []
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def _check_stream(function: Callable[..., object], name: str, batch_size: int) -> None:
@@ -116,7 +191,9 @@ def _check_stream(function: Callable[..., object], name: str, batch_size: int) -
 def _input_parameter(function: Callable[..., object], name: str, wanted: str) -> inspect.Parameter | None:
     """The parameter that gets the input; None if the function does not tell. Another may be called `wanted`."""
     if inspect.isclass(function):
-        raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
+        raise EntryPointError(
+            f"{name} is a class without `predict`; expected a function, or a class with `predict` and perhaps `load`"
+        )
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
