@@ -40,10 +40,10 @@ def measure_quota(place: Place, targets: Targets, rounds: int, seconds: float, m
             for name, own in servers.items():
                 found.setdefault(name, []).append(ask_grpc(own.server, own.grpc_port, 1, seconds, message))
     print("\nproducts of matrices with a quota of one CPU, one caller")
-    print(f"  {'threads':18} {'requests/s':>10} {'p99, ms':>10}")
+    print(f"  {'threads':18} {'requests/s':>10} {'p99, ms':>10} {'processor ms a request':>24}")
     table = {name: median(several) for name, several in found.items()}
     for name, one in table.items():
-        print(f"  {name:18} {one.rate:>10,.1f} {one.p99 * 1e3:>10.1f}")
+        print(f"  {name:18} {one.rate:>10,.1f} {one.p99 * 1e3:>10.1f} {one.cost * 1e3:>24.1f}")
     own_rate, by_hand = table["this server's"].rate, table["one, by hand"].rate
     targets.at_least("rate with a quota of one CPU, of threads by hand", own_rate / by_hand, 0.95)
 
