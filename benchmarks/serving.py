@@ -7,7 +7,7 @@ takes from its start to its first readiness against Python that only loads the m
 beyond that; streams of tokens; the memory of large bodies; threads under a quota of one CPU.
 
 The servers of a table run all the time and are asked in turn, `--rounds` times; times are medians; ratios are what to
-look at. What was wanted stands at the end, met or missed; all of it takes ten minutes, and the peers' environments a
+look at. The targets are listed at the end, met or missed; all of it takes ten minutes, and the peers' environments a
 few more at the first run.
 
     ./bazelw run //benchmarks:serving

@@ -38,7 +38,7 @@ CHASSIS_LOCKS = {
     Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
 
-# What zig brings for targets that are none of ours, a third of its files. MODULE.bazel says the same.
+# What zig brings for other targets than ours, a third of its files. MODULE.bazel says the same.
 ZIG_UNUSED = [
     "lib/libc/include/any-darwin-any",
     "lib/libc/include/any-windows-any",

@@ -37,7 +37,7 @@ class Machine:
             sources = [path for path in files if "_test" not in path.name]
             for source in sources:
                 self.write(self.workspace / "chassis" / package / source.name, source.read_text())
-        for name in ("__init__.py", "data.py", "errors.py"):
+        for name in ("__init__.py", "data.py", "errors.py", "user_cache.py"):
             if (_PROJECT / "chassis" / name).is_file():
                 self.write(self.workspace / "chassis" / name, (_PROJECT / "chassis" / name).read_text())
 

@@ -96,7 +96,7 @@ class Image:
     def site_directories(self) -> tuple[str, ...]:
         """The directories of installed packages that the image's Python imports from.
 
-        Where there are virtual environments, theirs; the base's own too if one says so.
+        If there are virtual environments, theirs; the base's own too if one says so.
         """
         found: dict[str, None] = {}
         for layer in self.layers:

@@ -11,7 +11,7 @@ TEXT = """
 the fox sees the hen . the hen sees the fox . the fox runs after the hen . the hen runs to the house .
 the house is red . the fox is red . the farmer sees the fox . the fox runs away .
 """
-MOST_WORDS = 12
+MAX_WORDS = 12
 
 
 def _followers(text: str) -> dict[str, dict[str, int]]:
@@ -34,7 +34,7 @@ def generate(prompt: bytes, request: Request) -> Iterator[str]:
     """
     word = prompt.decode().split()[-1]
     taken: dict[str, set[str]] = {}
-    for _ in range(min(MOST_WORDS, int(str(request.parameters.get("max_words", MOST_WORDS))))):
+    for _ in range(min(MAX_WORDS, int(str(request.parameters.get("max_words", MAX_WORDS))))):
         seen = taken.setdefault(word, set())
         counts = {other: count for other, count in FOLLOWERS.get(word, {}).items() if other not in seen}
         if not counts:

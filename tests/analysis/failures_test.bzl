@@ -201,7 +201,7 @@ def failure_tests(name):
         )
     _fake_model(name = "model_of_312", python_version = "3.12")
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
-    _fake_model(name = "model_of_an_old_protobuf", wheels = ["protobuf-3.20.3-py2.py3-none-any.whl"])
+    _fake_model(name = "model_of_old_releases", wheels = ["grpcio-1.62.3-cp311-cp311-any.whl", "protobuf-3.20.3-py2.py3-none-any.whl"])
     _fake_model(name = "fake_model")
     _fake_base(name = "base_amd64", architecture = "amd64")
     _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
@@ -228,7 +228,7 @@ def failure_tests(name):
     )
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
-    chassis_image(name = "clash_in_one_process", model = ":model_of_an_old_protobuf", tags = manual, workers = 0)
+    chassis_image(name = "clash_in_one_process", model = ":model_of_old_releases", tags = manual, workers = 0)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
     chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
 
@@ -266,7 +266,7 @@ def failure_tests(name):
     says = {
         "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "broken": ["idna cannot be had for linux_arm64", "//ml:lock.txt, line 3: idna==3.20 has no --hash", "renew the lock: bazel run //ml:locks"],
-        "clash_in_one_process": ["workers = 0 has the model in the server's own process", "protobuf: the model's is 3.20.3 (lock 0), the server's", "workers = 1"],
+        "clash_in_one_process": ["workers = 0 has the model in the server's own process", "grpcio: the model's is 1.62.3 (lock 0), the server runs with", "protobuf: the model's is 3.20.3 (lock 1), the server runs with", "workers = 1"],
         "import_name": ["sklearn is what Python imports; its distribution is scikit-learn", "write: @pypi//scikit-learn"],
         "import_not_locked": ["opencv-python-headless or opencv-python, which no lock of @pypi has", "run: bazel run //ml:locks"],
         "other_marker": ["colorama is not locked for linux_arm64", "its marker does not hold"],

@@ -4,7 +4,6 @@ import joblib
 import numpy
 from acme.geo.distance import between
 from acme.text.words import count
-
 from scaled_values.scaled_values import scaled
 
 

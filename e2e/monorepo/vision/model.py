@@ -2,7 +2,6 @@ import json
 
 import numpy
 from PIL import Image
-
 from scaled_values.scaled_values import scaled
 
 

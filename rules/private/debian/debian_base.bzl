@@ -11,7 +11,7 @@ load("//rules/providers:image_info.bzl", "BaseInfo")
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
 
 What the scripts would have made is made by the build: users (root, nobody, nonroot with id 65532), the certificate
-bundle, `/tmp`, the links of a merged `/usr`, the alternatives that scripts spell out, the loader's cache where libraries lie
+bundle, `/tmp`, the links of a merged `/usr`, the alternatives that scripts spell out, the loader's cache if libraries lie
 outside its own directories, the bytecode of Python's modules, and an entry of each package in `/var/lib/dpkg/status.d` for
 scanners.
 """

@@ -3,7 +3,7 @@
 def run_in_worker(ctx, args, flag_file = "--flagfile=%s", **kwargs):
     """`ctx.actions.run` of a tool that starts in more time than it works in.
 
-    Where Bazel has no workers, as in remote execution, the tool starts for this action alone.
+    If Bazel has no workers, as in remote execution, the tool starts for this action alone.
 
     Args:
       ctx: context of a rule or an aspect.

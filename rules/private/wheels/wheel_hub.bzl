@@ -257,7 +257,7 @@ def _variants(platforms, pythons, read, named):
     return found.keys()
 
 def _closure_of_lock(name, pins, extras, problems):
-    """The closure of a distribution where the lock has the graph; an error as a string."""
+    """The closure of a distribution if the lock has the graph; an error as a string."""
     return wheel_closure(
         name,
         lambda needed: {"requires": pins[needed].requires, "version": pins[needed].version},
@@ -384,7 +384,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
     return struct(names = sorted(answered), listed = sorted(listed), locks = names.values(), renew = renewals.values())
 
 def check_named(name, options, listed, locks):
-    """Fails where a hub's options name a distribution that none of its locks has.
+    """Fails if a hub's options name a distribution that none of its locks has.
 
     Args:
       name: the hub's name.

@@ -55,7 +55,7 @@ _sets_repository = repository_rule(
         "names": attr.string_list_dict(mandatory = True, doc = "Set to the distributions of its lock."),
         "renew": attr.string_dict(mandatory = True, doc = "Set to the command that renews its lock."),
         "shown": attr.string(mandatory = True, doc = "What people write for the hub."),
-        "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count where none is chosen."),
+        "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count if none is chosen."),
     },
     doc = "A hub of several sets: `@hub//name` selects by the flag `//rules:requirements`.",
 )

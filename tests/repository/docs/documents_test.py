@@ -52,3 +52,12 @@ def test_readme_lists_every_page():
     listed = set(re.findall(r"\]\(([-\w./]+\.md)\)", text("README").partition("## Read on")[2]))
     assert pages <= listed
     assert len(pages) > 15
+
+
+def test_the_guide_to_serving_lists_every_setting():
+    docs = Path(os.environ["TESTING"]).parent
+    settings = set(re.findall(r"^\| `([A-Z_]+)`", (docs / "reference/settings.md").read_text(), re.MULTILINE))
+    # The image itself sets these two.
+    settings -= {"CHASSIS_MODEL_DIR", "CHASSIS_SERVER_PATH"}
+    assert len(settings) > 25
+    assert settings <= set(re.findall(r"`([A-Z][A-Z_]+)`", (docs / "serving.md").read_text()))
