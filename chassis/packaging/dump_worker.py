@@ -155,8 +155,8 @@ def _lost(finder: SourceFinder, request: PickleRequest) -> Iterator[str]:
         source = Path(request.sources[path]).read_bytes()
         for beside in paths_beside(source, path, _data_keys()):
             yield (
-                f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to `data` of the "
-                'chassis_model, and find it with chassis.data_path("…")'
+                f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to "
+                '`data` of the chassis_model, and find it with chassis.data_path("…")'
             )
         for lost in lost_statements(source, path, vars(module), own):
             yield (
