@@ -1,6 +1,7 @@
 """Chassis: what a predict function may import, in the image as on the build machine, and the SDK.
 
-An image has `data_path` and `device` alone; with `ChassisModel`, `ChassisClient` and `ModelMetadata` models are made.
+An image has `data_path`, `device`, `Request` and `Result` alone; with `ChassisModel`, `ChassisClient` and
+`ModelMetadata` models are made.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from chassis.errors import ChassisError
 if TYPE_CHECKING:
     from chassis.accelerator import device
     from chassis.build_api.webhook_signature import verify_webhook
+    from chassis.call import Request, Result
     from chassis.data import data_path
     from chassis.declaration.model import ModelMetadata
     from chassis.sdk.client import ChassisClient
@@ -22,6 +24,8 @@ __all__ = [
     "ChassisError",
     "ChassisModel",
     "ModelMetadata",
+    "Request",
+    "Result",
     "data_path",
     "device",
     "verify_webhook",
@@ -33,6 +37,8 @@ _LATER = {
     "ChassisClient": "chassis.sdk.client",
     "ChassisModel": "chassis.sdk.model",
     "ModelMetadata": "chassis.declaration.model",
+    "Request": "chassis.call",
+    "Result": "chassis.call",
     "verify_webhook": "chassis.build_api.webhook_signature",
 }
 

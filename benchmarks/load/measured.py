@@ -58,6 +58,12 @@ def ask_http(
     return _run(server, [str(part) for part in command], seconds)
 
 
+def ask_stream(server: Server, port: int, kind: str, tokens: int, seconds: float) -> Measured:
+    """Reads streams of as many `tokens`, of `kind` "sse" or "grpc"; rate and cost are of a token."""
+    arguments = ["-P", "-m", "benchmarks.load.stream_client", kind, port, tokens, seconds]
+    return _run(server, [sys.executable, *map(str, arguments)], seconds)
+
+
 def _run(server: Server, command: list[str], seconds: float) -> Measured:
     before = server.processor_seconds()
     ended = subprocess.run(

@@ -30,7 +30,9 @@ async def _serve_from_core(port: int) -> None:
     """As this project's server takes calls, and nothing else of it."""
     from chassis.runtime.rpc.completion import CompletionServer, Method
 
-    server = CompletionServer(asyncio.get_running_loop(), _OPTIONS, lambda call: None)
+    server = CompletionServer(
+        asyncio.get_running_loop(), _OPTIONS, lambda call: None, most_calls=1 << 16, most_bytes=1 << 30
+    )
     server.bind(f"127.0.0.1:{port}")
     server.start({"/ModzyModel/Run": Method(lambda call, content: call.finish(content=content))})
     await asyncio.Event().wait()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks.servers import digits
 from benchmarks.servers.environment import install
+from benchmarks.servers.functions import FUNCTIONS
 from benchmarks.servers.running import Server, free_port, http_ready, listening, omi_ready, python_environment
 from tests.support.running_server import write_model
 
@@ -45,7 +46,11 @@ class Place:
     def model(self, kind: str) -> Path:
         """The model directory of this project's server for the model `kind`."""
         directory = self.work / "models" / kind
-        if not directory.is_dir():
+        if directory.is_dir():
+            return directory
+        if kind in FUNCTIONS:
+            write_model(directory, FUNCTIONS[kind])
+        else:
             write_model(directory, digits.load(str(self.weights), kind), batch_size=digits.BATCH_SIZE)
         return directory
 
@@ -64,8 +69,8 @@ class Own:
     http_port: int
 
 
-def own(place: Place, kind: str, **variables: str) -> Own:
-    """Starts this project's server."""
+def own(place: Place, kind: str, *, within: Path | None = None, **variables: str) -> Own:
+    """Starts this project's server; `within` is the file of processes of a control group."""
     grpc_port, http_port = free_port(), free_port()
     environment = python_environment(
         [path for path in sys.path if path],
@@ -79,7 +84,9 @@ def own(place: Place, kind: str, **variables: str) -> Own:
     arguments = ["-P", "-m", "chassis.runtime"]
     ready = http_ready("/v2/health/ready")
     return Own(
-        Server("this server", arguments, environment, ready, port=http_port, log=place.log(f"own {kind}")),
+        Server(
+            "this server", arguments, environment, ready, port=http_port, log=place.log(f"own {kind}"), within=within
+        ),
         grpc_port,
         http_port,
     )
@@ -92,6 +99,14 @@ def echo(place: Place, kind: str, loop: str) -> Server:
     environment = python_environment([path for path in sys.path if path])
     name = f"echo, {loop}"
     return Server(name, arguments, environment, listening, port=port, log=place.log(f"echo {kind} {loop}"))
+
+
+def echo_stream(place: Place, kind: str) -> Server:
+    """Starts the floor of streams of `kind`, "sse" or "grpc"."""
+    port = free_port()
+    arguments = ["-P", "-m", "benchmarks.servers.echo_stream", kind, str(port)]
+    environment = python_environment([path for path in sys.path if path])
+    return Server(f"echo, {kind}", arguments, environment, listening, port=port, log=place.log(f"stream {kind}"))
 
 
 def chassisml(place: Place, kind: str) -> Server:

@@ -22,6 +22,7 @@ from chassis.runtime import omi_pb2, omi_pb2_grpc
 _START_S = 90.0
 _STOP_S = 10.0
 _PAUSE = 0.002
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 Ready = Callable[[int], bool]
 """Whether a server answers on a port."""
@@ -63,8 +64,12 @@ class Server:
         port: int,
         log: Path,
         directory: Path | None = None,
+        within: Path | None = None,
     ) -> None:
-        """Starts Python with `arguments`; what it prints goes to the file `log`."""
+        """Starts Python with `arguments`; what it prints goes to the file `log`.
+
+        `within` is the file of processes of a control group that it is to be in.
+        """
         self.name = name
         self.port = port
         self._log = log
@@ -78,6 +83,7 @@ class Server:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=None if within is None else lambda: _join(within),
             )
         try:
             self._wait(ready)
@@ -123,6 +129,10 @@ class Server:
                 continue
             total += next(int(line.split()[1]) << 10 for line in rollup.splitlines() if line.startswith("Pss:"))
         return total
+
+    def resident(self) -> int:
+        """Bytes of its processes; what they share counts for each. Quick enough to be asked all the time."""
+        return sum(_resident(pid) for pid in _family(self._process.pid))
 
     def processor_seconds(self) -> float:
         """Of its processes, in user and system mode."""
@@ -177,6 +187,17 @@ def omi_ready(port: int) -> bool:
         except grpc.RpcError:
             return False
     return status.status_code == 200
+
+
+def _join(group: Path) -> None:
+    group.write_text(str(os.getpid()))
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except OSError:
+        return 0
 
 
 def _family(pid: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from chassis.errors import ChassisError
@@ -109,6 +110,23 @@ class Texts(Kind):
     def read(self, value: object) -> object:
         assert isinstance(value, list)
         return tuple(value)
+
+
+class HeaderNames(Texts):
+    """Names of headers, in lower case, which HTTP and gRPC both can send as text."""
+
+    name = "a list of names of headers such as x-tenant"
+
+    def accept(self, place: str, value: object) -> object:
+        names = super().accept(place, value)
+        assert isinstance(names, tuple)
+        for name in names:
+            if not re.fullmatch(r"[A-Za-z0-9_.-]+", name) or name.lower().endswith("-bin"):
+                raise MetadataError(
+                    f"{place}: {name!r} is not the name of a header that holds text: letters, digits, `-`, `_`, `.`, "
+                    "without `-bin`, which gRPC has for bytes, at its end"
+                )
+        return tuple(dict.fromkeys(name.lower() for name in names))
 
 
 class Names(Texts):

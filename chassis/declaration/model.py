@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.declaration.declared import Declared, field
 from chassis.declaration.front_ends import SERVERS
-from chassis.declaration.kinds import Count, Kind, MetadataError, Name, Names, Number
+from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number
 from chassis.declaration.model_io import ModelInput, ModelOutput, Parts
 from chassis.declaration.quantity import Duration, Size
 
@@ -158,6 +158,13 @@ class ModelMetadata(Declared):
         doc="how many inputs may wait for the model; more are refused at once.",
         attribute="chassis_model.queue_size",
         served="queue_size",
+    )
+    request_headers: tuple[str, ...] = field(
+        HeaderNames(),
+        default=(),
+        doc="headers of a request, over gRPC its metadata, that a function which takes `request` is told of.",
+        attribute="chassis_model.request_headers",
+        served="request_headers",
     )
     servers: tuple[str, ...] = field(
         Names(SERVERS),

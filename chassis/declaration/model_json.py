@@ -2,6 +2,7 @@
 
 {"format": 1, "python": "3.11",             of the Python that pickled the model
  "signature": "bytes",                      or "mapping": what one item is for the function
+ "takes_request": true,                     if the function takes the request beside it; else left out
  "name": "digits", "version": "0.0.1",      and each field of the declaration that is served, under its key there
  "inputs": [{"name": "input", "media_type": "application/json", "max_size": "10M", "max_bytes": 10485760}],
  "outputs": [{…, "datatype": "FP32", "shape": [3, -1]}],
@@ -19,9 +20,14 @@ FORMAT = 1
 """The version of model.json that is written and read here."""
 
 
-def write_model_json(metadata: ModelMetadata, signature: str, python: str) -> bytes:
-    """Returns model.json for a function of the kind `signature`, pickled by the Python of minor version `python`."""
+def write_model_json(metadata: ModelMetadata, signature: str, python: str, *, takes_request: bool = False) -> bytes:
+    """Returns model.json for a function of the kind `signature`, pickled by the Python of minor version `python`.
+
+    `takes_request` says whether it takes the request beside its input.
+    """
     document: dict[str, object] = {"format": FORMAT, "python": python, "signature": signature}
+    if takes_request:
+        document["takes_request"] = True
     for one in metadata.FIELDS:
         if one.served:
             document[one.served] = one.kind.served(getattr(metadata, one.name))

@@ -20,11 +20,13 @@ from chassis.packaging.entry_module import module_name
 from chassis.packaging.errors import EntryPointError, MissingDependencyError, PackagingError
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import resolve_signature
+from chassis.packaging.signature import describe_signature
 from chassis.packaging.worker import Result, run_worker
 from chassis.runtime.core.loader import Loader
 
-_IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime"})
+_IN_IMAGE = frozenset(
+    {"chassis", "chassis.accelerator", "chassis.call", "chassis.data", "chassis.errors", "chassis.runtime"}
+)
 
 
 def _is_of_builder(module: str) -> bool:
@@ -52,7 +54,7 @@ class _Absent(MetaPathFinder):
 
 
 def check(request: PickleRequest, pickle: Path) -> Result:
-    """Loads `pickle`; returns the function's signature.
+    """Loads `pickle`; returns the function's signature, see `describe_signature`.
 
     Raises:
       PackagingError: it does not load, or holds no predict function.
@@ -78,7 +80,7 @@ def check(request: PickleRequest, pickle: Path) -> Result:
         raise PackagingError(f"{name}: the pickle does not load: {type(error).__name__}: {error}") from None
     if not callable(function) and not isinstance(function, Loader):
         raise EntryPointError(f"{name} is a {type(function).__name__}, expected a function")
-    return Result(resolve_signature(function, name, request.signature, request.batch_size))
+    return Result(describe_signature(function, name, request.signature, request.batch_size))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,6 @@ def status_response(metadata: ModelMetadata) -> omi_pb2.StatusResponse:
     return response
 
 
-def server_settings(metadata: ModelMetadata, signature: str, python: str) -> bytes:
+def server_settings(metadata: ModelMetadata, signature: str, python: str, *, takes_request: bool = False) -> bytes:
     """Returns model.json, for a function of the kind `signature` that a Python of minor version `python` pickled."""
-    return write_model_json(metadata, signature, python)
+    return write_model_json(metadata, signature, python, takes_request=takes_request)

@@ -28,12 +28,14 @@ from chassis.packaging.errors import (
 from chassis.packaging.imports import is_importable, required_imports
 from chassis.packaging.lost_statements import lost_statements, paths_beside
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import Predictor, as_predictor, resolve_signature
+from chassis.packaging.signature import Predictor, as_predictor, describe_signature
 from chassis.packaging.worker import Result, run_worker
 
 
 def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
     """Writes the pickled entry point to `output`; returns its signature, and what of the sources the image lacks.
+
+    The signature is as `describe_signature` says it.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -43,7 +45,7 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
     attribute = request.entry_point.partition(":")[2]
     function = _imported("entry point", request.entry_point, request)
     predictor = as_predictor(function, _imported("loader", request.loader, request) if request.loader else None)
-    signature = resolve_signature(predictor, attribute, request.signature, request.batch_size)
+    signature = describe_signature(predictor, attribute, request.signature, request.batch_size)
     _check_imports(finder, request)
     notes = tuple(_lost(finder, request))
     content = _pickle(finder, predictor, attribute, request)

@@ -15,9 +15,8 @@ from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import NotSharedError, Workplace
 from chassis.packaging.request import PickleRequest
+from chassis.packaging.signature import read_signature
 from chassis.packaging.worker import Result
-
-_SIGNATURES = ("bytes", "mapping")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +120,12 @@ def package_model(
             request = dataclasses.replace(request, pickle_name=model.pickle.name)
             pickle.write_bytes(content)
             result = _check(workplace, request, pickle)
-        signature = _known(result.signature)
+        signature, takes_request = _known(result.signature)
         _check_tensors(model, signature)
         return PackagedModel(
             content,
             status_response(model.metadata).SerializeToString(deterministic=True),
-            server_settings(model.metadata, signature, python),
+            server_settings(model.metadata, signature, python, takes_request=takes_request),
             result.notes,
             result.printed,
         )
@@ -160,9 +159,10 @@ def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> Result
     return workplace.run("chassis.packaging.check_worker", request, pickle)
 
 
-def _known(signature: str) -> str:
-    if signature not in _SIGNATURES:  # the model's code ran in the process that says it
-        raise PackagingError(f"the interpreter that runs the model's code says a signature of {signature[:40]!r}")
+def _known(said: str) -> tuple[str, bool]:
+    signature = read_signature(said)
+    if signature is None:  # the model's code ran in the process that says it
+        raise PackagingError(f"the interpreter that runs the model's code says a signature of {said[:40]!r}")
     return signature
 
 

@@ -150,6 +150,21 @@ def test_the_kind_follows_the_annotations(tmp_path: Path, parameter: str, batch_
     assert (settings["signature"], settings["batch_size"]) == (signature, batch_size)
 
 
+def test_a_function_that_takes_the_request_says_so_to_the_server(tmp_path: Path) -> None:
+    source = """
+from chassis import Request, Result
+
+def process(content: bytes, request: Request) -> object:
+    return Result(request.parameters["top"], {"id": request.id}).value
+"""
+    packaged = package(tmp_path, {"model.py": source})
+    assert json.loads(packaged.settings)["takes_request"] is True
+    request = "__import__('chassis').Request('a', {'top': 3})"
+    assert call(packaged, tmp_path, f"b'', request={request}") == "3"
+    plain = package(tmp_path / "plain", {"model.py": "def process(content, threshold=1): return threshold"})
+    assert "takes_request" not in json.loads(plain.settings)
+
+
 def test_modules_beside_the_entry_module_go_with_it(tmp_path: Path) -> None:
     sources = {
         "model.py": "import scaling\nfrom ml.labels import NAMES\nfrom . import labels\n"

@@ -10,6 +10,11 @@ from dataclasses import dataclass
 from chassis.packaging.errors import EntryPointError
 from chassis.runtime.core.loader import Loader
 
+SIGNATURES = ("bytes", "mapping")
+"""What one item is for a function."""
+
+_REQUEST, _REQUESTS = "request", "requests"
+
 _SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "mutablesequence"})
 _STREAMS = {"iterator": 0, "generator": 2, "asyncgenerator": 1, "asynciterator": 0, "asynciterable": 0}
 _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
@@ -62,12 +67,12 @@ def resolve_signature(predictor: Predictor, name: str, requested: str, batch_siz
       batch_size: above 0 for a batch function.
 
     Raises:
-      EntryPointError: the function takes other than one argument, is a generator or a coroutine of a batch, or its
-        annotations contradict `requested` or `batch_size`.
+      EntryPointError: the function takes other arguments than its input and the request, is a generator or a coroutine
+        of a batch, or its annotations contradict `requested` or `batch_size`.
     """
     function = _function(predictor, name)
     _check_stream(function, name, batch_size)
-    parameter = _only_parameter(function, name)
+    parameter = _input_parameter(function, name, _wanted(batch_size))
     annotated = parameter is not None and parameter.annotation is not parameter.empty
     said = _classify(_text(parameter.annotation)) if parameter is not None and annotated else None
     shown = f"{parameter.name}: {_text(parameter.annotation)}" if parameter is not None and annotated else ""
@@ -87,6 +92,44 @@ def resolve_signature(predictor: Predictor, name: str, requested: str, batch_siz
             raise EntryPointError(f"{name} takes {item} ({shown}), but signature is {requested!r}")
         return requested
     return item or _by_result(function) or "bytes"
+
+
+def takes_request(predictor: Predictor, name: str, batch_size: int) -> bool:
+    """Whether the function takes `request`, of a batch function `requests`, beside its input.
+
+    Raises:
+      EntryPointError: it takes it by its position alone.
+    """
+    try:
+        parameters = [*inspect.signature(_function(predictor, name)).parameters.values()]
+    except (ValueError, TypeError):
+        return False
+    wanted = _wanted(batch_size)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    found = next((one for one in parameters[1:] if one.name == wanted), None)
+    if found is not None and found.kind is inspect.Parameter.POSITIONAL_ONLY:
+        raise EntryPointError(f"{name} takes `{wanted}` by its position alone: leave the `/` behind it out")
+    return found is not None and found.kind in named
+
+
+def describe_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
+    """Returns `resolve_signature`, with ` request` behind it if the function takes that; `read_signature` reads it.
+
+    Raises:
+      EntryPointError: see `resolve_signature` and `takes_request`.
+    """
+    signature = resolve_signature(predictor, name, requested, batch_size)
+    return f"{signature} {_REQUEST}" if takes_request(predictor, name, batch_size) else signature
+
+
+def read_signature(text: str) -> tuple[str, bool] | None:
+    """What an item is, and whether the function takes the request, as `describe_signature` says it; else None."""
+    signature = text.removesuffix(f" {_REQUEST}")
+    return (signature, signature != text) if signature in SIGNATURES else None
+
+
+def _wanted(batch_size: int) -> str:
+    return _REQUESTS if batch_size else _REQUEST
 
 
 def _function(predictor: Predictor, name: str) -> Callable[..., object]:
@@ -109,14 +152,18 @@ def _function(predictor: Predictor, name: str) -> Callable[..., object]:
 
 
 def _positional(function: Callable[..., object]) -> list[str]:
-    """The names of the arguments that can be given in order; none if it takes any number, or does not tell."""
+    """The names of the arguments that can be given in order, without the request's.
+
+    There are none if it takes any number, or does not tell.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):
         return []
     if any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return []
-    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [name for name in positional if name not in (_REQUEST, _REQUESTS)]
 
 
 def _required(function: Callable[..., object] | None) -> list[str]:
@@ -141,8 +188,8 @@ def _check_stream(function: Callable[..., object], name: str, batch_size: int) -
         )
 
 
-def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
-    """The parameter that gets the input; None if the function does not tell."""
+def _input_parameter(function: Callable[..., object], name: str, wanted: str) -> inspect.Parameter | None:
+    """The parameter that gets the input; None if the function does not tell. Another may be called `wanted`."""
     if inspect.isclass(function):
         raise EntryPointError(
             f"{name} is a class without `predict`; expected a function, or a class with `predict` and perhaps `load`"
@@ -152,12 +199,16 @@ def _only_parameter(function: Callable[..., object], name: str) -> inspect.Param
     except (ValueError, TypeError):
         return None
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    required = [p for p in positional if p.default is p.empty]
-    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    others = [p for p in positional[1:] if p.name != wanted]
+    required = [p for p in [*positional[:1], *others] if p.default is p.empty]
+    keywords = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name != wanted]
     any_number = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     if len(required) > 1 or keywords or not (positional or any_number):
         given = ", ".join(p.name for p in [*required, *keywords]) or "none"
-        raise EntryPointError(f"{name} must take exactly one argument, the input; it wants: {given}")
+        raise EntryPointError(
+            f"{name} must take one argument, the input, and may take `{wanted}`, what is known of the request"
+            f"{' of each input' if wanted == _REQUESTS else ''}; it wants: {given}"
+        )
     return positional[0] if positional else None
 
 

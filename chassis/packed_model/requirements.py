@@ -14,7 +14,10 @@ from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 
 _IN_IMAGE = frozenset(
-    {"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime", "cloudpickle"}
+    {
+        *("chassis", "chassis.accelerator", "chassis.call", "chassis.data", "chassis.errors", "chassis.runtime"),
+        "cloudpickle",
+    }
 )
 """What every image has."""
 

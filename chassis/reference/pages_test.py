@@ -41,6 +41,8 @@ def test_no_row_is_without_words_and_no_name_of_this_machine_is_there(name: str)
 
 def _starlark(value: Any) -> str:
     """A default as Starlark shows it."""
+    if value == ():
+        return "[]"
     if isinstance(value, tuple):
         return str({part.name: part.media_type for part in value}).replace("'", '"')
     return f'"{value}"' if isinstance(value, str) else str(value)

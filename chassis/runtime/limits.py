@@ -29,7 +29,7 @@ _CONNECTION_BYTES = 32 << 10
 
 
 class Limits(NamedTuple):
-    """The bounds of one server; each has a setting, see docs/serving.md.
+    """The bounds of one server; each has a setting, see docs/operating.md.
 
     Attributes:
       request_bytes: the largest message or body, inflated (`CHASSIS_MAX_REQUEST_BYTES`).

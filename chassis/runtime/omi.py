@@ -93,6 +93,8 @@ class OmiService:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         caller = call.traced()
+        if self._model.contract.takes_request:
+            caller = call.telling(self._model.contract, {})
         try:
             self._model.check_size(len(request.inputs))
             asked = [_item(item.input) for item in request.inputs]

@@ -11,9 +11,10 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from chassis.call import Request
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.packaging.signature import Predictor, as_predictor, resolve_signature
+from chassis.packaging.signature import Predictor, as_predictor, resolve_signature, takes_request
 from chassis.packed_model.model import PackedModel, check_key
 from chassis.packed_model.requirements import Detected, merge, parse
 from chassis.packed_model.saved_package import save_package
@@ -93,6 +94,11 @@ class ChassisModel:
             for predictor, size in ((self._single, 0), (self._batch, batch_size or 0))
             if predictor is not None
         }
+        self._told = {
+            predictor: takes_request(predictor, _name_of(predictor), size)
+            for predictor, size in ((self._single, 0), (self._batch, batch_size or 0))
+            if predictor is not None
+        }
         self._loaded: dict[Loader, Callable[..., object]] = {}
         if len(set(self._signatures.values())) > 1:
             raise ModelError("process_fn and batch_process_fn take different inputs: one bytes, the other mappings")
@@ -165,11 +171,13 @@ class ChassisModel:
         """What the function's globals and its own imports come from; `print(model.detected().describe())`."""
         return pickle_function(self._packed).imports
 
-    def test(self, test_input: object) -> list[dict[str, bytes]]:
+    def test(self, test_input: object, request: Request | None = None) -> list[dict[str, bytes]]:
         """Calls the function here, as the server in an image would, once for each input.
 
         Args:
           test_input: a path, bytes, a text, an open file, a mapping from input name to content, or a list of mappings.
+          request: what a function that takes it is told of the request, such as `Request(parameters={"top": 3})`;
+            nobody's if it is left out.
 
         Returns:
           For each input its outputs: name to content, as they would be sent.
@@ -180,11 +188,14 @@ class ChassisModel:
         """
         given = items(test_input, self.metadata.inputs[0].name)
         if self._single is not None:
-            return [self._call(self._single, 0, [item])[0] for item in given]
-        return [output for item in given for output in self._call(self._packed, self.metadata.batch_size, [item])]
+            return [self._call(self._single, 0, [item], request)[0] for item in given]
+        size = self.metadata.batch_size
+        return [output for item in given for output in self._call(self._packed, size, [item], request)]
 
-    def test_batch(self, test_input: object) -> list[dict[str, bytes]]:
+    def test_batch(self, test_input: object, request: Request | None = None) -> list[dict[str, bytes]]:
         """Calls the batch function here with one input `batch_size` times, or with a list of mappings as it is.
+
+        Each comes with `request`, see `test`.
 
         Raises:
           ModelError: the model has no batch function.
@@ -199,7 +210,7 @@ class ChassisModel:
         return [
             output
             for start in range(0, len(batch), size)
-            for output in self._call(self._batch, size, batch[start : start + size])
+            for output in self._call(self._batch, size, batch[start : start + size], request)
         ]
 
     def pack(self) -> PackedModel:
@@ -350,10 +361,19 @@ class ChassisModel:
                 raise ModelTestError(f"{called} failed to load: {type(error).__name__}: {error}") from error
         return self._loaded[predictor]
 
-    def _call(self, predictor: Predictor, batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
-        one_input = self._signatures[predictor] == "bytes"
-        contract = Contract(self.metadata.inputs, self.metadata.outputs, one_input=one_input)
+    def _call(
+        self, predictor: Predictor, batch_size: int, batch: list[Item], request: Request | None
+    ) -> list[dict[str, bytes]]:
+        contract = Contract(
+            self.metadata.inputs,
+            self.metadata.outputs,
+            one_input=self._signatures[predictor] == "bytes",
+            takes_request=self._told[predictor],
+        )
         name = _name_of(predictor)
+        if request is not None and not self._told[predictor]:
+            wanted = "requests" if batch_size else "request"
+            raise ModelError(f"{name} takes no request: give it a second parameter called `{wanted}`")
         for item in batch:
             refusal = contract.refusal(item)
             if refusal:
@@ -361,7 +381,7 @@ class ChassisModel:
         with self._data():
             predict = PredictFunction(self._ready(predictor), self._signatures[predictor], batch_size, contract)
             try:
-                answers = predict(batch)
+                answers = predict(batch, [request] * len(batch) if request is not None else ())
             except Exception as error:
                 raise ModelTestError(f"{name} failed: {type(error).__name__}: {error}") from error
         return [_output(name, place, answer) for place, answer in enumerate(answers)]

@@ -166,6 +166,43 @@ def test_only_a_client_publishes():
         ChassisModel(process_fn=process).publish("A", "0.0.1")
 
 
+def test_a_function_that_takes_the_request_is_tried_with_one():
+    def top(content, request):
+        return chassis.Result([request.parameters.get("top", 1), request.id], {"used": True})
+
+    def tops(contents, requests):
+        return [request.parameters.get("top", 1) for request in requests]
+
+    model = ChassisModel(process_fn=top, batch_process_fn=tops, batch_size=2)
+    asked = chassis.Request("mine", {"top": 3})
+    assert model.test(b"x") == [{"results.json": b'[1,""]'}]
+    assert model.test(b"x", request=asked) == [{"results.json": b'[3,"mine"]'}]
+    assert model.test_batch(b"x", request=asked) == [{"results.json": b"3"}] * 2
+    assert ChassisModel(process_fn=top).pack().signature == "bytes"
+    with pytest.raises(ModelError, match="process takes no request: give it a second parameter called `request`"):
+        ChassisModel(process_fn=process).test(b"x", request=asked)
+
+
+@pytest.mark.parametrize("loaded", [None, "something"])
+def test_a_function_that_is_loaded_first_takes_the_request_too(loaded):
+    def top(found, content, request):
+        return [found, request.parameters.get("top")]
+
+    model = ChassisModel(top, load_fn=lambda: loaded)
+    expected = json.dumps([loaded, 3], separators=(",", ":")).encode()
+    assert model.test(b"x", request=chassis.Request(parameters={"top": 3})) == [{"results.json": expected}]
+
+
+class LoadingWithRequest:
+    def predict(self, content, request=None):
+        return request.id
+
+
+def test_a_class_whose_predict_takes_the_request():
+    model = ChassisModel(LoadingWithRequest)
+    assert model.test(b"x", request=chassis.Request("mine")) == [{"results.json": b'"mine"'}]
+
+
 def loaded_once():
     LOADED.append(1)
     return {"guard": threading.Lock(), "add": len(LOADED)}

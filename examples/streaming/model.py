@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
+from chassis import Request
+
 TEXT = """
 the fox sees the hen . the hen sees the fox . the fox runs after the hen . the hen runs to the house .
 the house is red . the fox is red . the farmer sees the fox . the fox runs away .
@@ -25,11 +27,14 @@ def _followers(text: str) -> dict[str, dict[str, int]]:
 FOLLOWERS = _followers(TEXT)
 
 
-def generate(prompt: bytes) -> Iterator[str]:
-    """The words that go on with the last one of `prompt`, until a full stop; each the likeliest not taken yet."""
+def generate(prompt: bytes, request: Request) -> Iterator[str]:
+    """The words that go on with the last one of `prompt`, until a full stop; each the likeliest not taken yet.
+
+    A caller who sets the parameter `max_words` gets no more than these.
+    """
     word = prompt.decode().split()[-1]
     taken: dict[str, set[str]] = {}
-    for _ in range(MAX_WORDS):
+    for _ in range(min(MAX_WORDS, int(str(request.parameters.get("max_words", MAX_WORDS))))):
         seen = taken.setdefault(word, set())
         counts = {other: count for other, count in FOLLOWERS.get(word, {}).items() if other not in seen}
         if not counts:

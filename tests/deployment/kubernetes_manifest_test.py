@@ -47,6 +47,12 @@ def test_a_deployment_and_its_service_are_valid(variable: str) -> None:
         kubernetes_validate.validate(document, VERSION, strict=True)
 
 
+@pytest.mark.parametrize("variable", ["DEPLOYMENT", "OF_AN_INDEX", "GRPC_ONLY", "INFERENCE_SERVICE"])
+def test_it_is_written_without_anchors(variable: str) -> None:
+    tokens = list(yaml.scan(Path(os.environ[variable]).read_text()))
+    assert tokens and not [one for one in tokens if isinstance(one, yaml.AnchorToken | yaml.AliasToken)]
+
+
 def test_the_validation_sees_a_wrong_field() -> None:
     deployment, _ = objects("DEPLOYMENT")
     deployment["spec"]["template"]["spec"]["containers"][0]["readinessProb"] = {}

@@ -47,11 +47,15 @@ class ErrorKind(enum.Enum):
 
 
 class Answer(NamedTuple):
-    """The outputs of one item, or why there are none: either `output`, or `error` and `kind` are set."""
+    """The outputs of one item, or why there are none: either `output`, or `error` and `kind` are set.
+
+    `parameters` are what the function gave beside its outputs.
+    """
 
     output: Mapping[str, bytes] | None
     error: str | None = None
     kind: ErrorKind | None = None
+    parameters: Mapping[str, object] | None = None
 
 
 def failed(reason: str, kind: ErrorKind = ErrorKind.MODEL) -> Answer:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.stream import Stream
+
+if TYPE_CHECKING:
+    from chassis.call import Request
 
 
 class WaitingRequest:
@@ -77,6 +80,11 @@ class Batch:
         self.waiting = [waiting for waiting in self.waiting if not waiting.request.future.done()]
         self.started = self.began = time.monotonic()
         return [waiting.item for waiting in self.waiting]
+
+    def requests(self) -> list[Request]:
+        """What the function is told of the request of each item that `begin` gave; empty if it takes none."""
+        told = [waiting.request.caller.told for waiting in self.waiting]
+        return [one for one in told if one is not None]
 
     def pause(self) -> None:
         """A piece of its stream was given: until the next is asked for, the model is not at it."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from chassis.call import Request
+    from chassis.runtime.core.contract import Contract
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # W3C Trace Context, 3.2.2: version, trace-id, parent-id, trace-flags; all-zero ids are invalid.
@@ -18,10 +23,12 @@ class Caller(NamedTuple):
     Attributes:
       request_id: the caller's own, or one that was made up.
       traceparent: the caller's `traceparent`, if it is valid; else empty.
+      told: what the function is told of the request, if it takes that.
     """
 
     request_id: str = ""
     traceparent: str = ""
+    told: Request | None = None
 
     def log_fields(self) -> dict[str, str]:
         """The fields of a log event about this request: `request_id` and, if it is traced, `trace_id`."""
@@ -29,6 +36,25 @@ class Caller(NamedTuple):
         if self.traceparent:
             fields["trace_id"] = self.traceparent[3:35]
         return fields
+
+    def named(self, request_id: str) -> Caller:
+        """The same with another name, if `request_id` may be one."""
+        return self._replace(request_id=request_id) if _REQUEST_ID.fullmatch(request_id) else self
+
+    def telling(
+        self,
+        contract: Contract,
+        headers: Mapping[str, str],
+        parameters: Mapping[str, object],
+        deadline: float | None = None,
+    ) -> Caller:
+        """The same, with what a function that takes the request is told of it; of `headers` those of the contract."""
+        if not contract.takes_request:
+            return self
+        from chassis.call import Request  # here, since few functions take it
+
+        chosen = {name: headers[name] for name in contract.request_headers if name in headers}
+        return self._replace(told=Request(self.request_id, dict(parameters), chosen, deadline))
 
 
 UNKNOWN_CALLER = Caller()

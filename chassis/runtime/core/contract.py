@@ -19,11 +19,15 @@ class Contract(NamedTuple):
       inputs: at least one; the first is the one of a function that takes bytes.
       outputs: at least one; the first is the one of a function that returns a JSON-able value.
       one_input: whether the function takes the first input alone, so that an item must hold it.
+      takes_request: whether it takes the request beside its input.
+      request_headers: the headers, in lower case, that it is told of then.
     """
 
     inputs: tuple[ModelInput, ...] = (ModelInput("input"),)
     outputs: tuple[ModelOutput, ...] = (ModelOutput("results.json", "application/json"),)
     one_input: bool = True
+    takes_request: bool = False
+    request_headers: tuple[str, ...] = ()
 
     def refusal(self, item: Item) -> Answer | None:
         """The answer to an `item` that the model must not see; None if it may."""

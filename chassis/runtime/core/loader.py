@@ -54,5 +54,5 @@ _NOTHING = object()
 def _bound(function: Callable[..., object], first: object) -> Callable[..., object]:
     """`function` with its first argument, as a method: quicker than `functools.partial`, and known to `inspect`."""
     if first is None:  # which no method is of
-        return lambda *inputs: function(None, *inputs)
+        return lambda *inputs, **told: function(None, *inputs, **told)
     return types.MethodType(function, first)

@@ -41,7 +41,9 @@ def load_model(settings: Settings) -> PredictFunction:
     os.environ.setdefault(*_BLAS_WAIT)
     mend_find_library()
     function = load_function(f"{settings.model_dir}/model.pkl", settings.python)
-    predict = PredictFunction(function, settings.signature, settings.batch_size, settings.contract)
+    predict = PredictFunction(
+        function, settings.signature, settings.batch_size, settings.contract, run_timeout=settings.run_timeout
+    )
     warm_up(predict, settings.model_dir)
     # What loading left behind stays for good: no later collection has to look at it.
     gc.freeze()

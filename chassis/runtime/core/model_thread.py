@@ -90,7 +90,7 @@ class ModelThread:
             if not items or stream is None:
                 return []
             source = stream.source = _Source(batch)
-            with contextlib.closing(predict.stream(items[0])) as pieces:  # type: ignore[type-var]
+            with contextlib.closing(predict.stream(items[0], batch.requests())) as pieces:  # type: ignore[type-var]
                 for piece in pieces:
                     batch.pause()
                     self._loop.call_soon_threadsafe(stream.put, piece)
@@ -112,9 +112,11 @@ class ModelThread:
 
 
 def _outcome(predict: PredictFunction, batch: Batch) -> Outcome:
-    items = batch.begin()
+    items, told = batch.begin(), batch.requests()
     try:
-        return predict(items) if items else []
+        if not items:
+            return []
+        return predict(items, told) if told else predict(items)
     except BaseException as error:
         return error
     finally:

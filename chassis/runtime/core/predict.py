@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from chassis.call import Request, Result
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.json_result import encode
@@ -26,34 +29,45 @@ class PredictFunction(NamedTuple):
       function: one of the four kinds.
       signature: one of `SIGNATURES`.
       batch_size: the most items of one call; 0 for a function that takes one item.
-      contract: declared inputs and outputs.
+      contract: declared inputs and outputs, and whether the function takes the request.
+      run_timeout: the most seconds of a call, which bound a request's deadline; None for no bound.
     """
 
     function: Callable[..., object]
     signature: str
     batch_size: int
     contract: Contract
+    run_timeout: float | None = None
 
-    def __call__(self, items: Sequence[Item]) -> list[Answer]:
+    def __call__(self, items: Sequence[Item], requests: Sequence[Request] = ()) -> list[Answer]:
         """Answers `items`, in order: at most `batch_size` of them, or one if that is 0.
 
+        A function that takes the request is told of `requests`, one for each item, or of nobody's if there are none.
         An item whose result cannot be sent fails alone.
 
         Raises:
           ModelContractError: the function did not return one result for each item.
           BaseException: whatever the function raises.
         """
-        convert = self._json_answer if self.signature == "bytes" else self._mapping_answer
         if self.signature == "bytes":
             name = self.contract.inputs[0].name
             arguments: list[object] = [item[name] for item in items]
         else:
             arguments = list(items)
+        if not self.contract.takes_request:
+            if self.batch_size:
+                return [self._answer(result) for result in self._results(arguments)]
+            return [self._whole(self.function(argument)) for argument in arguments]
+        until = math.inf if self.run_timeout is None else time.monotonic() + self.run_timeout
+        told = [_until(until, request) for request in requests or [Request()] * len(items)]
         if self.batch_size:
-            return [convert(result) for result in self._results(arguments)]
-        return [self._whole(self.function(argument), convert) for argument in arguments]
+            return [self._answer(result) for result in self._results(arguments, requests=told)]
+        return [
+            self._whole(self.function(argument, request=request))
+            for argument, request in zip(arguments, told, strict=True)
+        ]
 
-    def stream(self, item: Item) -> Iterator[Answer]:
+    def stream(self, item: Item, requests: Sequence[Request] = ()) -> Iterator[Answer]:
         """Answers `item` piece by piece if the function is a generator, of either kind; else once.
 
         A piece that cannot be sent fails, and is the last. To close the iterator closes the function's generator.
@@ -61,39 +75,56 @@ class PredictFunction(NamedTuple):
         Raises:
           BaseException: whatever the function raises.
         """
-        convert = self._json_answer if self.signature == "bytes" else self._mapping_answer
-        argument: object = item[self.contract.inputs[0].name] if self.signature == "bytes" else item
         if self.batch_size:
-            yield convert(self._results([argument])[0])
+            yield self([item], requests)[0]
             return
-        with contextlib.closing(pieces(self.function(argument))) as given:
+        argument: object = item[self.contract.inputs[0].name] if self.signature == "bytes" else item
+        told = {"request": requests[0] if requests else Request()} if self.contract.takes_request else {}
+        with contextlib.closing(pieces(self.function(argument, **told))) as given:
             for piece in given:
-                answer = convert(piece)
+                answer = self._answer(piece)
                 yield answer
                 if answer.error is not None:
                     return
 
-    def _whole(self, result: object, convert: Callable[[object], Answer]) -> Answer:
+    def _answer(self, result: object) -> Answer:
+        """The answer that a result, or a piece, is."""
+        if isinstance(result, Result):
+            answer = self._answer(result.value)
+            return answer if answer.output is None else answer._replace(parameters=dict(result.parameters))
+        return self._json_answer(result) if self.signature == "bytes" else self._mapping_answer(result)
+
+    def _whole(self, result: object) -> Answer:
         """The answer to an item at once. Of a generator of JSON-able values it is their list.
 
-        Of mappings it is each output's bytes, one piece's after another's.
+        Of mappings it is each output's bytes, one piece's after another's. Of parameters the latest count.
         """
         if not is_stream(result):
-            return convert(result)
+            return self._answer(result)
+        parameters: dict[str, object] = {}
+        values: list[object] = []
+        joined: dict[str, bytearray] = {}
         with contextlib.closing(pieces(result)) as given:
-            if self.signature == "bytes":
-                return convert(list(given))
-            joined: dict[str, bytearray] = {}
+            if isinstance(result, types.CoroutineType):
+                return self._answer(next(given))
             for piece in given:
-                answer = convert(piece)
+                value = piece
+                if isinstance(piece, Result):
+                    parameters |= piece.parameters
+                    value = piece.value
+                if self.signature == "bytes":
+                    values.append(value)
+                    continue
+                answer = self._mapping_answer(value)
                 if answer.output is None:
                     return answer
                 for name, content in answer.output.items():
                     joined.setdefault(name, bytearray()).extend(content)
-            return self._bounded({name: bytes(content) for name, content in joined.items()})
+        whole: object = values if self.signature == "bytes" else joined
+        return self._answer(Result(whole, parameters) if parameters else whole)
 
-    def _results(self, arguments: list[object]) -> Sequence[object]:
-        results = self.function(arguments)
+    def _results(self, arguments: list[object], **told: object) -> Sequence[object]:
+        results = self.function(arguments, **told)
         if hasattr(results, "tolist") and not isinstance(results, list | tuple):
             results = list(results)  # type: ignore[call-overload]
         if not isinstance(results, Sequence) or isinstance(results, str | bytes | bytearray):
@@ -131,6 +162,13 @@ class PredictFunction(NamedTuple):
     def _bounded(self, output: Mapping[str, bytes]) -> Answer:
         fault = self.contract.fault(output)
         return failed(fault, ErrorKind.CONTRACT) if fault else Answer(output)
+
+
+def _until(latest: float, request: Request) -> Request:
+    """`request` with a deadline of `latest` or before."""
+    own = math.inf if request.deadline is None else request.deadline
+    until = min(own, latest)
+    return request if until == own else request._replace(deadline=until)
 
 
 def is_stream(result: object) -> bool:

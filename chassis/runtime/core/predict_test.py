@@ -78,3 +78,12 @@ def test_an_output_above_its_max_size_fails_with_both_sizes() -> None:
     contract = Contract(outputs=(ModelOutput("results.json", max_size="1K"),))
     (answer,) = PredictFunction(lambda _: "x" * 2000, "bytes", 0, contract)([{"input": b""}])
     assert answer.error == "output 'results.json' has 2002 bytes, more than its max_size 1K (1024 bytes)"
+
+
+def test_a_coroutine_gives_its_result_and_not_a_list_of_it() -> None:
+    async def later(content: bytes) -> int:
+        return len(content)
+
+    predict = PredictFunction(later, "bytes", 0, Contract())
+    assert predict([{"input": b"abc"}])[0].output == {"results.json": b"3"}
+    assert [piece.output for piece in predict.stream({"input": b"abc"})] == [{"results.json": b"3"}]

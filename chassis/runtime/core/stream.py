@@ -1,4 +1,4 @@
-"""What a function gives to one item, piece by piece: the next is computed when the last has been taken."""
+"""What a function gives to one item, piece by piece: a few are computed before they are taken, and no more."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from chassis.runtime.core.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_AHEAD = 4
+"""Pieces that wait to be taken, before the function is held back: while one is sent the next is computed."""
 
 
 class Source(Protocol):
@@ -48,6 +52,10 @@ class Stream:
         """The function gave a piece."""
         self.began = True
         self._pieces.append(piece)
+        if len(self._pieces) < _AHEAD and not self._ended and self.source is not None:
+            self.source.go_on(more=True)
+        else:
+            self._owes = True
         self._wake()
 
     def close(self) -> None:
@@ -64,16 +72,16 @@ class Stream:
         return self
 
     async def __anext__(self) -> Answer:
-        if self._owes and self.source is not None and not self._ended:
-            self._owes = False
-            self.source.go_on(more=True)
         while not self._pieces:
             if self._ended:
                 raise StopAsyncIteration
             self._waiter = self._loop.create_future()
             await self._waiter
-        self._owes = True
-        return self._pieces.popleft()
+        piece = self._pieces.popleft()
+        if self._owes and self.source is not None and not self._ended:
+            self._owes = False
+            self.source.go_on(more=True)
+        return piece
 
     def _end(self, future: asyncio.Future[list[Answer]]) -> None:
         if self._ended:

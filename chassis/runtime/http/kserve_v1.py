@@ -19,6 +19,7 @@ from chassis.runtime.core.request_error import RequestError, quoted
 from chassis.runtime.core.service import ModelService, ModelState
 from chassis.runtime.http.json_body import read_object
 from chassis.runtime.http.message import Request, Response, Route, json_response, write_json
+from chassis.runtime.http.tensor_json import asked_parameters
 from chassis.runtime.inference.exchange import Identity, answered, check_room, output_tensor
 from chassis.runtime.inference.tensor import from_nested, nested
 
@@ -69,10 +70,13 @@ class KserveV1:
 
     def _items(self, request: Request) -> list[Item]:
         """The items of `request`. When this returns its body is gone."""
-        instances = read_object(request.take_body(), self._model.budget, request.cost).get("instances")
+        document = read_object(request.take_body(), self._model.budget, request.cost)
+        instances = document.get("instances")
         if not isinstance(instances, list) or not instances:
             raise RequestError(400, "instances: expected a list of at least one")
         check_room(self._model, len(instances))
+        if self._model.contract.takes_request:
+            request.tell(self._model.contract, asked_parameters(document))
         found = []
         for index, instance in enumerate(instances):
             found.append(self._item(index, instance))

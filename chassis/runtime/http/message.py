@@ -6,10 +6,13 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from chassis.runtime.core.caller import Caller
 from chassis.runtime.core.request_error import RETRY_AFTER
+
+if TYPE_CHECKING:
+    from chassis.runtime.core.contract import Contract
 
 JSON = "application/json"
 
@@ -51,6 +54,12 @@ class Request:
         """The body, once: from then on it is the caller's alone, and its memory is free when the caller drops it."""
         body, self._body = self._body, b""
         return body
+
+    def tell(self, contract: Contract, parameters: Mapping[str, object], identifier: str = "") -> None:
+        """Names it as `identifier`, if its headers name it nothing, and has a function that takes the request told."""
+        if identifier and "x-request-id" not in self.headers:
+            self.caller = self.caller.named(identifier)
+        self.caller = self.caller.telling(contract, self.headers, parameters)
 
     def put_body(self, body: bytes | bytearray, cost: int) -> None:
         """Puts another body in the place of the one that was taken, of `cost` further bytes of the budget."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import NamedTuple
 
 from chassis.declaration.tensor import BYTES
@@ -22,6 +22,7 @@ from chassis.runtime.http.message import JSON, Request, Response, Route, json_re
 from chassis.runtime.http.tensor_json import (
     HEADER_LENGTH,
     AskedOutputs,
+    asked_parameters,
     optional,
     read_inputs,
     read_outputs,
@@ -31,15 +32,16 @@ from chassis.runtime.http.tensor_json import (
 from chassis.runtime.inference.exchange import (
     EXTENSIONS,
     PLATFORM,
+    Piece,
     answered,
     items,
     outputs,
+    parameters_of,
     streamed,
     tensor_metadata,
 )
 from chassis.runtime.inference.extensions import Extensions
 from chassis.runtime.inference.tensor import (
-    Tensor,
     nested,
 )
 from chassis.runtime.version import VERSION
@@ -153,7 +155,8 @@ class OpenInference:
         try:
             asked = self._read(request)
             answers = await answered(self._model, asked.items, request.caller)
-            response = self._response(asked, outputs(answers, self._model.contract.outputs, asked.outputs.classes))
+            tensors = outputs(answers, self._model.contract.outputs, asked.outputs.classes)
+            response = self._response(asked, Piece(tensors, parameters_of(answers)))
             status = response.status
             return response
         except Exception as error:
@@ -174,7 +177,7 @@ class OpenInference:
             answers = await answered(self._model, [item], request.caller)
             tensors = outputs(answers, self._model.contract.outputs, {})
             status = 200
-            return Response(200, write_json(self._plain(tensors)))
+            return Response(200, write_json(self._plain(Piece(tensors, parameters_of(answers)))))
         except Exception as error:
             status = error.status if isinstance(error, RequestError) else 500
             raise
@@ -204,16 +207,16 @@ class OpenInference:
         self,
         caller: Caller,
         started: float,
-        first: list[Tensor] | None,
-        pieces: AsyncGenerator[list[Tensor], None],
+        first: Piece | None,
+        pieces: AsyncGenerator[Piece, None],
     ) -> AsyncGenerator[bytes, None]:
         status: int | str = "cancelled"
         try:
             async with contextlib.aclosing(pieces):
                 if first is not None:
                     yield _event(self._plain(first))
-                async for tensors in pieces:
-                    yield _event(self._plain(tensors))
+                async for piece in pieces:
+                    yield _event(self._plain(piece))
             status = 200
         except RequestError as error:
             status = error.status
@@ -224,7 +227,7 @@ class OpenInference:
     def _generated(self, request: Request) -> Item:
         """The item of a request of the generate extension: each of the model's inputs under its name.
 
-        A model of one input takes it as `text_input` too. `id`, `parameters` and other members are not looked at.
+        A model of one input takes it as `text_input` too. Of other members `id` and `parameters` alone are read.
         """
         document = read_object(request.take_body(), self._model.budget, request.cost)
         declared = self._model.contract.inputs
@@ -235,13 +238,28 @@ class OpenInference:
             raise RequestError(
                 400, f"expected an object of the model's inputs {quoted(part.name for part in declared)}"
             )
+        self._tell(request, document, {part.name for part in declared})
         return item
 
-    def _plain(self, tensors: Iterable[Tensor]) -> dict[str, object]:
+    def _tell(self, request: Request, document: Mapping[str, object], inputs: Collection[str] = ()) -> str:
+        """Has the function told of `request`, if it takes that; returns the id that `document` gives it.
+
+        What is one of the model's `inputs` is neither its id nor its parameters.
+        """
+        given = {name: document.get(name) for name in ("id", "parameters") if name not in inputs}
+        identifier = optional(given, "id", "")
+        if not isinstance(identifier, str):
+            raise RequestError(400, "id: expected a string")
+        request.tell(self._model.contract, asked_parameters(given), identifier)
+        return identifier
+
+    def _plain(self, piece: Piece) -> dict[str, object]:
         """The outputs of one item as JSON has them, under their names; what is JSON already is not put into a text."""
         parts = {part.name: part for part in self._model.contract.outputs}
         found: dict[str, object] = {"model_name": self._identity.name, "model_version": self._identity.version}
-        for tensor in tensors:
+        if piece.parameters:
+            found["parameters"] = dict(piece.parameters)
+        for tensor in piece.tensors:
             content = tensor.elements[0]
             if tensor.datatype != BYTES:
                 found[tensor.name] = nested(tensor)
@@ -256,17 +274,15 @@ class OpenInference:
         parts = split(request)
         binary = parts.pop()
         document = read_object(parts.pop(), self._model.budget, request.cost)
-        identifier = optional(document, "id", "")
-        if not isinstance(identifier, str):
-            raise RequestError(400, "id: expected a string")
+        identifier = self._tell(request, document)
         tensors = read_inputs(document, binary)
         wanted = read_outputs(document, self._model.contract.outputs)
         document.clear()
         return _Asked(identifier, items(self._model, tensors), wanted)
 
-    def _response(self, asked: _Asked, tensors: Iterable[Tensor]) -> Response:
+    def _response(self, asked: _Asked, given: Piece) -> Response:
         described, contents = [], []
-        for tensor in tensors:
+        for tensor in given.tensors:
             output: dict[str, object] = {
                 "name": tensor.name,
                 "datatype": tensor.datatype,
@@ -286,6 +302,8 @@ class OpenInference:
         }
         if asked.identifier:
             document["id"] = asked.identifier
+        if given.parameters:
+            document["parameters"] = dict(given.parameters)
         header = write_json(document)
         if not contents:
             return Response(200, header)

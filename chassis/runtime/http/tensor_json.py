@@ -18,6 +18,8 @@ from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape
 HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is, if binary data follows it."""
 
+_OF_THE_PROTOCOL = ("binary_data_output",)
+
 
 class AskedOutputs(NamedTuple):
     """The outputs that a request asks for.
@@ -108,6 +110,14 @@ def optional(entry: dict[str, object], name: str, default: object) -> object:
     """A member that may be left out; many clients write `null` then."""
     value = entry.get(name)
     return default if value is None else value
+
+
+def asked_parameters(document: dict[str, object]) -> dict[str, object]:
+    """The parameters of a request that are for the model: those of the protocol itself are left out, and `null`."""
+    found = optional(document, "parameters", {})
+    if not isinstance(found, dict):
+        raise RequestError(400, "parameters: expected an object")
+    return {name: value for name, value in found.items() if name not in _OF_THE_PROTOCOL and value is not None}
 
 
 def values(tensor: Tensor) -> dict[str, object]:

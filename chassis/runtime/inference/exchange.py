@@ -64,10 +64,17 @@ async def answered(model: ModelService, wanted: Sequence[Item], caller: Caller) 
     return answers
 
 
+class Piece(NamedTuple):
+    """What a stream gives at a time: its tensors, and the parameters that the function gave beside them."""
+
+    tensors: list[Tensor]
+    parameters: Mapping[str, object]
+
+
 async def streamed(
     model: ModelService, wanted: Sequence[Item], caller: Caller, outputs_wanted: Mapping[str, int]
-) -> AsyncGenerator[list[Tensor], None]:
-    """The tensors of each piece of the one item that is asked.
+) -> AsyncGenerator[Piece, None]:
+    """The pieces of the one item that is asked.
 
     Raises:
       RequestError: as `answered`; or the request has several items.
@@ -80,7 +87,7 @@ async def streamed(
         async with contextlib.aclosing(model.stream(wanted[0], caller)) as pieces:
             async for piece in pieces:
                 raise_for_failed([piece])
-                yield outputs([piece], model.contract.outputs, outputs_wanted)
+                yield Piece(outputs([piece], model.contract.outputs, outputs_wanted), piece.parameters or {})
     except QueueFullError as error:
         raise BusyError(str(error)) from None
     except StoppingError as error:
@@ -169,6 +176,15 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping
         classes = wanted.get(name, 0)
         tensors.append(classified(tensor, classes, getattr(part, "labels", ())) if classes else tensor)
     return tensors
+
+
+def parameters_of(answers: Sequence[Answer]) -> dict[str, object]:
+    """What the function gave beside its outputs; of several items, the latest that gives a parameter counts."""
+    found: dict[str, object] = {}
+    for answer in answers:
+        if answer.parameters:
+            found |= answer.parameters
+    return found
 
 
 def classified(tensor: Tensor, classes: int, labels: Sequence[str]) -> Tensor:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime import inference_pb2 as messages
@@ -25,6 +26,7 @@ from chassis.runtime.inference.exchange import (
     class_count,
     items,
     outputs,
+    parameters_of,
     streamed,
     tensor_metadata,
 )
@@ -38,6 +40,8 @@ PROTOCOL = "v2-grpc"
 SERVICE = "inference.GRPCInferenceService"
 
 _FINAL = "triton_final_response"
+_TELLS_FINAL = "triton_enable_empty_final_response"
+_OF_THE_PROTOCOL = ("binary_data_output", _TELLS_FINAL)
 _AnyMessage = TypeVar("_AnyMessage", bound=Message)
 
 _FIELDS = {
@@ -160,6 +164,8 @@ class InferenceService:
         started = time.perf_counter()
         code = grpc.StatusCode.CANCELLED
         caller = call.traced(request.id)
+        if self._model.contract.takes_request:
+            caller = call.telling(self._model.contract, _parameters(request))
         try:
             self._identity.check(request.model_name, request.model_version)
             wanted = _wanted(request, self._model.contract.outputs)
@@ -169,6 +175,7 @@ class InferenceService:
             answers = await answered(self._model, asked, caller)
             tensors = outputs(answers, self._model.contract.outputs, wanted)
             self._check_answer(tensors, call.cost)
+            given = parameters_of(answers)
             code = grpc.StatusCode.OK
         except RequestError as error:
             code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
@@ -184,6 +191,7 @@ class InferenceService:
         raw = raw or any(tensor.datatype not in _FIELDS for tensor in tensors)
         for tensor in tensors:
             _add(response, tensor, raw)
+        _set_parameters(response, given)
         return response
 
     async def model_stream_infer(self, call: Call) -> None:
@@ -198,7 +206,11 @@ class InferenceService:
                 await call.send(_stream_error(self._model.budget.busy()))
                 continue
             try:
-                await self._stream(messages.ModelInferRequest.FromString(content), call, caller)
+                request = _parse(content)
+                caller = call.traced(request.id)
+                if self._model.contract.takes_request:
+                    caller = call.telling(self._model.contract, _parameters(request))
+                await self._stream(request, call, caller)
                 code = grpc.StatusCode.OK
             except RequestError as error:
                 code = grpc.StatusCode.RESOURCE_EXHAUSTED if isinstance(error, BusyError) else _CODES[error.status]
@@ -212,10 +224,11 @@ class InferenceService:
         self._identity.check(request.model_name, request.model_version)
         wanted = _wanted(request, self._model.contract.outputs)
         asked = items(self._model, _inputs(request))
-        told = "triton_enable_empty_final_response" in request.parameters
+        told = _TELLS_FINAL in request.parameters
         async with contextlib.aclosing(streamed(self._model, asked, caller, wanted)) as pieces:
-            async for tensors in pieces:
-                response = self._response(request, tensors)
+            async for piece in pieces:
+                response = self._response(request, piece.tensors)
+                _set_parameters(response, piece.parameters)
                 if told:
                     response.parameters[_FINAL].bool_param = False
                 await call.send(messages.ModelStreamInferResponse(infer_response=response).SerializeToString())
@@ -245,6 +258,36 @@ class InferenceService:
             self._identity.check(name, version)
         except RequestError as error:
             raise CallError(_CODES[error.status], str(error)) from None
+
+
+def _parse(content: bytes) -> messages.ModelInferRequest:
+    try:
+        return messages.ModelInferRequest.FromString(content)
+    except DecodeError:
+        raise RequestError(400, "the message is not a ModelInferRequest") from None
+
+
+def _parameters(request: messages.ModelInferRequest) -> dict[str, object]:
+    """What `request` asks for beside its inputs; what the protocol itself asks with its parameters is left out."""
+    found: dict[str, object] = {}
+    for name, value in request.parameters.items():
+        kind = value.WhichOneof("parameter_choice")
+        if kind is not None and name not in _OF_THE_PROTOCOL:
+            found[name] = getattr(value, kind)
+    return found
+
+
+def _set_parameters(response: messages.ModelInferResponse, given: Mapping[str, object]) -> None:
+    for name, value in given.items():
+        if isinstance(value, bool):
+            response.parameters[name].bool_param = value
+        elif isinstance(value, int):
+            field = "int64_param" if value < 1 << 63 else "uint64_param"
+            setattr(response.parameters[name], field, value)
+        elif isinstance(value, float):
+            response.parameters[name].double_param = value
+        else:
+            response.parameters[name].string_param = str(value)
 
 
 def _stream_error(message: str) -> bytes:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import grpc
 from grpc._cython import cygrpc
 
 from chassis.runtime.core.caller import UNKNOWN_CALLER, Caller, identify
 
+if TYPE_CHECKING:
+    from chassis.runtime.core.contract import Contract
+
 _NO_FLAGS = 0
+_NEVER = 1e12
+"""Seconds since 1970 after which a deadline stands for none: the core has a time without an end."""
+
 _LOCAL = ("ipv4:127.", "ipv6:%5B::1%5D", "ipv6:[::1]", "ipv6:%5B::ffff:127.", "ipv6:[::ffff:127.", "unix:")
 """How the core writes addresses of the loopback; brackets may be percent-encoded."""
 
@@ -50,11 +57,17 @@ class Call:
     """
 
     __slots__ = (
-        *("_begun", "_core", "_owner", "_trailing", "_waiter", "busy", "caller", "cost", "metadata", "over", "task"),
+        *("_begun", "_core", "_deadline", "_owner", "_trailing", "_waiter"),
+        *("busy", "caller", "cost", "metadata", "over", "task"),
     )
 
-    def __init__(self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str]]) -> None:
-        """Takes gRPC's own `core` of the call, and watches whether the caller stays."""
+    def __init__(
+        self, owner: Owner, core: cygrpc.Call, metadata: Sequence[tuple[str, str]], deadline: float = _NEVER
+    ) -> None:
+        """Takes gRPC's own `core` of the call and its deadline, in seconds since 1970.
+
+        It watches whether the caller stays.
+        """
         self.metadata = metadata
         self.caller = UNKNOWN_CALLER
         self.busy = False
@@ -63,6 +76,7 @@ class Call:
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
         self._core = core
+        self._deadline = deadline
         self._begun = False
         self._trailing: tuple[tuple[str, str], ...] = ()
         self._waiter: asyncio.Future[bytes | None] | None = None
@@ -72,6 +86,23 @@ class Call:
         """Whether its caller is on this machine, or in this container."""
         peer: str = self._core.peer().decode(errors="replace")
         return peer.startswith(_LOCAL)
+
+    def telling(self, contract: Contract, parameters: Mapping[str, object]) -> Caller:
+        """Its `caller`, with what the function is told of it."""
+        self.caller = self.caller.telling(contract, self._headers(), parameters, self._until())
+        return self.caller
+
+    def _headers(self) -> dict[str, str]:
+        """Its metadata that are texts; of a key that comes twice, the values with `, ` between."""
+        found: dict[str, str] = {}
+        for key, value in self.metadata:
+            if isinstance(value, str):
+                found[key] = f"{found[key]}, {value}" if key in found else value
+        return found
+
+    def _until(self) -> float | None:
+        """When its caller has no use for an answer any more, by `time.monotonic()`; None if it did not say."""
+        return None if self._deadline >= _NEVER else time.monotonic() + self._deadline - time.time()
 
     def traced(self, request_id: str = "") -> Caller:
         """Who its metadata says that it is from: `x-request-id`, else `request_id`, and `traceparent`.

@@ -154,7 +154,7 @@ class CompletionServer:
             self._server.request_call(self._queue, self._queue, self._on_call)
 
     def _begin(self, event: cygrpc.RequestCallEvent) -> None:
-        call = Call(self, event.call, event.invocation_metadata)
+        call = Call(self, event.call, event.invocation_metadata, event.call_details.deadline)
         self._alive.add(call)
         if len(self._alive) > self._most_calls and not self._make_room():
             call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, f"there are {self._most_calls} calls, which is the most")

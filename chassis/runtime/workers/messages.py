@@ -9,11 +9,14 @@ from __future__ import annotations
 import marshal
 import socket
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, RemoteError
 from chassis.runtime.core.predict import ModelContractError
+
+if TYPE_CHECKING:
+    from chassis.call import Request
 
 Message = tuple[Any, ...]
 
@@ -76,7 +79,7 @@ class MessageReader:
             for name, content in item.items():
                 if isinstance(content, int):
                     item[name] = self._take(content)
-        return (_ITEMS, items)
+        return (_ITEMS, items, *message[2:])
 
     def _take(self, length: int) -> bytes:
         """Reads as many bytes, straight to where they stay."""
@@ -140,7 +143,7 @@ def encoded(message: Message) -> list[bytes]:
         for item in message[1]:
             items.append({name: len(content) if len(content) > _LARGE else content for name, content in item.items()})
             contents += [content for content in item.values() if len(content) > _LARGE]
-        content = marshal.dumps((_LARGE_ITEMS, items))
+        content = marshal.dumps((_LARGE_ITEMS, items, *message[2:]))
         # At least as long as what a receiver may read at once, so that it reads nothing of what follows.
         content += bytes(max(0, _LARGE - _LENGTH.size - len(content)))
         return [_LENGTH.pack(len(content)), content, *contents]
@@ -168,14 +171,24 @@ _CONTRACT = "contract"
 _RAISED = "raised"
 
 
-def items_message(items: Sequence[Item]) -> Message:
-    """Items that are to be answered."""
-    return (_ITEMS, [dict(item) for item in items])
+def items_message(items: Sequence[Item], requests: Sequence[Request] = ()) -> Message:
+    """Items that are to be answered, and what the function is told of the request of each, if it takes that."""
+    found = [dict(item) for item in items]
+    return (_ITEMS, found, [tuple(request) for request in requests]) if requests else (_ITEMS, found)
 
 
-def stream_message(item: Item) -> Message:
-    """An item that is to be answered piece by piece."""
-    return (_STREAM, [dict(item)])
+def stream_message(item: Item, requests: Sequence[Request] = ()) -> Message:
+    """An item that is to be answered piece by piece, and what the function is told of its request."""
+    return (_STREAM, [dict(item)], [tuple(request) for request in requests])
+
+
+def read_requests(message: Message) -> list[Request]:
+    """What the function is told of the requests in `message`."""
+    if len(message) < 3 or not message[2]:
+        return []
+    from chassis.call import Request  # here, since few functions take it
+
+    return [Request(*told) for told in message[2]]
 
 
 def go_on_message(more: bool) -> Message:
@@ -195,7 +208,7 @@ def wants_more(message: Message) -> bool:
 
 def piece_message(answer: Answer) -> Message:
     """One piece."""
-    return (_PIECE, answer.output, answer.error, answer.kind and answer.kind.value)
+    return (_PIECE, *_plain(answer))
 
 
 def read_piece(message: Message) -> Answer | None:
@@ -203,13 +216,12 @@ def read_piece(message: Message) -> Answer | None:
     kind, *fields = message
     if kind != _PIECE:
         return None
-    output, error, of_error = fields
-    return Answer(output, error, of_error and _KINDS[of_error])
+    return _answer(*fields)
 
 
 def answers_message(answers: Sequence[Answer]) -> Message:
     """Their answers."""
-    return (_ANSWERS, [(answer.output, answer.error, answer.kind and answer.kind.value) for answer in answers])
+    return (_ANSWERS, [_plain(answer) for answer in answers])
 
 
 def contract_message(error: ModelContractError) -> Message:
@@ -226,5 +238,15 @@ def read_outcome(message: Message) -> list[Answer] | Exception:
     """The answers in `message`, or what the function raised."""
     kind, *fields = message
     if kind == _ANSWERS:
-        return [Answer(output, error, kind and _KINDS[kind]) for output, error, kind in fields[0]]
+        return [_answer(*parts) for parts in fields[0]]
     return ModelContractError(*fields) if kind == _CONTRACT else RemoteError(*fields)
+
+
+def _plain(answer: Answer) -> Message:
+    return (answer.output, answer.error, answer.kind and answer.kind.value, answer.parameters)
+
+
+def _answer(
+    output: Mapping[str, bytes] | None, error: str | None, kind: str | None, parameters: Mapping[str, object] | None
+) -> Answer:
+    return Answer(output, error, _KINDS[kind] if kind else None, parameters)

@@ -74,11 +74,11 @@ class Worker(asyncio.Protocol):
         self._batch = batch
         stream, items = batch.stream, batch.begin()
         if stream is None or not items:
-            self._transport.writelines(messages.encoded(messages.items_message(items)))
+            self._transport.writelines(messages.encoded(messages.items_message(items, batch.requests())))
             return
         self._computes, self._closes = True, False
         stream.source = _Source(self, batch)
-        self._transport.writelines(messages.encoded(messages.stream_message(items[0])))
+        self._transport.writelines(messages.encoded(messages.stream_message(items[0], batch.requests())))
 
     def go_on(self, batch: Batch, more: bool) -> None:
         """Has the next piece of `batch`, a stream, computed, or the stream closed; once it has ended nothing is done.

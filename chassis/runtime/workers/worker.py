@@ -7,7 +7,7 @@ import gc
 import logging
 import socket
 import time
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from chassis.runtime import logs
 from chassis.runtime.core.answer import Answer, describe_exception, exception_kind, frames
@@ -17,6 +17,9 @@ from chassis.runtime.ending import CLOSING, end_process
 from chassis.runtime.settings import Settings
 from chassis.runtime.workers import forks, messages
 from chassis.runtime.workers.messages import FAILED, LOADED, Message, PeerGoneError
+
+if TYPE_CHECKING:
+    from chassis.call import Request
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,11 +42,11 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         reader = messages.MessageReader(connection)
         while True:
             message = reader.receive()
-            items = message[1]
+            items, requests = message[1], messages.read_requests(message)
             if messages.wants_stream(message):
-                answers = _streamed(predict, items, connection, reader)
+                answers = _streamed(predict, items, requests, connection, reader)
             else:
-                answers = _answers(predict, items)
+                answers = _answers(predict, items, requests)
             del message
             del items  # they may be large, and the next ones long in coming
             messages.send(connection, answers)
@@ -52,9 +55,9 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         end_process(0, CLOSING)
 
 
-def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message:
+def _answers(predict: PredictFunction, items: list[dict[str, bytes]], requests: list[Request]) -> Message:
     try:
-        return messages.answers_message(predict(items))
+        return messages.answers_message(predict(items, requests))
     except ModelContractError as error:
         return messages.contract_message(error)
     except BaseException as error:
@@ -63,13 +66,17 @@ def _answers(predict: PredictFunction, items: list[dict[str, bytes]]) -> Message
 
 
 def _streamed(
-    predict: PredictFunction, items: list[dict[str, bytes]], connection: socket.socket, reader: messages.MessageReader
+    predict: PredictFunction,
+    items: list[dict[str, bytes]],
+    requests: list[Request],
+    connection: socket.socket,
+    reader: messages.MessageReader,
 ) -> Message:
     """Gives the pieces of the one item, each when it is asked for; returns what ends them."""
     if not items:
         return messages.answers_message([])
     try:
-        with contextlib.closing(predict.stream(items[0])) as pieces:  # type: ignore[type-var]
+        with contextlib.closing(predict.stream(items[0], requests)) as pieces:  # type: ignore[type-var]
             for piece in pieces:
                 messages.send(connection, messages.piece_message(piece))
                 if not messages.wants_more(reader.receive()):

@@ -188,6 +188,7 @@ def chassis_model(
         drain_timeout = "7s",
         max_wait_ms = 0,
         queue_size = 1024,
+        request_headers = [],
         warmup = [],
         required_ram = "512M",
         num_cpus = 1,
@@ -201,7 +202,8 @@ def chassis_model(
     The entry module is imported on the build machine, with the build machine's wheels (but see `pickle_on`), and its
     function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
     `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
-    bytes, to mappings from output name to bytes.
+    bytes, to mappings from output name to bytes. A generator streams (docs/serving.md). A second parameter called `request`, of a batch
+    function `requests`, is told of the request: `chassis.Request` in docs/reference/sdk.md.
 
     Example, built by this repository's tests:
 
@@ -259,6 +261,7 @@ def chassis_model(
       drain_timeout: what a server that is told to stop has for what it accepted.
       max_wait_ms: how long an input may wait, while the model is idle, for others to share its call; milliseconds.
       queue_size: how many inputs may wait for the model; more are refused at once.
+      request_headers: headers of a request, over gRPC its metadata, that a function which takes `request` is told of.
       warmup: case files (docs/testing.md) whose inputs each process of the model is asked before it counts as ready, and files
         that they name. What they expect is not looked at; an item that fails is a model that fails to load.
       required_ram: for schedulers, such as `"512M"`.
@@ -311,6 +314,7 @@ def chassis_model(
         "outputs": _parts(outputs, max_sizes, tensors, descriptions, labels),
         "performance": performance,
         "queue_size": queue_size,
+        "request_headers": request_headers,
         "required_ram": required_ram,
         "run_timeout": run_timeout,
         "source": source,

@@ -40,6 +40,7 @@ EVERYTHING = ModelMetadata(
     drain_timeout="11s",
     max_wait_ms=2.5,
     queue_size=7,
+    request_headers=("x-tenant", "accept-language"),
     servers=("omi", "v2-http"),
 )
 

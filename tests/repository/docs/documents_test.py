@@ -83,4 +83,4 @@ def test_the_guide_to_serving_lists_every_setting():
     # The image itself sets these two.
     settings -= {"CHASSIS_MODEL_DIR", "CHASSIS_SERVER_PATH"}
     assert len(settings) > 25
-    assert settings <= set(re.findall(r"`([A-Z][A-Z_]+)`", (docs / "serving.md").read_text()))
+    assert settings <= set(re.findall(r"`([A-Z][A-Z_]+)`", (docs / "operating.md").read_text()))
