@@ -94,10 +94,10 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _tools() -> BuildTools:
-    python = Path(_INTERPRETER.value or _PYTHON.value).absolute()
+    # The runfiles have links to its files, which lead nowhere in a root that has the files alone.
+    python = Path(_INTERPRETER.value or _PYTHON.value).resolve()
     root = python.parent / "root"
     if not root.is_dir():  # not Debian's packages, but an installation: PREFIX/bin/python3
-        python = python.resolve()
         root = python.parent.parent
     return BuildTools(
         zig=Path(_ZIG.value),
