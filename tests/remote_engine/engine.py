@@ -2,10 +2,10 @@
 
     engine --directory=DIRECTORY [--jobs=2]
 
-Starts all of it and writes `ready.json` into the directory: `{"endpoint": "grpc://127.0.0.1:PORT"}`. From then on it counts
-what passes between the client and the endpoint (`traffic.json`) and starts the worker anew whenever it ends; `worker.pid`
-is its process. SIGTERM or Ctrl-C ends everything. Whatever an action could want of the machine is kept from it: the
-worker's environment is empty but for a PATH.
+Starts all of it and writes `ready.json` into the directory: `{"endpoint": "grpc://127.0.0.1:PORT"}`. From then on it
+counts what passes between the client and the endpoint (`traffic.json`) and starts the worker anew whenever it ends;
+`worker.pid` is its process. SIGTERM or Ctrl-C ends everything. The worker's environment is empty but for a PATH, so an
+action that wants a variable of the machine's fails.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ class Engine:
         programs = self._programs(Path(os.environ["POSTGRESQL_ROOT"]).resolve(), "usr/lib/postgresql/15")
         data, place = self._directory / "database", self._directory / "socket"
         place.mkdir()
-        self._run("initdb", [*_not_root(), str(programs / "initdb"), f"--pgdata={data}", "--auth=trust", "--username=engine", "--no-sync"])
+        options = [f"--pgdata={data}", "--auth=trust", "--username=engine", "--no-sync"]
+        self._run("initdb", [*_not_root(), str(programs / "initdb"), *options])
         options = ["-k", str(place), "-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"]
         self._spawn("postgres", [*_not_root(), str(programs / "postgres"), "-D", str(data), *options])
         self._wait("postgres", place / ".s.PGSQL.5432")
@@ -227,9 +228,9 @@ def _free_port() -> int:
 
 
 def _accepts(place: int | Path) -> bool:
-    family, address = (socket.AF_UNIX, str(place)) if isinstance(place, Path) else (socket.AF_INET, ("127.0.0.1", place))
-    with socket.socket(family) as connection:
-        return connection.connect_ex(address) == 0
+    is_socket = isinstance(place, Path)
+    with socket.socket(socket.AF_UNIX if is_socket else socket.AF_INET) as connection:
+        return connection.connect_ex(str(place) if is_socket else ("127.0.0.1", place)) == 0
 
 
 def main(argv: Sequence[str]) -> None:
