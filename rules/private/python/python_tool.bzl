@@ -37,10 +37,9 @@ _COMPILED_ATTRS = {
     "_compile": attr.label(default = "//chassis/tools:compile_modules", cfg = "exec", executable = True),
 }
 
-def _located(ctx, target):
-    """The path of a target's program or only file, for the shell."""
-    file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
-    return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
+def _runfile(ctx, target):
+    """The path of a target's program, only file or directory in the runfiles."""
+    return runfiles_path(ctx, target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0])
 
 def _compiled(ctx, sources):
     """A directory with the bytecode of all that the program imports, as the runfiles have it."""
@@ -89,11 +88,11 @@ def _impl(ctx):
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, shell_quote(value))
     for target, name in ctx.attr.env_paths.items():
-        script += "export %s=%s\n" % (name, _located(ctx, target))
+        script += "find_runfile %s\nexport %s=\"$found\"\n" % (shell_quote(_runfile(ctx, target)), name)
     script += "PYTHONPATH=%s\n" % ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots])
     script += "export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1\n"
     arguments = [shell_quote(argument) for argument in ctx.attr.tool_args]
-    arguments += [_located(ctx, target) for target in ctx.attr.path_args]
+    arguments += ['"$RUNFILES_DIR/"' + shell_quote(_runfile(ctx, target)) for target in ctx.attr.path_args]
     script += " ".join(
         ["exec", interpreter, "-P", "-s", start] + arguments + ['"$@"'],
     ) + "\n"
