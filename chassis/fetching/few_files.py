@@ -20,9 +20,9 @@ _BYTECODE_SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 
 
 def zip_library(library: Path) -> None:
-    """Packs a standard library, such as `usr/lib/python3.11`, into `python311.zip` beside it; `lib-dynload` alone stays.
+    """Packs a standard library, such as `usr/lib/python3.11`, into `python311.zip` beside it.
 
-    The same bytes for the same files, whatever their times and modes.
+    `lib-dynload` alone stays. The same bytes for the same files, whatever their times and modes.
     """
     entries = {
         name: path
@@ -53,7 +53,7 @@ def _name(library: Path, path: Path) -> str:
 
 
 def name_libraries_once(root: Path) -> None:
-    """Gives each shared library the name that programs ask for, in place of a link: that would be the same bytes again."""
+    """Gives each shared library the name that programs ask for, in place of a link, which is the same bytes again."""
     links = [path for path in root.rglob("*.so*") if path.is_symlink() and path.readlink().name == str(path.readlink())]
     targets = {link: link.resolve() for link in links}
     for link, target in targets.items():
