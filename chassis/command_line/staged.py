@@ -8,8 +8,8 @@ from pathlib import Path
 def staged(path: str) -> Path:
     """The path of what rules name as `TOOL.runfiles/REPOSITORY/…`, absolute.
 
-    Locally, and on a remote engine since Bazel 8.3, it is there. Before, a directory that is a source of a repository is
-    staged for an engine where the execution root has it: at `external/REPOSITORY/…`.
+    Locally, and on a remote engine since Bazel 8.3, it is there. Bazel before that stages a directory that is a source
+    of a repository for an engine where the execution root has it: at `external/REPOSITORY/…`.
     """
     found = Path(path)
     _, mark, inside = path.partition(".runfiles/")

@@ -43,7 +43,11 @@ def _words(counts: dict[str, int]) -> str:
 def main(what: str, *arguments: str) -> str:
     file = arguments[0]
     if what in ("processes", "local", "executed"):
-        passed = {"processes": [], "local": ["internal", "remote", "remote cache hit"], "executed": ["internal", "remote cache hit"]}
+        passed = {
+            "processes": [],
+            "local": ["internal", "remote", "remote cache hit"],
+            "executed": ["internal", "remote cache hit"],
+        }
         return _words({name: count for name, count in _processes(file).items() if name not in passed[what]})
     if what == "test":
         found = [event["testResult"] for event in _events(file) if "testResult" in event]
