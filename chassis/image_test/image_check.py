@@ -82,7 +82,7 @@ def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome
     root = folder / "root"
     started = time.monotonic()
     try:
-        image = _unpack(plan, root)
+        image = unpacked(plan.layout, root, plan.emulator)
         say(f"unpacked in {time.monotonic() - started:.1f} s")
         return check_server(plan, image, folder / LOG_NAME, say)
     finally:
@@ -104,14 +104,19 @@ def check_server(plan: Plan, image: RootFileSystem, log: Path, say: Callable[[st
         return Outcome(tuple(results), text)
 
 
-def _unpack(plan: Plan, root: Path) -> RootFileSystem:
-    reader = LayoutReader(plan.layout)
+def unpacked(layout: Path, root: Path, emulator: Path | None) -> RootFileSystem:
+    """The image in `layout`, unpacked into `root`.
+
+    Raises:
+      ServerError: it is for another CPU than this machine's, and there is no emulator.
+    """
+    reader = LayoutReader(layout)
     _, config = reader.image()
     machine = platform.machine()
     wanted = MACHINES.get(config.architecture)
-    if not plan.emulator and wanted is not None and wanted.machine != machine:
+    if not emulator and wanted is not None and wanted.machine != machine:
         raise ServerError(
-            f"{plan.layout} is for {config.architecture} and this machine is {machine}: an emulator is needed\n"
+            f"{layout} is for {config.architecture} and this machine is {machine}: an emulator is needed\n"
             "  give a static qemu program with --emulator"
         )
     return unpack(reader, root, viewer=_viewer(config))
@@ -142,13 +147,22 @@ def _started(
             say(f"server ready in {time.monotonic() - begin:.1f} s{emulated}{cpu}")
             yield server, client
             return
-        status = server.wait(0)
-        text = server.log()
+        raise ServerError(explained(failure, server, launch))
+
+
+def explained(failure: str, server: SandboxedServer, launch: Launch) -> str:
+    """`failure` of a server that did not start, with its log, and what is to be done if that is known.
+
+    Raises:
+      SandboxError: it is the sandbox that could not be made.
+    """
+    status = server.wait(0)
+    text = server.log()
     if status is not None and (explanation := explain_start_failure(text)):
         raise SandboxError(explanation)
     hint = f"\n{_CHILDREN_HINT}" if launch.emulator and _CHILDREN_SIGN in text else ""
     ended = f" (exit status {status})" if status is not None else ""
-    raise ServerError(f"{failure}{ended}\n{_quoted(text)}{hint}")
+    return f"{failure}{ended}\n{_quoted(text)}{hint}"
 
 
 def _run_case(case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]) -> Result:

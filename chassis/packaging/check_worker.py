@@ -21,9 +21,15 @@ from chassis.packaging.errors import EntryPointError, MissingDependencyError, Pa
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import resolve_signature
-from chassis.packaging.worker import run_worker
+from chassis.packaging.worker import Result, run_worker
+from chassis.runtime.core.loader import Loader
 
 _IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime"})
+
+
+def _is_of_builder(module: str) -> bool:
+    """Whether a module is of Chassis, and of the parts that no image has."""
+    return module.startswith("chassis.") and ".".join(module.split(".")[:2]) not in _IN_IMAGE
 
 
 class _Absent(MetaPathFinder):
@@ -40,12 +46,12 @@ class _Absent(MetaPathFinder):
                 f"{fullname} is pickled by value and not in the image, but the pickle refers to it by name",
                 name=fullname,
             )
-        if fullname.startswith("chassis.") and ".".join(fullname.split(".")[:2]) not in _IN_IMAGE:
+        if _is_of_builder(fullname):
             raise ModuleNotFoundError(f"{fullname} is not in the image", name=fullname)
         return None
 
 
-def check(request: PickleRequest, pickle: Path) -> str:
+def check(request: PickleRequest, pickle: Path) -> Result:
     """Loads `pickle`; returns the function's signature.
 
     Raises:
@@ -55,7 +61,7 @@ def check(request: PickleRequest, pickle: Path) -> str:
         check_version(pickled_code(pickle.read_bytes(), request.pickle_name), request.pickle_name)
     own = {module_name(path) for path in request.sources}
     sys.meta_path.insert(0, _Absent(own))
-    for name in [name for name in sys.modules if name.startswith("chassis.") and name not in _IN_IMAGE]:
+    for name in [name for name in sys.modules if _is_of_builder(name)]:
         del sys.modules[name]
     name = f"entry point {request.entry_point}" if request.entry_point else "the pickled function"
     try:
@@ -70,9 +76,9 @@ def check(request: PickleRequest, pickle: Path) -> str:
         ) from None
     except (Exception, SystemExit) as error:
         raise PackagingError(f"{name}: the pickle does not load: {type(error).__name__}: {error}") from None
-    if not callable(function):
+    if not callable(function) and not isinstance(function, Loader):
         raise EntryPointError(f"{name} is a {type(function).__name__}, expected a function")
-    return resolve_signature(function, name, request.signature, request.batch_size)
+    return Result(resolve_signature(function, name, request.signature, request.batch_size))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def test_a_pickle_reads_no_secret_and_says_none(tmp_path: Path) -> None:
 
 
 def test_the_answer_of_a_model_is_no_link_to_a_file_of_the_machine(tmp_path: Path) -> None:
-    secret = written(tmp_path / "home" / "answer", json.dumps({"result": "open-sesame"}).encode())
+    secret = written(tmp_path / "home" / "answer", json.dumps({"signature": "open-sesame", "notes": []}).encode())
     source = f"import os, sys; os.{{}}({str(secret)!r}, sys.argv[2]); os._exit(0)"
     for link in ("symlink", "link"):
         with pytest.raises(PackagingError) as error:
@@ -66,12 +66,12 @@ def test_the_answer_of_a_model_is_no_link_to_a_file_of_the_machine(tmp_path: Pat
 
 def test_an_answer_that_a_model_makes_up_is_refused(tmp_path: Path) -> None:
     for answer in (
-        '{"result": "root"}',
+        '{"signature": "root", "notes": []}',
         "{",
         "[]",
         '{"error": ["ChassisError", "x"]}',
         '{"error": 1}',
-        '{"result": 1}',
+        '{"signature": 1, "notes": []}',
     ):
         source = f"import os, sys; open(sys.argv[2], 'w').write({answer!r}); os._exit(0)"
         with pytest.raises(PackagingError):
@@ -87,7 +87,7 @@ try:
     os.symlink({str(secret)!r}, sys.argv[1])
 except OSError:
     pass
-open(sys.argv[2], "w").write('{{"result": "bytes"}}')
+open(sys.argv[2], "w").write('{{"signature": "bytes", "notes": []}}')
 os._exit(0)
 """
     for confined in (True, False):
@@ -100,7 +100,7 @@ import os, sys, time
 if not os.fork():
     os.setsid()
     time.sleep(600)
-open(sys.argv[2], "w").write('{"result": "bytes"}')
+open(sys.argv[2], "w").write('{"signature": "bytes", "notes": []}')
 os._exit(0)
 """
     start = time.monotonic()

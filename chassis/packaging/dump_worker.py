@@ -8,13 +8,15 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cloudpickle
 
+from chassis.data import DataNotFoundError
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.entry_module import SourceFinder, entry_name
 from chassis.packaging.errors import (
@@ -24,29 +26,38 @@ from chassis.packaging.errors import (
     UnreproducibleError,
 )
 from chassis.packaging.imports import is_importable, required_imports
+from chassis.packaging.lost_statements import lost_statements, paths_beside
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import resolve_signature
-from chassis.packaging.worker import run_worker
+from chassis.packaging.signature import Predictor, as_predictor, resolve_signature
+from chassis.packaging.worker import Result, run_worker
 
 
-def pickle_entry_point(request: PickleRequest, output: Path) -> str:
-    """Writes the pickled entry point to `output`; returns its signature.
+def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
+    """Writes the pickled entry point to `output`; returns its signature, and what of the sources the image lacks.
 
     Raises:
       PackagingError: what is wrong with the model.
     """
-    module, _, attribute = request.entry_point.partition(":")
     finder = SourceFinder(request.sources, request.package_dir)
     finder.install()
-    name = entry_name(module, request.package_dir, request.sources)
-    _import(name, request)
-    function = _attribute(name, attribute, request.entry_point)
-    signature = resolve_signature(function, attribute, request.signature, request.batch_size)
+    attribute = request.entry_point.partition(":")[2]
+    function = _imported("entry point", request.entry_point, request)
+    predictor = as_predictor(function, _imported("loader", request.loader, request) if request.loader else None)
+    signature = resolve_signature(predictor, attribute, request.signature, request.batch_size)
     _check_imports(finder, request)
-    content = _pickle(finder, function, attribute, request)
+    notes = tuple(_lost(finder, request))
+    content = _pickle(finder, predictor, attribute, request)
     _check_paths(content, request)
     output.write_bytes(content)
-    return signature
+    return Result(signature, notes)
+
+
+def _imported(what: str, path: str, request: PickleRequest) -> Callable[..., object]:
+    """What `path`, `module:attribute`, names in the model's sources; `what` is what names it."""
+    module, _, attribute = path.partition(":")
+    name = entry_name(what, module, request.package_dir, request.sources)
+    _import(name, request)
+    return _attribute(name, attribute, f"{what} {path}")
 
 
 def _import(name: str, request: PickleRequest) -> None:
@@ -62,8 +73,30 @@ def _import(name: str, request: PickleRequest) -> None:
         raise EntryPointError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     except (Exception, SystemExit) as error:
         raise EntryPointError(
-            f"{_place(error, request)}: importing it failed: {type(error).__name__}: {error}"
+            f"{_place(error, request)}: importing it failed: {type(error).__name__}: {error}{_remedy(error)}"
         ) from None
+
+
+_NOT_IN_MAIN = re.compile(r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'")
+"""An unpickler's error; `__main__` is this module while it runs."""
+
+
+def _remedy(error: BaseException) -> str:
+    if isinstance(error, FileNotFoundError) and not isinstance(error, DataNotFoundError):
+        return (
+            "\n  a path beside the source leads nowhere, here and in the image: add the file to `data` of the "
+            'chassis_model, and find it with chassis.data_path("…")'
+        )
+    # `__main__` is this module while it runs.
+    missing = re.match(
+        r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'", str(error)
+    )
+    if isinstance(error, AttributeError) and missing:
+        return (
+            f"\n  the file was saved by a script that defines {missing[1]} itself: put {missing[1]} into a module of "
+            "its own, a py_library among `deps` that the script imports too, and save the file again"
+        )
+    return ""
 
 
 def _place(error: BaseException, request: PickleRequest) -> str:
@@ -72,17 +105,17 @@ def _place(error: BaseException, request: PickleRequest) -> str:
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else f"entry point {request.entry_point}"
 
 
-def _attribute(name: str, attribute: str, entry_point: str) -> Callable[..., object]:
+def _attribute(name: str, attribute: str, called: str) -> Callable[..., object]:
     value: object = sys.modules[name]
     for part in attribute.split("."):
         if not hasattr(value, part):
             callables = [key for key, item in vars(value).items() if callable(item) and not key.startswith("__")]
             close = difflib.get_close_matches(part, callables, 3, 0.5) or sorted(callables)[:10]
             hint = f"\n  there are: {', '.join(close)}" if close else ""
-            raise EntryPointError(f"entry point {entry_point}: {name} has no {part!r}{hint}")
+            raise EntryPointError(f"{called}: {name} has no {part!r}{hint}")
         value = getattr(value, part)
     if not callable(value):
-        raise EntryPointError(f"entry point {entry_point} is a {type(value).__name__}, expected a function")
+        raise EntryPointError(f"{called} is a {type(value).__name__}, expected a function")
     return value
 
 
@@ -108,22 +141,45 @@ def _check_imports(finder: SourceFinder, request: PickleRequest) -> None:
                 )
 
 
-def _pickle(finder: SourceFinder, function: Callable[..., object], attribute: str, request: PickleRequest) -> bytes:
+def _data_keys() -> list[str]:
+    root = Path(os.environ["CHASSIS_DATA"])
+    return [file.relative_to(root).as_posix() for file in root.rglob("*") if not file.is_dir()]
+
+
+def _lost(finder: SourceFinder, request: PickleRequest) -> Iterator[str]:
+    own = frozenset(known for name in finder.names() for known in (name, finder.short_name(name)))
+    for module in finder.loaded():
+        path = str(module.__file__)
+        source = Path(request.sources[path]).read_bytes()
+        for beside in paths_beside(source, path, _data_keys()):
+            yield (
+                f"{beside.path}, line {beside.line}: `{beside.text}` is no file in the image; add it to `data` of the "
+                'chassis_model, and find it with chassis.data_path("…")'
+            )
+        for lost in lost_statements(source, path, vars(module), own):
+            yield (
+                f"{lost.path}, line {lost.line}: `{lost.text}` runs where the model is pickled, and not in the image; "
+                "if it is for the image, put it into the function that `loader` of the chassis_model names"
+            )
+
+
+def _pickle(finder: SourceFinder, predictor: Predictor, attribute: str, request: PickleRequest) -> bytes:
     for module in finder.loaded():
         cloudpickle.register_pickle_by_value(module)
-        # A module that is held as a whole is pickled with all its attributes, and these belong to this process.
-        module.__loader__ = module.__spec__ = None
-        vars(module).pop("__cached__", None)
     seed = hashlib.sha256()
     for path, file in sorted(request.sources.items()):
         seed.update(b"%s\0%s\0" % (path.encode(), hashlib.sha256(Path(file).read_bytes()).digest()))
+
+    def dump(part: object) -> bytes:
+        return pickler.dump(part, seed.digest(), finder.packages())
+
     try:
-        return pickler.dump(function, seed.digest())
+        return dump(predictor)
     except Exception:
-        reason = unpicklable.explain(function, attribute, lambda part: pickler.dump(part, seed.digest()))
+        reason = unpicklable.explain(predictor, attribute, dump)
     raise UnpicklableError(
         f"entry point {request.entry_point}: {reason}\n"
-        "  make it inside the function, at the first call, or keep it out of what the function uses"
+        "  make it in a function that `loader` of the chassis_model names, or keep it out of what the function uses"
     )
 
 

@@ -23,10 +23,11 @@ def module_name(short_path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def entry_name(module: str, package_dir: str, sources: Mapping[str, str]) -> str:
-    """Returns the workspace name of the entry module.
+def entry_name(what: str, module: str, package_dir: str, sources: Mapping[str, str]) -> str:
+    """Returns the workspace name of the entry module, or of that of `load`.
 
     Args:
+      what: which of the two, for messages.
       module: as in the entry point, relative to the package or to the workspace.
       package_dir: the package's directory in the workspace.
       sources: path in the workspace to the file to read.
@@ -40,7 +41,7 @@ def entry_name(module: str, package_dir: str, sources: Mapping[str, str]) -> str
         if candidate in names:
             return candidate
     raise EntryPointError(
-        f"entry point: no source is the module {module!r}\n"
+        f"{what}: no source is the module {module!r}\n"
         f"  `srcs` of the chassis_model: {', '.join(sorted(sources)) or 'none'}"
     )
 
@@ -86,6 +87,11 @@ class SourceFinder(importlib.abc.MetaPathFinder):
     def short_name(self, name: str) -> str:
         """The name of a source in its package, its full one if it has none."""
         return name.removeprefix(self._package + ".") if self._package else name
+
+    def packages(self) -> frozenset[str]:
+        """The packages above the sources that are not sources themselves."""
+        parts = [name.split(".") for name in self._paths]
+        return frozenset(".".join(name[:end]) for name in parts for end in range(1, len(name))) - self._paths.keys()
 
     def loaded(self) -> list[ModuleType]:
         """The source modules that are imported."""

@@ -16,7 +16,7 @@ from chassis.confinement.walls import Walls, action_inputs
 from chassis.image_interpreter import child_environment, does_not_run, wrong_version
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.worker import parse_answer
+from chassis.packaging.worker import Result, parse_answer
 
 _OWN = ("chassis", "cloudpickle")
 """What an image always has, taken from where this process has it."""
@@ -73,7 +73,7 @@ class Workplace:
                 raise PackagingError(f"this interpreter does not find the package {package!r}, which the pickler needs")
             (root / "site" / package).symlink_to(Path(spec.submodule_search_locations[0]).resolve())
 
-    def run(self, worker: str, request: PickleRequest, pickle: Path) -> str:
+    def run(self, worker: str, request: PickleRequest, pickle: Path) -> Result:
         """Runs the module `worker` with `request` on the file `pickle`; returns its result.
 
         What the worker writes goes to `output`, a directory of this place: its answer, and a pickle that it makes.
@@ -84,7 +84,7 @@ class Workplace:
         """
         # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed;
         # _START does what -P would, which Python 3.10 does not know.
-        command = [self._interpreter, "-S", "-B", "-W", "ignore", "-c", _START, self._python, worker]
+        command = [self._interpreter, "-S", "-B", "-c", _START, self._python, worker]
         command += [str(pickle), str(self._answer)]
         ended = self._confined(command, request, pickle) if self._inputs else self._free(command, request)
         if ended.status is None:
@@ -101,9 +101,9 @@ class Workplace:
                 f"the interpreter that runs the model's code ended with status {ended.status}\n{ended.output}"
             )
         self._answer.unlink()
-        result, error = parse_answer(answer)
-        if error:
-            raise error
+        result = parse_answer(answer, ended.output)
+        if isinstance(result, PackagingError):
+            raise result
         return result
 
     @property

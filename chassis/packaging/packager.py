@@ -15,6 +15,7 @@ from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import Workplace
 from chassis.packaging.request import PickleRequest
+from chassis.packaging.worker import Result
 
 _SIGNATURES = ("bytes", "mapping")
 
@@ -32,6 +33,7 @@ class Model:
       data: key to file or directory.
       import_paths: directories from which its dependencies are imported, and nothing else is.
       signature: `bytes`, `mapping` or `auto`.
+      loader: `module:attribute` of what is called before the first input, and whose result the function gets; or None.
     """
 
     metadata: ModelMetadata
@@ -42,15 +44,23 @@ class Model:
     data: Mapping[str, Path]
     import_paths: Sequence[Path]
     signature: str = "auto"
+    loader: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PackagedModel:
-    """The files of a model directory: `model.pkl`, `status.pb`, `model.json`."""
+    """The files of a model directory: `model.pkl`, `status.pb`, `model.json`.
+
+    Attributes:
+      notes: what the user should know of the model, one sentence each.
+      printed: what its code wrote, and what Python warned of, while it was pickled.
+    """
 
     pickle: bytes
     status: bytes
     settings: bytes
+    notes: tuple[str, ...] = ()
+    printed: str = ""
 
 
 def running_version() -> str:
@@ -81,8 +91,11 @@ def package_model(
     """
     if (model.entry_point is None) == (model.pickle is None):
         raise EntryPointError("a model has either an entry point or a ready pickle")
-    if model.entry_point is not None and not all(model.entry_point.partition(":")):
-        raise EntryPointError(f"entry point {model.entry_point!r} is not of the form module:attribute")
+    for what, path in (("entry point", model.entry_point), ("loader", model.loader)):
+        if path is not None and not all(path.partition(":")):
+            raise EntryPointError(f"{what} {path!r} is not of the form module:attribute")
+    if model.loader is not None and model.entry_point is None:
+        raise EntryPointError("loader is for an entry point: a ready pickle holds its own")
     with tempfile.TemporaryDirectory(prefix="chassis-", dir=scratch) as directory:
         root = Path(directory).resolve()
         import_paths = [path.absolute() for path in model.import_paths]
@@ -94,6 +107,7 @@ def package_model(
             sources={path: str(file.absolute()) for path, file in model.sources.items()},
             import_paths=tuple(map(str, import_paths)),
             signature=model.signature,
+            loader=model.loader or "",
             batch_size=model.metadata.batch_size,
             private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
         )
@@ -102,7 +116,7 @@ def package_model(
         pickle = root / "model.pkl"
         if model.pickle is None:
             made = workplace.output / "model.pkl"
-            signature = _known(workplace.run("chassis.packaging.dump_worker", request, made))
+            result = workplace.run("chassis.packaging.dump_worker", request, made)
             content = read_regular(made)
             if content is None:
                 raise PackagingError("the interpreter that runs the model's code left no pickle")
@@ -112,17 +126,20 @@ def package_model(
             content = _read(model.pickle)
             request = dataclasses.replace(request, pickle_name=model.pickle.name)
             pickle.write_bytes(content)
-            signature = _check(workplace, request, pickle)
+            result = _check(workplace, request, pickle)
+        signature = _known(result.signature)
         _check_tensors(model, signature)
         return PackagedModel(
             content,
             status_response(model.metadata).SerializeToString(deterministic=True),
             server_settings(model.metadata, signature, python),
+            result.notes,
+            result.printed,
         )
 
 
-def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> str:
-    return _known(workplace.run("chassis.packaging.check_worker", request, pickle))
+def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> Result:
+    return workplace.run("chassis.packaging.check_worker", request, pickle)
 
 
 def _known(signature: str) -> str:

@@ -27,7 +27,72 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
     "syntax": (errors.EntryPointError, "def process(:\n", "ml/model.py, line 1: invalid syntax", {}),
     "raises": (errors.EntryPointError, "\n1 / 0", "ml/model.py, line 2: importing it failed: ZeroDivisionError", {}),
     "exits": (errors.EntryPointError, "raise SystemExit(3)", "importing it failed: SystemExit: 3", {}),
-    "class": (errors.EntryPointError, "class process:\n  def __init__(self, a): pass", "is a class", {}),
+    "class": (
+        errors.EntryPointError,
+        "class process:\n  def __init__(self, a): pass",
+        "is a class without `predict`",
+        {},
+    ),
+    "class that wants more": (
+        errors.EntryPointError,
+        "class process:\n  def __init__(self, path): pass\n  def predict(self, a): pass",
+        "process.__init__ must take nothing but `self`; it wants: path",
+        {},
+    ),
+    "class whose load wants more": (
+        errors.EntryPointError,
+        "class process:\n  def load(self, path): pass\n  def predict(self, a): pass",
+        "process.load must take nothing but `self`; it wants: path",
+        {},
+    ),
+    "class whose predict takes nothing": (
+        errors.EntryPointError,
+        "class process:\n  def predict(self): pass",
+        "process must take exactly one argument, the input; it wants: none",
+        {},
+    ),
+    "abstract class": (
+        errors.EntryPointError,
+        "import abc\nclass process(abc.ABC):\n  @abc.abstractmethod\n  def predict(self, a): pass",
+        "process cannot be made an instance of",
+        {},
+    ),
+    "class and load": (
+        errors.EntryPointError,
+        "class process:\n  def predict(self, a): pass\ndef load(): pass",
+        "process is a class, whose own method `load` is called",
+        {"loader": "model:load"},
+    ),
+    "no load": (
+        errors.EntryPointError,
+        "def process(s, a): pass",
+        "loader model:load: ml.model has no",
+        {"loader": "model:load"},
+    ),
+    "load in no source": (
+        errors.EntryPointError,
+        "def process(s, a): pass",
+        "loader: no source is the module 'loading'",
+        {"loader": "loading:load"},
+    ),
+    "load that wants more": (
+        errors.EntryPointError,
+        "def process(s, a): pass\ndef load(path): pass",
+        "load must take nothing; it wants: path",
+        {"loader": "model:load"},
+    ),
+    "load whose result is not taken": (
+        errors.EntryPointError,
+        "def process(a): pass\ndef load(): pass",
+        r"process takes one argument \(a\), but the model has a function that loads\n  let it take two",
+        {"loader": "model:load"},
+    ),
+    "load of a batch function without batch_size": (
+        errors.EntryPointError,
+        "def process(s, inputs: list[bytes]): pass\ndef load(): pass",
+        r"takes a list \(inputs: list\[bytes\]\), but the model has no batch_size",
+        {"loader": "model:load"},
+    ),
     "async": (
         errors.EntryPointError,
         "async def process(a): pass",
@@ -102,6 +167,18 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
         "ml/model.py, line 2: .*has no data 'w.npz'",
         {},
     ),
+    "file beside the source": (
+        errors.EntryPointError,
+        "from pathlib import Path\nW = (Path(__file__).parent / 'w.txt').read_text()\ndef process(a): return W",
+        r"ml/model.py, line 2: .*FileNotFoundError(.|\n)*find it with chassis.data_path",
+        {},
+    ),
+    "object of a script": (
+        errors.EntryPointError,
+        "import pickle\nM = pickle.loads(b'\\x80\\x04\\x8c\\x08__main__\\x8c\\x05Scale\\x93.')\ndef process(a): pass",
+        r"Can't get attribute 'Scale'(.|\n)*put Scale into a module of its own, a py_library among `deps`",
+        {},
+    ),
     "path of the machine": (
         errors.UnreproducibleError,
         "import chassis\nW = str(chassis.data_path('w'))\ndef process(a): return W",
@@ -112,8 +189,14 @@ DEFECTS: dict[str, tuple[type[Exception], str, str, dict]] = {
         errors.UnpicklableError,
         "import threading\nGUARD = threading.Lock()\ndef helper():\n  with GUARD: pass\ndef process(a): helper()",
         r"global 'GUARD' \(a _thread.lock\) cannot be pickled: TypeError(.|\n)*"
-        "held by: process -> helper -> global 'GUARD'",
+        "held by: process -> helper -> global 'GUARD'\n  make it in a function that `loader` of the chassis_model",
         {},
+    ),
+    "lock behind load": (
+        errors.UnpicklableError,
+        "import threading\nGUARD = threading.Lock()\ndef load(): return GUARD\ndef process(s, a): pass",
+        "held by: process -> load -> global 'GUARD'",
+        {"loader": "model:load"},
     ),
     "open file": (
         errors.UnpicklableError,

@@ -3,8 +3,8 @@
 What varies between two runs of plain cloudpickle, and what is done here: the random identity of a class pickled by
 value (made from the sources and a counter), the order of a set whose elements hash by address (sorted). The hash seed
 is the caller's to fix, with `PYTHONHASHSEED=0`. Beyond that, functions of `functools` that plain cloudpickle refuses
-for a module by value (`cache`, `lru_cache`, `cached_property`) are taken apart and put together again without what
-they hold.
+for a module by value (`cache`, `lru_cache`, `cached_property`, `singledispatch`) are taken apart and put together again
+without what they hold, and a module that is held as a whole is filled after it is made: modules may hold each other.
 """
 
 from __future__ import annotations
@@ -23,21 +23,25 @@ from typing import Any, ClassVar
 import cloudpickle
 from cloudpickle import cloudpickle as implementation
 
+from chassis.runtime.core.dispatch import register_all
+
 PROTOCOL = 5
 """Of the pickle: fixed, so that a newer cloudpickle gives no other bytes."""
 
 _Reduced = tuple[Any, ...]
 
 
-def dump(function: object, seed: bytes) -> bytes:
+def dump(function: object, seed: bytes, packages: frozenset[str] = frozenset()) -> bytes:
     """Returns `function` pickled; `seed` tells its classes from those of other models in one process.
+
+    `packages` are names of packages that hold modules pickled by value: held as a whole, they are by value, too.
 
     Raises:
       Exception: whatever the objects that it holds raise when they are pickled.
     """
     with _fixed_class_identities(seed):
         buffer = io.BytesIO()
-        _Pickler(buffer, protocol=PROTOCOL).dump(function)
+        _Pickler(buffer, PROTOCOL, packages).dump(function)
     return buffer.getvalue()
 
 
@@ -98,14 +102,34 @@ def _reduce_cached_property(cached: functools.cached_property[Any]) -> _Reduced:
     return functools.cached_property, (cached.func,), {"attrname": cached.attrname, "__doc__": cached.__doc__}
 
 
+_DISPATCHER_CODE = vars(functools)["singledispatch"](lambda value: value).__code__
+
+
+def _reduce_dispatcher(dispatcher: Any) -> _Reduced:
+    """The function, and those registered, each after the dispatcher is made: they may use it."""
+    return functools.singledispatch, (dispatcher.__wrapped__,), dict(dispatcher.registry), None, None, register_all
+
+
+def _reduce_module(module: types.ModuleType) -> _Reduced:
+    """Its variables, without those that are of this process."""
+    state = {name: value for name, value in vars(module).items() if name not in _OF_THE_PROCESS}
+    if not isinstance(state.get("__path__"), list):
+        state.pop("__path__", None)
+    return types.ModuleType, (module.__name__,), state
+
+
+_OF_THE_PROCESS = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})
+
+
 class _Pickler(cloudpickle.Pickler):
     dispatch_table: ClassVar[Mapping[type, object]] = collections.ChainMap(
         {types.CodeType: _reduce_code, functools.cached_property: _reduce_cached_property},
         cloudpickle.Pickler.dispatch_table,
     )
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+    def __init__(self, file: io.BytesIO, protocol: int, packages: frozenset[str]) -> None:
         super().__init__(file, protocol=protocol)
+        self._packages = packages
         self._sets: dict[int, tuple[object, _Ordered]] = {}
 
     def reducer_override(self, obj: object) -> object:
@@ -114,6 +138,10 @@ class _Pickler(cloudpickle.Pickler):
             and implementation._should_pickle_by_reference(obj.__wrapped__) is False
         ):
             return _reduce_cache(obj)
+        if isinstance(obj, types.ModuleType) and self._is_by_value(obj):
+            return _reduce_module(obj)
+        if getattr(obj, "__code__", None) is _DISPATCHER_CODE and not implementation._should_pickle_by_reference(obj):
+            return _reduce_dispatcher(obj)
         reduced = super().reducer_override(obj)
         if type(obj) is types.FunctionType and reduced is not NotImplemented:
             variables = reduced[2][1]["__globals__"]
@@ -122,6 +150,9 @@ class _Pickler(cloudpickle.Pickler):
                 if type(value) in (set, frozenset):
                     variables[name] = self._ordered(value)
         return reduced
+
+    def _is_by_value(self, module: types.ModuleType) -> bool:
+        return module.__name__ in self._packages or not implementation._should_pickle_by_reference(module)
 
     def _ordered(self, elements: set[Any] | frozenset[Any]) -> _Ordered:
         """One stand-in for each set, so that functions that share it still do."""

@@ -21,6 +21,7 @@ class PickleRequest:
       signature: `bytes`, `mapping` or `auto`.
       batch_size: 0 for a function of one input.
       private_paths: directories whose names must not be in the pickle.
+      loader: `module:attribute` of what is called before the first input; empty if nothing is.
       pickle_name: what a ready pickle is called, for people; empty for an entry point.
     """
 
@@ -31,6 +32,7 @@ class PickleRequest:
     signature: str
     batch_size: int
     private_paths: tuple[str, ...]
+    loader: str = ""
     pickle_name: str = ""
 
     def to_json(self) -> str:

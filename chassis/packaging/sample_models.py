@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ def package(
     entry_point: str = "model:process",
     batch_size: int = 0,
     signature: str = "auto",
+    loader: str | None = None,
     data: Mapping[str, bytes] | None = None,
     deps: Mapping[str, str] | None = None,
+    import_paths: Sequence[Path] = (),
 ) -> PackagedModel:
     """Packages sources of the workspace package `ml`, with data and the sources of dependencies."""
     return package_model(
@@ -34,8 +36,10 @@ def package(
             data={key: written(root / "data" / key, content) for key, content in (data or {}).items()},
             import_paths=[written(root / "deps" / name, text.encode()).parent for name, text in (deps or {}).items()][
                 :1
-            ],
+            ]
+            + list(import_paths),
             signature=signature,
+            loader=loader,
         ),
         timeout=60,
     )
@@ -50,7 +54,10 @@ def package_pickle(path: Path, **metadata: Any) -> PackagedModel:
 def call(packaged: PackagedModel, root: Path, argument: str, *paths: Path) -> str:
     """Loads the pickle in a new interpreter, as an image would, and returns the repr of its result."""
     (root / "called.pkl").write_bytes(packaged.pickle)
-    code = f"import cloudpickle; print(repr(cloudpickle.load(open('called.pkl', 'rb'))({argument})))"
+    code = (
+        "from chassis.runtime.core.loading import load_function; "
+        f"print(repr(load_function('called.pkl', '')({argument})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=root,

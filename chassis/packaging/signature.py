@@ -8,11 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chassis.packaging.errors import EntryPointError
+from chassis.runtime.core.loader import Loader
 
 _SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "mutablesequence"})
 _STREAMS = {"iterator": 0, "generator": 2, "asyncgenerator": 1, "asynciterator": 0, "asynciterable": 0}
 _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
 _BYTES = frozenset({"bytes", "bytearray", "memoryview", "bytestring", "buffer"})
+
+
+Predictor = Callable[..., object] | Loader
+"""A predict function, or what is one once it has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +28,35 @@ class _Annotation:
     item: str | None
 
 
-def resolve_signature(function: Callable[..., object], name: str, requested: str, batch_size: int) -> str:
-    """Returns `bytes` or `mapping`: what one item is for `function`.
+def as_predictor(function: Callable[..., object], load: Callable[[], object] | None = None) -> Predictor:
+    """What a pickle holds for a predict function, with its `load` if it has one, or for a class.
+
+    Raises:
+      EntryPointError: `load` is none, or is given beside a class.
+    """
+    if inspect.isclass(function) and hasattr(function, "predict"):
+        if load is not None:
+            raise EntryPointError(
+                f"{function.__name__} is a class, whose own method `load` is called: give no other to load with"
+            )
+        return Loader(function)
+    if load is None:
+        return function
+    if not callable(load) or inspect.isclass(load):
+        raise EntryPointError(f"what loads is a {type(load).__name__}, expected a function that takes nothing")
+    wanted = _required(load)
+    if wanted:
+        raise EntryPointError(
+            f"{getattr(load, '__name__', 'what loads')} must take nothing; it wants: {', '.join(wanted)}"
+        )
+    return Loader(function, load)
+
+
+def resolve_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
+    """Returns `bytes` or `mapping`: what one item is for `predictor`.
 
     Args:
-      function: the predict function.
+      predictor: the predict function, or what is to be loaded before it is one.
       name: of the function, for messages.
       requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` where they say nothing.
       batch_size: above 0 for a batch function.
@@ -36,6 +65,7 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
       EntryPointError: the function takes other than one argument, is a generator or a coroutine of a batch, or its
         annotations contradict `requested` or `batch_size`.
     """
+    function = _function(predictor, name)
     _check_stream(function, name, batch_size)
     parameter = _only_parameter(function, name)
     annotated = parameter is not None and parameter.annotation is not parameter.empty
@@ -59,6 +89,47 @@ def resolve_signature(function: Callable[..., object], name: str, requested: str
     return item or _by_result(function) or "bytes"
 
 
+def _function(predictor: Predictor, name: str) -> Callable[..., object]:
+    if not isinstance(predictor, Loader):
+        return predictor
+    if predictor.load is not None and len(positional := _positional(predictor.function)) == 1:
+        raise EntryPointError(
+            f"{name} takes one argument ({positional[0]}), but the model has a function that loads\n"
+            "  let it take two: what that returned, and the input"
+        )
+    if predictor.load is None:
+        for method in ("__init__", "load"):
+            wanted = _required(getattr(predictor.function, method, None))[1:]
+            if wanted:
+                raise EntryPointError(f"{name}.{method} must take nothing but `self`; it wants: {', '.join(wanted)}")
+    try:
+        return predictor.unloaded()
+    except (TypeError, AttributeError) as error:
+        raise EntryPointError(f"{name} cannot be made an instance of: {error}") from None
+
+
+def _positional(function: Callable[..., object]) -> list[str]:
+    """The names of the arguments that can be given in order; none if it takes any number, or does not tell."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return []
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def _required(function: Callable[..., object] | None) -> list[str]:
+    """The names of the arguments that have to be given."""
+    if not inspect.isroutine(function):
+        return []
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (ValueError, TypeError):
+        return []
+    return [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
 def _check_stream(function: Callable[..., object], name: str, batch_size: int) -> None:
     target = function if inspect.isroutine(function) else getattr(function, "__call__", function)  # noqa: B004
     streams = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
@@ -73,7 +144,9 @@ def _check_stream(function: Callable[..., object], name: str, batch_size: int) -
 def _only_parameter(function: Callable[..., object], name: str) -> inspect.Parameter | None:
     """The parameter that gets the input; None if the function does not tell."""
     if inspect.isclass(function):
-        raise EntryPointError(f"{name} is a class, expected a function; an instance with `__call__` would do")
+        raise EntryPointError(
+            f"{name} is a class without `predict`; expected a function, or a class with `predict` and perhaps `load`"
+        )
     try:
         parameters = inspect.signature(function).parameters.values()
     except (ValueError, TypeError):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 
+from chassis.runtime.core.loader import Loader
+
 _DEEPEST = 12
 _MAX_PARTS = 2000
 
@@ -60,7 +62,11 @@ def _all_parts(value: object) -> Iterator[tuple[str, object]]:
     wrapped = getattr(value, "__wrapped__", None)
     if wrapped is not None:
         yield getattr(wrapped, "__name__", "the wrapped function"), wrapped
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, Loader):
+        for part in value:
+            if part is not None:
+                yield getattr(part, "__name__", type(part).__name__), part
+    elif isinstance(value, types.FunctionType):
         yield from _function_parts(value)
     elif isinstance(value, dict):
         for key, item in value.items():

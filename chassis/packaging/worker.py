@@ -9,29 +9,49 @@ import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from chassis.packaging import errors
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 
+_MAX_NOTES = 20
+_MAX_NOTE = 400
 
-def run_worker(answer: Path, work: Callable[[PickleRequest], str], requests: TextIO) -> int:
-    """Reads the request, does `work`, writes `{"result": …}` or `{"error": [class, message]}` to the file `answer`.
+
+class Result(NamedTuple):
+    """What a worker found.
+
+    Attributes:
+      signature: of the function.
+      notes: what the user should know, one sentence each.
+      printed: what the model's code wrote to standard output and standard error.
+    """
+
+    signature: str
+    notes: tuple[str, ...] = ()
+    printed: str = ""
+
+
+def run_worker(answer: Path, work: Callable[[PickleRequest], Result], requests: TextIO) -> int:
+    """Reads the request, does `work`, writes `{"signature": …, "notes": […]}` or `{"error": [class, message]}`.
+
+    It goes to the file `answer`.
 
     Returns 0: a process that ends otherwise has crashed.
     """
     request = PickleRequest.from_json(requests.read())
     try:
-        document: dict[str, object] = {"result": work(request)}
+        result = work(request)
+        document: dict[str, object] = {"signature": result.signature, "notes": result.notes}
     except PackagingError as error:
         document = {"error": [type(error).__name__, str(error)]}
     answer.write_text(json.dumps(document))
     return 0
 
 
-def parse_answer(content: bytes) -> tuple[str, PackagingError | None]:
-    """The result, or the error, of an answer; an answer of another form is an error, too."""
+def parse_answer(content: bytes, printed: str) -> Result | PackagingError:
+    """The result, or the error, of a worker that answered `content`; an answer of another form is an error, too."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         document = json.loads(content)
         if "error" in document:
@@ -39,7 +59,8 @@ def parse_answer(content: bytes) -> tuple[str, PackagingError | None]:
             kind = getattr(errors, name, None)
             if not isinstance(kind, type) or not issubclass(kind, PackagingError):
                 kind = PackagingError
-            return "", kind(message)
-        if isinstance(document["result"], str):
-            return document["result"], None
-    return "", PackagingError("the interpreter that runs the model's code left no answer that can be read")
+            return kind(message)
+        signature, notes = document["signature"], document["notes"]
+        if isinstance(signature, str) and isinstance(notes, list):
+            return Result(signature, tuple(str(note)[:_MAX_NOTE] for note in notes[:_MAX_NOTES]), printed)
+    return PackagingError("the interpreter that runs the model's code left no answer that can be read")

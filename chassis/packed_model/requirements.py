@@ -13,7 +13,9 @@ from pathlib import Path, PurePosixPath
 from chassis.declaration.distribution_name import canonical_name
 from chassis.errors import ChassisError
 
-_IN_IMAGE = frozenset({"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "cloudpickle"})
+_IN_IMAGE = frozenset(
+    {"chassis", "chassis.accelerator", "chassis.data", "chassis.errors", "chassis.runtime", "cloudpickle"}
+)
 """What every image has."""
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?"
@@ -58,7 +60,8 @@ def detect(modules: Iterable[str]) -> Detected:
     owners = importlib.metadata.packages_distributions()
     for module in sorted(modules):
         top = module.partition(".")[0]
-        if top in sys.stdlib_module_names or module in _IN_IMAGE or top in ("__main__", "cloudpickle"):
+        given = ".".join(module.split(".")[:2]) in _IN_IMAGE
+        if top in sys.stdlib_module_names or given or top in ("__main__", "cloudpickle"):
             continue
         names = sorted({name for name in owners.get(top, ()) if top != "chassis" and _may_bring(name, module)})
         if not names:

@@ -59,6 +59,8 @@ class ChassisClient:
         process_fn: Callable[..., object] | None = None,
         batch_process_fn: Callable[..., object] | None = None,
         batch_size: int | None = None,
+        *,
+        load_fn: Callable[[], object] | None = None,
     ) -> ChassisModel:
         """Makes a model that this client publishes; see `ChassisModel`.
 
@@ -71,7 +73,7 @@ class ChassisClient:
                 f"this is Python {running}, and there are images of {', '.join(pythons)}: a model is packed with the "
                 "Python that its image has\n  run this in a Python of one of these"
             )
-        return ChassisModel(process_fn, batch_process_fn, batch_size, client=self)
+        return ChassisModel(process_fn, batch_process_fn, batch_size, load_fn=load_fn, client=self)
 
     def _pythons(self) -> Sequence[str]:
         """Those that the service has images of; where it does not answer, those that Chassis brings."""

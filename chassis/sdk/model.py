@@ -13,12 +13,13 @@ from pathlib import Path
 
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.packaging.signature import resolve_signature
+from chassis.packaging.signature import Predictor, as_predictor, resolve_signature
 from chassis.packed_model.model import PackedModel, check_key
 from chassis.packed_model.requirements import Detected, merge, parse
 from chassis.packed_model.saved_package import save_package
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.contract import Contract
+from chassis.runtime.core.loader import Loader
 from chassis.runtime.core.predict import PredictFunction
 from chassis.sdk.inputs import Item, items
 from chassis.sdk.pickled import pickle_function, running_python
@@ -55,6 +56,7 @@ class ChassisModel:
         batch_process_fn: Callable[..., object] | None = None,
         batch_size: int | None = None,
         *,
+        load_fn: Callable[[], object] | None = None,
         client: ModelPublisher | None = None,
     ) -> None:
         """Takes one predict function or both; an image has the batch function if there is one.
@@ -63,11 +65,14 @@ class ChassisModel:
           process_fn: takes one input, as bytes or a mapping from input name to bytes.
           batch_process_fn: takes a list of inputs and returns a list of results.
           batch_size: the most inputs of one call of `batch_process_fn`.
+          load_fn: takes nothing, and is called once before the first input: for what cannot be pickled, or takes long.
+            The functions get what it returned as their first argument. In its place, a class as `process_fn` has
+            methods `predict` and perhaps `load`.
           client: what `publish` goes through; the one that made the model.
 
         Raises:
           ModelError: no function, a batch function without a size or the other way round, or no function at all.
-          EntryPointError: a function that takes something else than one argument.
+          EntryPointError: a function that takes something else than the input, with what `load_fn` returned before it.
         """
         if process_fn is None and batch_process_fn is None:
             raise ModelError("a model needs process_fn, batch_process_fn or both")
@@ -80,14 +85,15 @@ class ChassisModel:
             not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1
         ):
             raise ModelError(f"batch_size is {batch_size!r}, and batch_process_fn needs one of at least 1")
-        self._single = process_fn
-        self._batch = batch_process_fn
+        self._single = None if process_fn is None else as_predictor(process_fn, load_fn)
+        self._batch = None if batch_process_fn is None else as_predictor(batch_process_fn, load_fn)
         self._client = client
         self._signatures = {
-            function: resolve_signature(function, _name_of(function), "auto", size)
-            for function, size in ((process_fn, 0), (batch_process_fn, batch_size or 0))
-            if function is not None
+            predictor: resolve_signature(predictor, _name_of(predictor), "auto", size)
+            for predictor, size in ((self._single, 0), (self._batch, batch_size or 0))
+            if predictor is not None
         }
+        self._loaded: dict[Loader, Callable[..., object]] = {}
         if len(set(self._signatures.values())) > 1:
             raise ModelError("process_fn and batch_process_fn take different inputs: one bytes, the other mappings")
         self.metadata = ModelMetadata(name=slug(_name_of(self._packed)), batch_size=batch_size or 0)
@@ -326,22 +332,34 @@ class ChassisModel:
         return self._client.publish(packed, options)
 
     @property
-    def _packed(self) -> Callable[..., object]:
+    def _packed(self) -> Predictor:
         """The function that an image has."""
-        function = self._batch or self._single
-        assert function is not None
-        return function
+        predictor = self._batch or self._single
+        assert predictor is not None
+        return predictor
 
-    def _call(self, function: Callable[..., object], batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
-        one_input = self._signatures[function] == "bytes"
+    def _ready(self, predictor: Predictor) -> Callable[..., object]:
+        """The function, once what it needs is loaded; that is done once."""
+        if not isinstance(predictor, Loader):
+            return predictor
+        if predictor not in self._loaded:
+            try:
+                self._loaded[predictor] = predictor.loaded()
+            except Exception as error:
+                called = _name_of(predictor.load or predictor.function)
+                raise ModelTestError(f"{called} failed to load: {type(error).__name__}: {error}") from error
+        return self._loaded[predictor]
+
+    def _call(self, predictor: Predictor, batch_size: int, batch: list[Item]) -> list[dict[str, bytes]]:
+        one_input = self._signatures[predictor] == "bytes"
         contract = Contract(self.metadata.inputs, self.metadata.outputs, one_input=one_input)
-        name = _name_of(function)
+        name = _name_of(predictor)
         for item in batch:
             refusal = contract.refusal(item)
             if refusal:
                 raise ModelTestError(f"{name}: {refusal.error}")
-        predict = PredictFunction(function, self._signatures[function], batch_size, contract)
         with self._data():
+            predict = PredictFunction(self._ready(predictor), self._signatures[predictor], batch_size, contract)
             try:
                 answers = predict(batch)
             except Exception as error:
@@ -384,7 +402,8 @@ def slug(name: str) -> str:
     return f"{text}-model" if text in _TARGETS or text.startswith("image-") else text
 
 
-def _name_of(function: Callable[..., object]) -> str:
+def _name_of(predictor: Predictor) -> str:
+    function = predictor.function if isinstance(predictor, Loader) else predictor
     return getattr(function, "__name__", type(function).__name__)
 
 

@@ -2,17 +2,21 @@
 
 import importlib.metadata
 import json
+import threading
 from pathlib import Path
 
+import cloudpickle
 import numpy as np
 import pytest
 
 import chassis
 from chassis.declaration.kinds import MetadataError
+from chassis.packaging.errors import EntryPointError
 from chassis.packed_model.model import PackedModelError
 from chassis.packed_model.requirements import RequirementError
 from chassis.sdk.model import ChassisModel, ModelError, ModelTestError, slug
 
+LOADED = []
 _SCALE = np.float64(2.0)
 
 
@@ -160,3 +164,60 @@ def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
 def test_only_a_client_publishes():
     with pytest.raises(ModelError, match="has no client"):
         ChassisModel(process_fn=process).publish("A", "0.0.1")
+
+
+def loaded_once():
+    LOADED.append(1)
+    return {"guard": threading.Lock(), "add": len(LOADED)}
+
+
+def process_loaded(loaded, content):
+    with loaded["guard"]:
+        return len(content) + loaded["add"]
+
+
+def batch_loaded(loaded, contents):
+    return [process_loaded(loaded, content) for content in contents]
+
+
+class Loading:
+    """A model that is a class."""
+
+    def load(self):
+        self.path = chassis.data_path("word.txt")
+
+    def predict(self, content):
+        return self.path.read_text()
+
+
+def test_what_load_fn_returned_is_what_the_functions_get_first():
+    LOADED.clear()
+    model = ChassisModel(process_loaded, batch_loaded, 2, load_fn=loaded_once)
+    assert model.test(b"ab") == model.test(b"ab") == [{"results.json": b"3"}]
+    assert [json.loads(output["results.json"]) for output in model.test_batch(b"ab")] == [4, 4]
+    assert len(LOADED) == 2  # for each function once
+    assert model.metadata.name == "batch-loaded"
+    packed = model.pack()
+    assert not [line for line in packed.requirements if line.startswith("chassis")]
+    assert cloudpickle.loads(packed.pickle).loaded()([b"abc"]) == [6]  # once more, of what was pickled
+
+
+def test_a_class_is_made_and_loaded_where_its_data_is(tmp_path):
+    (tmp_path / "word.txt").write_text("hello")
+    model = ChassisModel(Loading)
+    model.add_file(tmp_path / "word.txt")
+    assert model.test(b"") == [{"results.json": b'"hello"'}]
+    assert model.metadata.name == "loading"
+
+
+def test_a_load_that_fails_or_does_not_fit_is_named():
+    with pytest.raises(
+        EntryPointError, match=r"process takes one argument .content., but the model has a function that loads"
+    ):
+        ChassisModel(process, load_fn=loaded_once)
+    with pytest.raises(EntryPointError, match="process must take nothing; it wants: content"):
+        ChassisModel(process_loaded, load_fn=process)
+    with pytest.raises(EntryPointError, match="what loads is a dict, expected a function"):
+        ChassisModel(process_loaded, load_fn={})
+    with pytest.raises(ModelTestError, match=r"Loading failed to load: .*word.txt"):
+        ChassisModel(Loading).test(b"")

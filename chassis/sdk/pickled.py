@@ -6,16 +6,18 @@ import contextlib
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
+from types import CodeType, ModuleType
 
 import cloudpickle
 
 from chassis.declaration.pythons import PYTHONS
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.errors import UnpicklableError
+from chassis.packaging.signature import Predictor
 from chassis.packed_model.requirements import Detected, detect
+from chassis.runtime.core.loader import Loader
 from chassis.sdk.references import referenced_modules
 
 _MAX_ROUNDS = 20
@@ -34,13 +36,14 @@ def running_python() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def pickle_function(function: Callable[..., object]) -> PickledFunction:
-    """Pickles `function`: modules of installed distributions by reference, everything else by value.
+def pickle_function(predictor: Predictor) -> PickledFunction:
+    """Pickles `predictor`: modules of installed distributions by reference, everything else by value.
 
     Raises:
       UnpicklableError: it holds what cannot be pickled, uses a local module that has no source, or this is a Python
         that no image has.
     """
+    function = predictor.function if isinstance(predictor, Loader) else predictor
     name = getattr(function, "__name__", type(function).__name__)
     if running_python() not in PYTHONS:
         raise UnpicklableError(
@@ -51,7 +54,7 @@ def pickle_function(function: Callable[..., object]) -> PickledFunction:
     by_value: dict[str, ModuleType] = {}
     for _ in range(_MAX_ROUNDS):
         with _registered(by_value):
-            content = _dump(function, name)
+            content = _dump(predictor, name, getattr(function, "__code__", None))
         imports = detect(referenced_modules(content))
         local = {module: _source_module(module, name) for module in imports.local if module not in by_value}
         if not local:
@@ -60,15 +63,14 @@ def pickle_function(function: Callable[..., object]) -> PickledFunction:
     raise UnpicklableError(f"{name}: it still refers to local modules after {_MAX_ROUNDS} rounds: {sorted(by_value)}")
 
 
-def _dump(function: Callable[..., object], name: str) -> bytes:
-    code = getattr(function, "__code__", None)
+def _dump(predictor: Predictor, name: str, code: CodeType | None) -> bytes:
     seed = hashlib.sha256(code.co_code if code else name.encode()).digest()
     try:
-        return pickler.dump(function, seed)
+        return pickler.dump(predictor, seed)
     except Exception:
-        reason = unpicklable.explain(function, name, lambda part: pickler.dump(part, seed))
+        reason = unpicklable.explain(predictor, name, lambda part: pickler.dump(part, seed))
     raise UnpicklableError(
-        f"{reason}\n  make it inside the function, at the first call, or keep it out of what the function uses"
+        f"{reason}\n  make it in a function that you give as `load_fn`, or keep it out of what the function uses"
     )
 
 

@@ -74,7 +74,7 @@ def test_the_same_function_gives_the_same_bytes():
 def test_what_cannot_be_pickled_is_named():
     with pytest.raises(UnpicklableError, match=r"global '_LOCK' \(a _thread.lock\) cannot be pickled") as error:
         pickle_function(locked)
-    assert "make it inside the function" in str(error.value)
+    assert "make it in a function that you give as `load_fn`" in str(error.value)
 
 
 def test_another_python_than_the_images_is_refused(monkeypatch):

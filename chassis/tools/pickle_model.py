@@ -21,6 +21,7 @@ _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
 )
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
+_LOADER = flags.DEFINE_string("loader", None, "module:attribute of what is called before the first input.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
 _SOURCE = flags.DEFINE_multi_string(
@@ -74,8 +75,10 @@ def main(argv: Sequence[str]) -> None:
         data=_pairs("data", _DATA.value),
         import_paths=[Path(path) for path in _IMPORT_PATH.value],
         signature=_SIGNATURE.value,
+        loader=_LOADER.value or None,
     )
     packaged = _package(model)
+    _tell(model.metadata.name, packaged)
     _write(
         {
             Path(_MODEL_PKL.value): packaged.pickle,
@@ -103,6 +106,20 @@ def _package(model: Model) -> PackagedModel:
     except ConfinementError as error:
         print(f"note: {model.metadata.name}: its code is not confined on this machine: {error}", file=sys.stderr)
         return package()
+
+
+def _tell(name: str, packaged: PackagedModel) -> None:
+    """Shows what the user should know. The model's code may have written it: nothing in it moves the cursor."""
+    for note in packaged.notes:
+        print(f"warning: {name}: {_plain(note)}", file=sys.stderr)
+    if packaged.printed.strip():
+        print(f"{name}: while it was pickled, its code wrote:", file=sys.stderr)
+        for line in packaged.printed.strip().splitlines():
+            print(f"  {_plain(line)}", file=sys.stderr)
+
+
+def _plain(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:

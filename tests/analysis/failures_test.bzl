@@ -291,6 +291,6 @@ def failure_tests(name):
             name = target + "_test",
             says = texts,
             # What imports the libraries finds them wrong first.
-            target_under_test = ":" + target + (".pickle" if target == "model_of_rules_py_library" else ""),
+            target_under_test = ":" + target + (".pickled" if target == "model_of_rules_py_library" else ""),
         )
     native.test_suite(name = name, tests = [":%s_test" % target for target in says.keys() + ["chunks_in_zstd", "mixed_platform", "python310", "unknown_platform"]])

@@ -21,6 +21,7 @@ from chassis.declaration.model import ModelMetadata
 from chassis.declaration.model_io import ModelInput, ModelOutput
 from chassis.declaration.model_json import write_model_json
 from chassis.runtime import omi_pb2, omi_pb2_grpc
+from chassis.runtime.core.loader import Loader
 
 _START_TIMEOUT = 30.0
 _STOP_TIMEOUT = 30.0
@@ -44,9 +45,10 @@ def write_model(
     `max_size` limits input and output, in bytes; `settings` take the place of keys of model.json.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    module = sys.modules.get(getattr(function, "__module__", ""))
-    if module is not None and module is not builtins and not isinstance(function, bytes):
-        cloudpickle.register_pickle_by_value(module)
+    for part in function if isinstance(function, Loader) else (function,):
+        module = sys.modules.get(getattr(part, "__module__", ""))
+        if module is not None and module is not builtins and not isinstance(part, bytes):
+            cloudpickle.register_pickle_by_value(module)
     (directory / "model.pkl").write_bytes(function if isinstance(function, bytes) else cloudpickle.dumps(function))
     limit = str(max_size or "")
     metadata = ModelMetadata(

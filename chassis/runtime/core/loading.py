@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.loader import Loader
 from chassis.runtime.core.predict import PredictFunction
 from chassis.runtime.core.shared_libraries import mend_find_library
 from chassis.runtime.core.warming import warm_up
@@ -50,9 +51,11 @@ def load_model(settings: Settings) -> PredictFunction:
 def load_function(path: str, python: str) -> Callable[..., object]:
     """Unpickles the predict function in `path`, which a Python of minor version `python` ("3.11") pickled.
 
+    What the model has to load first, it loads here.
+
     Raises:
       ModelLoadError: another Python is running, the file is not there, or it holds no function.
-      BaseException: whatever the model's own modules raise when they are imported.
+      BaseException: whatever the model's own modules raise when they are imported, or its `load`.
     """
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python and python != running:
@@ -67,6 +70,8 @@ def load_function(path: str, python: str) -> Callable[..., object]:
             function = cloudpickle.load(file)
     except FileNotFoundError:
         raise ModelLoadError(f"{path} is not there") from None
+    if isinstance(function, Loader):
+        return function.loaded()
     if not callable(function):
         raise ModelLoadError(f"{path} holds a {type(function).__name__}, expected a predict function")
     return cast("Callable[..., object]", function)

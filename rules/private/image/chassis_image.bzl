@@ -20,6 +20,7 @@ load(":attestations.bzl", "StampInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
 load(":image_sbom.bzl", "attestation_targets")
+load(":image_serve.bzl", "image_serve")
 load(":image_wheels.bzl", "IMAGE_WHEELS_ATTRS", "place_wheels", "wheel_layers")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
@@ -267,6 +268,7 @@ def chassis_image(
     `bazel build //model:image --platforms=//platforms:arm64_gpu` leaves an OCI image layout directory in
     `bazel-bin/model/image`, which skopeo, umoci, crane, podman and rules_oci read as it is.
     `bazel run //model:image.explain` says what it is made of, and what changed since another, see docs/layers.md.
+    `bazel run //model:image.serve` runs its server on this machine, and prints commands that ask the model.
 
     The doctor examines the image in the build, which fails on its findings (docs/doctor.md); `bazel run
     //model:image.doctor` prints its whole report.
@@ -350,9 +352,7 @@ def chassis_image(
         image = ":" + name,
         **kwargs
     )
-    image_explain(
-        name = name + ".explain",
-        image = name,
-        **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]})
-    )
+    for_people = kwargs | {"tags": kwargs.get("tags", []) + ["manual"]}
+    image_explain(name = name + ".explain", image = name, **for_people)
+    image_serve(name = name + ".serve", image = name, **for_people)
     attestation_targets(name, **kwargs)

@@ -1,78 +1,46 @@
 """chassis_test: starts an image from its own root file system and compares its answers with cases."""
 
 load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
-load("//rules/private/platform:target.bzl", "emulated_cpu")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES")
 load("//rules/providers:image_info.bzl", "ImageInfo")
+load(":image_runner.bzl", "RUNNER_ATTRS", "image_runner", "located")
 
 _DOC = """An inference test of an image, under its own CPU."""
 
-_ATTRS = PLATFORM_ATTRS | {
+_ATTRS = PLATFORM_ATTRS | RUNNER_ATTRS | {
     "cases": attr.label_list(mandatory = True, allow_files = [".json"]),
     "data": attr.label_list(allow_files = True),
     "image": attr.label(mandatory = True, providers = [ImageInfo], cfg = platform_transition),
     "needs": attr.string_list(),
     "startup_timeout": attr.int(default = 120),
     "tolerance": attr.string(default = "1e-6"),
-    "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
-    "_emulator_arm64": attr.label(
-        default = "@chassis_emulator//:qemu-aarch64",
-        cfg = "exec",
-        allow_single_file = True,
-    ),
-    "_emulator_amd64": attr.label(
-        default = "@chassis_emulator//:qemu-x86_64",
-        cfg = "exec",
-        allow_single_file = True,
-    ),
-    "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
-    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
     "_runner": attr.label(default = "//chassis/tools:image_test_runner", cfg = "exec", executable = True),
 }
 
 # chassis/sandbox/ladder.py has them, too.
 _NEEDS = ["children", "files", "network"]
 
-def _emulator(ctx, image):
-    """(flag value, CPU): empty if the image's architecture is that of the build machine and no CPU is asked for."""
-    cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
-    if not cpu:
-        return None, ""
-    return {"amd64": ctx.file._emulator_amd64, "arm64": ctx.file._emulator_arm64}[image.architecture], cpu
-
 def _impl(ctx):
     image = (ctx.attr.image[0] if type(ctx.attr.image) == "list" else ctx.attr.image)[ImageInfo]
-    emulator, cpu = _emulator(ctx, image)
-
-    def located(file):
-        return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
-
-    arguments = [
-        "--image=" + located(image.layout),
-        "--bwrap=" + located(ctx.file._bwrap),
-        "--proot=" + located(ctx.file._proot),
+    arguments, runfiles = image_runner(ctx, image)
+    arguments += [
         "--tolerance=" + ctx.attr.tolerance,
         "--timeout=%d" % ctx.attr.startup_timeout,
     ]
-    if emulator:
-        arguments += ["--emulator=" + located(emulator), "--emulator_cpu=" + cpu]
     for need in ctx.attr.needs:
         if need not in _NEEDS:
             fail("\n%s: needs: %r is none of %s" % (ctx.label, need, ", ".join(_NEEDS)))
         arguments.append("--needs=" + need)
-    arguments += ["--case=" + located(case) for case in ctx.files.cases]
+    arguments += ["--case=" + located(ctx, case) for case in ctx.files.cases]
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(
         launcher,
-        FIND_RUNFILES + "exec %s %s \"$@\"\n" % (located(ctx.executable._runner), " ".join(arguments)),
+        FIND_RUNFILES + "exec %s %s \"$@\"\n" % (located(ctx, ctx.executable._runner), " ".join(arguments)),
         is_executable = True,
     )
-    runfiles = ctx.runfiles(
-        files = ctx.files.cases + ctx.files.data + [ctx.file._bwrap, ctx.file._proot] + ([emulator] if emulator else []),
-        transitive_files = depset(transitive = [ctx.attr._emulator_files[DefaultInfo].files, image.files]),
-    ).merge_all([
+    runfiles = runfiles.merge_all([
         ctx.attr._runner[DefaultInfo].default_runfiles,
-        ctx.runfiles([ctx.executable._runner]),
+        ctx.runfiles(ctx.files.cases + ctx.files.data + [ctx.executable._runner]),
     ])
     return [DefaultInfo(executable = launcher, runfiles = runfiles)]
 

@@ -16,7 +16,7 @@ load(":python_dependencies.bzl", "check_refused")
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
 _ATTRS = LAYER_ATTRS | {
-    "data": attr.label_list(allow_files = True),
+    "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(aspects = [packaging]),
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
@@ -159,6 +159,7 @@ def _parts(media_types, max_sizes, tensors, descriptions, labels = None):
 def chassis_model(
         name,
         entry_point = None,
+        loader = None,
         srcs = [],
         pickle = None,
         pickle_on = "exec",
@@ -217,14 +218,20 @@ def chassis_model(
 
     Args:
       name: the target's name, and the model's name in URLs.
-      entry_point: `module:attribute`; the module is relative to this package and one of `srcs`.
+      entry_point: `module:attribute`; the module is relative to this package and one of `srcs`. The attribute is a
+        predict function, or a class that has one as its method `predict`: each process of the model makes an instance
+        and calls its method `load`, if it has one, before the model counts as ready.
+      loader: `module:attribute` of a function without arguments that each process of the model calls once, before the
+        model counts as ready and under `load_timeout`: for what cannot be pickled, such as a session, or takes long.
+        The predict function gets what it returned as its first argument, before the input.
       srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
       pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
       pickle_on: `exec`, with the build machine's Python and wheels; or `target`, with those of the target, under
         emulation where its CPU is another: slower, and for a hub that has no lock for the build machine.
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
-        A label that stands for several files is an error.
+        A label that stands for several files is an error. What the build makes of it is made once, by the build machine,
+        for the pickle and for every platform; a `select` here chooses by platform.
       deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
       model_name: for people; defaults to the target's name.
       version: the model's version.
@@ -264,6 +271,7 @@ def chassis_model(
     """
     problem = model_attributes.check(
         entry_point = entry_point,
+        loader = loader,
         pickle = pickle,
         srcs = srcs,
         batch_size = batch_size,
@@ -311,12 +319,13 @@ def chassis_model(
         "technical": technical,
     }
     chassis_pickle(
-        name = name + ".pickle",
+        name = name + ".pickled",
         data = data,
         data_keys = keys,
         deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
         interpreter = Label("//platforms:python") if pickle_on == "target" else None,
+        loader = loader or "",
         metadata = json.encode_indent(metadata, indent = " ") + "\n",
         package_dir = native.package_name(),
         pickle = pickle,
@@ -332,8 +341,8 @@ def chassis_model(
         data = data,
         data_keys = keys,
         deps = deps,
-        pickle = name + ".pickle" if pickle_on == "exec" else None,
-        pickle_on_target = name + ".pickle" if pickle_on == "target" else None,
+        pickle = name + ".pickled" if pickle_on == "exec" else None,
+        pickle_on_target = name + ".pickled" if pickle_on == "target" else None,
         tags = tags,
         target_compatible_with = target_compatible_with,
         testonly = testonly,

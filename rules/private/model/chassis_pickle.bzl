@@ -21,7 +21,7 @@ wheels are imported.
 _EMULATED_TIMEOUT_S = 1800
 
 _ATTRS = {
-    "data": attr.label_list(allow_files = True),
+    "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
     "deps": attr.label_list(),
     "entry_point": attr.string(),
@@ -31,6 +31,7 @@ _ATTRS = {
         providers = [TargetPythonInfo],
         doc = "The target's Python if that is to import and pickle; defaults to the build machine's.",
     ),
+    "loader": attr.string(),
     "metadata": attr.string(mandatory = True, doc = "The model's metadata as JSON (chassis/declaration/metadata_file.py)."),
     "package_dir": attr.string(doc = "The package that the entry module's name is relative to."),
     "pickle": attr.label(allow_single_file = [".pkl"]),
@@ -62,6 +63,8 @@ def _impl(ctx):
         args.add(ctx.file.pickle, format = "--pickle=%s")
     else:
         args.add("--entry_point=" + ctx.attr.entry_point)
+    if ctx.attr.loader:
+        args.add("--loader=" + ctx.attr.loader)
     for file in ctx.files.srcs:
         args.add("--source=%s=%s" % (names.path_in_repository(file), file.path))
     args.add("--package_dir=" + prefix)

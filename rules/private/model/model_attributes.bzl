@@ -24,7 +24,17 @@ def _tensor_problem(text):
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}):
+def _module_problem(attribute, path, srcs, example):
+    """What is wrong with `path`, a `module:attribute` whose module has to be one of `srcs`, or None."""
+    module, colon, name = path.partition(":")
+    if not colon or not module or not name:
+        return "%s = %r is not of the form \"module:attribute\", such as %r" % (attribute, path, example)
+    wanted = module.replace(".", "/") + ".py"
+    if wanted not in [src.rpartition(":")[2] for src in srcs]:
+        return "%s = %r: its module is %s, which is not in srcs = %r" % (attribute, path, wanted, srcs)
+    return None
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}):
     """Checks the attributes against each other.
 
     Args:
@@ -36,6 +46,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       inputs: dict, input name to media type.
       outputs: dict, output name to media type.
       pickle_on: one of exec, target.
+      loader: `module:attribute`, or None.
       max_sizes: dict, input or output name to a size.
       tensors: dict, input or output name to datatype and shape.
       descriptions: dict, input or output name to a text.
@@ -47,12 +58,13 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
     if bool(entry_point) == bool(pickle):
         return "give either `entry_point` (with `srcs`) or `pickle`"
     if entry_point:
-        module, colon, attribute = entry_point.partition(":")
-        if not colon or not module or not attribute:
-            return "entry_point = %r is not of the form \"module:attribute\", such as \"model:batch_process\"" % entry_point
-        wanted = module.replace(".", "/") + ".py"
-        if wanted not in [src.rpartition(":")[2] for src in srcs]:
-            return "entry_point = %r: its module is %s, which is not in srcs = %r" % (entry_point, wanted, srcs)
+        problem = _module_problem("entry_point", entry_point, srcs, "model:batch_process")
+        if not problem and loader:
+            problem = _module_problem("loader", loader, srcs, "model:load")
+        if problem:
+            return problem
+    elif loader:
+        return "`loader` is for an `entry_point`; a ready pickle holds its own"
     elif srcs:
         return "`srcs` is for an `entry_point`; a ready pickle's code goes into `deps`"
     if batch_size < 0:

@@ -1,0 +1,72 @@
+"""Commands of curl that ask a model, made from what it declares, for whoever tries it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+
+from chassis.declaration.model_io import ModelInput
+
+_TEXT = ("text/",)
+_JSON = ("application/json",)
+_VARYING = 2
+"""The size of an example where a size varies."""
+
+
+def curl_lines(name: str, signature: str, inputs: Sequence[ModelInput], servers: Sequence[str], url: str) -> list[str]:
+    """A command for each HTTP protocol of `servers`.
+
+    Args:
+      name: the model's, in URLs.
+      signature: `bytes` or `mapping`.
+      inputs: what it declares.
+      servers: the front ends that run.
+      url: such as `http://localhost:8080`.
+    """
+    lines = []
+    if "v1-http" in servers:
+        lines.append(_line(f"{url}/v1/models/{name}:predict", _v1(signature, inputs)))
+    if "v2-http" in servers:
+        lines.append(_line(f"{url}/v2/models/{name}/infer", {"inputs": [_tensor(part) for part in inputs]}))
+    return lines
+
+
+def _line(url: str, body: Mapping[str, object]) -> str:
+    return f"curl -s {url} -d {shlex.quote(json.dumps(body))}"
+
+
+def _v1(signature: str, inputs: Sequence[ModelInput]) -> dict[str, object]:
+    if signature == "bytes":
+        return {"instances": [_instance(inputs[0])]}
+    return {"instances": [{part.name: _instance(part) for part in inputs}]}
+
+
+def _instance(part: ModelInput) -> object:
+    """An input as KServe v1 takes it."""
+    if part.datatype != "BYTES":
+        return _nested(_shape(part))
+    if part.media_type.startswith(_TEXT):
+        return "text"
+    if part.media_type.startswith(_JSON):
+        return {}
+    return {"b64": ""}
+
+
+def _tensor(part: ModelInput) -> dict[str, object]:
+    """An input of one item as the Open Inference Protocol takes it."""
+    if part.datatype == "BYTES":
+        example = _instance(part)
+        text = "{}" if example == {} else example if isinstance(example, str) else ""
+        return {"name": part.name, "datatype": "BYTES", "shape": [1], "data": [text]}
+    shape = _shape(part)
+    return {"name": part.name, "datatype": part.datatype, "shape": [1, *shape], "data": [0] * math.prod(shape)}
+
+
+def _shape(part: ModelInput) -> list[int]:
+    return [size if size >= 0 else _VARYING for size in part.shape]
+
+
+def _nested(shape: Sequence[int]) -> object:
+    return [_nested(shape[1:]) for _ in range(shape[0])] if shape else 0

@@ -1,0 +1,92 @@
+"""IMAGE.serve as a program: what it prints can be used, Ctrl-C ends it well."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.image_test.failing_servers import needed
+from tests.support.http_client import call
+
+LIMIT_SECONDS = 120.0
+
+
+@contextmanager
+def serving(folder: Path, *flags: str) -> Iterator[tuple[subprocess.Popen, list[str]]]:
+    """The program with its output to a file, once it is ready; and the lines that it wrote until then."""
+    output = folder / "output"
+    (folder / "tmp").mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "chassis.tools.serve_image", f"--image={needed('CHASSIS_TEST_IMAGE')}"]
+    command += [f"--bwrap={needed('CHASSIS_TEST_BWRAP')}", f"--proot={needed('CHASSIS_TEST_PROOT')}", "--name=digits"]
+    environment = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(folder),
+        "TMPDIR": str(folder / "tmp"),
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+    }
+    with output.open("wb") as file:
+        process = subprocess.Popen([*command, *flags], stdout=file, stderr=subprocess.STDOUT, env=environment)
+    try:
+        end = time.monotonic() + LIMIT_SECONDS
+        while process.poll() is None and "Ctrl-C" not in output.read_text():
+            assert time.monotonic() < end, output.read_text()
+            time.sleep(0.05)
+        yield process, output.read_text().splitlines()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=["interrupt", "terminate"])
+def test_the_commands_that_it_prints_work_and_a_signal_ends_it_well(tmp_path: Path, ending: signal.Signals) -> None:
+    with serving(tmp_path) as (process, lines):
+        commands = [shlex.split(line) for line in lines if line.startswith("curl ")]
+        assert len(commands) == 2
+        for _, _, url, _, body in commands:
+            host, _, path = url.removeprefix("http://").partition("/")
+            answer = call(int(host.rpartition(":")[2]), "POST", f"/{path}", json.loads(body))
+            assert "expected a list of 64 numbers" in answer.json()["error"]  # the model read the body
+        (http,) = (line for line in lines if line.startswith("HTTP "))
+        description = http.split()[3]
+        port = int(description.split("/")[2].rpartition(":")[2])
+        assert call(port, "GET", "/openapi.json").json()["info"]["title"] == "digits"
+        process.send_signal(ending)
+        assert process.wait(LIMIT_SECONDS) == 0
+    written = (tmp_path / "output").read_text()
+    assert "stopping: what was accepted is answered first" in written
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_port_that_is_taken_is_an_error_if_it_was_asked_for(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with serving(tmp_path, f"--port={port}") as (process, lines):
+            assert process.wait(LIMIT_SECONDS) == 1
+    assert f"error: 127.0.0.1:{port} cannot be listened on: Address already in use" in lines[-1]
+
+
+def test_variables_reach_the_server_and_a_start_that_fails_shows_its_log(tmp_path: Path) -> None:
+    with serving(tmp_path, "--env=CHASSIS_WORKERS=many") as (process, _):
+        assert process.wait(LIMIT_SECONDS) == 1
+    written = (tmp_path / "output").read_text()
+    assert "error: the server ended before it was ready" in written
+    assert "CHASSIS_WORKERS" in written
+
+
+def test_what_is_no_variable_is_an_error(tmp_path: Path) -> None:
+    with serving(tmp_path, "--env=CHASSIS_WORKERS") as (process, lines):
+        assert process.wait(LIMIT_SECONDS) == 1
+    assert lines[-1] == "error: --env=CHASSIS_WORKERS: expected NAME=VALUE"
