@@ -161,8 +161,10 @@ def _compile_python(rctx):
     command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
 
     # The root is an input of every action that Python runs, so a cache that machines share wants the same bytes of each:
-    # no path of this one (the import puts the real one in), and sets in one order.
-    command += ["-s", str(rctx.path(".")), "-p", "/"]
+    # no path of this one, and sets in one order. A module keeps the name that its bytecode has when it is imported from an
+    # archive, and the pickle of a function that a library made has that name, so it has no directory, wherever that is.
+    library = [path for path in rctx.path(home + "/lib").readdir() if path.basename.startswith("python3.")][0]
+    command += ["-s", str(library)]
     rctx.report_progress("compiling the standard library")
 
     # Files that do not compile are there on purpose (lib2to3's test data): the status is then 1.
@@ -250,6 +252,12 @@ filegroup(
 filegroup(
     name = "pip_package",
     srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
+)
+
+# And as it came.
+filegroup(
+    name = "pip_wheel",
+    srcs = glob(["root/usr/share/python-wheels/pip-*.whl"], allow_empty = True),
 )
 """ % (
         rctx.attr.programs.keys() + rctx.attr.static_programs.keys() + ["root"],
