@@ -9,7 +9,7 @@ All have bytecode of all that they import, the emulated root also of its standar
 leave it; installing the backend is not counted. Emulated is all that runs in such a root: pip, the backend, the
 compiler. With `--noemulated_pip` this project's tool is emulated in pip's place, which starts faster.
 
-Times are medians of `--runs`, fewer where a build takes minutes; ratios are what to look at. On a machine that others
+Times are medians of `--runs`, fewer if a build takes minutes; ratios are what to look at. On a machine that others
 use too, `--processor_time` takes the processor's instead of the clock's.
 
     ./bazelw run //benchmarks:cross_wheels

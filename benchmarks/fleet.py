@@ -9,9 +9,9 @@ In a workspace that it makes for itself, with an output base and a disk cache of
 
 from __future__ import annotations
 
+import collections
 import os
 import re
-import statistics
 import subprocess
 import tempfile
 import time
@@ -29,7 +29,10 @@ _PACKAGES = flags.DEFINE_integer("packages", 50, "Packages that they are in.", l
 _IMAGES = flags.DEFINE_integer("images", 100, "Images to build, at most; all are analysed.", lower_bound=2)
 _RUNS = flags.DEFINE_integer("runs", 5, "Builds in which nothing has changed.", lower_bound=1)
 
+_PLACE = flags.DEFINE_string("place", None, "A directory to work in and to keep, to look at afterwards.")
+
 _LIMIT_S = 3600
+_NOTHING = "1 process: 1 internal"
 _DID = re.compile(r"INFO: (\d+ process.*)\.")
 _MODULE = """\
 module(name = "fleet")
@@ -82,9 +85,10 @@ def predict(content: bytes) -> dict:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A call of Bazel: seconds by the wall, and what it says it did."""
+    """A call of Bazel: seconds by the wall and of processors, and what it says it did."""
 
     seconds: float
+    processors: float
     did: str
 
 
@@ -99,15 +103,20 @@ class Fleet:
 
     def build(self, *arguments: str) -> Build:
         """Builds what the arguments name."""
-        start = time.perf_counter()
+        start, used = time.perf_counter(), self._processors()
         options = [
             f"--disk_cache={self._place}/cache",
+            "--remote_download_regex=.*[.]layer$",  # docs/layers.md
             "--color=no",
             "--curses=no",
             "--platforms=@chassis//platforms:amd64",
         ]
         ended = self._bazel("build", *options, *arguments)
-        return Build(time.perf_counter() - start, "".join(_DID.findall(ended.stderr)))
+        return Build(time.perf_counter() - start, self._processors() - used, "".join(_DID.findall(ended.stderr)))
+
+    def clean(self) -> None:
+        """Removes what was built, but for what is in the disk cache."""
+        self._bazel("clean")
 
     def megabytes(self) -> float:
         """The server's heap after a collection."""
@@ -126,28 +135,71 @@ class Fleet:
         return total
 
     def stop(self) -> None:
-        """Ends the server."""
-        self._bazel("shutdown")
+        """Ends the server, if there is one."""
+        subprocess.run(
+            [*self._program, "shutdown"], cwd=self._workspace, env=_environment(), capture_output=True, check=False
+        )
+
+    def _processors(self) -> float:
+        """Seconds of processors that the server, its workers and all that it has ended took."""
+        server = self._bazel("info", "server_pid").stdout.strip()
+        return sum(map(_processors, _with_descendants(int(server))))
 
     def _bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         ended = subprocess.run(
-            [*self._program, command, *arguments], cwd=self._workspace, capture_output=True, text=True, timeout=_LIMIT_S
+            [*self._program, command, *arguments],
+            cwd=self._workspace,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_LIMIT_S,
         )
         if ended.returncode:
             raise ChassisError(f"bazel {command} {' '.join(arguments[-2:])}: {ended.stderr[-2000:]}")
         return ended
 
 
+def _environment() -> dict[str, str]:
+    """That of whoever started this program, without what is for its own Python."""
+    own = ("PYTHON", "LD_LIBRARY_PATH", "RUNFILES")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
+
+
+def _with_descendants(process: int) -> list[int]:
+    """The process and those that it started, and those they did, as far as they still run."""
+    children = collections.defaultdict(list)
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (fields := _status(int(entry.name))):
+            children[int(fields[1])].append(int(entry.name))
+    found = [process]
+    for one in found:
+        found += children[one]
+    return found
+
+
+def _processors(process: int) -> float:
+    """Seconds of processors that the process took, with its children that have ended."""
+    return sum(map(int, _status(process)[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status(process: int) -> list[str]:
+    """The fields of a process behind its name, from `state` on (proc_pid_stat(5)); none if it has ended."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
 def _write(workspace: Path, checkout: Path, models: int, packages: int) -> list[str]:
     """Writes the workspace; returns the labels of its images."""
-    workspace.mkdir()
+    workspace.mkdir(exist_ok=True)
     (workspace / "MODULE.bazel").write_text(_MODULE.format(chassis=checkout))
     (workspace / ".bazelrc").write_text("build --sandbox_default_allow_network=false\ncommon --lockfile_mode=off\n")
     labels = []
     for package in range(packages):
         count = models // packages + (package < models % packages)
         place = workspace / f"team{package}"
-        place.mkdir()
+        place.mkdir(exist_ok=True)
         (place / "BUILD.bazel").write_text(_PACKAGE.replace("NUMBERS", str(count)))
         for number in range(count):
             (place / f"model{number}.py").write_text(_MODEL.format(package * models + number))
@@ -159,6 +211,11 @@ def main(argv: Sequence[str]) -> None:
     """Measures and prints."""
     del argv
     checkout = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"])
+    if _PLACE.value:
+        place = Path(_PLACE.value).absolute()
+        place.mkdir(parents=True, exist_ok=True)
+        _measure(Fleet(checkout, place, _MODELS.value, _PACKAGES.value))
+        return
     with tempfile.TemporaryDirectory() as directory:
         fleet = Fleet(checkout, Path(directory), _MODELS.value, _PACKAGES.value)
         try:
@@ -174,24 +231,35 @@ def _measure(fleet: Fleet) -> None:
     print(f"{machine}; {len(fleet.images)} models in {_PACKAGES.value} packages")
     chosen = fleet.images[: _IMAGES.value]
     first, others = chosen[:1], chosen[1:]
-    fetched = fleet.build(*first)
-    print(f"{'the first image':40}{fetched.seconds:8.2f} s    {fetched.did}  (fetches too)", flush=True)
-    analysed = fleet.build("--nobuild", "//...")
-    print(f"{'loading and analysis of all':40}{analysed.seconds:8.2f} s")
+    _row("the first image, which fetches", fleet.build(*first))
+    _row("loading and analysis of all", fleet.build("--nobuild", "//..."))
     print(f"{'memory of the server':40}{fleet.megabytes():8.0f} MB", flush=True)
     before = fleet.disk()
     half = len(others) // 2
     for name, images in (("each of the first half", others[:half]), ("each of the second half", others[half:])):
-        made = fleet.build(*images)
-        print(f"{name:40}{made.seconds / len(images):8.2f} s    {made.did}", flush=True)
+        _row(name, fleet.build(*images), len(images))
     print(f"{'disk of each':40}{(fleet.disk() - before) / len(others) / 1000:8.0f} kB")
-    again = [fleet.build(*chosen) for _ in range(_RUNS.value)]
-    seconds = [build.seconds for build in again]
-    print(f"{'nothing changed':40}{statistics.median(seconds):8.2f} s    {again[-1].did}")
-    hits = [build.did for build in again if "cache hit" in build.did]
-    if hits:
-        print(f"in {len(hits)} of {len(again)} builds of what is built already Bazel went to the cache: {hits[-1]}")
+    _again(fleet, chosen)
+    fleet.clean()
+    _row("the first from the disk cache", fleet.build(*first))
+    before = fleet.disk()
+    _row("each from the disk cache", fleet.build(*others), len(others))
+    print(f"{'disk of each':40}{(fleet.disk() - before) / len(others) / 1000:8.0f} kB")
+    _again(fleet, chosen)
     print(f"load at the end {os.getloadavg()[0]:.1f}")
+
+
+def _again(fleet: Fleet, images: list[str]) -> None:
+    builds = sorted((fleet.build(*images) for _ in range(_RUNS.value)), key=lambda build: build.seconds)
+    _row("nothing changed, the median", builds[len(builds) // 2])
+    worked = [build.did for build in builds if build.did != _NOTHING]
+    if worked:
+        print(f"in {len(worked)} of {len(builds)} builds of what is built already Bazel had work: {worked[-1]}")
+
+
+def _row(name: str, build: Build, images: int = 1) -> None:
+    seconds, processors = build.seconds / images, build.processors / images
+    print(f"{name:40}{seconds:8.2f} s {processors:8.2f} s of processors    {build.did}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How fast wheels and Debian packages become layers, against what one would use instead, side by side in one run.
 
 For each wheel: this project's tool as the persistent worker that Bazel asks for every action; the same started for one
-wheel alone, as where Bazel has no workers; the floor (inflate with ISA-L, one SHA-256 over the content, read and write
+wheel alone, as when Bazel has no workers; the floor (inflate with ISA-L, one SHA-256 over the content, read and write
 the compressed bytes, one thread); and Debian's archivers from an unpacked tree, the unpacking counted. Each is measured
 once a round, so that what else the machine does falls on all of them; times are medians of `--runs` rounds, and ratios
 are what to look at. The processor's time, of all threads and processes, is given beside, as it depends less on what

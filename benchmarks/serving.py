@@ -5,7 +5,7 @@ nothing and one that costs 5 ms a call, whatever the batch (up to 16). gRPC is a
 channels, HTTP by wrk. Then what a second worker brings to a model that holds the interpreter's lock, how long a server
 takes from its start to its first readiness against Python that only loads the model, and the memory that it needs
 beyond that. The servers of a table run all the time and are asked in turn, `--rounds` times; times are medians; ratios
-are what to look at. What was wanted stands at the end, met or missed; all of it takes ten minutes, and the peers'
+are what to look at. The targets are listed at the end, met or missed; all of it takes ten minutes, and the peers'
 environments a few more at the first run.
 
     ./bazelw run //benchmarks:serving

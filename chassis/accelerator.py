@@ -1,4 +1,4 @@
-"""Where a predict function computes: on the GPU of an image for CUDA, where one answers, else on the CPU."""
+"""Where a predict function computes: on the GPU of an image for CUDA, if one answers, else on the CPU."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Device(str):
 
 
 def device() -> str:
-    """Returns `cuda` in an image for CUDA where a GPU answers, else `cpu`: what PyTorch and others take for a device.
+    """Returns `cuda` in an image for CUDA if a GPU answers, else `cpu`: what PyTorch and others take for a device.
 
-    Where an image for CUDA finds no GPU, the log says why, once.
+    If an image for CUDA finds no GPU, the log says why, once.
     """
     return Device("cuda" if os.environ.get(ACCELERATOR_VARIABLE) == "cuda" and _gpu_answers() else "cpu")
 

@@ -1,4 +1,4 @@
-"""Which device a predict function computes on. No GPU is to be had here: a driver that answers is played in Python."""
+"""Which device a predict function computes on. There is no GPU here: a driver that answers is simulated in Python."""
 
 from __future__ import annotations
 

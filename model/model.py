@@ -1,4 +1,4 @@
-"""Classifies handwritten digits of 8 by 8 pixels: on a GPU where CuPy finds one, else with NumPy."""
+"""Classifies handwritten digits of 8 by 8 pixels: on a GPU if CuPy finds one, else with NumPy."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _load() -> Classifier:
 
 
 def _array_module() -> ModuleType:
-    """Returns `cupy` where it is installed and a GPU answers, else `numpy`; says in the log which."""
+    """Returns `cupy` if it is installed and a GPU answers, else `numpy`; says in the log which."""
     try:
         import cupy
 

@@ -38,7 +38,7 @@ CHASSIS_LOCKS = {
     Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
 
-# What zig brings for targets that are none of ours, a third of its files. MODULE.bazel says the same.
+# What zig brings for other targets than ours, a third of its files. MODULE.bazel says the same.
 ZIG_UNUSED = [
     "lib/libc/include/any-darwin-any",
     "lib/libc/include/any-windows-any",
@@ -49,15 +49,17 @@ ZIG_UNUSED = [
     "lib/libc/musl",
 ]
 
-def chassis_repositories(image_pythons = {}):
+def chassis_repositories(image_pythons = {}, hubs = []):
     """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`.
 
     For wheels built from source, also of `@chassis_build_locks` and `@chassis_compilers_locks`.
 
     Args:
       image_pythons: version to the `image_python` of the workspace, such as `{"3.12": "@//:python312"}`.
+      hubs: the workspace's own hubs, such as `["pypi"]`: `deps` and `requirements` that name what they do not have are then
+        errors that say what may have been meant.
     """
-    _hubs_repository(name = _HUBS_REPOSITORY)
+    _hubs_repository(name = _HUBS_REPOSITORY, read_from = hubs)
     debian_pythons()
     neighbours_repository(name = "chassis_neighbours")
     pythons_repository(name = "chassis_pythons", own = image_pythons)
@@ -90,6 +92,7 @@ def chassis_repositories(image_pythons = {}):
     wheel_locks(name = "chassis_pypi_locks", hub = "chassis_pypi", locks = CHASSIS_LOCKS)
     wheel_locks(
         name = "chassis_tools_locks",
+        any_python = True,
         hub = "chassis_tools",
         locks = {Label("//requirements:tools.txt"): "linux_amd64"},
     )

@@ -1,4 +1,4 @@
-"""Runs pytest on the files that Bazel gives, and fails where it finds no test."""
+"""Runs pytest on the files that Bazel gives, and fails if it finds no test."""
 
 import importlib.util
 import os

@@ -18,7 +18,7 @@ _LIMIT_S = 120
 CHASSISML, MLSERVER, BENTOML = "chassisml", "mlserver", "bentoml"
 PEERS = (CHASSISML, MLSERVER, BENTOML)
 NAME = "tested"
-"""The model's name, where a server has names; `write_model` gives it."""
+"""The model's name, if a server has names; `write_model` gives it."""
 
 
 @dataclass(frozen=True, slots=True)

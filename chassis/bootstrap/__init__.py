@@ -1,1 +1,1 @@
-"""What stands behind `bazelw`: it finds a Bazel that works here, or brings one."""
+"""What `bazelw` starts: it finds a Bazel that works here, or brings one."""

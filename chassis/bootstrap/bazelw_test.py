@@ -37,7 +37,7 @@ class Machine:
             sources = [path for path in files if "_test" not in path.name]
             for source in sources:
                 self.write(self.workspace / "chassis" / package / source.name, source.read_text())
-        for name in ("__init__.py", "data.py", "errors.py"):
+        for name in ("__init__.py", "data.py", "errors.py", "user_cache.py"):
             if (_PROJECT / "chassis" / name).is_file():
                 self.write(self.workspace / "chassis" / name, (_PROJECT / "chassis" / name).read_text())
 
@@ -73,6 +73,12 @@ def machine(tmp_path: Path) -> Machine:
 def ready(machine: Machine) -> Machine:
     machine.add_tree()
     return machine
+
+
+def test_a_home_of_another_python_does_not_matter(ready: Machine) -> None:
+    result = ready.run("build", PYTHONHOME=f"{ready.root}/another")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "build"
 
 
 def test_every_argument_passes_through_as_it_is(ready: Machine) -> None:

@@ -2,7 +2,7 @@
 `bazelw`.
 
 The file that holds the decision has five lines: `program` or `tree`; the program's path or the tree's; and
-the three things that it was made about, as `bazelw` saw them (see `Candidates`). Where one of those changes
+the three things that it was made about, as `bazelw` saw them (see `Candidates`). If one of those changes
 it is made again.
 """
 

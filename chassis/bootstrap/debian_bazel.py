@@ -27,7 +27,7 @@ class Recipe(NamedTuple):
     """What a tree is made of: packages of a suite, and two wheels.
 
     `excluded` is what the packages depend on and Bazel's client and server do not use. `oldest_major` is the
-    least version of Bazel that will do where `suite` no longer has `version`.
+    least version of Bazel that will do if `suite` no longer has `version`.
     """
 
     suite: str
@@ -52,7 +52,7 @@ RECIPE = Recipe(
         "bazel-stardoc",
     ),
     excluded=(
-        # A compiler and what it comes with; the machine's is used where a target asks for one.
+        # A compiler and what it comes with; the machine's is used if a target asks for one.
         *("build-essential", "zlib1g-dev", "protobuf-compiler-grpc-java-plugin"),
         # A JDK: the wheel stands in for it.
         *("default-jdk-headless", "default-jre-headless", "java-common", "ca-certificates-java"),
@@ -87,7 +87,7 @@ RECIPE = Recipe(
 
 
 def architecture() -> str:
-    """This machine's CPU as Debian calls it; raises `ChassisError` where Debian's Bazel does not run."""
+    """This machine's CPU as Debian calls it; raises `ChassisError` if Debian's Bazel does not run."""
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in _ARCHITECTURES:
         raise ChassisError(

@@ -34,7 +34,7 @@ class ModuleFile(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """`overrides` maps a module to its directory; `stubs` are the modules to stand empty; `files` is what was
+    """`overrides` maps a module to its directory; `stubs` are the modules to leave empty; `files` is what was
     read.
     """
 

@@ -13,7 +13,7 @@ _USER, _MOUNT, _NETWORK, _PROCESS = 0x10000000, 0x00020000, 0x40000000, 0x200000
 
 
 def why_no_namespaces() -> str:
-    """What the kernel answers when they are asked for; "" where it gives them."""
+    """What the kernel answers when they are asked for; "" if it gives them."""
     libc = ctypes.CDLL(None, use_errno=True)
     child = os.fork()
     if child == 0:

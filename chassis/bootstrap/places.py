@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from chassis.bootstrap.progress import Progress
 from chassis.errors import ChassisError
+from chassis.user_cache import user_cache
 
 FORMAT = "1"
 """The layout of the directory; `bazelw` has the same number, and another one means that all is made anew."""
@@ -58,17 +59,12 @@ class Places(NamedTuple):
 
 
 def find_places(environment: Mapping[str, str]) -> Places:
-    """`$CHASSIS_CACHE`, else `$XDG_CACHE_HOME/chassis`, else `$HOME/.cache/chassis`; `bazel` below it.
+    """`bazel` below the user's cache.
 
-    Raises `ChassisError` where none of the three is set or the directory cannot be made.
+    Raises `ChassisError` if none of the three is set or the directory cannot be made.
     """
-    if environment.get("CHASSIS_CACHE"):
-        base = Path(environment["CHASSIS_CACHE"])
-    elif environment.get("XDG_CACHE_HOME"):
-        base = Path(environment["XDG_CACHE_HOME"]) / "chassis"
-    elif environment.get("HOME"):
-        base = Path(environment["HOME"]) / ".cache" / "chassis"
-    else:
+    base = user_cache(environment)
+    if base is None:
         raise ChassisError("no place for Bazel: neither CHASSIS_CACHE nor XDG_CACHE_HOME nor HOME is set")
     root = base.absolute() / "bazel"
     try:

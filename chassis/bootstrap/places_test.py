@@ -59,7 +59,7 @@ def _sources() -> list[Path]:
     package = Path(__file__).parent
     debian = [package.parent / "debian" / f"{name}.py" for name in ("__init__", "apt", "download", "sources")]
     own = [path for path in package.glob("*.py") if not path.name.endswith("_test.py")]
-    return [*own, *debian, package.parent / "__init__.py", package.parent / "errors.py"]
+    return [*own, *debian, *(package.parent / f"{name}.py" for name in ("__init__", "errors", "user_cache"))]
 
 
 def test_what_runs_before_bazel_has_the_syntax_of_python_3_8() -> None:
@@ -78,7 +78,7 @@ def test_what_runs_before_bazel_imports_the_standard_library_alone() -> None:
         tree.body = [node for node in tree.body if not _is_for_type_checkers(node)]
         for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chassis"):
-                assert re.match(r"chassis\.(bootstrap|debian|errors|data)", node.module or ""), path
+                assert re.match(r"chassis\.(bootstrap|debian|errors|data|user_cache)", node.module or ""), path
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             assert not {"absl", "packaging", "numpy"} & set(names), path
 

@@ -34,7 +34,7 @@ _UNNEEDED = (
 
 
 class Tree:
-    """A tree under construction in `work`, which will stand at `final`: paths written into files are final
+    """A tree under construction in `work`, which will be moved to `final`: paths written into files are final
     ones.
     """
 

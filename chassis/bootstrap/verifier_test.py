@@ -1,4 +1,4 @@
-"""Tests of verifier.py: what is said where nothing checks signatures, and a wheel that becomes a program."""
+"""Tests of verifier.py: what is said if nothing checks signatures, and a wheel that becomes a program."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_machine_has_wheels_of_its_own_for_every_python() -> None:
 
 
 def test_a_wheel_becomes_a_program_whatever_the_path(tmp_path: Path) -> None:
-    """The module stands for pysequoia; it says where it was imported from."""
+    """The module takes the place of pysequoia; it says where it was imported from."""
     wheel = tmp_path / "wheel.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("pysequoia/__init__.py", "raise SystemExit('imported ' + __file__)\n")

@@ -18,7 +18,7 @@ _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 
 
 class Pin(NamedTuple):
-    """A wheel by name, version and, for each Debian architecture, its SHA-256; several where each Python has its own
+    """A wheel by name, version and, for each Debian architecture, its SHA-256; several if each Python has its own
     file."""
 
     name: str
@@ -107,7 +107,7 @@ def _environment(pip: Path | None) -> dict[str, str]:
 def fetch(pin: Pin, architecture: str, directory: Path, pip: Path | None) -> Path:
     """Downloads the pinned wheel into `directory` with pip and returns its path; one that is there is kept.
 
-    `pip` is where to import pip from, where the Python has none. The index, proxy and credentials
+    `pip` is where to import pip from, if the Python has none. The index, proxy and credentials
     are those that pip is configured with. Raises `ChassisError` with pip's last lines.
     """
     directory.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _COMMANDS = ("common", "always", "build")
 _OFF = ("0", "false", "no")
-_MOST_DEEP = 20
+_MAX_DEPTH = 20
 
 
 class Mode(NamedTuple):
@@ -54,7 +54,7 @@ def _lines(path: Path, workspace: Path, files: list[Path], depth: int) -> Iterat
             command, *words = shlex.split(line, comments=True) or [""]
         except ValueError:
             continue
-        if command in ("import", "try-import") and words and depth < _MOST_DEEP:
+        if command in ("import", "try-import") and words and depth < _MAX_DEPTH:
             yield from _lines(Path(words[0].replace("%workspace%", str(workspace))), workspace, files, depth + 1)
         elif command in _COMMANDS:
             yield words

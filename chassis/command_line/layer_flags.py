@@ -45,7 +45,7 @@ def write_all(count: int, fill: Callable[[Sequence[LayerWriter], BytecodeCompile
     for flag in (_BLOB, _DESCRIPTOR, _FILES):
         if len(flag.value) != count:
             raise ChassisError(
-                f"--{flag.name} stands {len(flag.value)} times; expected once for each of {count} layers"
+                f"--{flag.name} is given {len(flag.value)} times; expected once for each of {count} layers"
             )
     paths = zip(_BLOB.value, _DESCRIPTOR.value, _FILES.value, strict=True)
     outputs = [LayerOutputs(*(Path(path) for path in each)) for each in paths]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from absl import app, flags
 
@@ -39,6 +41,11 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
         return guarded(_parse([*own, *arguments]))
 
     persistent_worker.serve(act)
+
+
+def caller_path(name: str) -> Path:
+    """A path as whoever calls `bazel run` means it: relative to their directory, not to the runfiles tree."""
+    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / name
 
 
 def _parse(argv: list[str]) -> list[str]:

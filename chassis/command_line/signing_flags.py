@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
 
+from chassis.command_line.run import caller_path
 from chassis.errors import ChassisError
 from chassis.oci.push_plan import PushPlan
 from chassis.trust.publication import ImageDocuments, Publication, read_documents
@@ -27,7 +27,7 @@ def publication(plan: PushPlan) -> Publication:
     """What is attached to an image: what its target says, with what the flags say.
 
     Raises:
-      ChassisError: a key is asked for and missing, is none, or its password is wrong; or a document cannot be read.
+      ChassisError: a key is missing or not a key, or its password is wrong; or a document cannot be read.
     """
     documents = read_documents(
         ImageDocuments(about.cyclonedx, about.spdx, about.provenance) for about in plan.documents_about
@@ -49,14 +49,9 @@ def _signer(plan: PushPlan) -> Signer | None:
         from chassis.trust.signer_program import program_signer
 
         return program_signer(FLAGS.signer)
-    key = seen_from_the_person(FLAGS.key) if FLAGS.key else plan.sign_key
+    key = caller_path(FLAGS.key) if FLAGS.key else plan.sign_key
     if key is None:
         raise ChassisError("--sign: nothing to sign with: give --key cosign.key or --signer PROGRAM")
     from chassis.trust.keys import password_of, read_signer  # takes half as long to import as all the rest
 
     return read_signer(key, password_of(os.environ))
-
-
-def seen_from_the_person(name: str) -> Path:
-    """A path as the person means it, not seen from the runfiles tree that `bazel run` starts in."""
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / name

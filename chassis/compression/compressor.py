@@ -16,7 +16,7 @@ from deflate import deflate_compress
 LEVEL = 6
 
 MEMBER_BYTES = 4 << 20
-"""The most that is given to the compressor at once, in bytes, where a content may be cut: it holds input and output in
+"""The most that is given to the compressor at once, in bytes, if a content may be cut: it holds input and output in
 memory."""
 
 

@@ -106,7 +106,7 @@ def action_inputs(root: Path) -> tuple[str, ...]:
 
 
 def drop_capabilities() -> None:
-    """Gives up every capability, for good where this process may: a root that is one no more."""
+    """Gives up every capability, for good if this process may: a root that is one no more."""
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     number = 0
     while _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) == 0:

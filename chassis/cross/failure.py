@@ -44,7 +44,7 @@ _CAUSES = (
     _cause(
         r"ModuleNotFoundError: No module named '([^']+)'",
         lambda match, target: (
-            f"its build imports {match[1]}, which is not among what it is built with\n"
+            f"its build imports {match[1]}, which is not among its build requirements\n"
             "  name the distribution that has it in `build_deps` (of a hub: `build_requires`)"
         ),
     ),

@@ -1,7 +1,7 @@
 """A build at one and the same path wherever it runs: /chassis, in a file system view of its own.
 
 Compilers, code generators and build systems write the paths of sources and headers into what they make. With
-bubblewrap, or with PRoot where the kernel gives no namespaces (chassis/sandbox), the directories of a build are where
+bubblewrap, or with PRoot if the kernel gives no namespaces (chassis/sandbox), the directories of a build are where
 every other build has them. If neither works, the build takes place at the real paths.
 
 A confined build has no more than that: its directories, the machine's /usr, a /proc, a /dev and a /tmp of its own. It
@@ -45,7 +45,7 @@ class View:
 
     Attributes:
       bwrap: bubblewrap, if that makes the view.
-      proot: the rung with PRoot, if that does; None of both where the directories are at their real paths.
+      proot: the rung with PRoot, if that does; None of both if the directories are at their real paths.
       confined: whether it has nothing but these.
       descriptors: open files that the command line names, for `pass_fds`.
     """
@@ -165,7 +165,7 @@ class View:
 
 
 def open_view(bwrap: Path | None, proot: Path | None = None, confine: bool = False) -> View:
-    """A view through bubblewrap where the kernel lets it, else through PRoot, else one of the real paths.
+    """A view through bubblewrap if the kernel lets it, else through PRoot, else one of the real paths.
 
     Raises:
       ConfinementError: the build is to be confined, and the kernel does not let it.

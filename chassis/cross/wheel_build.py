@@ -102,7 +102,7 @@ def build_wheel(
         raise ChassisError(_failed(order, system, said, f"ended with status {status}"))
     if missing:
         raise ChassisError(
-            f"{order.label}: its build asks for {', '.join(missing)}, which is not among what it is built with\n"
+            f"{order.label}: its build asks for {', '.join(missing)}, which is not among its build requirements\n"
             "  name it in `build_deps` (of a hub: `build_requires`)"
         )
     return _checked(order, work / "output", system, said)
@@ -182,7 +182,7 @@ def _check_requirements(order: WheelOrder, system: BuildSystem) -> None:
     if missing:
         raise ChassisError(
             f"{order.label}: its pyproject.toml asks for {', '.join(missing)} to build it, and that is not among "
-            f"what it is built with: {', '.join(sorted(found)) or 'nothing'}\n"
+            f"its build requirements: {', '.join(sorted(found)) or 'nothing'}\n"
             "  add it to the requirements of the build hub (Chassis' own: requirements/build.in, then bazel run "
             "//requirements:build_locks), or name a hub of your own with `build_hub`; for a chassis_wheel: `build_deps`"
         )

@@ -66,7 +66,7 @@ class Package(NamedTuple):
 def parse_stanzas(text: str) -> list[Package]:
     """The packages of an index in Debian's control format, as `apt-cache show` prints it.
 
-    Raises `AptError` where a stanza lacks Filename, Size or SHA256.
+    Raises `AptError` if a stanza lacks Filename, Size or SHA256.
     """
     packages = []
     for stanza in re.split(r"\n\n+", text.strip()):
@@ -102,7 +102,7 @@ def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable
     `exclude`.
 
     `packages` is what apt chose, so that of a group of alternatives the ones that are there are taken: the
-    first by name, or all that provide it. Sorted by name. Raises `AptError` where a root is not among the
+    first by name, or all that provide it. Sorted by name. Raises `AptError` if a root is not among the
     packages.
     """
     by_name = {package.name: package for package in packages}
@@ -182,7 +182,7 @@ class Apt:
     def update(self) -> None:
         """Fetches the suite's index and checks its signature; raises `AptError` with apt's own words.
 
-        Where nothing can check it, that is an error, too, but for `CHASSIS_DEBIAN_UNVERIFIED`: digests from an index
+        If nothing can check it, that is an error, too, but for `CHASSIS_DEBIAN_UNVERIFIED`: digests from an index
         that anybody on the way may have written prove nothing.
         """
         for program in ("apt-get", "apt-cache", "dpkg-deb"):

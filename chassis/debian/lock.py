@@ -78,7 +78,7 @@ def format_lock(lock: Lock, renew: str) -> str:
 
 
 def parse_lock(text: str, file: str) -> Lock:
-    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is none of a
+    """Reads a lock; `file` is its name for messages. Raises `LockError` at the first line that is not one of a
     lock's.
     """
     settings: dict[str, str] = {}

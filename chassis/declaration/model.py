@@ -108,8 +108,7 @@ class ModelMetadata(Declared):
     num_cpus: float = field(
         Number(),
         default=1,
-        doc="for schedulers; `0.5` is half of one. Where the container has no CPU quota, libraries start as many "
-        "threads.",
+        doc="for schedulers; `0.5` is half of one. If the container has no CPU quota, libraries start as many threads.",
         attribute="chassis_model.num_cpus",
         served="num_cpus",
         status="resources.num_cpus",

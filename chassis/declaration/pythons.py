@@ -46,3 +46,10 @@ def version_tuple(python: str) -> tuple[int, int]:
     """`(3, 11)` of `3.11`."""
     major, _, minor = python.partition(".")
     return int(major), int(minor)
+
+
+def whole_version(python: str) -> str:
+    """`3.11.2` of `3.11`, as markers are evaluated for it; a whole version as it is."""
+    if python.count(".") > 1:
+        return python
+    return IMAGE_PYTHONS[python].version if python in IMAGE_PYTHONS else f"{python}.0"

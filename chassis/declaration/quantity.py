@@ -14,7 +14,7 @@ def parse_size(text: str, place: str = "size") -> int | None:
     """Returns bytes for `10M`, `1.5G`, `512 KiB` or `100`; None for an empty text. A unit is a power of 1024.
 
     Raises:
-      MetadataError: it is none of these; the message begins with `place`.
+      MetadataError: it is not one of these; the message begins with `place`.
     """
     if not text:
         return None
@@ -28,7 +28,7 @@ def parse_duration(text: str, place: str = "duration") -> float:
     """Returns seconds for `60s`, `500ms`, `5m`, `1h` or `60`.
 
     Raises:
-      MetadataError: it is none of these; the message begins with `place`.
+      MetadataError: it is not one of these; the message begins with `place`.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|)", text.strip())
     if not match or not float(match[1]):

@@ -6,9 +6,12 @@ import json
 from collections.abc import Sequence
 
 from chassis.declaration.front_ends import MAX_WORKERS, SERVER_PORTS
+from chassis.declaration.image_limits import MAX_LAYERS
+from chassis.declaration.import_names import IMPORT_NAMES
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, TOOLS_PYTHON
 from chassis.declaration.tensor import NUMERIC
+from chassis.declaration.wheel_target import MARKERS, OLDER_TAGS, OLDEST_GLIBC
 
 STARLARK_WRITTEN = "Written by `bazel run //docs:update`, do not edit."
 _HEAD = f'"""What rules need of chassis/declaration. {STARLARK_WRITTEN}"""\n'
@@ -46,6 +49,14 @@ def declared_bzl() -> str:
             "PYTHONS",
             {name: [one.version, one.glibc, one.suite] for name, one in IMAGE_PYTHONS.items()},
         ),
+        _table("The variables of wheels' markers that are the same in every image.", "MARKERS", MARKERS),
+        _table("By machine, the oldest glibc 2.x that its wheels are made for.", "OLDEST_GLIBC", OLDEST_GLIBC),
+        _table("By glibc 2.x, the older name of its wheels' platform.", "OLDER_TAGS", OLDER_TAGS),
+        _table(
+            "By name in Python, the distributions that bring an import; of those whose names differ.",
+            "IMPORT_NAMES",
+            IMPORT_NAMES,
+        ),
         _table("That of an image which asks for no other.", "DEFAULT_PYTHON", DEFAULT_PYTHON),
         _table("That of the programs of the build.", "TOOLS_PYTHON", TOOLS_PYTHON),
         _table(
@@ -53,9 +64,10 @@ def declared_bzl() -> str:
             "SERVER_PORTS",
             {name: f"{port}/tcp" for name, port in SERVER_PORTS.items()},
         ),
+        _table("The most layers of an image: container runtimes stop there.", "MAX_LAYERS", MAX_LAYERS),
         _table("The most processes of the model beside one server.", "MAX_WORKERS", MAX_WORKERS),
         _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),
-        _table("Tensors, and texts that are none: for a test of what Starlark takes.", "TENSORS", TENSORS),
+        _table("Texts that are tensors, and texts that are not, for a test of Starlark's reader.", "TENSORS", TENSORS),
         _table(None, "NO_TENSORS", NO_TENSORS),
     ]
     return "\n".join(parts)

@@ -11,7 +11,7 @@ from chassis.declaration.kinds import Kind, MetadataError
 
 BYTES = "BYTES"
 
-# Datatype to the format of one element (module struct, which has none for BF16: the upper half of FP32) and its bytes.
+# Datatype to the format of one element (module struct, which lacks BF16: the upper half of FP32) and its bytes.
 NUMERIC = {
     "BOOL": ("?", 1),
     "UINT8": ("B", 1),
@@ -31,7 +31,7 @@ FLOATS = ("BF16", "FP16", "FP32", "FP64")
 
 
 def item_shape(datatype: str, shape: tuple[int, ...], size: int) -> tuple[int, ...] | None:
-    """The shape of a numeric tensor of `size` bytes, declared as `shape` with at most one -1; None if it is none."""
+    """The shape of a numeric tensor of `size` bytes, declared as `shape` with at most one -1; None if none fits."""
     fixed = NUMERIC[datatype][1]
     for length in shape:
         if length != -1:
@@ -50,7 +50,7 @@ def parse_tensor(text: str, place: str = "tensor") -> tuple[str, tuple[int, ...]
     """Returns datatype and shape for `FP32[3,-1]`, `INT64[]` or `INT64`; `BYTES` without a shape for an empty text.
 
     Raises:
-      MetadataError: it is none of these; the message begins with `place`.
+      MetadataError: it is not one of these; the message begins with `place`.
     """
     match = re.fullmatch(r"([A-Z]+[0-9]*)(?:\[([-0-9, ]*)\])?", text.strip() or BYTES)
     lengths = [part.strip() for part in match[2].split(",")] if match and match[2] else []

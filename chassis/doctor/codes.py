@@ -34,7 +34,7 @@ _ALL = (
     Code(
         "ELF005",
         "executable stack",
-        "Loading fails where the kernel or glibc (from 2.41) refuses it, and an attack is easier where not.",
+        "Loading fails if the kernel or glibc (from 2.41) refuses it, and an attack is easier if not.",
     ),
     Code(
         "ELF006",
@@ -67,9 +67,9 @@ _ALL = (
         "required distribution not installed",
         "Importing it fails, perhaps only in the midst of a request.",
     ),
-    Code("PY002", "required distribution of another version", "It fails where the versions differ."),
+    Code("PY002", "required distribution of another version", "It fails if the versions differ."),
     Code("PY003", "distribution installed twice", "Which files and which version are used is left to chance."),
-    Code("PY004", "distribution for another Python", "It fails where it uses what this Python lacks."),
+    Code("PY004", "distribution for another Python", "It fails if it uses what this Python lacks."),
     Code("PY005", "script without interpreter", "Starting it fails with `No such file or directory`."),
     Code("PY006", "`.pth` file with a path that is not in the image", "Imports that counted on it fail."),
     Code(

@@ -131,7 +131,7 @@ def _missing_libraries(
             image.name(file.layer),
             file.path,
             f"needs {' and '.join(loaded)}, found only where {image.name(layer)} was imported before",
-            "none needed where the package imports the other one itself, as it declares",
+            "none needed if the package imports the other one itself, as it declares",
             "note",
         )
 
@@ -203,7 +203,7 @@ def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
 
 
 def _unsafe(image: Image, path: str) -> str:
-    """Why a library search path is none for an image, "" if it is one."""
+    """Why a library search path does not fit an image, "" if it does."""
     if not path.startswith(("/", "$")):
         return "which is relative to wherever the process happens to be"
     if path.startswith(_FOR_EVERYBODY):

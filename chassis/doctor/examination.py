@@ -108,7 +108,7 @@ def from_layout(path: Path, target: ImageTarget, allowed: dict[str, str]) -> Exa
     """An image in an OCI layout directory, with the waivers that it records and those of `allowed`.
 
     Raises:
-      ChassisError: as `facts_of_layout`; or the CPU is none that is known.
+      ChassisError: as `facts_of_layout`; or the CPU is not known.
     """
     _, config = LayoutReader(path).image(target.architecture)
     if target.cpu and features_of(config.architecture, target.cpu) is None:
@@ -129,7 +129,7 @@ def from_layout(path: Path, target: ImageTarget, allowed: dict[str, str]) -> Exa
 
 
 def _origins(reader: LayoutReader, manifest: Manifest) -> list[Origin]:
-    """Each layer's origin: by the image's history where this project's tools wrote it, else `base`."""
+    """Each layer's origin: by the image's history if this project's tools wrote it, else `base`."""
     layers: list[LayerFacts | Any] = list(manifest.blobs[1:])
     entries = [entry for entry in _history(reader, manifest) if not entry.get("empty_layer")]
     origins = []

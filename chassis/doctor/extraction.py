@@ -33,7 +33,7 @@ _PYTHON_PACKAGE = re.compile(rb"^Package: (?:lib)?python3\.\d+-minimal$.*?^Versi
 
 
 def extract(blob: Path, descriptor: Descriptor, origin: Origin, trusted: bool) -> LayerFacts:
-    """The facts of the layer in `blob`; `trusted` where this build made it.
+    """The facts of the layer in `blob`; `trusted` if this build made it.
 
     Raises:
       ChassisError: the blob is missing or damaged.

@@ -21,6 +21,7 @@ TRIPLETS = {name: one.triplet for name, one in platforms.MACHINES.items()}
 PYTHON_MACHINES = {name: one.machine for name, one in platforms.MACHINES.items()}
 """OCI's name of an architecture to `platform.machine()`'s."""
 
+_PROGRAM = re.compile(r".*bin/python(3\.\d+)")
 _SITE = re.compile(r"^(.*)/lib/python(\d+\.\d+)/(site|dist)-packages$")
 
 
@@ -96,7 +97,7 @@ class Image:
     def site_directories(self) -> tuple[str, ...]:
         """The directories of installed packages that the image's Python imports from.
 
-        Where there are virtual environments, theirs; the base's own too if one says so.
+        If there are virtual environments, theirs; the base's own too if one says so.
         """
         found: dict[str, None] = {}
         for layer in self.layers:
@@ -149,13 +150,24 @@ class Image:
         """The image's Python as far as it is known: `3.11.2`, else `3.11`, else empty."""
         if stated := self.start.environment.get("PYTHON_VERSION"):  # as the official Python images say it
             return stated
+        # A base may have a second one, such as Debian's own beside that in /usr/local.
+        started = self._started_python()
         for layer in reversed(self.layers):
-            if layer.python:
+            if layer.python and (not started or f"{layer.python}.".startswith(f"{started}.")):
                 return layer.python
+        if started:
+            return started
         for path in self.site_directories:
             if match := _SITE.match(path):
                 return match[2]
         return ""
+
+    def _started_python(self) -> str:
+        """The minor version of the Python that the image starts, by its program's name; empty if that has none."""
+        words = self.start.entrypoint or self.start.command
+        program = self.tree.resolve(words[0]) if words and "/" in words[0] else None
+        match = _PROGRAM.fullmatch(program or "")
+        return match[1] if match else ""
 
     def name(self, layer: int) -> str:
         """A layer's name for people."""

@@ -54,13 +54,13 @@ _DRIVER = ("libcuda.so", "libnvidia-", "libnvcuvid.so", "libcudadebugger.so")
 
 
 def remedy_for(library: str) -> str:
-    """What to do where the image has no library of that name."""
+    """What to do if the image has no library of that name."""
     if library.startswith(("libc.musl-", "ld-musl-")):
         return "it is built for musl: take the manylinux wheel, not the musllinux one"
     if library.startswith(_DRIVER):
         return "it is part of the GPU's driver: build for a platform with //platforms/accelerator:cuda"
     if wheel := _CUDA.get(library.partition(".so")[0]):
-        return f"add the wheel {wheel} (or its release for your CUDA) to `deps`, where the model uses it"
+        return f"add the wheel {wheel} (or its release for your CUDA) to `deps`, if the model uses it"
     if package := _DEBIAN.get(library):
         return f"add the Debian package {package} to the base's lock, or take a wheel that brings the library along"
     return "add the Debian package that holds it to the base's lock, or take a wheel that brings the library along"

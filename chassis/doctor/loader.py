@@ -40,7 +40,7 @@ _EXTERNAL = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a needed library is: a file of the image, or `external` where the host provides it."""
+    """What a needed library is: a file of the image, or `external` if the host provides it."""
 
     file: ElfFile | None = None
     external: bool = False
@@ -80,7 +80,7 @@ class Loader:
     def find(self, needing: ElfFile, name: str) -> Found | None:
         """What `needing` gets for the library `name`; None if the loader finds nothing.
 
-        Where its own search fails, those objects of the image that load it are asked: their DT_RPATH is searched for
+        If its own search fails, those objects of the image that load it are asked: their DT_RPATH is searched for
         their libraries too, and what they have loaded already is there for them.
         """
         if found := self._find_alone(needing, name):

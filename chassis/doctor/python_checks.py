@@ -21,7 +21,7 @@ from chassis.doctor.facts import Distribution, Script
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import Image
 from chassis.doctor.module_checks import check_modules
-from chassis.doctor.requirements import marker_environment, needs
+from chassis.doctor.requirements import image_markers, needs
 
 _ENV = re.compile(r"^(?:-S\s+)?(?:-\S+\s+)*(\S+)")
 _Distributions = Sequence[tuple[int, Distribution]]
@@ -119,7 +119,7 @@ def _check_distribution(image: Image, layer: int, item: Distribution) -> Iterato
             f"names no distribution and version (Name: {item.name!r}, Version: {item.version!r})",
             "take another release of the package",
         )
-    environment = marker_environment(image)
+    environment = image_markers(image)
     try:
         python = environment["python_full_version"]
         if item.requires_python and not SpecifierSet(item.requires_python).contains(python, prereleases=True):

@@ -13,7 +13,8 @@ from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvir
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from chassis.declaration.pythons import DEFAULT_PYTHON
+from chassis.declaration.pythons import DEFAULT_PYTHON, whole_version
+from chassis.declaration.wheel_target import marker_environment
 from chassis.doctor.facts import Distribution
 from chassis.doctor.image import PYTHON_MACHINES, Image
 
@@ -32,32 +33,17 @@ class Need:
     defect: str = ""
 
 
-def marker_environment(image: Image) -> dict[str, str]:
+def image_markers(image: Image) -> dict[str, str]:
     """The variables of markers as the image's Python has them."""
-    full = image.python_version or DEFAULT_PYTHON
-    short = ".".join(full.split(".")[:2])
-    if full == short:
-        full += ".0"
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": full,
-        "os_name": "posix",
-        "platform_machine": PYTHON_MACHINES.get(image.target.architecture, image.target.architecture),
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": full,
-        "python_version": short,
-        "sys_platform": "linux",
-    }
+    machine = PYTHON_MACHINES.get(image.target.architecture, image.target.architecture)
+    return marker_environment(machine, whole_version(image.python_version or DEFAULT_PYTHON))
 
 
 def needs(image: Image, distributions: Sequence[tuple[int, Distribution]]) -> Iterator[Need]:
-    """Yields every requirement of `distributions`, those of one process, that holds; those of extras where an installed
+    """Yields every requirement of `distributions`, those of one process, that holds; those of extras if an installed
     distribution asks for the extra."""
     installed = {canonicalize_name(item.name): (layer, item) for layer, item in distributions}
-    environment = marker_environment(image)
+    environment = image_markers(image)
     queue: list[tuple[str, str]] = [(name, "") for name in installed]
     seen = set(queue)
     for name, extra in queue:

@@ -105,7 +105,7 @@ _URL_PASSWORD = re.compile(r"://[^\s/:@]+:[^\s/@]+@")
 
 
 def is_named_secret(path: str) -> str:
-    """What a file is by its name alone, "" where the name tells nothing."""
+    """What a file is by its name alone, "" if the name tells nothing."""
     name, place = _name_and_place(path)
     if kind := _NAMES.get(name) or _PLACES.get(place):
         return kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from chassis.doctor.cpu import missing
@@ -11,6 +12,7 @@ from chassis.doctor.loader import Loader
 from chassis.doctor.secret_content import secret_in_environment, token_in
 
 _PRELOAD_FILE = "etc/ld.so.preload"
+_PYTHON = re.compile(r".*/bin/python(3\.\d+)")
 
 
 def check_start(image: Image) -> Iterator[Finding]:
@@ -48,13 +50,8 @@ def _check_program(image: Image) -> Iterator[Finding]:
         return
     placed = image.program(words[0])
     if placed is None:
-        yield Finding(
-            "IMG001",
-            "configuration",
-            "",
-            f"starts {words[0]}, which is not in the image",
-            "give the image a base with that program, or another entrypoint",
-        )
+        what, remedy = _absence(image, words[0])
+        yield Finding("IMG001", "configuration", "", f"starts {words[0]}, {what}", remedy)
     elif placed.file.type == "dir" or not placed.file.mode & 0o111:
         what = "a directory" if placed.file.type == "dir" else f"not executable (mode {placed.file.mode:04o})"
         yield Finding(
@@ -64,6 +61,26 @@ def _check_program(image: Image) -> Iterator[Finding]:
             f"starts {words[0]}, which is {what}",
             "make it executable where the layer is made, or give another entrypoint",
         )
+
+
+def _absence(image: Image, program: str) -> tuple[str, str]:
+    """What is said of a first program that is not there, and what to do: it may be the Python of another version."""
+    link = image.tree.at(program.strip("/"))
+    if link is None or link.file.type != "symlink":
+        return "which is not in the image", "give the image a base with that program, or another entrypoint"
+    what = f"which leads to {link.file.link}, which is not in the image"
+    wanted = _PYTHON.fullmatch(link.file.link)
+    found = sorted(
+        {match[1]: match[0] for placed in image.tree if (match := _PYTHON.fullmatch(f"/{placed.file.path}"))}.items()
+    )
+    if wanted is None or not found:
+        return what, f"give the image a base with {link.file.link}"
+    there = " and ".join(f"Python {version}, {path}" for version, path in found)
+    return (
+        f"{what}; the image has {there}",
+        f"take a base with Python {wanted[1]} at that place, name the place in `path` of its image_python, or write "
+        f'python = "{found[0][0]}" and the same as base_python_version',
+    )
 
 
 def _check_preloading(image: Image) -> Iterator[Finding]:

@@ -63,7 +63,7 @@ def _waiver(key: str, reason: str) -> Waiver:
 
 
 def waivers_of_labels(labels: dict[str, str]) -> dict[str, str]:
-    """What a built image records of its waivers; none if the label is missing or no object."""
+    """What a built image records of its waivers; none if the label is missing or not an object."""
     try:
         found = json.loads(labels.get(LABEL, "{}"))
     except ValueError:

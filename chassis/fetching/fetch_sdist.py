@@ -16,14 +16,16 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Mapping
 from email.parser import HeaderParser
 from pathlib import Path
 
-from fetch_wheel import BROKEN, NO_FILE, OTHER_BYTES, UNREACHABLE, FetchError, describe, normalize, pip_environment
+from fetch_wheel import BROKEN, NO_FILE, OTHER_BYTES, UNREACHABLE, FetchError, describe, pip_environment
 from pip._internal.commands.download import DownloadCommand
 from pip._internal.exceptions import PipError
 from pip._internal.network.download import Downloader
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import canonicalize_name
 from pip._vendor.requests.exceptions import RequestException
 
 _MAX_TEXT = 16 << 20
@@ -116,13 +118,13 @@ def build_requirements(texts: dict[str, str], name: str) -> list[str]:
     """The distributions of `build-system.requires`, whatever their versions; setuptools if none is said."""
     try:
         table = tomllib.loads(texts.get("pyproject.toml", "")).get("build-system", {})
-        names = {normalize(Requirement(line).name) for line in table.get("requires", ["setuptools"])}
+        names = {canonicalize_name(Requirement(line).name) for line in table.get("requires", ["setuptools"])}
     except (tomllib.TOMLDecodeError, InvalidRequirement, AttributeError, TypeError) as error:
         raise FetchError(BROKEN, f"{name}: pyproject.toml: {error}") from error
     return sorted(names.union(*(_PROGRAMS.get(backend, ()) for backend in names)))
 
 
-def describe_sdist(sdist: Path, machine: str, python: str) -> dict[str, object]:
+def describe_sdist(sdist: Path, markers: Mapping[str, str]) -> dict[str, object]:
     """What `fetch_wheel.describe` tells of a wheel, with `build_requires`."""
     texts = read_text(sdist)
     if "PKG-INFO" not in texts:
@@ -133,7 +135,7 @@ def describe_sdist(sdist: Path, machine: str, python: str) -> dict[str, object]:
             if path.endswith("requires.txt"):
                 for line in old_requirements(text):
                     headers["Requires-Dist"] = line
-    described: dict[str, object] = describe(headers, sdist.name, machine, python)
+    described: dict[str, object] = describe(headers, sdist.name, markers)
     return described | {"build_requires": build_requirements(texts, sdist.name)}
 
 
@@ -141,15 +143,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requirement", required=True, help="name==version")
     parser.add_argument("--hash", action="append", required=True, help="an allowed sha256, hexadecimal")
-    parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
-    parser.add_argument("--python", required=True, help="the version of the image's Python, such as 3.11.2")
+    parser.add_argument("--markers", required=True, type=json.loads, help="the target's variables of markers, as JSON")
     parser.add_argument("--index-url", default="", help="the index, in place of those that pip is configured with")
     parser.add_argument("--output", required=True, type=Path, help="directory for the sdist and metadata.json")
     flags = parser.parse_args()
     name, _, version = flags.requirement.partition("==")
     try:
         sdist = download(name, version, flags.hash, flags.output, flags.index_url)
-        metadata = describe_sdist(sdist, flags.machine, flags.python)
+        metadata = describe_sdist(sdist, flags.markers)
     except FetchError as error:
         print(error, file=sys.stderr)
         return int(error.status)

@@ -24,6 +24,7 @@ from pip._internal.configuration import Configuration
 from pip._internal.exceptions import ConfigurationError
 from pip._vendor.packaging.markers import UndefinedEnvironmentName
 from pip._vendor.packaging.requirements import InvalidRequirement, Requirement
+from pip._vendor.packaging.utils import canonicalize_name
 
 # What of pip's configuration says where files are and how to get at them. The rest is about installing: it must neither
 # stop a fetch (`require-virtualenv`) nor change what is fetched (`constraint`, `no-binary`, `platform`).
@@ -57,18 +58,6 @@ class FetchError(Exception):
         self.status = status
 
 
-def platform_tags(machine: str, glibc: tuple[int, int]) -> list[str]:
-    """The wheel platforms of a glibc Linux, best first (PEP 600): manylinux_2_36_aarch64 … and the older names."""
-    older = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
-    oldest = 5 if machine == "x86_64" else 17
-    tags = []
-    for minor in range(glibc[1], oldest - 1, -1):
-        tags.append(f"manylinux_{glibc[0]}_{minor}_{machine}")
-        if (glibc[0], minor) in older:
-            tags.append(f"{older[glibc[0], minor]}_{machine}")
-    return [*tags, f"linux_{machine}"]
-
-
 def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict[str, str]:
     """`environment` for a pip that reads no files of configuration: `_SETTINGS` as pip's files and variables have them.
 
@@ -87,7 +76,7 @@ def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict
             values = value if isinstance(value, dict) else {key: value}
             for inner, text in values.items():
                 start, _, name = inner.rpartition(".")
-                # An empty value is none at all, as for pip.
+                # pip takes an empty value for none at all.
                 if text and start == section and name.replace("_", "-") in _SETTINGS:
                     found[name.replace("_", "-")] = " ".join(str(text).split())
     if index_url:
@@ -104,15 +93,14 @@ def pip_environment(environment: Mapping[str, str], index_url: str = "") -> dict
 def download(
     requirement: str,
     hashes: list[str],
-    machine: str,
-    glibc: tuple[int, int],
+    platforms: list[str],
     directory: Path,
     python: str,
     index_url: str = "",
 ) -> Path:
-    """Lets pip choose and download the wheel of `requirement` for the platform; its bytes match one of `hashes`.
+    """Lets pip choose and download the wheel of `requirement` for a target; its bytes match one of `hashes`.
 
-    `python` is the version of the image's Python, such as 3.11.2.
+    `platforms` are the target's platform tags, the best first; `python` is the version of its Python, such as 3.11.2.
     """
     with tempfile.TemporaryDirectory() as scratch:
         lock = Path(scratch) / "requirements.txt"
@@ -120,7 +108,7 @@ def download(
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "-q", "-q"]
         command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(directory)]
         command += ["--python-version", python, "--implementation", "cp", "--requirement", str(lock)]
-        command += [argument for tag in platform_tags(machine, glibc) for argument in ("--platform", tag)]
+        command += [argument for tag in platforms for argument in ("--platform", tag)]
         environment = pip_environment(os.environ, index_url)
         run = subprocess.run(command, capture_output=True, text=True, env=environment)
     if run.returncode:
@@ -142,30 +130,11 @@ def download(
     return wheels[0]
 
 
-def marker_environment(machine: str, python: str) -> dict[str, str]:
-    """PEP 508's variables as they are in the image: CPython `python`, such as 3.11.2, on Linux of `machine`.
-
-    Locks are read with the same, see rules/private/locks/lock_target.bzl.
-    """
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": python,
-        "os_name": "posix",
-        "platform_machine": machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": python,
-        "python_version": ".".join(python.split(".")[:2]),
-        "sys_platform": "linux",
-    }
-
-
-def requirements(wheel: Path, machine: str, python: str) -> dict[str, object]:
+def requirements(wheel: Path, markers: Mapping[str, str]) -> dict[str, object]:
     """The file's name and size, and of its METADATA name, version and the dependencies that hold for the target.
 
-    `requires` maps "" (always) and each extra to a list of [distribution, [extras]].
+    `requires` maps "" (always) and each extra to a list of [distribution, [extras]]; `markers` are the target's
+    variables of markers.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -176,56 +145,54 @@ def requirements(wheel: Path, machine: str, python: str) -> dict[str, object]:
             headers = HeaderParser().parsestr(archive.read(names[0]).decode("utf-8", "replace"))
     except (zipfile.BadZipFile, EOFError) as error:
         raise FetchError(BROKEN, f"{wheel.name} is not a zip archive: {error}") from error
-    return describe(headers, wheel.name, machine, python) | {"size": wheel.stat().st_size}
+    return describe(headers, wheel.name, markers) | {"size": wheel.stat().st_size}
 
 
-def describe(headers: Message, file: str, machine: str, python: str) -> dict[str, object]:
+def describe(headers: Message, file: str, markers: Mapping[str, str]) -> dict[str, object]:
     """What `requirements` returns, from the headers of a METADATA or PKG-INFO; `file` is the name of what has them."""
-    environment = marker_environment(machine, python)
+    if not headers["Name"] or not headers["Version"]:
+        raise FetchError(BROKEN, f"{file}: its metadata lacks Name or Version")
     requires: dict[str, list[list[object]]] = {}
     for extra in ["", *(headers.get_all("Provides-Extra") or [])]:
         found: list[list[object]] = []
         for line in headers.get_all("Requires-Dist") or []:
             try:
                 requirement = Requirement(line)
-                holds = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": extra})
-                always = requirement.marker is None or requirement.marker.evaluate(environment | {"extra": ""})
+                holds = requirement.marker is None or requirement.marker.evaluate({**markers, "extra": extra})
+                always = requirement.marker is None or requirement.marker.evaluate({**markers, "extra": ""})
             except (InvalidRequirement, UndefinedEnvironmentName) as error:
                 raise FetchError(BROKEN, f"{file}: Requires-Dist: {line}: {error}") from error
             if holds and (not extra or not always):
-                found.append([normalize(requirement.name), sorted(map(normalize, requirement.extras))])
-        requires[normalize(extra)] = found
-    return {"name": normalize(headers["Name"]), "version": headers["Version"], "file": file, "requires": requires}
-
-
-def normalize(name: str) -> str:
-    """A distribution's or extra's name as indexes spell it (PEP 503)."""
-    return "-".join(part for part in name.lower().replace("_", "-").replace(".", "-").split("-") if part)
+                found.append([canonicalize_name(requirement.name), sorted(map(canonicalize_name, requirement.extras))])
+        requires[canonicalize_name(extra)] = found
+    return {
+        "name": canonicalize_name(headers["Name"]),
+        "version": headers["Version"],
+        "file": file,
+        "requires": requires,
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requirement", required=True, help="name==version")
     parser.add_argument("--hash", action="append", required=True, help="an allowed sha256, hexadecimal")
-    parser.add_argument("--machine", required=True, choices=["x86_64", "aarch64"])
-    parser.add_argument("--python", required=True, help="the version of the image's Python, such as 3.11.2")
+    parser.add_argument("--markers", required=True, type=json.loads, help="the target's variables of markers, as JSON")
     parser.add_argument("--index-url", default="", help="the index, in place of those that pip is configured with")
     parser.add_argument("--have", type=Path, help="the wheel, if it is there already: read its metadata only")
-    parser.add_argument("--glibc", required=True, help="the target's, such as 2.36")
+    parser.add_argument("--platform", action="append", required=True, help="a platform tag, the best first")
     parser.add_argument("--output", required=True, type=Path, help="directory for the wheel and metadata.json")
     flags = parser.parse_args()
-    major, minor = flags.glibc.split(".")
     try:
         wheel = flags.have or download(
             flags.requirement,
             flags.hash,
-            flags.machine,
-            (int(major), int(minor)),
+            flags.platform,
             flags.output,
-            flags.python,
+            flags.markers["python_full_version"],
             flags.index_url,
         )
-        metadata = requirements(wheel, flags.machine, flags.python)
+        metadata = requirements(wheel, flags.markers)
     except FetchError as error:
         print(error, file=sys.stderr)
         return error.status

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.wheel_target import marker_environment, platform_tags
+
 METADATA = """Metadata-Version: 2.1
 Name: {name}
 Version: 1.0
@@ -55,12 +57,9 @@ def fetch(
         requirement,
         "--hash",
         digest,
-        "--machine",
-        machine,
-        "--glibc",
-        "2.36",
-        "--python",
-        "3.11.2",
+        "--markers",
+        json.dumps(marker_environment(machine, "3.11.2")),
+        *(f"--platform={tag}" for tag in platform_tags(machine, 36)),
     ]
     return subprocess.run(
         [*starter, sys.executable, "-P", os.environ["FETCH_WHEEL"], *flags, *more, "--output", str(output)],
@@ -142,6 +141,13 @@ def test_a_wheel_without_metadata_is_broken(index, tmp_path):
     done = fetch(index, tmp_path / "out", digest)
     assert done.returncode == 6
     assert "tiny-thing==1.0" in done.stderr
+
+
+def test_metadata_without_a_name_is_broken(index, tmp_path):
+    path, _ = wheel(index, metadata="Version: 1.0\n")
+    done = fetch(index, tmp_path / "out", "0" * 64, more=(f"--have={path}",))
+    assert done.returncode == 6
+    assert f"{path.name}: its metadata lacks Name or Version" in done.stderr
 
 
 def test_a_file_that_is_no_zip_is_broken(index, tmp_path):

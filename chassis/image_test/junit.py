@@ -22,7 +22,7 @@ class Result:
 
 
 def write_report(path: Path, suite: str, results: Sequence[Result], log: str) -> None:
-    """Writes the report; `log` is shown with it where a case failed."""
+    """Writes the report; `log` is shown with it if a case failed."""
     failures = sum(bool(result.failure) for result in results)
     counts = {"tests": str(len(results)), "failures": str(failures), "errors": "0"}
     seconds = f"{sum(result.seconds for result in results):.3f}"

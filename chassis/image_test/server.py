@@ -52,7 +52,7 @@ class SandboxedServer:
         return text if size <= _SHOWN_LOG_BYTES else f"… ({size - _SHOWN_LOG_BYTES} bytes before)\n{text}"
 
     def wait(self, seconds: float) -> int | None:
-        """The exit status (128 + the signal's number where one ended it); None if it still runs after
+        """The exit status (128 + the signal's number if one ended it); None if it still runs after
         `seconds`."""
         try:
             status = self.process.wait(max(seconds, 0.0))

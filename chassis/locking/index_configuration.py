@@ -1,7 +1,7 @@
 """uv told to use the index that pip is configured with: uv reads no pip.conf of its own.
 
 Where pip looks: https://pip.pypa.io/en/stable/topics/configuration/. What uv itself is configured with wins.
-Of a package that several indexes have, those of the first count, where an extra index is before the default one: else
+Of a package that several indexes have, those of the first count, if an extra index is before the default one: else
 whoever puts a higher version of a private package's name on a public index is in the image (dependency confusion).
 `UV_INDEX_STRATEGY=unsafe-best-match` is for those who trust all of their indexes alike, as pip does.
 

@@ -16,12 +16,12 @@ from typing import BinaryIO, Protocol, cast
 
 from chassis.oci.tar_reader import FILE, TarReader
 
-_MOST_UNPACKED = 8 << 30
-_MOST_TEXT = 2 << 20
-_MOST_TEXTS_BYTES = 16 << 20
-_MOST_TEXTS = 64
-_MOST_ZIP_DIRECTORY = 8 << 20
-_MOST_XZ_MEMORY = 128 << 20
+_MAX_UNPACKED = 8 << 30
+_MAX_TEXT = 2 << 20
+_MAX_TEXTS_BYTES = 16 << 20
+_MAX_TEXTS = 64
+_MAX_ZIP_DIRECTORY = 8 << 20
+_MAX_XZ_MEMORY = 128 << 20
 _BLOCK = 1 << 18
 _DIRECTORY_SIZE = 5  # where zipfile's record of a zip's end has it
 _MAGIC = {b"\x1f\x8b": "gz", b"BZ": "bz2", b"\xfd7": "xz"}
@@ -55,10 +55,10 @@ class _Texts:
             return False
         self._number += 1
         self._bytes += size
-        if size > _MOST_TEXT or self._bytes > _MOST_TEXTS_BYTES or self._number > _MOST_TEXTS:
+        if size > _MAX_TEXT or self._bytes > _MAX_TEXTS_BYTES or self._number > _MAX_TEXTS:
             raise ValueError(
-                f"its metadata is more than {_MOST_TEXTS} files, or larger than {_MOST_TEXT >> 20} MiB each and "
-                f"{_MOST_TEXTS_BYTES >> 20} MiB together"
+                f"its metadata is more than {_MAX_TEXTS} files, or larger than {_MAX_TEXT >> 20} MiB each and "
+                f"{_MAX_TEXTS_BYTES >> 20} MiB together"
             )
         return True
 
@@ -69,14 +69,14 @@ class _Texts:
 def _read_zip(content: BinaryIO, texts: _Texts, check: Callable[[], None]) -> None:
     # The library reads a zip's directory into memory whole, some hundred bytes of objects for each entry.
     end = zipfile._EndRecData(content)  # type: ignore[attr-defined]
-    if end and end[_DIRECTORY_SIZE] > _MOST_ZIP_DIRECTORY:
-        raise ValueError(f"its directory has {end[_DIRECTORY_SIZE]} bytes, at most {_MOST_ZIP_DIRECTORY} are read")
+    if end and end[_DIRECTORY_SIZE] > _MAX_ZIP_DIRECTORY:
+        raise ValueError(f"its directory has {end[_DIRECTORY_SIZE]} bytes, at most {_MAX_ZIP_DIRECTORY} are read")
     with zipfile.ZipFile(content) as archive:
         for info in archive.infolist():
             check()
             if texts.takes(info.filename, info.file_size):
                 with archive.open(info) as text:
-                    texts.add(info.filename, text.read(_MOST_TEXT))
+                    texts.add(info.filename, text.read(_MAX_TEXT))
 
 
 def _read_tar(content: BinaryIO, file: str, texts: _Texts, check: Callable[[], None]) -> None:
@@ -123,7 +123,7 @@ class _Gzip:
 _DECOMPRESSORS: dict[str, Callable[[], object]] = {
     "gz": _Gzip,
     "bz2": bz2.BZ2Decompressor,
-    "xz": lambda: lzma.LZMADecompressor(memlimit=_MOST_XZ_MEMORY),
+    "xz": lambda: lzma.LZMADecompressor(memlimit=_MAX_XZ_MEMORY),
 }
 
 
@@ -135,14 +135,14 @@ class _Stream:
         self._start = _DECOMPRESSORS.get(kind)
         self._inflater: _Decompressor | None = None
         self._check = check
-        self._left = _MOST_UNPACKED
+        self._left = _MAX_UNPACKED
 
     def read(self, size: int, /) -> bytes:
         self._check()
         data = self._inflate(min(size, _BLOCK)) if self._start else self._file.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise ValueError(f"it unpacks to more than {_MOST_UNPACKED >> 30} GiB")
+            raise ValueError(f"it unpacks to more than {_MAX_UNPACKED >> 30} GiB")
         return data
 
     def _inflate(self, size: int) -> bytes:

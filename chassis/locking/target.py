@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from chassis.declaration.wheel_target import platform_tags
 from chassis.errors import ChassisError
 
-_OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 _UV_NEWEST_GLIBC = 40
-_LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +40,16 @@ class LockTarget:
 
     def tags(self) -> Iterator[Tag]:
         """Every tag that the target takes, the most specific first."""
-        platforms = list(self._platforms())
+        platforms = platform_tags(self.machine, self.glibc_minor)
         interpreter = f"cp{self.python[0]}{self.python[1]}"
         yield from cpython_tags(self.python, [interpreter], platforms)
         yield from compatible_tags(self.python, interpreter, platforms)
-
-    def _platforms(self) -> Iterator[str]:
-        for minor in range(self.glibc_minor, _OLDEST_GLIBC[self.machine] - 1, -1):
-            yield f"manylinux_2_{minor}_{self.machine}"
-            if minor in _LEGACY:
-                yield f"{_LEGACY[minor]}_{self.machine}"
-        yield f"linux_{self.machine}"
 
     def best(self, filenames: list[str]) -> str:
         """The wheel of the most specific tag among `filenames`, of equal ones the highest build tag, then
         name.
 
-        Raises `ChassisError` where none runs on the target.
+        Raises `ChassisError` if none runs on the target.
         """
         rank = {tag: number for number, tag in enumerate(self.tags())}
         fitting = []

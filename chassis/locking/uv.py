@@ -22,7 +22,7 @@ from chassis.locking.target import LockTarget
 
 _TIMEOUT_S = 900
 _CHECK_S = 0.2
-_MOST_MEMORY = 2 << 30
+_MAX_MEMORY = 2 << 30
 _SEVERAL_INDEXES = "\n  if you trust all of your indexes alike, set the variable UV_INDEX_STRATEGY=unsafe-best-match"
 
 
@@ -76,7 +76,7 @@ class Uv:
         if status:
             remedy = _SEVERAL_INDEXES if "index-strategy" in said else ""
             if "memory allocation of" in said:
-                remedy = f"\n  it may take {_MOST_MEMORY >> 20} MiB: a distribution has metadata of unusual size"
+                remedy = f"\n  it may take {_MAX_MEMORY >> 20} MiB: a distribution has metadata of unusual size"
             raise ChassisError(
                 f"uv cannot resolve {' '.join(inputs)} for {target.uv_platform}, "
                 f"Python {target.python_version}:\n{said.strip()}{remedy}"
@@ -111,7 +111,7 @@ class Uv:
 
 def _bounded() -> None:
     """Of a wheel, which may be anybody's, uv inflates the metadata into memory whole."""
-    resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
+    resource.setrlimit(resource.RLIMIT_DATA, (_MAX_MEMORY, _MAX_MEMORY))
 
 
 def read_pylock(path: Path) -> dict[str, list[WheelFile]]:
@@ -157,5 +157,5 @@ def find_uv() -> Path:
     found = next((path for path in candidates if path.is_file() and os.access(path, os.X_OK)), None)
     found = found or (Path(program) if (program := shutil.which("uv")) else None)
     if not found:
-        raise ChassisError("no uv: it comes with the Python package uv; install it, or name the program with --uv")
+        raise ChassisError("no uv: it comes with the Python package uv; install it")
     return found

@@ -13,8 +13,6 @@ https://pip.pypa.io/en/stable/reference/requirements-file-format/
 from __future__ import annotations
 
 import re
-import secrets
-import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +24,7 @@ from chassis.errors import ChassisError
 from chassis.locking.sdist_metadata import SdistMetadata, fetch_metadata, metadata_settings
 from chassis.locking.target import LockTarget
 from chassis.locking.uv import Uv, WheelFile, read_pylock, read_sdists
+from chassis.whole_file import write_whole
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[(?P<extras>[^\]]*)\])?==(?P<version>[^\s;\\]+)")
 
@@ -75,7 +74,7 @@ def renew(
 ) -> list[LockedWheel]:
     """Writes the lock of `plan`, whole or not at all, and returns what it holds.
 
-    Without `upgrade` the versions that it pins already are kept where the requirements still allow them, but for
+    Without `upgrade` the versions that it pins already are kept if the requirements still allow them, but for
     those of the distributions `upgraded`. `command` is what the header tells the reader to renew it with,
     `made_from` what it records of its requirements. Raises `ChassisError`.
     """
@@ -109,13 +108,8 @@ def renew(
                 f"what {', '.join(plan.sdists)} require leads to other releases of them, {_ROUNDS} times over: pin them"
             )
         locked = narrow(resolved.read_text(), read_pylock(files), plan.target, plan.sdists)
-        staged = directory / "lock"
-        staged.write_text(format_lock(locked, plan, command, made_from))
         output.parent.mkdir(parents=True, exist_ok=True)
-        # Not by the process's number: workers of a service are threads, and containers share numbers and directories.
-        temporary = output.with_name(f".{output.name}.{secrets.token_hex(8)}")
-        shutil.copyfile(staged, temporary)
-        temporary.replace(output)
+        write_whole(output, format_lock(locked, plan, command, made_from).encode())
     return locked
 
 
@@ -128,7 +122,7 @@ def narrow(
     """The best wheel for `target` of each requirement in uv's output `resolved`, whose hashes must hold it.
 
     Of the distributions `sdists` it is the sdist. Raises `ChassisError` that names the requirement if no wheel
-    fits, or where its hash is none of uv's.
+    fits, or if its hash is not among uv's.
     """
     locked = []
     for block in re.split(r"\n(?=[A-Za-z0-9])", resolved.strip()):

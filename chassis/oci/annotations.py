@@ -1,7 +1,7 @@
 """What a manifest is annotated with: plain values, and values that the workspace's status or the base fills in.
 
 `{KEY}` is a key of the workspace's status: an annotation with one is left out of a build that is not stamped.
-`{BASE_DIGEST}` is the digest of the manifest that the image stands on. Specification: OCI image specification,
+`{BASE_DIGEST}` is the digest of the image's base. Specification: OCI image specification,
 annotations.md.
 """
 
@@ -16,7 +16,7 @@ from chassis.errors import ChassisError
 CREATED = "org.opencontainers.image.created"
 BASE_DIGEST = "BASE_DIGEST"
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_MOST_SECONDS = 253402300799  # the end of the year 9999
+_MAX_SECONDS = 253402300799  # the end of the year 9999
 
 
 class AnnotationError(ChassisError):
@@ -58,6 +58,6 @@ def _lacking(name: str, template: str, key: str, values: Mapping[str, str]) -> s
 
 
 def _time(value: str) -> str:
-    if value.isascii() and value.isdigit() and int(value) <= _MOST_SECONDS:
+    if value.isascii() and value.isdigit() and int(value) <= _MAX_SECONDS:
         return datetime.fromtimestamp(int(value), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return value

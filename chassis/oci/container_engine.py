@@ -15,7 +15,11 @@ _SHOWN_CHARACTERS = 300
 
 
 class EngineError(ChassisError):
-    """No engine answers, or one refuses the image."""
+    """An engine is not known, or refuses the image."""
+
+
+class NoEngineError(EngineError):
+    """No engine answers; the message says why not, and ends with what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ def find_engine(wanted: str = "") -> Engine:
     """The first engine that answers; `wanted` restricts the search to one.
 
     Raises:
-      EngineError: none does; the message says of each why not.
+      NoEngineError: none does.
+      EngineError: `wanted` is not known.
     """
     known = [engine for engine in ENGINES if not wanted or engine.name == wanted]
     if not known:
@@ -51,16 +56,13 @@ def find_engine(wanted: str = "") -> Engine:
         if not reason:
             return engine
         reasons.append(f"{engine.name}: {reason}")
-    raise EngineError(
-        "no container engine answers:\n  " + "\n  ".join(reasons) + "\n"
-        "  start one, or write the image into a file with: -- --output image.tar"
-    )
+    raise NoEngineError("no container engine answers:\n  " + "\n  ".join(reasons) + "\n  start one")
 
 
 def load(engine: Engine, write: Callable[[BinaryIO], str], seconds: float) -> tuple[str, str]:
     """Lets `write` write an archive into the engine; returns what `write` did and what the engine said.
 
-    Where `write` fails, the engine is ended before its input is, so that it never takes the part for the whole.
+    If `write` fails, the engine is ended before its input is, so that it never takes the part for the whole.
 
     Raises:
       EngineError: the engine refuses the archive or does not end within `seconds`.

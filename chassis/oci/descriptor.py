@@ -231,7 +231,7 @@ class LayerFile:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON document in a file, with an error that names the file where it is none."""
+    """The JSON document in a file, with an error that names the file if it is not JSON."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -251,12 +251,12 @@ def _object(data: Any, where: str) -> dict[str, Any]:
 def _text(fields: dict[str, Any], name: str, where: str, default: str | None = None) -> str:
     value = fields.get(name, default)
     if not isinstance(value, str):
-        raise DescriptorError(f"{where}: `{name}` is missing or no string")
+        raise DescriptorError(f"{where}: `{name}` is missing or not a string")
     return value
 
 
 def _size(fields: dict[str, Any], name: str, where: str) -> int:
     value = fields.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise DescriptorError(f"{where}: `{name}` is missing or no size")
+        raise DescriptorError(f"{where}: `{name}` is missing or not a size")
     return value

@@ -50,7 +50,7 @@ def read_spec(path: Path) -> ImageSpec:
         raise ImageError(f"{where}: `architecture` is missing")
     listed = fields.get("layers")
     if not isinstance(listed, list):
-        raise ImageError(f"{where}: `layers` is missing or no list")
+        raise ImageError(f"{where}: `layers` is missing or not a list")
     base = _text(fields, "base_layout", where)
     stamped = fields.get("status_files")
     return ImageSpec(

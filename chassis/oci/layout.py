@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from chassis.declaration.image_limits import MAX_LAYERS
 from chassis.errors import ChassisError
 from chassis.oci import digest
 from chassis.oci.descriptor import (
@@ -37,8 +38,6 @@ _AS_OCI = {
     _DOCKER_LAYER + ".gzip": MEDIA_TYPE_LAYER_GZIP,
     _DOCKER_LAYER + ".zstd": MEDIA_TYPE_LAYER_ZSTD,
 }
-# Where container runtimes stop: a mount takes no more directories than fit its one page of options.
-MAX_LAYERS = 127
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT_VARIANTS = {"arm64": "v8"}
 
@@ -72,7 +71,7 @@ class RunSettings:
     labels: dict[str, str] = field(default_factory=dict)
     exposed_ports: tuple[str, ...] = ()
     path_first: str = ""
-    """Directory that comes before the base's PATH, where `env` has no PATH of its own."""
+    """Directory that comes before the base's PATH, if `env` has no PATH of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +231,7 @@ def _link(output: Path, linked: Iterable[tuple[Descriptor, Path]]) -> None:
 
 
 def check_collisions(layers: tuple[ImageLayer, ...]) -> None:
-    """Raises `ImageError` where two layers install different things at one path; it names path and origins.
+    """Raises `ImageError` if two layers install different things at one path; it names path and origins.
 
     Directories of one mode may be in many layers, and so may files of the same content and links of the same
     target.

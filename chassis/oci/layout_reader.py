@@ -5,7 +5,6 @@ Specification: OCI image specification, image-layout.md, image-index.md, manifes
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from chassis.oci.descriptor import (
     Descriptor,
     read_json,
 )
+from chassis.oci.json_document import list_in, read_object
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -69,7 +69,7 @@ class LayoutReader:
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises `LayoutError` where the directory is not an OCI image layout of version 1."""
+        """Raises `LayoutError` if the directory is not an OCI image layout of version 1."""
         self.path = path
         marker = path / "oci-layout"
         if not marker.is_file():
@@ -105,17 +105,17 @@ class LayoutReader:
         """The manifest or index that `descriptor` names, with its digest checked."""
         where = f"{self.path}: manifest {descriptor.digest}"
         data = self.document(descriptor)
-        fields = _json_object(data, where)
+        fields = read_object(data, where, LayoutError)
         media_type = fields.get("mediaType", descriptor.media_type)
         if media_type != descriptor.media_type:
             raise LayoutError(f"{where}: says it is {media_type!r}, its descriptor says {descriptor.media_type!r}")
         if media_type in INDEX_TYPES:
-            listed = _list(fields, "manifests", where)
+            listed = list_in(fields, "manifests", where, LayoutError)
             children = tuple(Descriptor.from_json(item, where) for item in listed)
             return Manifest(descriptor, data, children, ())
         if media_type in MANIFEST_TYPES:
             config = Descriptor.from_json(fields.get("config"), f"{where}: config")
-            layers = _list(fields, "layers", where)
+            layers = list_in(fields, "layers", where, LayoutError)
             blobs = (config, *(Descriptor.from_json(item, f"{where}: layers") for item in layers))
             return Manifest(descriptor, data, (), blobs)
         raise LayoutError(f"{where}: has the media type {media_type!r}; an image manifest or index was expected")
@@ -130,7 +130,7 @@ class LayoutReader:
         yield manifest
 
     def image(self, architecture: str = "") -> tuple[Manifest, ImageConfig]:
-        """The layout's image and its configuration; `architecture` chooses one where an index holds
+        """The layout's image and its configuration; `architecture` chooses one if an index holds
         several.
         """
         found = [
@@ -150,7 +150,7 @@ class LayoutReader:
         """The configuration of an image manifest."""
         descriptor, layers = manifest.blobs[0], manifest.blobs[1:]
         where = f"{self.path}: configuration {descriptor.digest}"
-        fields = _json_object(self.document(descriptor), where)
+        fields = read_object(self.document(descriptor), where, LayoutError)
         runs = fields.get("config") or {}
         rootfs = fields.get("rootfs") or {}
         if not isinstance(runs, dict) or not isinstance(rootfs, dict):
@@ -205,23 +205,6 @@ class LayoutReader:
         if digests.of_bytes(data) != descriptor.digest:
             raise LayoutError(f"{self.path}: blob {descriptor.digest} has the digest {digests.of_bytes(data)}")
         return data
-
-
-def _json_object(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise LayoutError(f"{where}: is not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise LayoutError(f"{where}: a JSON object expected, found {type(document).__name__}")
-    return document
-
-
-def _list(fields: dict[str, Any], name: str, where: str) -> list[Any]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise LayoutError(f"{where}: `{name}` is missing or no list")
-    return value
 
 
 def _strings(fields: dict[str, Any], name: str, where: str) -> list[str]:

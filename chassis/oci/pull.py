@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from chassis.declaration.image_limits import MAX_LAYERS
 from chassis.errors import ChassisError
 from chassis.oci import digest as digests
 from chassis.oci.descriptor import MEDIA_TYPE_INDEX, Descriptor, Platform, read_json
+from chassis.oci.json_document import list_in, read_object
 from chassis.oci.layout_reader import INDEX_TYPES, MANIFEST_TYPES, MAX_DOCUMENT_BYTES
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.reference import Reference
-
-_MAX_LAYERS = 127
 
 
 class PullError(ChassisError):
@@ -52,7 +52,7 @@ def pinned_digest(reference: Reference, client: RegistryClient) -> str:
 
 
 def pull_image(client: RegistryClient, digest: str, platform: Platform | None, folder: Path) -> PulledImage:
-    """Fetches manifest and configuration of an image; where the digest names an index, of its image for `platform`.
+    """Fetches manifest and configuration of an image; if the digest names an index, of its image for `platform`.
     `folder` is one for files on their way.
 
     Raises:
@@ -61,7 +61,7 @@ def pull_image(client: RegistryClient, digest: str, platform: Platform | None, f
     """
     where = f"{client.repository}@{digest}"
     media_type, data = client.manifest(digest)
-    fields = _object(data, where)
+    fields = read_object(data, where, PullError)
     if media_type in INDEX_TYPES:
         chosen = _choose(fields, platform, where)
         media_type, data = client.manifest(chosen.digest)
@@ -71,13 +71,13 @@ def pull_image(client: RegistryClient, digest: str, platform: Platform | None, f
                 f"and it is {media_type} of {len(data)}"
             )
         digest, where = chosen.digest, f"{client.repository}@{chosen.digest}"
-        fields = _object(data, where)
+        fields = read_object(data, where, PullError)
     if media_type not in MANIFEST_TYPES:
         raise PullError(f"{where}: is {media_type!r}; an image manifest or index is expected")
     config = Descriptor.from_json(fields.get("config"), f"{where}: config")
-    layers = _list(fields, "layers", where)
-    if len(layers) > _MAX_LAYERS:
-        raise PullError(f"{where}: has {len(layers)} layers; runtimes take no more than {_MAX_LAYERS}")
+    layers = list_in(fields, "layers", where, PullError)
+    if len(layers) > MAX_LAYERS:
+        raise PullError(f"{where}: has {len(layers)} layers; runtimes take no more than {MAX_LAYERS}")
     pulled = PulledImage(
         descriptor=Descriptor(media_type, digest, len(data)),
         manifest=data,
@@ -124,7 +124,8 @@ def parse_platform(text: str) -> Platform:
 
 
 def _choose(fields: dict[str, Any], platform: Platform | None, where: str) -> Descriptor:
-    entries = [Descriptor.from_json(item, f"{where}: manifests") for item in _list(fields, "manifests", where)]
+    listed = list_in(fields, "manifests", where, PullError)
+    entries = [Descriptor.from_json(item, f"{where}: manifests") for item in listed]
     held = ", ".join(str(entry.platform) for entry in entries if entry.platform) or "none"
     if platform is None:
         raise PullError(f"{where}: is an index; say which platforms to pull: it has {held}")
@@ -140,7 +141,8 @@ def _fits(held: Platform, wanted: Platform) -> bool:
 
 
 def _check_platform(pulled: PulledImage, platform: Platform | None, where: str) -> None:
-    held = Platform.from_json(_object(pulled.config, f"{where}: configuration"), f"{where}: configuration")
+    config = f"{where}: configuration"
+    held = Platform.from_json(read_object(pulled.config, config, PullError), config)
     if platform and (held.os, held.architecture) != (platform.os, platform.architecture):
         raise PullError(f"{where}: is for {held}, {platform} was asked for")
 
@@ -153,20 +155,3 @@ def _document(client: RegistryClient, descriptor: Descriptor, folder: Path, wher
     data = file.read_bytes()
     file.unlink()
     return data
-
-
-def _object(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise PullError(f"{where}: is not JSON: {error}") from None
-    if not isinstance(fields, dict):
-        raise PullError(f"{where}: is not a JSON object")
-    return fields
-
-
-def _list(fields: dict[str, Any], name: str, where: str) -> list[Any]:
-    value = fields.get(name)
-    if not isinstance(value, list):
-        raise PullError(f"{where}: `{name}` is missing or no list")
-    return value

@@ -94,7 +94,7 @@ def read_plan(path: Path, runfiles: Path) -> PushPlan:
     """Reads a plan, whose paths are below `runfiles`.
 
     Raises:
-      PushPlanError: it is none.
+      PushPlanError: it is not a plan.
     """
     fields = read_json(path)
     try:

@@ -39,7 +39,7 @@ class ArtifactFile:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """An artifact that was pushed; `tag` is that of the fallback's index, "" where the registry lists referrers."""
+    """An artifact that was pushed; `tag` is that of the fallback's index, "" if the registry lists referrers."""
 
     descriptor: Descriptor
     tag: str
@@ -113,7 +113,7 @@ def listed_manifests(pages: Sequence[bytes], where: str) -> list[dict[str, Any]]
 
 
 def fallback_tag(digest: str) -> str:
-    """The tag of the index that lists a manifest's referrers where the registry does not: `sha256-<hex>`."""
+    """The tag of the index that lists a manifest's referrers if the registry does not: `sha256-<hex>`."""
     return digest.replace(":", "-", 1)
 
 

@@ -225,7 +225,7 @@ class TarReader:
     def _is_old_directory(self, header: bytes, kind: bytes, path: str, size: int) -> bool:
         """Before POSIX, tar wrote a directory as a file of the type NUL whose name ends in a slash.
 
-        Of any other type, or where only one of header and extension has the slash, readers differ on what it is.
+        Of any other type, or if only one of header and extension has the slash, readers differ on what it is.
         """
         ends = path.endswith("/")
         if kind == b"\0" and ends != header[:100].split(b"\0", 1)[0].endswith(b"/"):

@@ -49,7 +49,7 @@ _CACHES = {
 
 
 def _name_shift(name: str) -> int:
-    """How many bits of an instruction's argument stand below the number of a name."""
+    """How many bits of an instruction's argument are below the number of a name."""
     if name == "LOAD_SUPER_ATTR":
         return 2
     return int(

@@ -56,7 +56,7 @@ def test_the_answer_of_a_model_is_no_link_to_a_file_of_the_machine(tmp_path: Pat
         with pytest.raises(PackagingError) as error:
             _package(tmp_path, source.format(link))
         assert "open-sesame" not in str(error.value)
-    # Nor where the model may read what it links to.
+    # Nor if the model may read what it links to.
     with pytest.raises(PackagingError) as error:
         _package(tmp_path, source.format("symlink"), confined=False)
     assert "open-sesame" not in str(error.value)

@@ -77,7 +77,9 @@ def _import(name: str, request: PickleRequest) -> None:
         ) from None
 
 
-_NOT_IN_MAIN = re.compile(r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'")
+_NOT_IN_MAIN = re.compile(
+    r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_(?:and_check_)?worker)'"
+)
 """An unpickler's error; `__main__` is this module while it runs."""
 
 
@@ -87,10 +89,7 @@ def _remedy(error: BaseException) -> str:
             "\n  a path beside the source leads nowhere, here and in the image: add the file to `data` of the "
             'chassis_model, and find it with chassis.data_path("…")'
         )
-    # `__main__` is this module while it runs.
-    missing = re.match(
-        r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_worker)'", str(error)
-    )
+    missing = _NOT_IN_MAIN.match(str(error))
     if isinstance(error, AttributeError) and missing:
         return (
             f"\n  the file was saved by a script that defines {missing[1]} itself: put {missing[1]} into a module of "
@@ -153,8 +152,8 @@ def _lost(finder: SourceFinder, request: PickleRequest) -> Iterator[str]:
         source = Path(request.sources[path]).read_bytes()
         for beside in paths_beside(source, path, _data_keys()):
             yield (
-                f"{beside.path}, line {beside.line}: `{beside.text}` is no file in the image; add it to `data` of the "
-                'chassis_model, and find it with chassis.data_path("…")'
+                f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to "
+                '`data` of the chassis_model, and find it with chassis.data_path("…")'
             )
         for lost in lost_statements(source, path, vars(module), own):
             yield (

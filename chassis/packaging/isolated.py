@@ -26,6 +26,10 @@ _SHOWN_OUTPUT = 4000
 _ANSWER_BYTES = 1 << 20
 
 
+class NotSharedError(Exception):
+    """One process cannot do the work of two for this model."""
+
+
 class Workplace:
     """A directory that is laid out as an image is: `data`, and the packages that every image has."""
 
@@ -68,17 +72,16 @@ class Workplace:
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
         for package in _OWN:
-            spec = importlib.util.find_spec(package)
-            if spec is None or not spec.submodule_search_locations:
-                raise PackagingError(f"this interpreter does not find the package {package!r}, which the pickler needs")
-            (root / "site" / package).symlink_to(Path(spec.submodule_search_locations[0]).resolve())
+            (root / "site" / package).symlink_to(_place(package, sources=interpreter is not None).resolve())
 
-    def run(self, worker: str, request: PickleRequest, pickle: Path) -> Result:
+    def run(self, worker: str, request: PickleRequest, pickle: Path, *, steps: int = 1) -> Result:
         """Runs the module `worker` with `request` on the file `pickle`; returns its result.
 
-        What the worker writes goes to `output`, a directory of this place: its answer, and a pickle that it makes.
+        What the worker writes goes to `output`, a directory of this place: its answer, and a pickle that it makes. It
+        may take the timeout for each of its `steps`.
 
         Raises:
+          NotSharedError: the worker does several steps, which takes a process for each with this model.
           PackagingError: as the worker says, or that it crashed or took too long.
           ConfinementError: it is to be confined, and the kernel lacks what that takes.
         """
@@ -86,15 +89,17 @@ class Workplace:
         # _START does what -P would, which Python 3.10 does not know.
         command = [self._interpreter, "-S", "-B", "-c", _START, self._python, worker]
         command += [str(pickle), str(self._answer)]
-        ended = self._confined(command, request, pickle) if self._inputs else self._free(command, request)
+        limit = steps * self._timeout
+        ended = self._confined(command, request, pickle, limit) if self._inputs else self._free(command, request, limit)
         if ended.status is None:
             raise PackagingError(
-                f"importing and pickling the model took more than {self._timeout:g} s: "
-                "is there work at the top of its module?"
+                f"importing and pickling the model took more than {limit:g} s: is there work at the top of its module?"
             )
         if ended.status == _WRONG_VERSION:
             found = ended.output.strip().rpartition("\n")[2][:40]
             raise PackagingError(wrong_version(self._python, found, self._interpreter))
+        if ended.status and steps > 1:  # one of them says why
+            raise NotSharedError
         answer = None if ended.status else read_regular(self._answer, _ANSWER_BYTES)
         if answer is None:
             raise PackagingError(
@@ -115,7 +120,12 @@ class Workplace:
     def _answer(self) -> Path:
         return self.output / "answer.json"
 
-    def _free(self, command: list[str], request: PickleRequest) -> Ended:
+    @property
+    def is_confined(self) -> bool:
+        """Whether workers are confined."""
+        return self._inputs is not None
+
+    def _free(self, command: list[str], request: PickleRequest, limit: float) -> Ended:
         try:
             done = subprocess.run(
                 command,
@@ -124,7 +134,7 @@ class Workplace:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 env=self._environment(),
-                timeout=self._timeout,
+                timeout=limit,
                 check=False,
             )
         except subprocess.TimeoutExpired:
@@ -133,7 +143,7 @@ class Workplace:
             raise PackagingError(does_not_run(self._python, self._interpreter, error.strerror)) from None
         return Ended(done.returncode, done.stdout[-_SHOWN_OUTPUT:])
 
-    def _confined(self, command: list[str], request: PickleRequest, pickle: Path) -> Ended:
+    def _confined(self, command: list[str], request: PickleRequest, pickle: Path, limit: float) -> Ended:
         assert self._inputs is not None
         # Python itself, and Chassis, are among an action's inputs; beside an action they are where they are.
         python = (Path(sys.base_prefix), Path(self._interpreter).resolve().parent)
@@ -157,7 +167,7 @@ class Workplace:
             walls,
             request=request.to_json(),
             environment=self._environment() | {"TMPDIR": str(self._root / "tmp")},
-            timeout=self._timeout,
+            timeout=limit,
             shown=_SHOWN_OUTPUT,
         )
 
@@ -172,6 +182,22 @@ class Workplace:
             "PYTHONUTF8": "1",
             "TZ": "UTC",
         }
+
+
+def _place(package: str, *, sources: bool) -> Path:
+    """Where this process has a package: with `sources`, which every version of Python reads, where those are."""
+    spec = importlib.util.find_spec(package)
+    found = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+    if sources:
+        # A tool that the build compiled imports its bytecode, and has the sources behind that.
+        found = [
+            path
+            for path in (*found, *(Path(entry) / package for entry in sys.path))
+            if (path / "__init__.py").is_file()
+        ]
+    if not found:
+        raise PackagingError(f"this interpreter does not find the package {package!r}, which the pickler needs")
+    return found[0]
 
 
 _WRONG_VERSION = 79

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from chassis.confinement.left_files import read_regular
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
-from chassis.packaging.isolated import Workplace
+from chassis.packaging.isolated import NotSharedError, Workplace
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.worker import Result
 
@@ -80,7 +81,7 @@ def package_model(
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
-    Each of the two processes that run the model's code may take `timeout` seconds. They are of the Python
+    Pickling and the check may take `timeout` seconds each. The processes that run the model's code are of the Python
     `interpreter`, or of the running one if that is None; its minor version has to be `python`, the image's. With
     `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there, and what
     `shared` names, and write nowhere else. `scratch` is a directory to work in, in place of the system's.
@@ -115,13 +116,7 @@ def package_model(
         workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared)
         pickle = root / "model.pkl"
         if model.pickle is None:
-            made = workplace.output / "model.pkl"
-            result = workplace.run("chassis.packaging.dump_worker", request, made)
-            content = read_regular(made)
-            if content is None:
-                raise PackagingError("the interpreter that runs the model's code left no pickle")
-            pickle.write_bytes(content)
-            _check(workplace, request, pickle)
+            content, result = _pickled(workplace, request, pickle)
         else:
             content = _read(model.pickle)
             request = dataclasses.replace(request, pickle_name=model.pickle.name)
@@ -136,6 +131,30 @@ def package_model(
             result.notes,
             result.printed,
         )
+
+
+def _pickled(workplace: Workplace, request: PickleRequest, pickle: Path) -> tuple[bytes, Result]:
+    """The pickle, checked, and what is to be known of it.
+
+    A process that is not confined does both, and imports once. Code that is confined might change afterwards what was
+    checked, so there it takes two, the second on a copy, `pickle`, that the first does not reach.
+    """
+    made = workplace.output / "model.pkl"
+    if not workplace.is_confined:
+        with contextlib.suppress(NotSharedError):
+            result = workplace.run("chassis.packaging.dump_and_check_worker", request, made, steps=2)
+            return _left(made), result
+    result = workplace.run("chassis.packaging.dump_worker", request, made)
+    pickle.write_bytes(content := _left(made))
+    _check(workplace, request, pickle)
+    return content, result
+
+
+def _left(made: Path) -> bytes:
+    content = read_regular(made)
+    if content is None:
+        raise PackagingError("the interpreter that runs the model's code left no pickle")
+    return content
 
 
 def _check(workplace: Workplace, request: PickleRequest, pickle: Path) -> Result:

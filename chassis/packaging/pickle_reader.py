@@ -47,15 +47,15 @@ class _Inert:
         return _Inert()
 
     def append(self, _: object) -> None:
-        """Nothing."""
+        """Drops what a pickle puts into the object."""
 
     extend = add = update = append
 
     def __setitem__(self, key: object, value: object) -> None:
-        """Nothing."""
+        """Drops it."""
 
     def __setstate__(self, state: object) -> None:
-        """Nothing."""
+        """Drops it."""
 
 
 _PythonUnpickler: Any = pickle._Unpickler

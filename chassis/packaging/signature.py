@@ -58,7 +58,7 @@ def resolve_signature(predictor: Predictor, name: str, requested: str, batch_siz
     Args:
       predictor: the predict function, or what is to be loaded before it is one.
       name: of the function, for messages.
-      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` where they say nothing.
+      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` if they say nothing.
       batch_size: above 0 for a batch function.
 
     Raises:
@@ -162,7 +162,7 @@ def _only_parameter(function: Callable[..., object], name: str) -> inspect.Param
 
 
 def _by_result(function: Callable[..., object]) -> str | None:
-    """`mapping` where the result is annotated as a mapping to bytes; any other result may be JSON."""
+    """`mapping` if the result is annotated as a mapping to bytes; any other result may be JSON."""
     try:
         annotation = inspect.signature(function).return_annotation
     except (ValueError, TypeError):

@@ -15,6 +15,9 @@ from chassis.packaging import errors
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 
+NOT_SHARED = 80
+"""The status of a worker that cannot do for two."""
+
 _MAX_NOTES = 20
 _MAX_NOTE = 400
 
@@ -33,14 +36,13 @@ class Result(NamedTuple):
     printed: str = ""
 
 
-def run_worker(answer: Path, work: Callable[[PickleRequest], Result], requests: TextIO) -> int:
-    """Reads the request, does `work`, writes `{"signature": …, "notes": […]}` or `{"error": [class, message]}`.
+def run_worker(answer: Path, work: Callable[[PickleRequest], Result], requests: TextIO | PickleRequest) -> int:
+    """Does `work`, writes `{"signature": …, "notes": […]}` or `{"error": [class, message]}`.
 
-    It goes to the file `answer`.
-
+    It goes to the file `answer`. `requests` is the request, or a stream to read it from.
     Returns 0: a process that ends otherwise has crashed.
     """
-    request = PickleRequest.from_json(requests.read())
+    request = requests if isinstance(requests, PickleRequest) else PickleRequest.from_json(requests.read())
     try:
         result = work(request)
         document: dict[str, object] = {"signature": result.signature, "notes": result.notes}

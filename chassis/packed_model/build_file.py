@@ -17,7 +17,7 @@ LOCKS = {platform.name: platform.lock for platform in PLATFORMS.values()}
 """A platform of `@chassis//platforms` to the name of its wheel lock."""
 
 BUILD_LOCK = "linux_amd64"
-"""That of the build machine, where the pickle is loaded once to be checked."""
+"""That of the build machine, on which the pickle is loaded once to be checked."""
 
 _VERSION = "0.1.0"
 _CUDA = re.compile(r"^nvidia-", re.MULTILINE)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.declaration.distribution_name import canonical_name
-from chassis.packed_model.import_names import IMPORT_NAMES
+from chassis.declaration.import_names import IMPORT_NAMES
 from chassis.packed_model.requirements import parse
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*===?\s*([^\s;\\]+)", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""A packed model written as a Bazel package, and as a workspace where it lies in none."""
+"""A packed model written as a Bazel package, and as a workspace if it lies in none."""
 
 from __future__ import annotations
 

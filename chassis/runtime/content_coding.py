@@ -1,4 +1,4 @@
-"""Content codings of HTTP (RFC 9110, 8.4.1): bodies are inflated piece by piece, answers compressed where that pays."""
+"""Content codings of HTTP (RFC 9110, 8.4.1): bodies are inflated piece by piece, answers compressed if that pays."""
 
 from __future__ import annotations
 

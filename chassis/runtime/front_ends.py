@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FrontEnds:
-    """The gRPC server and the HTTP server, each where `settings.servers` names one of its protocols."""
+    """The gRPC server and the HTTP server, each if `settings.servers` names one of its protocols."""
 
     def __init__(self, settings: Settings, model: ModelService, stop: Callable[[str], None]) -> None:
         """Takes what to call, with a reason, when a caller asks the server to stop."""
@@ -81,7 +81,7 @@ class FrontEnds:
         await asyncio.gather(*(server.quiet(timeout) for server in (self._grpc, self._http) if server is not None))
 
     async def wait_answered(self, end: float) -> bool:
-        """Waits until every answer has left; False where some have not at `end` on the loop's clock."""
+        """Waits until every answer has left; False if some have not at `end` on the loop's clock."""
         left = max(0.0, end - asyncio.get_running_loop().time())
         servers = [server for server in (self._grpc, self._http) if server is not None]
         return all(await asyncio.gather(*(server.wait_answered(left) for server in servers)))

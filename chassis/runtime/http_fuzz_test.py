@@ -8,20 +8,13 @@ from pathlib import Path
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.support.running_server import RunningServer, write_model
+from tests.support.schema_fuzz import check, fuzz
 
 _SECONDS = 10.0
 _EXAMPLES = 25
-_CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
 def lengths(inputs: list[bytes]) -> list[dict[str, int]]:
@@ -45,26 +38,10 @@ def test_no_request_brings_a_server_error(server: RunningServer, mode: Generatio
     assert {operation.path for operation in operations} >= {"/v2/models/tested/infer", "/v1/models/tested:predict"}
     for operation in operations:
         if operation.method == "post":
-            _fuzz(operation, mode)
+            fuzz(operation, mode, _EXAMPLES, _SECONDS)
         else:
-            operation.Case().call_and_validate(checks=list(_CHECKS), timeout=_SECONDS)
+            check(operation.Case(), _SECONDS)
     assert server.process.poll() is None
-
-
-def _fuzz(operation: schemathesis.APIOperation, mode: GenerationMode) -> None:
-    @settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def no_server_error(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=list(_CHECKS), timeout=_SECONDS)
-
-    no_server_error()
 
 
 def test_the_description_is_a_file_that_others_can_keep(server: RunningServer, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Modules that libraries import for what the server does not do: they are loaded when something first uses them.
 
 grpcio imports its server for asyncio, and protobuf its messages in pure Python: a tenth of the time from start to
-ready. `importlib.util.LazyLoader` stands in for them, so that nothing is missing where they are needed after all.
+ready. `importlib.util.LazyLoader` stands in for them, so that nothing is missing if they are needed after all.
 """
 
 from __future__ import annotations

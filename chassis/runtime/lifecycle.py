@@ -23,7 +23,7 @@ from chassis.runtime.core.model_thread import ModelThread
 from chassis.runtime.core.service import Backend, ModelService, ModelState
 from chassis.runtime.ending import end_process, flush, run_exit_functions
 from chassis.runtime.front_ends import FrontEnds
-from chassis.runtime.limits import LEAST_INFLIGHT, memory_in_use
+from chassis.runtime.limits import MIN_INFLIGHT, memory_in_use
 from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
@@ -55,7 +55,7 @@ _CLOSING = 2.0
 def serve(settings: Settings, fork_server: ForkServer | None = None) -> NoReturn:
     """Serves until told to stop, then ends the process. With a `fork_server` the model runs in its processes.
 
-    Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 where the model was not loaded within the load timeout. A
+    Its exit status is 0 after SIGTERM, SIGINT or Shutdown; 1 if the model was not loaded within the load timeout. A
     second signal ends the process at once, with 128 and the signal's number.
     """
     logs.configure(settings.log_format, settings.log_level)
@@ -234,7 +234,7 @@ class _Server:
             return
         budget = self._model.budget
         before = budget.total
-        budget.lower(max(LEAST_INFLIGHT, (limits.memory - used) * 3 // 4))
+        budget.lower(max(MIN_INFLIGHT, (limits.memory - used) * 3 // 4))
         if budget.total < before:
             fields = {"memory": limits.memory, "used": used, "inflight_bytes": budget.total}
             _LOG.warning("the model leaves little memory for requests", extra=fields)

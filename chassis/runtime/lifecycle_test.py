@@ -16,6 +16,7 @@ import pytest
 
 from chassis.runtime import omi_pb2
 from tests.support.running_server import RunningServer, ServerEndedError, write_model
+from tests.support.waiting_model import WaitsToLoad
 from tests.support.worker_modes import workers
 
 __all__ = ["workers"]
@@ -29,20 +30,6 @@ class SlowToLoad:
 
     def __setstate__(self, state: dict) -> None:
         time.sleep(state["seconds"])
-        self.__dict__.update(state)
-
-    def __call__(self, content: bytes) -> int:
-        return len(content)
-
-
-class WaitsToLoad:
-    """Is unpickled when something is written to its pipe."""
-
-    def __init__(self, pipe: Path) -> None:
-        self.pipe = pipe
-
-    def __setstate__(self, state: dict) -> None:
-        state["pipe"].read_bytes()
         self.__dict__.update(state)
 
     def __call__(self, content: bytes) -> int:

@@ -17,10 +17,10 @@ _MAX_FILES = 1 << 20
 """More than any server needs; some engines allow a billion, which programs that close all of them would go through."""
 
 _INFLIGHT = 1 << 30
-LEAST_INFLIGHT = 4 << 20
+MIN_INFLIGHT = 4 << 20
 _REQUEST = 256 << 20
 _CONNECTIONS = 4096
-_LEAST_CONNECTIONS = 16
+_MIN_CONNECTIONS = 16
 _OTHER_FILES = 64
 """Files that are not connections of HTTP: libraries, the log, processes of the model."""
 
@@ -33,7 +33,7 @@ class Limits(NamedTuple):
 
     Attributes:
       request_bytes: the largest message or body, inflated (`CHASSIS_MAX_REQUEST_BYTES`).
-      message_bytes: the same over gRPC, whose core holds messages before anybody can count them: less by default where
+      message_bytes: the same over gRPC, whose core holds messages before anybody can count them: less by default if
         memory is limited.
       inflight_bytes: what all requests and unread answers together may take (`CHASSIS_MAX_INFLIGHT_BYTES`).
       connections: of HTTP, and of gRPC again, at a time (`CHASSIS_MAX_CONNECTIONS`).
@@ -98,7 +98,7 @@ def raise_file_limit() -> int:
 
 def inflight_default(memory: int | None) -> int:
     """Half of `memory`, which leaves the other to the model and the server; 1 GiB at most, and without a limit."""
-    return _INFLIGHT if memory is None else max(LEAST_INFLIGHT, min(_INFLIGHT, memory // 2))
+    return _INFLIGHT if memory is None else max(MIN_INFLIGHT, min(_INFLIGHT, memory // 2))
 
 
 def request_default(inflight: int) -> int:
@@ -114,7 +114,7 @@ def message_default(inflight: int, memory: int | None) -> int:
 def connections_default(inflight: int, files: int) -> int:
     """As many connections as there are files for, of which each may be one of gRPC, and memory."""
     most = min(_CONNECTIONS, (files - _OTHER_FILES) // 2, inflight // _CONNECTION_BYTES)
-    return max(_LEAST_CONNECTIONS, most)
+    return max(_MIN_CONNECTIONS, most)
 
 
 def _cgroup_values(root: str, *names: str) -> Iterator[int]:

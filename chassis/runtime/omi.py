@@ -77,7 +77,7 @@ class OmiService:
         }
 
     async def status(self, request: omi_pb2.StatusRequest, call: Call) -> omi_pb2.StatusResponse:
-        """The description of the model, with 200 where it answers and the reason where it does not."""
+        """The description of the model, with 200 if it answers and the reason if it does not."""
         response = omi_pb2.StatusResponse()
         response.CopyFrom(self._description)
         response.status_code, response.status = _STATUS_CODES[self._model.state]
@@ -134,7 +134,7 @@ class OmiService:
         """Says yes, then ends the server as SIGTERM does.
 
         Raises:
-          CallError: PERMISSION_DENIED, where the caller may not.
+          CallError: PERMISSION_DENIED, if the caller may not.
         """
         if self._shutdown == "nobody" or (self._shutdown == "local" and not call.is_local()):
             raise CallError(

@@ -6,6 +6,6 @@ import contextlib
 
 
 def name_process(name: str) -> None:
-    """Calls this process `name`; where that cannot be, it keeps its name."""
+    """Calls this process `name`; if that cannot be, it keeps its name."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as file:
         file.write(name[:15])

@@ -140,7 +140,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 def _settings(model_dir: str, document: dict[str, object], environment: _Environment) -> Settings:
     signature = document["signature"]
     if signature not in SIGNATURES:
-        raise ValueError(f"signature {signature!r} is none of {', '.join(SIGNATURES)}")
+        raise ValueError(f"signature {signature!r} is not one of {', '.join(SIGNATURES)}")
     served = read_served(document)
     workers = environment.integer("CHASSIS_WORKERS", 1, 0, MAX_WORKERS)
     settings = Settings(
@@ -184,7 +184,7 @@ def _limits(environment: _Environment) -> Limits:
     inflight = environment.optional("CHASSIS_MAX_INFLIGHT_BYTES", 1, 1 << 60)
     settled = inflight is not None
     if inflight is None:
-        # A body that is allowed by hand, where nothing else bounds memory, has room.
+        # If nothing else bounds memory, a body of the size that the environment allows has room.
         inflight = max(inflight_default(memory), 0 if memory or not request else request * 5 // 2)
     files = raise_file_limit()
     usual = Limits()
@@ -295,5 +295,5 @@ class _Environment:
         chosen = tuple(part.strip().lower() for part in text.split(","))
         for choice in chosen:
             if choice not in allowed:
-                raise SettingsError(f"{name}={text}: {choice!r} is none of {', '.join(allowed)}")
+                raise SettingsError(f"{name}={text}: {choice!r} is not one of {', '.join(allowed)}")
         return chosen

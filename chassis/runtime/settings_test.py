@@ -96,7 +96,7 @@ def test_a_variable_that_cannot_be_understood_is_named_with_its_value(model: Pat
         ("{", "is not JSON"),
         ("[]", "expected format 1"),
         (json.dumps({**DOCUMENT, "format": 2}), "expected format 1"),
-        (json.dumps({**DOCUMENT, "signature": "tensor"}), "signature 'tensor' is none of bytes, mapping"),
+        (json.dumps({**DOCUMENT, "signature": "tensor"}), "signature 'tensor' is not one of bytes, mapping"),
         (json.dumps({key: DOCUMENT[key] for key in DOCUMENT if key != "inputs"}), "inputs"),
         (json.dumps({**DOCUMENT, "outputs": []}), "at least one"),
     ],

@@ -1,4 +1,4 @@
-"""A predict function that is a generator: its pieces over every front end, one by one where there are streams."""
+"""A predict function that is a generator: its pieces over every front end, one by one on those that stream."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 2. PRoot, which shows a program another root by tracing its system calls. It takes no privilege, and is slower.
 3. chroot, for root with CAP_SYS_CHROOT and CAP_MKNOD, as Docker's root has them.
 
-Landlock and seccomp stand behind the second and third, so that the files of the machine are closed there, too.
+Landlock and seccomp confine the second and third as well, so that the files of the machine are closed there, too.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Need(Flag):
     NETWORK = auto()
     """It connects to nothing but its own ports."""
     CHILDREN = auto()
-    """The reverse: what it has to have. It can start other programs, also if its CPU is emulated."""
+    """The reverse: what a rung must have. It can start other programs, also if its CPU is emulated."""
 
 
 NEEDS = {"children": Need.CHILDREN, "files": Need.FILES, "network": Need.NETWORK}

@@ -20,7 +20,7 @@ _ELF = b"\x7fELF"
 
 
 class ProgramError(ChassisError):
-    """The program that an image starts is not in it, or is none."""
+    """The program that an image starts is not in it, or cannot be executed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class Proot:
 def find_proot(program: Path) -> Proot:
     """PRoot by its program: one of the machine's, or the launcher of `debian_root`, which has its packages beside it.
 
-    The launcher itself, a shell script, could not run where the machine's files are closed.
+    The launcher itself, a shell script, could not run if the machine's files are closed.
 
     Raises:
       SandboxError: there is no such program.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from chassis.sdk.model import ChassisModel
 from chassis.sdk.pickled import running_python
 from chassis.sdk.publishing import PublishOptions
 from chassis.sdk.remote import RemoteService, ServiceError, ServiceUnreachableError
+from chassis.whole_file import whole_file
 
 _FINAL = ("succeeded", "failed", "cancelled")
 _DEFAULT_REGISTRY = "docker.io"
@@ -76,7 +76,7 @@ class ChassisClient:
         return ChassisModel(process_fn, batch_process_fn, batch_size, load_fn=load_fn, client=self)
 
     def _pythons(self) -> Sequence[str]:
-        """Those that the service has images of; where it does not answer, those that Chassis brings."""
+        """Those that the service has images of; if it does not answer, those that Chassis brings."""
         if isinstance(self._builder, RemoteService):
             with contextlib.suppress(ServiceError):
                 return self._builder.pythons()
@@ -172,15 +172,10 @@ class ChassisClient:
           ChassisError: the job has no image, or it arrives incomplete.
         """
         target = Path(output_filename)
-        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-        try:
-            with part.open("xb") as file:
-                self._service().image(job_id, file)
-            _check_archive(part)
-            part.replace(target)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                part.unlink()
+        with whole_file(target) as file:
+            self._service().image(job_id, file)
+            file.flush()
+            _check_archive(Path(file.name))
 
     def webhook_secret(self) -> str:
         """What the service signs the webhooks of your jobs with: for `chassis.verify_webhook`, or any implementation of

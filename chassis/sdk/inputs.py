@@ -26,7 +26,7 @@ def items(given: object, name: str) -> list[Item]:
       name: the model's first input.
 
     Raises:
-      TestInputError: it is none of these, or a file that cannot be read.
+      TestInputError: it is not one of these, or a file that cannot be read.
     """
     if isinstance(given, Mapping):
         return [_item(given)]

@@ -51,7 +51,7 @@ class AddressPolicy:
         """Reads an operator's list of hosts, hosts with ports, addresses and networks.
 
         Raises:
-          AddressError: an entry is none of these.
+          AddressError: an entry is not one of these.
         """
         names: set[tuple[str, int]] = set()
         networks: list[_Network] = []

@@ -20,7 +20,7 @@ DEFAULT = "default"
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _MAX_NAME = 40
 _HASHED = re.compile(r"sha256:([0-9a-f]{64})")
-_LEAST_CHARACTERS = 16
+_MIN_CHARACTERS = 16
 _KEY_BYTES = 32
 _OPERATOR = "operator"
 
@@ -132,7 +132,7 @@ def read_clients(text: str, where: str, quota: Quota) -> Clients:
             )
         numbers = [option for option in options if option != _OPERATOR]
         client = Client(name, _quota(numbers, quota, place), operator=_OPERATOR in options)
-        digest = _digest(token, place, _LEAST_CHARACTERS)
+        digest = _digest(token, place, _MIN_CHARACTERS)
         if name in {other.name for other in digests}:
             raise ClientsError(f"{place}: {name} is listed twice")
         if digest in digests.values():

@@ -20,7 +20,7 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _READING_SECONDS = 0.1
-"""A connection comes with others, in a burst: so long it may wait until what it has sent is read."""
+"""Seconds that a new connection, one of a burst, may wait until what it has sent is read."""
 
 _BURST = 256
 """Connections beyond the most that may wait so."""

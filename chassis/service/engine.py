@@ -28,7 +28,7 @@ from chassis.service.webhook import Webhooks
 
 _JOIN_SECONDS = 60.0
 _SWEEP_SECONDS = 300.0
-_LEAST_SWEEP_SECONDS = 10.0
+_MIN_SWEEP_SECONDS = 10.0
 """Between two looks at the disk, of which the end of a job brings one."""
 _WINDOW_SECONDS = 15.0
 """How often is looked whether a client has minutes again."""
@@ -360,7 +360,7 @@ class Engine:
     def _keep(self) -> None:
         while not self._ends.is_set():
             self._sweep()
-            self._ends.wait(min(_LEAST_SWEEP_SECONDS, self._sweep_seconds))
+            self._ends.wait(min(_MIN_SWEEP_SECONDS, self._sweep_seconds))
             self._unswept.wait(self._sweep_seconds)
             self._unswept.clear()
 

@@ -20,7 +20,7 @@ from chassis.service.webhook import Webhooks
 
 
 class Work:
-    """Runs jobs by a function; counts the runs, and waits at a gate where a test closes it."""
+    """Runs jobs by a function; counts the runs, and waits at a gate when a test closes it."""
 
     def __init__(self, result=None):
         self.gate = threading.Event()

@@ -77,7 +77,7 @@ class Guard:
         if self._options.hosts and name.lower() not in self._options.hosts:
             # A page of another site whose name was made to point here would else speak with the service.
             return error_reply(
-                421, f"host {host[:100]!r} is none of this service's; start it with --host to serve others"
+                421, f"host {host[:100]!r} is not one of this service's; start it with --host to serve others"
             )
         client = self._clients.find(headers.get("authorization", ""))
         if client is None and scope["path"] not in self._OPEN:

@@ -23,7 +23,7 @@ class JobLog:
     """
 
     def __init__(self, path: Path, secrets: Iterable[str] = (), most_bytes: int = 64 << 20) -> None:
-        """Appends to `path`; whatever of `secrets` stands in a line is written as `***`, in any of its usual forms."""
+        """Appends to `path`; each of `secrets` in a line is written as `***`, in any of its usual forms."""
         self.secrets = Secrets(secrets)
         self._lock = threading.Lock()
         self._file = os.fdopen(

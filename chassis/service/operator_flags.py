@@ -113,7 +113,7 @@ def own_credentials_of_flags(registry: str) -> tuple[OwnCredentials, AddressPoli
     """Where the service's own credentials serve, and where registries may be; `registry` is the service's default.
 
     Raises:
-      ChassisError: an entry of a list is none.
+      ChassisError: an entry of a list is malformed.
     """
     own = own_credentials(_OWN.value)
     if "*" in own.places:
@@ -126,7 +126,7 @@ def webhook_addresses_of_flags() -> AddressPolicy:
     """Where webhooks may go.
 
     Raises:
-      ChassisError: an entry of the list is none.
+      ChassisError: an entry of the list is malformed.
     """
     return AddressPolicy.of_list("--webhook_hosts", _WEBHOOK_HOSTS.value)
 

@@ -55,7 +55,7 @@ class OwnCredentials:
         given: RegistryCredentials | None,
         environment: Mapping[str, str],
     ) -> CredentialStore:
-        """The credentials of a job: its own, else the service's where they serve, else none at all."""
+        """The credentials of a job: its own, else the service's if they serve, else none at all."""
         if given:
             return _Fixed(
                 Credential("the job's own", given.username, given.password), "the credentials that came with the job"

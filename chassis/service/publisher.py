@@ -53,7 +53,7 @@ class Publisher:
     ) -> tuple[str, list[str]]:
         """Pushes `layout` to where `request` says; returns its digest and the tags that name it.
 
-        Without credentials of the job, those that the service's own user has are taken where the operator lets them
+        Without credentials of the job, those that the service's own user has are taken if the operator lets them
         serve for `client`. A failure sets no tag.
 
         Raises:

@@ -36,7 +36,7 @@ from chassis.service.job import Job, JobRequest, JobRequestError, RegistryCreden
 from chassis.service.job_store import JobQueueFullError, UnknownJobError, UploadTakenError
 from chassis.service.openapi import openapi
 from chassis.service.page import status_page
-from chassis.service.streams import MOST_STREAMS, Stream, Streams
+from chassis.service.streams import MAX_STREAMS, Stream, Streams
 from chassis.service.upload import UploadError
 from chassis.service.upload_store import QuotaError, UnknownUploadError
 
@@ -76,7 +76,7 @@ class _Service:
         self._engine = engine
         self._images = images
         self._options = options
-        self._streams = Streams(min(MOST_STREAMS, options.connections.most // 2))
+        self._streams = Streams(min(MAX_STREAMS, options.connections.most // 2))
         # Of the threads that answer requests, large uploads take a few only, and those of a client one.
         self._unpacking = anyio.CapacityLimiter(_UNPACKING)
         self._unpacking_of: defaultdict[str, anyio.Lock] = defaultdict(anyio.Lock)

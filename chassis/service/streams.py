@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chassis.service.clients import Client
 from chassis.service.guard import RequestError
 
-MOST_STREAMS = 64
+MAX_STREAMS = 64
 _OF_A_CLIENT = 16
 _RETRY_SECONDS = 10
 
@@ -33,7 +33,7 @@ class Stream:
 class Streams:
     """The answers that are sent now. When there are as many as may be, whoever has the most makes room."""
 
-    def __init__(self, most: int = MOST_STREAMS) -> None:
+    def __init__(self, most: int = MAX_STREAMS) -> None:
         self._most = most
         self._held: list[Stream] = []
 

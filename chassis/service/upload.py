@@ -161,7 +161,7 @@ def _key(member: tarfile.TarInfo, seen: set[str]) -> str:
     if member.size < 0:
         raise UploadError(f"{shown!r} in the archive has a size below 0")
     if member.name.lower() in seen:
-        raise UploadError(f"{shown!r} stands twice in the archive")
+        raise UploadError(f"{shown!r} is in the archive twice")
     if member.name in (DESCRIPTION, PICKLE):
         return member.name
     folder, _, key = member.name.partition("/")

@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
 from chassis.command_line.registry_flags import remedies, transport_of_flags
-from chassis.command_line.run import run_main
+from chassis.command_line.run import caller_path, run_main
 from chassis.errors import ChassisError
 from chassis.oci.referrer import ArtifactFile, attach
 from chassis.oci.registry.client import RegistryClient
@@ -43,7 +42,7 @@ def _attach() -> None:
         named = client.manifest_digest(reference.tag or "latest")
         remedy = f"write @{named}, which it names now" if named else "the registry does not have it"
         raise ChassisError(f"image {FLAGS.image!r}: an artifact refers to a digest; {remedy}")
-    files = [ArtifactFile(_path(path), media_type) for media_type, path in _pairs("file")]
+    files = [ArtifactFile(caller_path(path), media_type) for media_type, path in _pairs("file")]
     attached = attach(client, reference.digest, FLAGS.artifact_type, files, dict(_pairs("annotation")))
     listed = f"listed under the tag {attached.tag}" if attached.tag else "listed by the registry"
     print(
@@ -60,11 +59,6 @@ def _pairs(flag: str) -> list[tuple[str, str]]:
             raise ChassisError(f"--{flag}={text}: KEY=VALUE is expected")
         pairs.append((key, value))
     return pairs
-
-
-def _path(text: str) -> Path:
-    """Seen from where the person is, not from the runfiles tree that `bazel run` starts in."""
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / text
 
 
 if __name__ == "__main__":

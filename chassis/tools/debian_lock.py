@@ -10,7 +10,6 @@ is installed and no root is needed.
 from __future__ import annotations
 
 import os
-import secrets
 import tempfile
 from collections.abc import Sequence
 from importlib import metadata
@@ -25,6 +24,7 @@ from chassis.debian.gpgv_program import write_gpgv
 from chassis.debian.lock import Wish, describe_changes, format_lock, make_lock, parse_lock
 from chassis.debian.sources import find_mirrors
 from chassis.errors import ChassisError
+from chassis.whole_file import write_whole
 
 _SUITE = flags.DEFINE_string("suite", "bookworm", "Suite of the main archive, such as bookworm.")
 _ARCHITECTURE = flags.DEFINE_string("architecture", None, "Debian's name of the CPU: amd64 or arm64.")
@@ -36,7 +36,7 @@ _COMMAND = flags.DEFINE_string(
     "renew_command", "", "The command that a lock's header tells its reader to renew it with."
 )
 _ALLOW_UNVERIFIED = flags.DEFINE_bool(
-    "allow_unverified", False, "Write a lock even where the archive's signature could not be checked."
+    "allow_unverified", False, "Write a lock even if the archive's signature could not be checked."
 )
 
 
@@ -64,9 +64,7 @@ def _lock(path: Path, wish: Wish) -> None:
         packages = apt.resolve(wish.packages, wish.excluded)
     new = make_lock(wish, packages)
     renew = _COMMAND.value or f"./bazelw run //chassis/tools:debian_lock -- --renew {path.name}"
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    temporary.write_text(format_lock(new, renew))
-    temporary.replace(path)
+    write_whole(path, format_lock(new, renew).encode())
     megabytes = sum(package.size for package in packages) / 1e6
     print(f"{path}: {len(packages)} packages, {megabytes:.1f} MB; signature of the index: {apt.signature}")
     for line in describe_changes(old, new):

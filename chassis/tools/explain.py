@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 
-from chassis.command_line.run import run_main
-from chassis.errors import ChassisError
+from chassis.command_line.run import caller_path, run_main
 from chassis.oci.descriptor import read_json
 from chassis.oci.explain.contents import KnownLayer, read_known
 from chassis.oci.explain.difference import Difference, compare
@@ -30,6 +27,7 @@ from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.explain.page import image_page
 from chassis.oci.explain.report import difference_report, image_report
 from chassis.oci.layout_reader import LayoutReader
+from chassis.whole_file import write_whole
 
 _IMAGE = flags.DEFINE_string("image", None, "OCI image layout directory to explain.", required=True)
 _NAME = flags.DEFINE_string("name", "", "What to call the image; its path unless told.")
@@ -55,8 +53,8 @@ def main(argv: Sequence[str]) -> None:
     image = explain_image(LayoutReader(Path(_IMAGE.value)), _NAME.value or _IMAGE.value, _known(), _ARCHITECTURE.value)
     difference = _difference(image)
     if _HTML.value:
-        page = _called_from() / _HTML.value
-        _write(page, image_page(image, difference))
+        page = caller_path(_HTML.value)
+        write_whole(page, image_page(image, difference).encode("utf-8", "replace"))
         print(f"{page}: {page.stat().st_size:,} bytes", file=sys.stderr)
     if _JSON.value:
         json.dump(image_document(image, difference), sys.stdout, indent=1)
@@ -65,10 +63,6 @@ def main(argv: Sequence[str]) -> None:
         sys.stdout.write(difference_report(difference, _FILES.value))
     elif not _HTML.value:
         sys.stdout.write(image_report(image, _LARGEST.value))
-
-
-def _called_from() -> Path:
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", "."))
 
 
 def _known() -> dict[str, KnownLayer]:
@@ -82,27 +76,10 @@ def _known() -> dict[str, KnownLayer]:
 def _difference(image: ExplainedImage) -> Difference | None:
     if not _DIFF.value:
         return None
-    layout = LayoutReader(_called_from() / _DIFF.value)
+    layout = LayoutReader(caller_path(_DIFF.value))
     images = [manifest for manifest in layout.walk(layout.entry()) if manifest.blobs]
     architecture = image.platform.split("/")[1] if len(images) > 1 else ""
     return compare(explain_image(layout, _DIFF.value, _known(), architecture), image)
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file in one step."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as stream:
-            temporary = Path(stream.name)
-            try:
-                stream.write(text.encode("utf-8", "replace"))
-                stream.flush()
-                temporary.chmod(0o644)
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise ChassisError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

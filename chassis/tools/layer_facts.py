@@ -18,7 +18,7 @@ from chassis.oci.descriptor import LayerDescriptor, read_json
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Writes the facts, and returns the exit status; where that fails, nothing is left."""
+    """Writes the facts, and returns the exit status; if that fails, nothing is left."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
     parser.add_argument("--blob", type=Path, help="the layer, as a layer tool of this build made it")
     parser.add_argument("--descriptor", type=Path, help="its descriptor, JSON")

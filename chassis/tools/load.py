@@ -5,21 +5,19 @@ The name that the image has there is printed alone on standard output, everythin
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 from absl import flags
 
-from chassis.command_line.run import run_main
+from chassis.command_line.run import caller_path, run_main
 from chassis.errors import ChassisError
 from chassis.oci.archive import write_archive
-from chassis.oci.container_engine import find_engine, load
+from chassis.oci.container_engine import NoEngineError, find_engine, load
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.reference import parse_reference
+from chassis.whole_file import whole_file
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "OCI image layout directory to load.", required=True)
@@ -45,12 +43,14 @@ def main(argv: Sequence[str]) -> int:
         write_archive(layout, name, sys.stdout.buffer)
         return 0
     if FLAGS.output:
-        # `bazel run` starts programs in the runfiles tree; a person means the directory they are in.
-        output = Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / FLAGS.output
+        output = caller_path(FLAGS.output)
         digest = _write_file(layout, name, output)
         print(f"{name} ({digest}) written to {output}", file=sys.stderr)
     else:
-        engine = find_engine(FLAGS.engine)
+        try:
+            engine = find_engine(FLAGS.engine)
+        except NoEngineError as error:
+            raise NoEngineError(f"{error}, or write the image into a file with: -- --output image.tar") from None
         digest, said = load(engine, lambda stream: write_archive(layout, name, stream), FLAGS.timeout)
         print(f"{engine.name}: {said}\n{name} ({digest}) loaded into {engine.name}", file=sys.stderr)
     print(name)
@@ -58,25 +58,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _write_file(layout: LayoutReader, name: str, output: Path) -> str:
-    """Writes the archive beside `output` and moves it there when it is whole."""
+    """Writes the archive to `output`, whole or not at all."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.")
-    except OSError as error:
-        raise ChassisError(f"{output}: cannot be written: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            digest = _written(layout, name, stream, output)
-            os.fchmod(stream.fileno(), 0o644)
-        Path(temporary).replace(output)
-    except BaseException:
-        Path(temporary).unlink()
-        raise
-    return digest
-
-
-def _written(layout: LayoutReader, name: str, stream: BinaryIO, output: Path) -> str:
-    try:
-        return write_archive(layout, name, stream)
+        with whole_file(output) as stream:
+            return write_archive(layout, name, stream)
     except OSError as error:
         raise ChassisError(f"{output}: cannot be written: {error.strerror}") from None
 

@@ -46,7 +46,7 @@ def reachable(modules: Mapping[str, tuple[str, Path]], roots: Sequence[str]) -> 
     """The names of `modules` that `roots` import, wherever in them, with the packages above.
 
     Raises:
-      ChassisError: a root is none of the modules.
+      ChassisError: a root is not one of the modules.
     """
     found: set[str] = set()
     pending = list(roots)

@@ -24,7 +24,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Output: the records, JSON.", requ
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the records; where that fails, nothing is left."""
+    """Writes the records; if that fails, nothing is left."""
     del argv
     records = [wheel_record(Path(wheel), _LOCK.value) for wheel in _WHEEL.value]
     records += debian_records([Path(deb) for deb in _DEB.value], _LOCK.value)

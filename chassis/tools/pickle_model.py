@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from chassis.confinement.errors import ConfinementError
 from chassis.declaration.metadata_file import read_metadata
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
+from chassis.whole_file import whole_file
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
@@ -42,7 +42,7 @@ _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the s
 
 
 _BARE_SANDBOX = "processwrapper-sandbox"
-"""The directory of Bazel's sandbox that confines nothing, which it takes where the kernel gives no namespaces."""
+"""The directory of Bazel's sandbox that confines nothing, which it takes if the kernel gives no namespaces."""
 
 _SHARED = tuple(
     map(
@@ -136,16 +136,9 @@ def _pairs(flag: str, values: Sequence[str]) -> dict[str, Path]:
 
 def _write(outputs: Mapping[Path, bytes]) -> None:
     """Writes each file beside its place first, then moves them all."""
-    parts = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}") for path in outputs}
-    try:
+    with contextlib.ExitStack() as stack:
         for path, content in outputs.items():
-            parts[path].write_bytes(content)
-        for path, part in parts.items():
-            part.replace(path)
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(FileNotFoundError):
-                part.unlink()
+            stack.enter_context(whole_file(path)).write(content)
 
 
 if __name__ == "__main__":

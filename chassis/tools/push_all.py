@@ -6,7 +6,6 @@ JSON with the digest of each is printed alone on standard output, everything els
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ from absl import flags
 
 from chassis.command_line.cache_flags import BazelCaches
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
-from chassis.command_line.run import run_main
+from chassis.command_line.run import caller_path, run_main
 from chassis.command_line.signing_flags import publication
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import LateStore
@@ -42,6 +41,7 @@ from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import Repository
 from chassis.trust.publication import attach_all
+from chassis.whole_file import write_whole
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("plan", None, "What an oci_push target says.", required=True)
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
     plans = [read_plan(Path(path), runfiles) for path in FLAGS.plan]
     caches = BazelCaches()
     pushes = [_planned(plan, caches) for plan in plans]
-    since = read_run(_seen_from_the_person(FLAGS.since)) if FLAGS.since else {}
+    since = read_run(caller_path(FLAGS.since)) if FLAGS.since else {}
     cancellation = deadline(FLAGS.timeout)
     transport = transport_of_flags(FLAGS.jobs * 2, cancellation)
     store = CredentialStore(os.environ)
@@ -118,7 +118,7 @@ def _attaching(plan: PushPlan) -> Callable[[RegistryClient, Sequence[Manifest]],
 def _report(outcomes: Sequence[Outcome], seconds: float) -> None:
     document = run_document(outcomes)
     if FLAGS.deployment and not FLAGS.dry_run:
-        _write(_seen_from_the_person(FLAGS.deployment), deployment_document(outcomes))
+        write_whole(caller_path(FLAGS.deployment), deployment_document(outcomes).encode())
     for outcome in outcomes:
         if outcome.outcome == FAILED:
             print(f"error: {outcome.target}: {outcome.error}", file=sys.stderr)
@@ -126,20 +126,6 @@ def _report(outcomes: Sequence[Outcome], seconds: float) -> None:
     verb = "would be published" if FLAGS.dry_run else "published"
     print(f"{len(outcomes)} images {verb} in {seconds:.1f} s: {', '.join(counts)}", file=sys.stderr)
     print(document, end="", flush=True)
-
-
-def _seen_from_the_person(name: str) -> Path:
-    """A path as the person means it, not seen from the runfiles tree that `bazel run` starts in."""
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / name
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise ChassisError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ _SPDX = flags.DEFINE_string("spdx", None, "Output: SPDX, JSON.", required=True)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes both; where that fails, neither is left."""
+    """Writes both; if that fails, neither is left."""
     del argv
     inventory = image_inventory(read_spec(Path(_SPEC.value)))
     documents = {_CYCLONEDX.value: cyclonedx_document(inventory), _SPDX.value: spdx_document(inventory)}

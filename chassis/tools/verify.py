@@ -13,7 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
-from chassis.command_line.run import run_main
+from chassis.command_line.run import caller_path, run_main
 from chassis.errors import ChassisError
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.registry.client import RegistryClient
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         raise ChassisError("no image: name one, such as registry.example/digits:0.0.1")
     if not FLAGS.key:
         raise ChassisError("no key: give the public one of who signs, --key cosign.pub")
-    keys = [read_public_key(_seen_from_the_person(name)) for name in FLAGS.key]
+    keys = [read_public_key(caller_path(name)) for name in FLAGS.key]
     reference = parse_reference(FLAGS.image)
     cancellation = deadline(FLAGS.timeout, "verifying", "")
     transport = transport_of_flags(4, cancellation)
@@ -71,10 +71,6 @@ def _summary(verified: Verified, repository: str) -> str:
     lines += [f"  says {kind}" for kind in sorted({one.predicate_type for one in verified.statements})]
     lines += [f"  left out: {reason}" for reason in verified.refused]
     return "\n".join(lines)
-
-
-def _seen_from_the_person(name: str) -> Path:
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / name
 
 
 def with_image_flag(arguments: Sequence[str]) -> list[str]:

@@ -6,14 +6,12 @@ Databases are files: an export of OSV, or the JSON of Debian's security tracker.
 from __future__ import annotations
 
 import datetime
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from absl import flags
 
-from chassis.command_line.run import run_main
+from chassis.command_line.run import caller_path, run_main
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import read_json
 from chassis.trust.vulnerabilities import SEVERITIES, Vulnerability, find_vulnerabilities, packages_of, reaches
@@ -34,10 +32,10 @@ def main(argv: Sequence[str]) -> int:
     del argv
     if not FLAGS.database:
         raise ChassisError("no database: give one with --database FILE (docs/trust.md says where they are)")
-    sbom = read_json(_seen_from_the_person(FLAGS.sbom))
+    sbom = read_json(caller_path(FLAGS.sbom))
     packages = packages_of(sbom, FLAGS.sbom)
-    found = find_vulnerabilities(packages, [_seen_from_the_person(name) for name in FLAGS.database])
-    waivers = [waiver for name in FLAGS.waivers for waiver in read_waivers(_seen_from_the_person(name))]
+    found = find_vulnerabilities(packages, [caller_path(name) for name in FLAGS.database])
+    waivers = [waiver for name in FLAGS.waivers for waiver in read_waivers(caller_path(name))]
     today = _today()
     failing = 0
     for one in found:
@@ -50,7 +48,7 @@ def main(argv: Sequence[str]) -> int:
             print(f"note: the waiver of {waiver.identifier} ended on {waiver.expires}", file=sys.stderr)
     if FLAGS.vex:
         image = sbom["metadata"]["component"]["bom-ref"]
-        _seen_from_the_person(FLAGS.vex).write_bytes(openvex_document(found, waivers, image, today))
+        caller_path(FLAGS.vex).write_bytes(openvex_document(found, waivers, image, today))
     print(f"{len(packages)} packages, {len(found)} vulnerabilities, {failing} to mend", file=sys.stderr)
     return 1 if failing else 0
 
@@ -69,10 +67,6 @@ def _today() -> datetime.date:
         return datetime.date.fromisoformat(FLAGS.today)
     except ValueError:
         raise ChassisError(f"--today={FLAGS.today}: a day such as 2026-12-31 is expected") from None
-
-
-def _seen_from_the_person(name: str) -> Path:
-    return Path(os.environ.get("BUILD_WORKING_DIRECTORY", ".")) / name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes a wheel of the files that a hub unpacked, where the wheel itself is not to be had.
+"""Makes a wheel of the files that a hub unpacked, if the wheel itself is missing.
 
 Names are rules_python's: `site-packages` is the root of the wheel; `bin`, `data` and `include` lie beside it.
 """

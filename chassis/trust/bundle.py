@@ -17,8 +17,8 @@ from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement, r
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _FAMILY = "application/vnd.dev.sigstore.bundle"
-_MOST_BYTES = 64 << 20
-_MOST_SIGNATURES = 16
+_MAX_BYTES = 64 << 20
+_MAX_SIGNATURES = 16
 
 
 def sign_statement(statement: Statement, signer: Signer) -> bytes:
@@ -43,8 +43,8 @@ def verify_bundle(data: bytes, keys: Sequence[PublicKey], where: str) -> list[St
     Raises:
       SignatureError: it is not a bundle, it is signed by another key, or what was signed was changed.
     """
-    if len(data) > _MOST_BYTES:
-        raise SignatureError(f"{where}: is larger than any bundle ({_MOST_BYTES} bytes)")
+    if len(data) > _MAX_BYTES:
+        raise SignatureError(f"{where}: is larger than any bundle ({_MAX_BYTES} bytes)")
     try:
         bundle = json.loads(data)
         if not str(bundle["mediaType"]).startswith(_FAMILY):
@@ -56,7 +56,7 @@ def verify_bundle(data: bytes, keys: Sequence[PublicKey], where: str) -> list[St
             )
         payload = base64.b64decode(envelope["payload"], validate=True)
         payload_type = str(envelope["payloadType"])
-        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:_MOST_SIGNATURES]]
+        signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:_MAX_SIGNATURES]]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SignatureError(f"{where}: is not a Sigstore bundle, or cut short: {str(error)[:200]}") from None
     if payload_type != PAYLOAD_TYPE:

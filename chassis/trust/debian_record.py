@@ -18,7 +18,7 @@ from chassis.oci.tar_reader import FILE
 from chassis.trust.package_record import DEB, PackageRecord
 
 _DOCUMENTS = "usr/share/doc/"
-_MOST_COPYRIGHT_BYTES = 4 << 20
+_MAX_COPYRIGHT_BYTES = 4 << 20
 _FORMAT = re.compile(r"^Format:.*copyright-format", re.M)
 _LICENCE = re.compile(r"^License:[ \t]*(\S.*)$", re.M)
 
@@ -90,7 +90,7 @@ def _copyright(package: Package) -> _Copyright:
         if path == directory and entry.link:
             return _Copyright(of_package=posixpath.basename(posixpath.normpath(entry.link)))
         if path == f"{directory}/copyright":
-            if entry.type == FILE and entry.size <= _MOST_COPYRIGHT_BYTES:
+            if entry.type == FILE and entry.size <= _MAX_COPYRIGHT_BYTES:
                 return _Copyright(_short_names(content.read(entry.size).decode("utf-8", "replace")))
             parts = posixpath.normpath(posixpath.join(directory, entry.link)).removeprefix(_DOCUMENTS).split("/")
             return _Copyright(of_package=parts[0])

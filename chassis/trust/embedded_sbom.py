@@ -15,10 +15,10 @@ from chassis.trust.component import LIBRARY, Component
 from chassis.trust.errors import RecordError
 from chassis.trust.package_record import EmbeddedSbom, PackageRecord
 
-MOST_CHARACTERS = 16 << 20
-MOST_COMPONENTS = 20_000
-MOST_DEPTH = 64
-_MOST_TEXT = 2000
+MAX_CHARACTERS = 16 << 20
+MAX_COMPONENTS = 20_000
+MAX_DEPTH = 64
+_MAX_TEXT = 2000
 
 
 def embedded_components(sbom: EmbeddedSbom, owner: str, wheel: PackageRecord) -> list[Component]:
@@ -32,8 +32,8 @@ def embedded_components(sbom: EmbeddedSbom, owner: str, wheel: PackageRecord) ->
     where = f"{wheel.file or wheel.name}: {sbom.path}"
     if not sbom.path.endswith(".json"):
         return []
-    if len(sbom.text) > MOST_CHARACTERS:
-        raise RecordError(f"{where}: has {len(sbom.text)} characters; a bill of materials may have {MOST_CHARACTERS}")
+    if len(sbom.text) > MAX_CHARACTERS:
+        raise RecordError(f"{where}: has {len(sbom.text)} characters; a bill of materials may have {MAX_CHARACTERS}")
     try:
         document = json.loads(sbom.text)
     except (ValueError, RecursionError) as error:
@@ -47,8 +47,8 @@ def embedded_components(sbom: EmbeddedSbom, owner: str, wheel: PackageRecord) ->
             rows = [_spdx(row) for row in _objects(document.get("packages", []))]
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{where}: is not a bill of materials: {_short(error)}") from None
-    if len(rows) > MOST_COMPONENTS:
-        raise RecordError(f"{where}: names {len(rows)} components; at most {MOST_COMPONENTS}")
+    if len(rows) > MAX_COMPONENTS:
+        raise RecordError(f"{where}: names {len(rows)} components; at most {MAX_COMPONENTS}")
     return _named(rows, owner, wheel, sbom.path)
 
 
@@ -68,8 +68,8 @@ def _named(rows: list[dict[str, Any]], owner: str, wheel: PackageRecord, path: s
 
 
 def _nested(rows: Any, where: str, depth: int = 0) -> Iterator[dict[str, Any]]:
-    if depth > MOST_DEPTH:
-        raise RecordError(f"{where}: nests components more than {MOST_DEPTH} deep")
+    if depth > MAX_DEPTH:
+        raise RecordError(f"{where}: nests components more than {MAX_DEPTH} deep")
     for row in _objects(rows):
         yield row
         yield from _nested(row.get("components", []), where, depth + 1)
@@ -78,8 +78,8 @@ def _nested(rows: Any, where: str, depth: int = 0) -> Iterator[dict[str, Any]]:
 def _objects(rows: Any) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise TypeError("its components are not a list of objects")
-    if len(rows) > MOST_COMPONENTS:
-        raise ValueError(f"it names {len(rows)} components; at most {MOST_COMPONENTS}")
+    if len(rows) > MAX_COMPONENTS:
+        raise ValueError(f"it names {len(rows)} components; at most {MAX_COMPONENTS}")
     return rows
 
 
@@ -112,8 +112,8 @@ def _spdx(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or len(value) > _MOST_TEXT or not value.isprintable():
-        raise ValueError(f"{repr(value)[:60]} is not a name of at most {_MOST_TEXT} printable characters")
+    if not isinstance(value, str) or len(value) > _MAX_TEXT or not value.isprintable():
+        raise ValueError(f"{repr(value)[:60]} is not a name of at most {_MAX_TEXT} printable characters")
     return value
 
 

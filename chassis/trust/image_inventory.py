@@ -16,6 +16,8 @@ from typing import Any
 from packageurl import PackageURL
 
 from chassis.declaration.platforms import MACHINES
+from chassis.declaration.pythons import whole_version
+from chassis.declaration.wheel_target import marker_environment
 from chassis.doctor.facts import read_facts
 from chassis.oci.descriptor import LayerDescriptor, read_json
 from chassis.oci.layout_reader import LayoutReader
@@ -88,7 +90,7 @@ def image_inventory(spec: ImageSpec) -> Inventory:
       ChassisError: a file of the build is damaged, or a wheel's own bill of materials is refused.
     """
     manifest, config = LayoutReader(spec.documents).image()
-    packages = package_components(spec.records, marker_environment(spec.python, config.architecture))
+    packages = package_components(spec.records, image_markers(spec.python, config.architecture))
     native = native_libraries(spec.layers, packages)
     parts = with_native(packages, native)
     files, model = _model(spec)
@@ -113,22 +115,10 @@ def image_inventory(spec: ImageSpec) -> Inventory:
     )
 
 
-def marker_environment(python: str, architecture: str) -> dict[str, str]:
+def image_markers(python: str, architecture: str) -> dict[str, str]:
     """The variables of markers as the image's Python has them; `python` is the minor version, such as 3.11."""
     machine = MACHINES[architecture].machine if architecture in MACHINES else architecture
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": f"{python}.0",
-        "os_name": "posix",
-        "platform_machine": machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": f"{python}.0",
-        "python_version": python,
-        "sys_platform": "linux",
-    }
+    return marker_environment(machine, whole_version(python))
 
 
 def _model(spec: ImageSpec) -> tuple[list[Component], list[Component]]:

@@ -10,14 +10,14 @@ import pytest
 from chassis.doctor.elf import Elf
 from chassis.doctor.facts import LayerFacts
 from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
-from chassis.trust.embedded_sbom import MOST_COMPONENTS, embedded_components
+from chassis.trust.embedded_sbom import MAX_COMPONENTS, embedded_components
 from chassis.trust.errors import RecordError
-from chassis.trust.image_inventory import marker_environment, model_card
+from chassis.trust.image_inventory import image_markers, model_card
 from chassis.trust.inventory import KnownLayer, native_libraries, package_components, package_url, with_native
 from chassis.trust.package_record import DEB, WHEEL, EmbeddedSbom, PackageRecord
 from chassis.trust.sample_records import cyclonedx_text
 
-ENVIRONMENT = marker_environment("3.11", "arm64")
+ENVIRONMENT = image_markers("3.11", "arm64")
 DIGEST = "sha256:" + "a" * 64
 OWNER = "pkg:pypi/pictures@2.0"
 PICTURES = PackageRecord(WHEEL, "pictures", "2.0", file="pictures-2.0-py3-none-any.whl")
@@ -113,7 +113,7 @@ def test_a_bill_of_materials_in_spdx_is_read() -> None:
         (cyclonedx_text({"name": "a", "purl": "no purl"}), "is not a bill of materials"),
         (cyclonedx_text({"name": "a", "licenses": ["MIT"]}), "is not a bill of materials"),
         (cyclonedx_text({"name": "a", "hashes": [{"alg": "SHA-256", "content": "zz"}]}), "is not a SHA-256"),
-        (cyclonedx_text(*[{"name": "a"}] * (MOST_COMPONENTS + 1)), "at most 20000"),
+        (cyclonedx_text(*[{"name": "a"}] * (MAX_COMPONENTS + 1)), "at most 20000"),
         ('{"bomFormat": "CycloneDX"' + ', "components": [{"name": "a"' * 70 + "}]" * 70 + "}", "more than 64 deep"),
         (" " * (17 << 20), "may have"),
         ('{"packages": [{"name": "a", "externalRefs": [1]}]}', "is not a bill of materials"),

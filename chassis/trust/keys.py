@@ -28,8 +28,8 @@ PASSWORD_VARIABLE = "COSIGN_PASSWORD"
 """The environment variable with the password of an encrypted key, as cosign has it."""
 
 _ENCRYPTED = ("ENCRYPTED SIGSTORE PRIVATE KEY", "ENCRYPTED COSIGN PRIVATE KEY")
-_MOST_KEY_BYTES = 64 << 10
-_MOST_SCRYPT = {"N": 1 << 20, "r": 16, "p": 16}
+_MAX_KEY_BYTES = 64 << 10
+_MAX_SCRYPT = {"N": 1 << 20, "r": 16, "p": 16}
 _RSA_BITS = 2048
 _P256, _P384, _P521 = "secp256r1", "secp384r1", "secp521r1"
 _HASHES: dict[str, hashes.HashAlgorithm] = {_P256: hashes.SHA256(), _P384: hashes.SHA384(), _P521: hashes.SHA512()}
@@ -133,11 +133,11 @@ def password_of(environment: Mapping[str, str]) -> str | None:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            data = stream.read(_MOST_KEY_BYTES + 1)
+            data = stream.read(_MAX_KEY_BYTES + 1)
     except OSError as error:
         raise SigningKeyError(f"{path}: the key cannot be read: {error.strerror}") from None
-    if len(data) > _MOST_KEY_BYTES:
-        raise SigningKeyError(f"{path}: is larger than any key ({_MOST_KEY_BYTES} bytes)")
+    if len(data) > _MAX_KEY_BYTES:
+        raise SigningKeyError(f"{path}: is larger than any key ({_MAX_KEY_BYTES} bytes)")
     return data
 
 
@@ -152,7 +152,7 @@ def _decrypted(data: bytes, password: bytes, path: Path) -> bytes:
         fields = json.loads(base64.b64decode(body, validate=True))
         parameters: dict[str, Any] = fields["kdf"]["params"]
         names = (fields["kdf"]["name"], fields["cipher"]["name"])
-        cost = {name: int(parameters[name]) for name in _MOST_SCRYPT}
+        cost = {name: int(parameters[name]) for name in _MAX_SCRYPT}
         salt, nonce, sealed = (
             base64.b64decode(text) for text in (fields["kdf"]["salt"], fields["cipher"]["nonce"], fields["ciphertext"])
         )
@@ -161,7 +161,7 @@ def _decrypted(data: bytes, password: bytes, path: Path) -> bytes:
     if names != ("scrypt", "nacl/secretbox"):
         found = " and ".join(map(repr, names))
         raise SigningKeyError(f"{path}: is encrypted with {found}; scrypt and nacl/secretbox are known")
-    if any(not 0 < cost[name] <= most for name, most in _MOST_SCRYPT.items()):
+    if any(not 0 < cost[name] <= most for name, most in _MAX_SCRYPT.items()):
         raise SigningKeyError(f"{path}: asks for more work than any honest key: scrypt {cost}")
     try:
         key = Scrypt(salt=salt, length=SecretBox.KEY_SIZE, n=cost["N"], r=cost["r"], p=cost["p"]).derive(password)

@@ -1,4 +1,4 @@
-"""Keys of every kind that signs images, and files that are none. Private keys that cosign makes are in tests/trust."""
+"""Keys of every kind that signs images, and files that are not keys. tests/trust has private keys that cosign made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Licences as packages write them, as SPDX expressions where that is what they say.
+"""Licences as packages write them, as SPDX expressions if that is what they say.
 
 Specifications: SPDX 2.3, annex D (license expressions); Debian's copyright format 1.0, "Short license names".
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from license_expression import ExpressionError, Licensing, get_spdx_licensing
 
-# Debian's short names, and what wheels commonly write, where SPDX has another name for the same.
+# Debian's short names, and what wheels commonly write, if SPDX has another name for the same.
 _SPDX = {
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",

@@ -27,7 +27,7 @@ class PackageRecord:
     """One package.
 
     `kind` is wheel or deb; `file` the package's file name, `sha256` and `size` that file's, in hexadecimal and bytes,
-    empty and 0 where only the installed package is known. `licences` are as the package writes them: SPDX
+    empty and 0 if only the installed package is known. `licences` are as the package writes them: SPDX
     expressions, names, or Debian's short names. `requires` are the lines of `Requires-Dist`, or the names that a
     Debian package depends on, with `|` between alternatives. `architecture`, `source` (the source package) and
     `distribution` (such as debian-12) are of Debian packages; `lock` says where it is pinned.

@@ -48,8 +48,8 @@ CYCLONEDX_TYPE, SPDX_TYPE, STATEMENT_TYPE = (
     "application/vnd.in-toto+json",
 )
 _CONTENT, _PREDICATE = "dev.sigstore.bundle.content", "dev.sigstore.bundle.predicateType"
-_MOST_BUNDLE_BYTES = 64 << 20
-_MOST_LOOKED_AT = 200
+_MAX_BUNDLE_BYTES = 64 << 20
+_MAX_LOOKED_AT = 200
 _JOBS = 4
 
 
@@ -173,7 +173,7 @@ def _signed(
     signer: Signer,
     reports: list[ArtifactReport],
 ) -> list[Artifact]:
-    """The statements as bundles; without those that are there, where a signer gives other bytes each time."""
+    """The statements as bundles; without those that are there, if a signer gives other bytes each time."""
     from chassis.trust.bundle import sign_statement
 
     there = set() if signer.repeatable else _signed_already(client, referrers, signer)
@@ -193,10 +193,10 @@ def _signed_already(client: RegistryClient, referrers: SubjectReferrers, signer:
     from chassis.trust.bundle import verify_bundle
 
     found = set()
-    for entry in referrers.listed[:_MOST_LOOKED_AT]:
+    for entry in referrers.listed[:_MAX_LOOKED_AT]:
         digest = entry["digest"]
         try:
-            kind, data, _ = fetch_artifact(client, digest, referrers.subject.digest, _MOST_BUNDLE_BYTES)
+            kind, data, _ = fetch_artifact(client, digest, referrers.subject.digest, _MAX_BUNDLE_BYTES)
             if kind == BUNDLE_TYPE:
                 statements = verify_bundle(data, [signer.public], digest)
                 found |= {encode_statement(statement) for statement in statements}

@@ -15,7 +15,7 @@ from chassis.trust.errors import SigningKeyError
 from chassis.trust.keys import Signer, public_key_of
 
 TIMEOUT_SECONDS = 60.0
-_MOST_OUTPUT_BYTES = 64 << 10
+_MAX_OUTPUT_BYTES = 64 << 10
 
 
 def program_signer(command: str, timeout: float = TIMEOUT_SECONDS) -> Signer:
@@ -56,6 +56,6 @@ def _run(words: list[str], given: bytes, timeout: float) -> bytes:
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip()[-500:]
         raise SigningKeyError(f"--signer: {name}: failed with status {done.returncode}: {said}")
-    if len(done.stdout) > _MOST_OUTPUT_BYTES:
+    if len(done.stdout) > _MAX_OUTPUT_BYTES:
         raise SigningKeyError(f"--signer: {name}: wrote {len(done.stdout)} bytes, which are not a signature")
     return done.stdout

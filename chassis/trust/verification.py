@@ -19,8 +19,8 @@ from chassis.trust.keys import PublicKey
 from chassis.trust.simple_signature import PAYLOAD_TYPE, SIGNATURE, signature_tag, signed_claims, verify_claim
 from chassis.trust.statement import SIGNED_IMAGE, Statement
 
-MOST_BUNDLE_BYTES = 64 << 20
-MOST_LOOKED_AT = 200
+MAX_BUNDLE_BYTES = 64 << 20
+MAX_LOOKED_AT = 200
 _OF_SIGSTORE = "application/vnd.dev.sigstore.bundle"
 # What cosign 3.1 lists its own bundles as where it writes the list itself.
 _UNSAID = ("", "application/vnd.oci.empty.v1+json")
@@ -50,13 +50,13 @@ def verify_image(
     statements: list[Statement] = []
     forms = []
     candidates = [entry for entry in referrers(client, digest) if _may_be_bundle(entry.get("artifactType"))]
-    if len(candidates) > MOST_LOOKED_AT:
+    if len(candidates) > MAX_LOOKED_AT:
         raise SignatureError(
-            f"{client.repository}@{digest}: has {len(candidates)} signatures, at most {MOST_LOOKED_AT} are looked at"
+            f"{client.repository}@{digest}: has {len(candidates)} signatures, at most {MAX_LOOKED_AT} are looked at"
         )
     for entry in candidates:
         try:
-            kind, data, _ = fetch_artifact(client, entry["digest"], digest, MOST_BUNDLE_BYTES)
+            kind, data, _ = fetch_artifact(client, entry["digest"], digest, MAX_BUNDLE_BYTES)
             if not kind.startswith(_OF_SIGSTORE):
                 continue
             found = verify_bundle(data, keys, f"bundle {entry['digest']}")
@@ -94,10 +94,10 @@ def _verify_tag(client: RegistryClient, digest: str, keys: Sequence[PublicKey], 
     except ChassisError as error:
         refused.append(str(error))
         return False
-    for layer in layers[:MOST_LOOKED_AT]:
+    for layer in layers[:MAX_LOOKED_AT]:
         where = f"signature {layer.digest} of the tag {tag}"
         try:
-            if layer.size > MOST_BUNDLE_BYTES:
+            if layer.size > MAX_BUNDLE_BYTES:
                 raise SignatureError(f"{where}: has {layer.size} bytes")
             verify_claim(fetch_bytes(client, layer), layer.annotations.get(SIGNATURE, ""), digest, keys, where)
             good = True

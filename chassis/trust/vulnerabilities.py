@@ -31,7 +31,7 @@ _RATINGS = {
     "end-of-life": "unknown",
     "": "unknown",
 }
-_MOST_BYTES = 2 << 30
+_MAX_BYTES = 2 << 30
 
 
 class DatabaseError(TrustError):
@@ -113,8 +113,8 @@ def _documents(path: Path) -> Iterator[Any]:
                 yield _parsed(file.read_bytes(), str(file))
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                if (size := sum(entry.file_size for entry in archive.infolist())) > _MOST_BYTES:
-                    raise DatabaseError(f"{path}: unpacks to {size} bytes; at most {_MOST_BYTES}")
+                if (size := sum(entry.file_size for entry in archive.infolist())) > _MAX_BYTES:
+                    raise DatabaseError(f"{path}: unpacks to {size} bytes; at most {_MAX_BYTES}")
                 for entry in archive.infolist():
                     if entry.filename.endswith(".json"):
                         yield _parsed(archive.read(entry), f"{path}: {entry.filename}")

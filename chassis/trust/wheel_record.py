@@ -16,8 +16,8 @@ from chassis.oci.layer.wheel_source import CheckedWheel, open_wheel
 from chassis.trust.errors import RecordError
 from chassis.trust.package_record import WHEEL, EmbeddedSbom, PackageRecord
 
-_MOST_SBOMS = 64
-_MOST_LICENCE_CHARACTERS = 200
+_MAX_SBOMS = 64
+_MAX_LICENCE_CHARACTERS = 200
 _LICENCE_CLASSIFIER = "License :: "
 
 
@@ -50,8 +50,8 @@ def wheel_record(path: Path, lock: str = "") -> PackageRecord:
 
 def _sboms(wheel: CheckedWheel) -> tuple[EmbeddedSbom, ...]:
     names = sorted(name for name in wheel.dist_info_filenames if name.startswith("sboms/") and not name.endswith("/"))
-    if len(names) > _MOST_SBOMS:
-        raise RecordError(f"{wheel.label}: has {len(names)} files in .dist-info/sboms; at most {_MOST_SBOMS}")
+    if len(names) > _MAX_SBOMS:
+        raise RecordError(f"{wheel.label}: has {len(names)} files in .dist-info/sboms; at most {_MAX_SBOMS}")
     found = []
     for name in names:
         try:
@@ -66,7 +66,7 @@ def _licences(fields: RawMetadata) -> tuple[str, ...]:
     if expression := fields.get("license_expression"):
         return (expression,)
     text = fields.get("license", "").strip()
-    if text and "\n" not in text and len(text) <= _MOST_LICENCE_CHARACTERS and text.upper() != "UNKNOWN":
+    if text and "\n" not in text and len(text) <= _MAX_LICENCE_CHARACTERS and text.upper() != "UNKNOWN":
         return (text,)
     classifiers = (line for line in fields.get("classifiers", ()) if line.startswith(_LICENCE_CLASSIFIER))
     names = [line.rpartition(" :: ")[2] for line in classifiers]

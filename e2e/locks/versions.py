@@ -9,7 +9,7 @@ import platform
 
 
 def process(content: bytes) -> dict[str, object]:
-    """The version of each distribution of `{"distribution": "module"}`; null where its module cannot be imported."""
+    """The version of each distribution of `{"distribution": "module"}`; null if its module cannot be imported."""
     found: dict[str, object] = {}
     for name, module in json.loads(content).items():
         try:

@@ -1,6 +1,6 @@
 """debian_toolchains: rules_oci's toolchains, of programs from Debian's packages.
 
-Register them with `--extra_toolchains=@debian_toolchains//:all` where the releases that rules_oci downloads cannot be
+Register them with `--extra_toolchains=@debian_toolchains//:all` if the releases that rules_oci downloads cannot be
 reached. The programs run where their packages were unpacked, so this is for builds on the machine itself.
 """
 

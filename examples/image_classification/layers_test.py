@@ -12,7 +12,7 @@ import pytest
 from chassis.oci.layout_reader import LayoutReader
 
 _MAX_CODE_BYTES = 20_000
-_LEAST_WEIGHTS_BYTES = 15_000_000
+_MIN_WEIGHTS_BYTES = 15_000_000
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def test_the_weights_are_a_layer_of_their_own_below_it(layers: list[tuple[str, P
     origin, blob = layers[-2]
     assert origin.startswith("data ")
     assert _files(blob) == ["app/data/efficientnet_lite0.pth"]
-    assert blob.stat().st_size > _LEAST_WEIGHTS_BYTES
+    assert blob.stat().st_size > _MIN_WEIGHTS_BYTES
 
 
 def test_every_wheel_is_a_layer_of_its_own(layers: list[tuple[str, Path]]) -> None:

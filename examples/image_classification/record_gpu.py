@@ -2,7 +2,7 @@
 
 `./bazelw run //examples/image_classification:record_gpu --//rules:bytecode=false` builds the whole image and writes
 arm64_gpu.json beside this file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's
-facts, of the files only those that the loader and Python look for. Bytecode is none of these, so the record is without.
+facts, of the files only those that the loader and Python look for. Bytecode is not among these.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ TEXT = """
 the fox sees the hen . the hen sees the fox . the fox runs after the hen . the hen runs to the house .
 the house is red . the fox is red . the farmer sees the fox . the fox runs away .
 """
-MOST_WORDS = 12
+MAX_WORDS = 12
 
 
 def _followers(text: str) -> dict[str, dict[str, int]]:
@@ -29,7 +29,7 @@ def generate(prompt: bytes) -> Iterator[str]:
     """The words that go on with the last one of `prompt`, until a full stop; each the likeliest not taken yet."""
     word = prompt.decode().split()[-1]
     taken: dict[str, set[str]] = {}
-    for _ in range(MOST_WORDS):
+    for _ in range(MAX_WORDS):
         seen = taken.setdefault(word, set())
         counts = {other: count for other, count in FOLLOWERS.get(word, {}).items() if other not in seen}
         if not counts:

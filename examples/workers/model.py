@@ -1,4 +1,4 @@
-"""Counts the steps that a number takes to 1: halved where it is even, tripled and one more where it is odd."""
+"""Counts the steps that a number takes to 1: halved if it is even, tripled and one more if it is odd."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ ImageInfo = provider(
     doc = "An OCI image for one platform.",
     fields = {
         "accelerator": "string: `none` or `cuda`.",
-        "all_layers": "list of LayerInfo: `layers`, after those of the images of this build that the image stands on.",
+        "all_layers": "list of LayerInfo: `layers`, after those of the images of this build below it.",
         "architecture": "string: as OCI names it, `amd64` or `arm64`.",
-        "base_files": "list of File: the OCI layout that the image stands on, whose blobs its own layout links to, and what those are links to; none if the base is made of layers of this build.",
+        "base_files": "list of File: the OCI layout of the base, whose blobs its own layout links to, and what those are links to; none if the base is made of layers of this build.",
         "base_layout": "File: the layout that the lowest image of this build stands on, which is in `held`; None if there is none.",
         "cpu": "string: the least CPU by its name in `//platforms/cpu`, \"\" for the architecture's baseline.",
         "documents": "File: a directory with the layout's index, manifest and configuration, made from descriptors alone; its layers are not there.",

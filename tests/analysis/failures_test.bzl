@@ -2,7 +2,8 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "image_python")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "TOOLS_PYTHON")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
@@ -86,7 +87,7 @@ def _fake_model_impl(ctx):
 _fake_model = rule(
     implementation = _fake_model_impl,
     attrs = {
-        "python_version": attr.string(default = "3.11"),
+        "python_version": attr.string(default = DEFAULT_PYTHON),
         "wheels": attr.string_list(doc = "File names."),
     },
     doc = "A model as a rule of somebody else's might give it.",
@@ -105,7 +106,7 @@ _fake_base = rule(
     attrs = {
         "architecture": attr.string(),
         "layers": attr.int(default = 1),
-        "python_version": attr.string(default = "3.11"),
+        "python_version": attr.string(default = DEFAULT_PYTHON),
     },
     doc = "A base for an architecture.",
 )
@@ -201,7 +202,7 @@ def failure_tests(name):
         )
     _fake_model(name = "model_of_312", python_version = "3.12")
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
-    _fake_model(name = "model_of_an_old_protobuf", wheels = ["protobuf-3.20.3-py2.py3-none-any.whl"])
+    _fake_model(name = "model_of_old_releases", wheels = ["grpcio-1.62.3-cp311-cp311-any.whl", "protobuf-3.20.3-py2.py3-none-any.whl"])
     _fake_model(name = "fake_model")
     _fake_base(name = "base_amd64", architecture = "amd64")
     _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
@@ -213,14 +214,18 @@ def failure_tests(name):
     chassis_image(name = "no_such_python", model = ":fake_model", python = "3.12", tags = manual)
     image_python(name = "python_without_parts", interpreter = ":python_of_somebody", version = "3.12")
     native.filegroup(name = "python_of_somebody", srcs = ["BUILD.bazel"])
-    chassis_image(name = "no_base", base = ":python_without_parts.base", model = ":fake_model", tags = manual)
+    debian_base(name = "says_314", architecture = "arm64", packages = "@chassis_bookworm_arm64//:packages", python_version = "3.14", tags = manual)
+    debian_base(name = "says_nothing", architecture = "arm64", packages = "@chassis_trixie_arm64//:packages", tags = manual)
+    chassis_image(name = "on_says_nothing", base = ":says_nothing", model = ":fake_model", python = "3.14", tags = manual)
+    for part, target in {"base": "base", "headers": "headers_arm64", "target_interpreter": "target_interpreter"}.items():
+        chassis_image(name = "no_" + part, base = ":python_without_parts." + target, model = ":fake_model", tags = manual)
     image_python(name = "wrong_interpreter", interpreter = "@chassis_python//:python", version = "3.12")
     native.platform(
         name = "arm64_python310",
         constraint_values = ["//platforms/python:3.10"],
         parents = ["//platforms:arm64"],
     )
-    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = "3.11", model_server = ":fake_server", tags = manual)
+    chassis_image(name = "two_minds", base = ":base_of_312", model = ":fake_model", python = DEFAULT_PYTHON, model_server = ":fake_server", tags = manual)
     _python310_test(
         name = "python310_test",
         says = ["there is no image_python for Python 3.10; there is one for 3.11, 3.13, 3.14", "pythons.image_python(version = \"3.10\""],
@@ -228,7 +233,7 @@ def failure_tests(name):
     )
     chassis_image(name = "python_mismatch", model = ":model_of_312", tags = manual)
     chassis_image(name = "two_numpys", model = ":model_of_two_numpys", tags = manual)
-    chassis_image(name = "clash_in_one_process", model = ":model_of_an_old_protobuf", tags = manual, workers = 0)
+    chassis_image(name = "clash_in_one_process", model = ":model_of_old_releases", tags = manual, workers = 0)
     chassis_image(name = "wrong_base", base = ":base_amd64", model = ":fake_model", tags = manual)
     chassis_image(name = "no_layout", base = ":two_files", model = ":fake_model", tags = manual)
 
@@ -260,13 +265,13 @@ def failure_tests(name):
     _chunks_in_zstd_test(
         name = "chunks_in_zstd_test",
         says = ["rules:chunk_size=4194304", "compression=zstd have no chunks"],
-        target_under_test = "//base_images:python3.11_arm64",
+        target_under_test = "//base_images:python%s_arm64" % DEFAULT_PYTHON,
     )
 
     says = {
         "many_layers": ["runtimes take no more than 127", "Set `wheel_layers` to a lower number"],
         "broken": ["idna cannot be had for linux_arm64", "//ml:lock.txt, line 3: idna==3.20 has no --hash", "renew the lock: bazel run //ml:locks"],
-        "clash_in_one_process": ["workers = 0 has the model in the server's own process", "protobuf: the model's is 3.20.3 (lock 0), the server's", "workers = 1"],
+        "clash_in_one_process": ["workers = 0 has the model in the server's own process", "grpcio: the model's is 1.62.3 (lock 0), the server runs with", "protobuf: the model's is 3.20.3 (lock 1), the server runs with", "workers = 1"],
         "import_name": ["sklearn is what Python imports; its distribution is scikit-learn", "write: @pypi//scikit-learn"],
         "import_not_locked": ["opencv-python-headless or opencv-python, which no lock of @pypi has", "run: bazel run //ml:locks"],
         "other_marker": ["colorama is not locked for linux_arm64", "its marker does not hold"],
@@ -276,12 +281,16 @@ def failure_tests(name):
         "not_in_set": ["pillow is not in the set fraud of @pypi; it is in vision", "run: bazel run //fraud:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
-        "base_mismatch": ["the image's Python is 3.11, the base", "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python 3.11"],
-        "layout_mismatch": ["the image's Python is 3.11, the base", "has Python 3.12", "write python = \"3.12\""],
+        "base_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python " + DEFAULT_PYTHON],
+        "layout_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "has Python 3.12", "write python = \"3.12\""],
+        "says_314": ["its packages have Python 3.11, and its Python is to be 3.14, as `python_version` says", "Write python_version = \"3.11\""],
+        "on_says_nothing": ["its packages have Python 3.13, and its Python is to be 3.14, that of the images that are built", "take packages with Python 3.14"],
         "no_base": ["image_python //tests/analysis:python_without_parts has no `base`", "docs/python.md"],
+        "no_headers": ["image_python //tests/analysis:python_without_parts has no `headers`", "give it one (docs/python.md)"],
+        "no_target_interpreter": ["image_python //tests/analysis:python_without_parts has no `target_interpreter`", "give it one (docs/python.md)"],
         "no_such_python": ["there is no image_python for Python 3.12; there is one for 3.11, 3.13, 3.14", "name it in MODULE.bazel"],
-        "python_mismatch": ["pickled with Python 3.12", "the image's Python is 3.11", "write python = \"3.12\""],
-        "wrong_interpreter": ["version = 3.12, and its interpreter is Python 3.11", "a Python 3.12 that runs on the build machine"],
+        "python_mismatch": ["pickled with Python 3.12", "the image's Python is " + DEFAULT_PYTHON, "write python = \"3.12\""],
+        "wrong_interpreter": ["version = 3.12, and its interpreter is Python " + TOOLS_PYTHON, "a Python 3.12 that runs on the build machine"],
         "two_numpys": ["two wheels of numpy", "1.26.4, lock 0", "2.3.1, lock 1", "take both dependencies from one hub"],
         "unknown_code": ["doctor_allow", '"ELF02" is neither a code nor CODE:path-pattern', "ELF001, ELF002"],
         "wrong_base": ["base_amd64 is for amd64, the platform for arm64"],

@@ -18,7 +18,7 @@ from chassis.compression.compressor import deflated
 
 BLOCK = 1000
 _THREADS = 3
-_LEAST_BITS, _MAX_BITS = 3, 15
+_MIN_BITS, _MAX_BITS = 3, 15
 _NOISE_BYTES = (100, 5_000, 70_000, 200_000, 600_000)
 _KEPT = 20
 
@@ -35,7 +35,7 @@ def compressor(name: str) -> Callable[[memoryview], bytes | bytearray]:
 def place(seed: str, number: int, size: int) -> tuple[int, int]:
     """Where the member lies in a corpus of `size` bytes, and how long it is: short ones are as frequent as long."""
     drawn = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=16).digest()
-    bits = _LEAST_BITS + drawn[0] % (_MAX_BITS - _LEAST_BITS)
+    bits = _MIN_BITS + drawn[0] % (_MAX_BITS - _MIN_BITS)
     length = (1 << bits) + int.from_bytes(drawn[1:4]) % (1 << bits)
     return int.from_bytes(drawn[4:12]) % (size - length), length
 

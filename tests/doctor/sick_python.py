@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.doctor.image_plan import SITE, Item, Plan, Wheel, text
+from tests.doctor.image_plan import SITE, Item, Plan, Wheel, link, text
 from tests.doctor.sickness import Sickness, registrar
 
 CASES: list[Sickness] = []
@@ -57,6 +57,16 @@ def script_with_an_interpreter_that_env_does_not_find(plan: Plan) -> None:
 @_sick(("PY005", "opt/venv/bin/pure-tool"), ("IMG001", ""), says="/opt/venv/bin/python")
 def environment_without_its_python(plan: Plan) -> None:
     del plan.runtime["opt/venv/bin/python"]
+
+
+@_sick(
+    ("IMG001", ""),
+    ("FILE005", "opt/venv/bin/python"),
+    ("PY005", "opt/venv/bin/pure-tool"),
+    says="leads to /usr/bin/python3.12, which is not in the image; the image has Python 3.11, /usr/bin/python3.11",
+)
+def base_with_another_python_than_it_says(plan: Plan) -> None:
+    plan.runtime["opt/venv/bin/python"] = link("/usr/bin/python3.12")
 
 
 @_sick(("PY006", f"{SITE}/sources.pth"), says="adds /srv/checkout/src to the import path")

@@ -157,3 +157,12 @@ def search_path_in_the_image(plan: Plan) -> None:
 def gitignore_and_attributes(plan: Plan) -> None:
     plan.code["app/code/.gitattributes"] = text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
     plan.code["app/code/.gitignore"] = text("*.pyc\n")
+
+
+@_well
+def python_beside_another_of_debians(plan: Plan) -> None:
+    del plan.base["var/lib/dpkg/status.d/python3.11-minimal"]
+    plan.base["var/lib/dpkg/status.d/python3.9-minimal"] = text("Package: python3.9-minimal\nVersion: 3.9.2-1\n")
+    plan.base["usr/local/bin/python3.11"] = plan.base["usr/bin/python3.11"]
+    plan.base["usr/bin/python3.9"] = plan.base.pop("usr/bin/python3.11")
+    plan.runtime["opt/venv/bin/python"] = link("/usr/local/bin/python3.11")

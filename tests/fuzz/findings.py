@@ -18,7 +18,7 @@ def prepare(folder: Path) -> None:
 
 
 def check_surroundings(folder: Path, *expected: str) -> None:
-    """Raises where `folder` holds anything but `expected` beside the canary, or that was touched."""
+    """Raises if `folder` holds anything but `expected` beside the canary, or that was touched."""
     found = {path.name for path in folder.iterdir()}
     if found != {CANARY, *expected}:
         raise Finding(f"{sorted(found ^ {CANARY, *expected})} is in the directory of the input, or gone from it")
@@ -27,7 +27,7 @@ def check_surroundings(folder: Path, *expected: str) -> None:
 
 
 def check_same(what: str, ours: object, theirs: object) -> None:
-    """Raises where two readers differ."""
+    """Raises if two readers differ."""
     if ours != theirs:
         raise Finding(f"{what}: {_shown(ours, theirs)}")
 

@@ -130,7 +130,7 @@ _ENTRIES: dict[str, tuple[list[bytes], str]] = {
     "size that is negative": ([base256_size(b"./x", -1)], "impossible size -1"),
     "size of exabytes": ([base256_size(b"./x", 1 << 62)], "impossible size"),
     "size in PAX that lies": ([pax_entry(b"./x", b"x", size=b"99999")], "ends in the middle of a file"),
-    "size in PAX that is none": ([pax_entry(b"./x", b"x", size=b"many")], "is not a number"),
+    "size in PAX that is not a number": ([pax_entry(b"./x", b"x", size=b"many")], "is not a number"),
     "PAX that is not a record": ([tar_entry(b"pax", b"nonsense", b"x"), tar_entry(b"./x")], "damaged pax record"),
     "PAX with a wrong length": ([tar_entry(b"pax", b"99 path=x\n", b"x"), tar_entry(b"./x")], "damaged pax record"),
     "PAX that is huge": ([tar_header(b"pax", b"x", size=1 << 29)], "extension header of 536870912 bytes"),

@@ -105,10 +105,10 @@ _LIES: dict[str, tuple[Callable[[], bytes], str]] = {
     "size too small": (lambda: wheel_with(name=_TABLE, size=5), "inflates to more than the 5 bytes"),
     "size too large": (
         lambda: wheel_with(name=_TABLE, size=9999),
-        "inflates to 5120 bytes where the directory states 9999",
+        "inflates to 5120 bytes, the directory states 9999",
     ),
     "size of a stored member": (lambda: wheel_with(name=_TABLE, method=STORED, size=9), "states 9"),
-    "checksum": (lambda: wheel_with(name=_TABLE, crc=1), "has CRC-32 [0-9a-f]{8} where the directory states 00000001"),
+    "checksum": (lambda: wheel_with(name=_TABLE, crc=1), "has CRC-32 [0-9a-f]{8}, the directory states 00000001"),
     "stored size too small": (lambda: wheel_with(name=_TABLE, stored_size=20), "belong to no member|data descriptor"),
     "stored size too large": (lambda: wheel_with(name=_TABLE, stored_size=10**6), "overlaps the one after it"),
     "stored size beyond the file": (lambda: wheel_with(name=_TABLE, stored_size=1 << 30), "overlaps the one after it"),
@@ -134,7 +134,7 @@ _LIES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: wheel_with(name=_TABLE, data=b"other"),
         "'demo_pkg/data/table.bin' differs from its SHA-256 in RECORD",
     ),
-    "count": (lambda: zip_archive(wheel_members(), count=3), "has 9 members where its end record states 3"),
+    "count": (lambda: zip_archive(wheel_members(), count=3), "has 9 members, its end record states 3"),
     "comment that is an end record": (
         lambda: zip_archive(wheel_members(), b"PK\5\6" + bytes(18)),
         "belong to no member|end record",

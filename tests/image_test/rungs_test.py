@@ -132,7 +132,7 @@ def test_an_attack_reaches_nothing(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         context = (str(secret), listening.getsockname()[1], os.getpid())
         got = json.loads(run(image, sandbox, tmp_path, ATTACK.replace("CONTEXT", repr(context))))
-    # Where Bazel gave this test a network of its own, that is the server's, too; its loopback is not the machine's.
+    # If Bazel gave this test a network of its own, that is the server's, too; its loopback is not the machine's.
     if {name for _, name in socket.if_nameindex()} <= {"lo"}:
         got.pop("tcp", None), got.pop("udp", None)
     if sandbox.rung is Rung.BUBBLEWRAP and not sandbox.own_proc:

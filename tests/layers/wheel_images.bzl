@@ -70,7 +70,7 @@ def wheel_image(name, made_by, wheels, base = None, **kwargs):
       name: the target's name.
       made_by: the `wheels` target.
       wheels: the wheels' labels.
-      base: an OCI layout to stand on; nothing if it is left out.
+      base: the OCI layout of a base; nothing if it is left out.
       **kwargs: attributes of `chassis_image`.
     """
     _bare_model(

@@ -15,8 +15,8 @@ from packaging.specifiers import InvalidSpecifier, Specifier
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from chassis.declaration.wheel_target import marker_environment, platform_tags
 from chassis.locking.target import LockTarget
-from chassis.packed_model.import_names import IMPORT_NAMES
 from tests.locks.starlark_module import load
 
 AMD64 = LockTarget("x86_64", (3, 11), 36)
@@ -196,8 +196,11 @@ def test_names_are_normalised_as_packaging_does(name: str) -> None:
     assert _NAME.normalize_name(name) == canonicalize_name(name)
 
 
-def test_hubs_know_the_same_import_names_as_the_sdk() -> None:
-    assert load(_READERS / "import_names.bzl").import_names == IMPORT_NAMES
+@pytest.mark.parametrize("variant", sorted(_LOCK_TARGET.LOCK_VARIANTS))
+def test_a_lock_is_read_for_what_the_image_is_examined_for(variant: str) -> None:
+    target = _LOCK_TARGET.lock_target(variant)
+    assert target.markers == marker_environment(target.machine, target.python)
+    assert target.platform_tags == platform_tags(target.machine, int(target.glibc.partition(".")[2]))
 
 
 @pytest.mark.parametrize(("platform", "target"), [("linux_amd64", AMD64), ("linux_arm64", ARM64)])

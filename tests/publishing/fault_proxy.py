@@ -1,4 +1,4 @@
-"""An HTTP proxy on loopback that stands before a registry and does harm where a test tells it to.
+"""An HTTP proxy on loopback in front of a registry and does harm when a test tells it to.
 
 Everything that no rule is about passes through to the real registry, and every request is recorded.
 """

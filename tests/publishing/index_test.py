@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.publishing.sample_images import sample_image
 
 PLATFORMS = (("amd64", "none"), ("arm64", "none"), ("amd64", "cuda"), ("arm64", "cuda"))
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
 
 
 def sample_index(folder: Path, seed: int = 0) -> tuple[Path, str, dict[tuple[str, str], str]]:

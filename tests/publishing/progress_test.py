@@ -7,12 +7,9 @@ import pty
 import re
 import struct
 import subprocess
-from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
 from termios import TIOCSWINSZ
-
-import pytest
 
 from tests.publishing.fault_proxy import FaultProxy, Harm, Request
 from tests.publishing.push_tool import tool_command, tool_environment
@@ -22,12 +19,6 @@ from tests.publishing.sample_images import sample_image
 KIB = 1 << 10
 COLUMNS = 60
 LIMIT_S = 60
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
 
 
 def shown(*arguments: str) -> tuple[str, str]:
@@ -42,7 +33,7 @@ def shown(*arguments: str) -> tuple[str, str]:
     try:
         while data := os.read(terminal, 1 << 16):
             parts.append(data)
-    except OSError:  # what Linux says where the other end is closed
+    except OSError:  # what Linux says if the other end is closed
         pass
     out, _ = process.communicate(timeout=LIMIT_S)
     os.close(terminal)

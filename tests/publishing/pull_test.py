@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,18 +22,6 @@ from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.publishing.sample_images import SampleLayout, sample_image
 
 SIZES = (900_000, 70_000, 10)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
-    with FaultProxy(registry.address) as server:
-        yield server
 
 
 def published(registry: RegistryServer, name: str, layout: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from chassis.oci.digest import of_bytes
 from tests.publishing.fault_proxy import FaultProxy, Harm
@@ -16,18 +13,6 @@ from tests.publishing.sample_images import SampleLayout
 from tests.publishing.second_opinions import assert_whole
 
 KIB = 1 << 10
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
-    with FaultProxy(registry.address) as server:
-        yield server
 
 
 class Images:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,18 +24,6 @@ from tests.publishing.second_opinions import assert_whole
 
 KIB = 1 << 10
 SIZES = (3_000 * KIB, 700 * KIB, 10)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
-    with FaultProxy(registry.address) as server:
-        yield server
 
 
 def publish(layout: Path, repository: str, *tags: str, mount_from: str = "", **options) -> PushReport:

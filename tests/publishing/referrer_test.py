@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,18 +19,6 @@ from tests.publishing.registry_server import RegistryServer, skopeo
 from tests.publishing.sample_images import sample_image
 
 SBOM = "application/spdx+json"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
-    with FaultProxy(registry.address) as server:
-        yield server
 
 
 def client_of(address: str, name: str) -> RegistryClient:
@@ -74,7 +61,7 @@ def test_artifacts_are_listed_under_the_fallback_tag(registry: RegistryServer, t
 
 
 def test_a_registry_with_the_api_is_left_to_list_them(proxy: FaultProxy, tmp_path: Path) -> None:
-    """docker-registry of Debian has no referrers API: the proxy answers in its place where it would."""
+    """docker-registry of Debian has no referrers API: the proxy answers such requests in its place."""
     digest = published(proxy.address, tmp_path, "listed", 1)
     client = client_of(proxy.address, "listed")
     index = json.dumps({"schemaVersion": 2, "manifests": []}).encode()

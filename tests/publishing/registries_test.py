@@ -51,7 +51,7 @@ def authority() -> Authority:
 
 
 def newer_registry() -> str:
-    """The variable that names docker-registry of forky; skips the test where the mirror has moved on."""
+    """The variable that names docker-registry of forky; skips the test if the mirror has moved on."""
     variable = "CHASSIS_NEWER_REGISTRY"
     done = subprocess.run([program(variable), "--version"], capture_output=True, text=True, timeout=60, check=False)
     if done.returncode == 69:

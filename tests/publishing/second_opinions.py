@@ -1,7 +1,7 @@
 """What programs of others say of a pushed image: skopeo, umoci and crane each pull all of it and check it their way.
 
 `CHASSIS_TEST_SKOPEO`, `CHASSIS_TEST_UMOCI` and `CHASSIS_TEST_CRANE` are their paths. crane is Debian forky's, whose
-mirror moves on: where it is gone, its launcher says so with status 69, and two opinions are left.
+mirror moves on: if it is gone, its launcher says so with status 69, and two opinions are left.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import shutil
 import threading
-from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -33,18 +32,6 @@ from tests.publishing.second_opinions import assert_whole
 
 KIB = 1 << 10
 SIZES = (3_000 * KIB, 700 * KIB, 10)
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
-    with RegistryServer(tmp_path_factory.mktemp("registry")) as server:
-        yield server
-
-
-@pytest.fixture
-def proxy(registry: RegistryServer) -> Iterator[FaultProxy]:
-    with FaultProxy(registry.address) as server:
-        yield server
 
 
 def documents_of(layout: Path) -> tuple[Path, dict[str, Path]]:

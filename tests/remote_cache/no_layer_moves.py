@@ -8,6 +8,8 @@ Starts a cache on loopback and Bazel with output bases of its own, which takes s
 1. One image is built, and with it the cache is filled; then seven more of the same wheels, whose disk is measured.
 2. In an empty output base, with `--remote_download_minimal` and without layouts, the seven others are built, whose
    documents nobody has made before. What the cache gave is compared with the digests and the sizes of their layers.
+3. In an empty output base, the first is built with its layout. The cache has all of its layers, and the layout is links
+   to them; with the option of docs/layers.md a second build has nothing to do.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _PACKAGE = "tests/remote_cache"
 _FIRST, _OTHERS = "image_1", [f"image_{number}" for number in range(2, 9)]
 _LIMIT_S = 1800
 _MAX_BYTES_AN_IMAGE = 256 << 10
+_LAYERS_COME = "--remote_download_regex=.*[.]layer$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,12 @@ class Bazel:
         return Path(self.run("info", *every, "bazel-bin").strip()) / _PACKAGE
 
 
+def _executed(explanation: Path) -> list[str]:
+    """The actions that a build with `--explain` executed, but for that of the workspace's status."""
+    lines = [line for line in explanation.read_text().splitlines() if line.startswith("Executing action ")]
+    return [line for line in lines if "BazelWorkspaceStatusAction" not in line]
+
+
 def _layers(layout: Path) -> dict[str, int]:
     """The layers of an image, from its documents: hex digest to size."""
     blobs = layout / "blobs/sha256"
@@ -147,6 +156,13 @@ def main() -> None:
         _check("no layer is among them", not layers.keys() & {key for key, _ in moved})
         # What the build's own programs import is among them, however large the image is.
         _check("they are smaller than the layers", size < sum(layers.values()))
+        with _bazel(Path(folder, "third"), cache) as bazel:
+            package = bazel.build([_FIRST], _LAYERS_COME)
+            layout = _disk_bytes(package / _FIRST)
+            _check(f"the layout takes {layout} bytes though the cache has it all", layout < _MAX_BYTES_AN_IMAGE)
+            bazel.build([_FIRST], _LAYERS_COME, f"--explain={folder}/explanation")
+            executed = _executed(Path(folder, "explanation"))
+            _check(f"a second build executes nothing: {executed}", not executed)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
     tests/reproducibility/matrix.py --list       what the rows are
     tests/reproducibility/matrix.py --leak       lets differences into the image; passes if every row notices its own
 
-Machines are stood for by user namespaces: each has a user, a home directory, a host name, a checkout and output bases
+User namespaces take the place of machines: each has a user, a home directory, a host name, a checkout and output bases
 of its own, below ~/.cache/chassis, and is removed afterwards. Each row's images have to have the first row's digests,
 and the first has that of digests.json. Repositories of a second machine have to be the same trees, with names, modes
 and contents.
@@ -235,7 +235,7 @@ def main() -> int:
         return 0
     chosen = _chosen(flags.rows, flags.short)
     if reason := machine.cannot_start():
-        sys.exit(f"error: other machines are stood for by user namespaces, which this one does not give: {reason}")
+        sys.exit(f"error: user namespaces take the place of other machines, and this one gives none: {reason}")
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "chassis"
     cache.mkdir(parents=True, exist_ok=True)
     repositories = cache / "reproducibility-repositories"

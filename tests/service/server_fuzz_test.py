@@ -6,20 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from tests.service.service_process import ServiceProcess
+from tests.support.schema_fuzz import fuzz
 
 _SECONDS = 20.0
 _EXAMPLES = 15
-_CHECKS = (not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance)
 
 
 @schemathesis.serializer("application/x-tar")
@@ -43,20 +36,4 @@ def test_no_request_brings_a_server_error(service: ServiceProcess, mode: Generat
         # Any bytes are a body of the upload's type, and a request without a body has nothing that could be wrong.
         wrong = operation.method in ("post", "put") and operation.path != "/api/uploads"
         if operation.path != "/healthz" and (mode is GenerationMode.POSITIVE or wrong):
-            _fuzz(operation, mode)
-
-
-def _fuzz(operation: schemathesis.APIOperation, mode: GenerationMode) -> None:
-    @settings(
-        max_examples=_EXAMPLES,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(case=operation.as_strategy(generation_mode=mode))
-    def as_described(case: schemathesis.Case) -> None:
-        case.call_and_validate(checks=list(_CHECKS), timeout=_SECONDS)
-
-    as_described()
+            fuzz(operation, mode, _EXAMPLES, _SECONDS)

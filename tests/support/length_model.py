@@ -1,4 +1,4 @@
-"""A model for tests of the server: it answers with lengths, and misbehaves where an input says so."""
+"""A model for tests of the server: it answers with lengths, and misbehaves if an input says so."""
 
 from __future__ import annotations
 

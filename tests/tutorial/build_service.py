@@ -91,7 +91,7 @@ class BuildService:
         self._wait()
 
     def bazel(self, workspace: Path) -> Bazel:
-        """The service's Bazel with what it has built, in another workspace; for when the service is stopped."""
+        """The service's Bazel with its outputs, in another workspace; for use when the service is stopped."""
         options = (f"--bazelrc={self.bazelrc}",) if self.bazelrc else ()
         return Bazel(self.checkout / "bazelw", workspace, (f"--output_base={self._output_base}", *options))
 

@@ -115,7 +115,7 @@ def _lines(path: Path, workspace: Path, seen: list[Path]) -> Iterator[tuple[str,
         if len(words) == 2 and words[0] in ("import", "try-import"):
             imported = workspace / words[1].replace("%workspace%", str(workspace))
             if words[0] == "import" and not imported.is_file():
-                raise BazelSettingsError(f"{path}: imports {imported}, which is not there")
+                raise BazelSettingsError(f"{path}: imports {imported}, which does not exist")
             yield from _lines(imported, workspace, seen)
         elif words:
             yield words[0], words[1:]

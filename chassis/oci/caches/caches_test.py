@@ -200,7 +200,7 @@ build:ci --remote_cache=grpcs://ci.example
 
 def test_an_import_that_is_missing_is_named(tmp_path: Path) -> None:
     workspace, environment = _workspace(tmp_path, workspace="import %workspace%/nowhere.bazelrc\n")
-    with pytest.raises(BazelSettingsError, match=r"nowhere\.bazelrc, which is not there"):
+    with pytest.raises(BazelSettingsError, match=r"nowhere\.bazelrc, which does not exist"):
         read_settings(workspace, environment)
 
 

@@ -37,7 +37,7 @@ class GrpcTls:
 
 
 class GrpcCache:
-    """The cache at `host:port`, without TLS where `tls` is None."""
+    """The cache at `host:port`, without TLS if `tls` is None."""
 
     def __init__(self, target: str, instance: str, headers: Mapping[str, str], tls: GrpcTls | None) -> None:
         self.where = f"remote cache {target}"

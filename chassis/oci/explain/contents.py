@@ -49,7 +49,7 @@ class LayerContents:
     """What a layer holds.
 
     `plain_size` is the tar's size in bytes, 0 if it is not known; `stored` has the bytes of the blob that a path
-    takes, where the blob tells; `documents` are what package managers left of what they installed, by path; `parts`
+    takes, if the blob tells; `documents` are what package managers left of what they installed, by path; `parts`
     are the packages that the build said.
     """
 
@@ -80,9 +80,9 @@ def is_document(path: str) -> bool:
 def read_contents(
     layout: LayoutReader, descriptor: Descriptor, diff_id: str, known: KnownLayer | None
 ) -> LayerContents:
-    """What a layer of `layout` holds; the blob is opened only where `known` does not tell.
+    """What a layer of `layout` holds; the blob is opened only if `known` does not tell.
 
-    `source` of the result is `nothing` where the blob would be needed and is not there.
+    `source` of the result is `nothing` if the blob would be needed and is not there.
 
     Raises:
       ChassisError: the blob does not have its digest, or is damaged or hostile.

@@ -1,4 +1,4 @@
-"""What a layer holds: the same from every source, and errors where a blob lies."""
+"""What a layer holds: the same from every source, and errors if a blob lies."""
 
 from __future__ import annotations
 

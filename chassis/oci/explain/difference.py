@@ -44,7 +44,7 @@ class Difference:
 
     `fetched` are layers of the new image that the old one lacks, `shared` those that both have, `gone` layers of the
     old one alone. `fetch_size` counts manifest and configuration too. `chained_size` is the same for a store that
-    knows a layer by all below it. `complete` is false where some layer's files are not known.
+    knows a layer by all below it. `complete` is false if some layer's files are not known.
     """
 
     before: ExplainedImage

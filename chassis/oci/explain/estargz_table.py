@@ -1,7 +1,7 @@
 """Reads the table of contents at the end of an eStargz blob: what the layer holds, without inflating it.
 
 Specification: containerd/stargz-snapshotter, docs/estargz.md, sections "TOC" and "Footer". The table counts only
-where it has the digest that the descriptor's annotation states.
+if it has the digest that the descriptor's annotation states.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ class ExplainedLayer:
     """A layer of an image.
 
     `number` counts from 1 at the bottom; `plain_size` is that of the tar in bytes, 0 if it is not known; `stored`
-    has the bytes of the blob that a path takes, where the blob tells; `source` is where `files` come from, `nothing`
-    where the blob would be needed and is not there.
+    has the bytes of the blob that a path takes, if the blob tells; `source` is where `files` come from, `nothing`
+    if the blob would be needed and is not there.
     """
 
     number: int

@@ -13,7 +13,7 @@ BELOW = "layer"
 _MAX_HISTORY_CHARACTERS = 400
 
 _WHY = {
-    "base": "at the bottom: everything stands on it, and it changes only when the base is renewed",
+    "base": "at the bottom, below everything else: it changes only when the base is renewed",
     "runtime": "above the base: the server is the same for every model, and changes only with its release",
     "wheel": "one wheel, one layer: every image with this wheel shares it; the bigger it is, the lower it lies, since "
     "some stores fetch all that is above a change again",
@@ -30,7 +30,7 @@ def origins(history: Any, count: int) -> list[Origin]:
     """The origin of each of `count` layers by a configuration's `history`, lowest first.
 
     A layer that this build did not make has the kind `layer` and the command that made it as its name (OCI image
-    specification, config.md, `history`); where the history does not fit the layers, the name is empty.
+    specification, config.md, `history`); if the history does not fit the layers, the name is empty.
     """
     entries = [entry for entry in history or [] if isinstance(entry, dict) and not entry.get("empty_layer")]
     if len(entries) != count:

@@ -171,7 +171,7 @@ def _files(difference: Difference, most: int) -> Iterator[str]:
     rows = [_file(change) for change in files[:most]]
     yield from ("  " + line for line in _table(rows, left=(0, 2)) if rows)
     if len(files) > most:
-        yield f"  … and {len(files) - most:,} more (--json lists all)"
+        yield f"  … and {len(files) - most:,} more"
 
 
 def _file(change: FileChange) -> tuple[str, str, str]:

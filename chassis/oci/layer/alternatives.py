@@ -1,6 +1,6 @@
 """Debian's alternatives: the links that `update-alternatives` would make for what packages' scripts install.
 
-No script runs. A command is taken from the text of a `postinst` where its words stand there as they are, which is how
+No script runs. A command is taken from the text of a `postinst` if it is spelled out there, which is how
 debhelper writes it (dh_installalternatives(1)); one whose words the script computes says nothing here. Of the
 alternatives of a name the one of the highest priority is linked, update-alternatives(1)'s automatic mode.
 """
@@ -33,7 +33,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One of the files that may stand behind a link, and what is linked with it."""
+    """One of the files that a link may lead to, and what is linked with it."""
 
     link: Link
     priority: int

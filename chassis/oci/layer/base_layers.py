@@ -34,11 +34,11 @@ class BaseLayers:
         return self.type_of(path) is not None
 
     def type_of(self, path: str) -> str | None:
-        """`dir`, `reg`, `symlink` or `hardlink` where `path` was added, else None."""
+        """`dir`, `reg`, `symlink` or `hardlink` if `path` was added, else None."""
         return next((kind for writer in self._writers if (kind := writer.type_of(path)) is not None), None)
 
     def add_directory(self, path: str, mode: int = _DIRECTORY_MODE, owner: Owner = ROOT) -> None:
-        """Adds a directory; where one of another mode was added, it keeps that."""
+        """Adds a directory; if one of another mode was added, it keeps that."""
         self._prepare(path)
         if (kind := self.type_of(path)) not in (None, "dir"):
             raise LayerError(f"{path!r} is there twice, as a directory and as a {kind}")

@@ -66,7 +66,7 @@ class PackageTar(TarReader):
         return data
 
     def seekable(self) -> bool:
-        """Never."""
+        """False: the package is read once, front to back."""
         return False
 
 
@@ -130,7 +130,7 @@ def _check_members(stream: BinaryIO, file: str, members: list[ArMember]) -> tupl
     names = [member.name for member in members]
     if names[:1] != ["debian-binary"] or not Section(stream, members[0]).read().startswith(b"2."):
         raise DebError(f"{file}: is not a Debian package of format 2")
-    # Members whose names begin with an underscore may stand between and are ignored (deb(5)).
+    # Members whose names begin with an underscore may come between and are ignored (deb(5)).
     known = [member for member in members[1:] if not member.name.startswith("_")]
     kinds = [member.name.split(".tar")[0] for member in known]
     if kinds != ["control", "data"]:

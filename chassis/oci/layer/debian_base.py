@@ -3,7 +3,7 @@ made.
 
 Made here instead of by scripts: the links of the merged /usr, the users (`base-passwd`), the CA bundle
 (`ca-certificates`), the time zone (`tzdata`), the directories and links of `base-files`, alternatives, the loader's
-cache where libraries lie outside its own directories (`libc-bin`), and where asked for the bytecode of Python's modules
+cache if libraries lie outside its own directories (`libc-bin`), and if asked for the bytecode of Python's modules
 (`python3-minimal`'s `py3compile`). Each package's control paragraph lies in `var/lib/dpkg/status.d`, where scanners of
 images without a package manager look.
 
@@ -210,7 +210,7 @@ class _Base:
     def _add(self, control: Control, place: str, entry: TarEntry, content: BinaryIO) -> None:
         writer = self._writer
         if entry.type == DIRECTORY:
-            # dpkg leaves a link to a directory where a package has the directory itself.
+            # dpkg leaves a link to a directory if a package has the directory itself.
             if writer.type_of(place) != "symlink":
                 writer.add_directory(place)
             return

@@ -14,7 +14,7 @@ PIECE_BYTES = 1 << 20
 _EMPTY_BLOCK = bytes.fromhex("0000ffff")
 _BLOCK_HEADER = b"\0"
 _FINAL_BLOCK = bytes.fromhex("0300")
-# What `unended` feeds an inflater that stands after a block, to see where in a byte the block ended. A block's header
+# What `unended` feeds an inflater that has just read a block, to see where in a byte the block ended. A block's header
 # has three bits and a stored block starts at the next whole byte.
 # - Three bits or more are left in the byte: its zero bits are the header, so these bytes are two empty stored blocks
 #   and the final one, and the inflater ends.
@@ -152,6 +152,6 @@ class DeflateSource:
 
     def _check(self, produced: int, crc: int) -> None:
         if produced != self.size:
-            raise ContentError(f"inflates to {produced} bytes where the directory states {self.size}")
+            raise ContentError(f"inflates to {produced} bytes, the directory states {self.size}")
         if crc != self.crc:
-            raise ContentError(f"has CRC-32 {crc:08x} where the directory states {self.crc:08x}")
+            raise ContentError(f"has CRC-32 {crc:08x}, the directory states {self.crc:08x}")

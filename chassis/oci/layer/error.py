@@ -1,4 +1,4 @@
-"""What every module of layers raises where what it was given cannot become one."""
+"""What every module of layers raises if what it was given cannot become one."""
 
 from __future__ import annotations
 

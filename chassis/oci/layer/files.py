@@ -18,7 +18,7 @@ from chassis.oci.layer.bytecode import BytecodeCompiler, is_module
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.writer import LayerWriter
 
-_LEAST_LINKED_BYTES = 4096
+_MIN_LINKED_BYTES = 4096
 _MAX_DEPTH = 128
 
 
@@ -133,7 +133,7 @@ def _duplicates(files: dict[str, _Found]) -> dict[str, str]:
     """For each path whose content an earlier path has too, that earlier path."""
     by_size: defaultdict[int, list[str]] = defaultdict(list)
     for destination in sorted(files):
-        if (size := files[destination].size) >= _LEAST_LINKED_BYTES:
+        if (size := files[destination].size) >= _MIN_LINKED_BYTES:
             by_size[size].append(destination)
     originals: dict[str, str] = {}
     for alike in by_size.values():

@@ -224,7 +224,7 @@ class PlainTar:
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Nothing."""
+        """A plain tar has no end of its own."""
 
 
 class ZstdTar(PlainTar):
@@ -240,7 +240,7 @@ class ZstdTar(PlainTar):
         self._stream = compressor.compressobj()
 
     def frame(self, data: bytes) -> None:
-        """Compresses."""
+        """Compresses headers."""
         self._out.write(self._stream.compress(data))
 
     def plain(self, pieces: Iterable[bytes], store: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from chassis.oci.descriptor import LayerDescriptor, Origin
 from chassis.oci.layer.error import LayerError
 from chassis.oci.layer.writer import Compression, LayerWriter
+from chassis.whole_file import whole_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def write_layer(
 ) -> LayerDescriptor:
     """Writes a layer that `fill` puts entries into; `fill` returns the layer's origin.
 
-    Where anything fails, none of the three files is there afterwards, old ones included.
+    If anything fails, none of the three files is there afterwards, old ones included.
     """
     (layer,) = write_layers([outputs], lambda writers: [fill(writers[0])], compression, chunk_size)
     return layer
@@ -73,13 +73,5 @@ def write_layers(
 def write_json(path: Path, document: Any) -> None:
     """Writes a JSON document under its name in one step, mode 0644."""
     data = json.dumps(document, separators=(",", ":")).encode() + b"\n"
-    with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent, delete=False) as stream:
-        temporary = Path(stream.name)
-        try:
-            stream.write(data)
-            stream.flush()
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with whole_file(path) as stream:
+        stream.write(data)

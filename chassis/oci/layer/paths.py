@@ -49,7 +49,7 @@ def check_path(path: str) -> str:
 
 
 def check_link(path: str, target: str) -> str:
-    """Returns the symbolic link's `target` where it stays within the image's root.
+    """Returns the symbolic link's `target` if it stays within the image's root.
 
     Absolute targets are relative to that root and may name what another layer brings.
 

@@ -43,7 +43,7 @@ def padding(size: int) -> bytes:
 
 
 def header(path: str, typeflag: bytes, mode: int, size: int = 0, link: str = "", owner: Owner = ROOT) -> bytes:
-    """The header blocks of one entry: 512 bytes, or 1,536 and more where a PAX record is needed.
+    """The header blocks of one entry: 512 bytes, or 1,536 and more if a PAX record is needed.
 
     A directory's `path` ends in a slash. `size` is in bytes, `link` the target of either kind of link.
     """

@@ -119,7 +119,7 @@ class _LayerDestination(WheelDestination):
     def write_file(
         self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
     ) -> RecordEntry:
-        """Writes a file: spliced out of the wheel, or from memory where it was changed or generated."""
+        """Writes a file: spliced out of the wheel, or from memory if it was changed or generated."""
         path = str(path)
         place = f"{self._schemes[scheme]}/{path}"
         mode = 0o755 if is_executable or scheme == "scripts" else 0o644

@@ -155,7 +155,7 @@ class CheckedWheel(WheelSource):
         found = sorted({name.split("/", 1)[0] for name in self._members if "/" in name})
         found = [name for name in found if name.endswith(".dist-info")]
         if len(found) != 1:
-            raise WheelError(f"{self.label}: has {len(found)} .dist-info directories where a wheel has one: {found}")
+            raise WheelError(f"{self.label}: has {len(found)} .dist-info directories, a wheel has one: {found}")
         name = found[0].removesuffix(".dist-info").rpartition("-")[0]
         if canonical_name(name) != canonical_name(self.distribution):
             raise WheelError(f"{self.label}: its {found[0]} belongs to another distribution")
@@ -166,7 +166,7 @@ class CheckedWheel(WheelSource):
         tops = {name.split("/", 1)[0] for name in self._members if "/" in name}
         found = sorted(name for name in tops if name.endswith(".data"))
         if len(found) > 1:
-            raise WheelError(f"{self.label}: has {len(found)} .data directories where a wheel has one at most: {found}")
+            raise WheelError(f"{self.label}: has {len(found)} .data directories, a wheel has one at most: {found}")
         if not found:
             return usual
         name = found[0].removesuffix(".data").rpartition("-")[0]

@@ -35,7 +35,7 @@ Compression = Literal["estargz", "gzip", "zstd", "none"]
 COMPRESSIONS: tuple[Compression, ...] = ("estargz", "gzip", "zstd", "none")
 
 _DIRECTORY_MODE = 0o755
-_LEAST_SAVING = 0.10
+_MIN_SAVING = 0.10
 _INLINE_HASH_BYTES = 1 << 16
 _UNENDED_BYTES = 1 << 14
 _TAR_BATCH_BYTES = 1 << 18
@@ -62,7 +62,7 @@ class LayerWriter:
 
     def __init__(self, blob: Path, compression: Compression = "estargz", chunk_size: int = 0) -> None:
         if compression not in COMPRESSIONS:
-            raise LayerError(f"compression {compression!r} is none of {', '.join(COMPRESSIONS)}")
+            raise LayerError(f"compression {compression!r} is not one of {', '.join(COMPRESSIONS)}")
         if not 0 <= chunk_size <= _MAX_CHUNK:
             raise LayerError(f"chunk size {chunk_size} is outside 0 to {_MAX_CHUNK} bytes")
         self._blob = blob
@@ -212,7 +212,7 @@ class LayerWriter:
     ) -> None:
         entry = self._begin_file(path, size, mode, owner)
         if size:
-            self._plain(entry, pieces, store=bool(samples) and not compresses(samples, _LEAST_SAVING))
+            self._plain(entry, pieces, store=bool(samples) and not compresses(samples, _MIN_SAVING))
         self._frame(tar_header.padding(size))
 
     def _plain(self, entry: toc.TocEntry, pieces: Iterable[bytes], store: bool) -> None:
@@ -243,7 +243,7 @@ class LayerWriter:
     def _whole(self, source: DeflateSource, stored: bytes) -> int:
         if not source.deflated:
             return self._encoder.whole(stored_blocks(stored), source.crc, source.size, ended=False)
-        # Finding the end of a stream to the bit is worth its time only where a gzip member's own 18 bytes count.
+        # Finding the end of a stream to the bit is worth its time only if a gzip member's own 18 bytes count.
         raw = unended(stored, source.size) if source.size <= _UNENDED_BYTES else None
         return self._encoder.whole(raw or stored, source.crc, source.size, ended=raw is None)
 
@@ -275,7 +275,7 @@ class LayerWriter:
         return entry
 
     def type_of(self, path: str) -> str | None:
-        """`dir`, `reg`, `symlink` or `hardlink` where `path` was added, else None."""
+        """`dir`, `reg`, `symlink` or `hardlink` if `path` was added, else None."""
         entry = self._entries.get(path)
         return entry.type if entry else None
 

@@ -243,7 +243,7 @@ _BAD_SOURCES = {
     "longer than stated": (lambda d, s: DeflateSource(s.read, s.stored_size, s.size - 1, s.crc), "more than"),
     "shorter than stated": (
         lambda d, s: DeflateSource(s.read, s.stored_size, s.size + 1, s.crc),
-        "where the",
+        "the directory states",
     ),
     "another checksum": (lambda d, s: DeflateSource(s.read, s.stored_size, s.size, s.crc ^ 1), "CRC-32"),
     "stream cut": (lambda d, s: DeflateSource(s.read, s.stored_size - 5, s.size, s.crc), "ends before"),

@@ -132,7 +132,7 @@ def _check_end(stream: BinaryIO, comment: bytes, members: int) -> None:
     if magic != _END_MAGIC or comment_size != len(comment) or _END_MAGIC in comment:
         raise ZipError("has bytes after its end record, or two end records")
     if count not in (members & 0xFFFF, 0xFFFF):
-        raise ZipError(f"has {members} members where its end record states {count}")
+        raise ZipError(f"has {members} members, its end record states {count}")
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:

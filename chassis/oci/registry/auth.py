@@ -21,7 +21,7 @@ from chassis.oci.registry.request import Request, Response
 from chassis.oci.registry.transport import Transport
 
 _CLIENT = "chassis"
-_DEFAULT_TOKEN_SECONDS = 60.0  # what the specification says where `expires_in` is missing
+_DEFAULT_TOKEN_SECONDS = 60.0  # what the specification says if `expires_in` is missing
 _MAX_TOKEN_CHARACTERS = 64 << 10
 
 
@@ -56,7 +56,7 @@ class Authenticator:
         return self
 
     def header(self, scopes: tuple[str, ...]) -> str:
-        """The Authorization header for requests with these scopes, "" where the registry asked for none
+        """The Authorization header for requests with these scopes, "" if the registry asked for none
         yet."""
         with self._lock:
             if self._challenge is None:
@@ -71,7 +71,7 @@ class Authenticator:
         refused.
 
         Raises:
-          AuthenticationError: no credential that could satisfy the challenge is to be had, or it was refused.
+          AuthenticationError: no credential satisfies the challenge, or it was refused.
         """
         with self._lock:
             held = self._tokens.get(scopes)

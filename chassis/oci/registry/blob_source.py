@@ -43,7 +43,7 @@ class FileSource:
         self.where = str(path)
 
     def body(self, start: int, end: int, moved: Moved, check: Check) -> Body:
-        """Left to the kernel where the connection is plain."""
+        """Left to the kernel if the connection is plain."""
         return FileBody(self.path, start, end, moved, check)
 
     def defect(self, descriptor: Descriptor) -> str:

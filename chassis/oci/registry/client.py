@@ -40,7 +40,7 @@ class RegistryClient:
         actions: str = "pull,push",
         beside: RegistryClient | None = None,
     ) -> None:
-        """Connects; see `session.connect` for the errors. `actions` is what a token is asked for: `pull` where nothing
+        """Connects; see `session.connect` for the errors. `actions` is what a token is asked for: `pull` if nothing
         is to be written. `beside` is a client of the same registry, which is then not asked again how it is spoken to;
         credentials are looked up for each repository."""
         self.repository = repository

@@ -1,4 +1,4 @@
-"""Downloads one blob into a file: streamed, resumed where a connection broke, digest and size checked.
+"""Downloads one blob into a file: streamed, resumed when a connection breaks, digest and size checked.
 
 Specification: OCI distribution specification 1.1, "Pulling Blobs"; ranges by RFC 9110, section 14.
 """

@@ -1,4 +1,4 @@
-"""Part of a file as the body of a request: the kernel sends it where the connection is plain, else it is read."""
+"""Part of a file as the body of a request: the kernel sends it if the connection is plain, else it is read."""
 
 from __future__ import annotations
 

@@ -8,8 +8,7 @@ Specification: OCI image specification 1.1, manifest.md and image-index.md (`med
 
 from __future__ import annotations
 
-import json
-
+from chassis.oci.json_document import read_object
 from chassis.oci.layout_reader import INDEX_TYPES, MANIFEST_TYPES
 from chassis.oci.registry.errors import AnswerError
 
@@ -24,12 +23,7 @@ def manifest_type(header: str, data: bytes, where: str) -> str:
     Raises:
       AnswerError: it is not JSON, neither manifest nor index, or contradicts itself.
     """
-    try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise AnswerError(f"{where}: is not JSON: {str(error)[:200]}") from None
-    if not isinstance(fields, dict):
-        raise AnswerError(f"{where}: is not a JSON object")
+    fields = read_object(data, where, AnswerError)
     said = fields.get("mediaType", "")
     if header not in (*_KNOWN, *_GENERIC):
         raise AnswerError(f"{where}: the registry sends {header[:100]!r}, expected an image manifest or index")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chassis.oci.descriptor import Descriptor
 from chassis.oci.registry.reference import Repository
+from chassis.user_cache import user_cache
+from chassis.whole_file import whole_file
 
 _LINE = re.compile(r"(sha256:[0-9a-f]{64}) ([a-z0-9][a-z0-9._/-]{0,254})")
 _MAX_BYTES = 4 << 20  # some 40,000 blobs
@@ -53,9 +54,9 @@ class MountSources:
 
     def _rewrite(self, known: dict[str, str]) -> None:
         newest = list(known.items())[len(known) // 2 :]
-        temporary = self._file.with_name(f"{self._file.name}.{secrets.token_hex(8)}")  # type: ignore[union-attr]
-        temporary.write_text("".join(f"{digest} {path}\n" for digest, path in newest), encoding="ascii")
-        temporary.replace(self._file)  # type: ignore[arg-type]
+        text = "".join(f"{digest} {path}\n" for digest, path in newest)
+        with whole_file(self._file) as stream:  # type: ignore[arg-type]
+            stream.write(text.encode("ascii"))
 
     def _read(self) -> dict[str, str]:
         if self._known is None:
@@ -103,14 +104,6 @@ def named_sources(repository: Repository, names: Iterable[str]) -> list[str]:
 
 
 def remembered(repository: Repository, environment: Mapping[str, str]) -> Path | None:
-    """The file for a registry below `$CHASSIS_CACHE`, else `$XDG_CACHE_HOME/chassis`, else `~/.cache/chassis`; None
-    where the environment names no place."""
-    if environment.get("CHASSIS_CACHE"):
-        base = Path(environment["CHASSIS_CACHE"])
-    elif environment.get("XDG_CACHE_HOME"):
-        base = Path(environment["XDG_CACHE_HOME"]) / "chassis"
-    elif environment.get("HOME"):
-        base = Path(environment["HOME"]) / ".cache" / "chassis"
-    else:
-        return None
-    return base / "pushed" / re.sub(r"[^A-Za-z0-9.-]", "_", repository.registry)
+    """The file for a registry in the user's cache; None if the environment names no cache."""
+    base = user_cache(environment)
+    return base and base / "pushed" / re.sub(r"[^A-Za-z0-9.-]", "_", repository.registry)

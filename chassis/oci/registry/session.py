@@ -1,4 +1,4 @@
-"""Requests to one registry, with authorization where it asks for it and errors in a person's words."""
+"""Requests to one registry, with authorization if it asks for it and errors in a person's words."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Session:
 def connect(
     repository: Repository, transport: Transport, authenticator: Authenticator, allow_plain_http: bool
 ) -> Session:
-    """Finds out how a registry is spoken to: HTTPS, but plain HTTP first on loopback and last where it is
+    """Finds out how a registry is spoken to: HTTPS, but plain HTTP first on loopback and last if it is
     allowed.
 
     Raises:
@@ -108,7 +108,7 @@ def connect(
 
 
 def _doubt(failure: RegistryError) -> int:
-    """How little a failure tells, where two schemes failed: a wrong answer tells most, "no TLS" least."""
+    """How little a failure tells, if two schemes failed: a wrong answer tells most, "no TLS" least."""
     if isinstance(failure, NotTlsError):
         return 3
     return 0 if isinstance(failure, AnswerError) else 2 if isinstance(failure, UnreachableError) else 1
@@ -119,7 +119,7 @@ def _is_registry(answer: Response) -> bool:
 
 
 def status_error(answer: Response, doing: str) -> StatusError:
-    """The error for an answer that is none of those hoped for, with the registry's own words where it
+    """The error for an answer that is not one of those hoped for, with the registry's own words if it
     gives any."""
     hide = answer.secrets.hide
     codes: list[str] = []

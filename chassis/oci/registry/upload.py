@@ -1,4 +1,4 @@
-"""Uploads one blob: found already there, or streamed, resumed where a connection broke, verified by the
+"""Uploads one blob: found already there, or streamed, resumed when a connection breaks, verified by the
 answer.
 
 Specification: OCI distribution specification 1.1, "Pushing Blobs". A blob goes in one PATCH, which every
@@ -109,7 +109,7 @@ class BlobUpload:
         if answer and answer.status == 201:
             self._verify(answer)
             return MOUNTED
-        _ = self._source  # what is not to be had begins no upload
+        _ = self._source  # a blob that cannot be had begins no upload
         if not answer or answer.status != 202:  # a refused mount begins an upload, or should
             answer = self._target.send(Request("POST", url, body=b""))
         if answer.status != 202:
@@ -169,7 +169,7 @@ class BlobUpload:
         return location
 
     def _resume(self, location: str, cause: RegistryError) -> tuple[int, str]:
-        """Asks the registry how many bytes it has; raises `_Restart` where it lost the upload."""
+        """Asks the registry how many bytes it has; raises `_Restart` if it lost the upload."""
         try:
             answer = self._target.send(Request("GET", location))
         except UnreachableError as error:

@@ -109,5 +109,5 @@ class Lane(Protocol):
     def call(self, batch: Batch) -> None:
         """Has the model called with `batch.begin()`.
 
-        When it has ended `Batcher.finished` is called, or, where it never will, `Batcher.lost`, after this returned.
+        When it has ended `Batcher.finished` is called, or, if it never will, `Batcher.lost`, after this returned.
         """

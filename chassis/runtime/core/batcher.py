@@ -88,7 +88,7 @@ class Batcher:
         """Queues `items`; the future gives their answers, in order. Cancelling it takes back what still waits.
 
         Raises:
-          QueueFullError: at once, where they would not fit.
+          QueueFullError: at once, if they would not fit.
           RequestError: there are more than would ever fit.
         """
         self.check_size(len(items))
@@ -171,7 +171,7 @@ class Batcher:
         self._consider()
 
     def finished(self, lane: Lane, batch: Batch, outcome: Outcome) -> None:
-        """The call of `batch` ended. Where several items raised each is tried once more, alone."""
+        """The call of `batch` ended. If several items raised each is tried once more, alone."""
         self._lanes[lane].remove(batch)
         if isinstance(outcome, BaseException):
             self._trace(batch, failed=True)
@@ -183,7 +183,7 @@ class Batcher:
         self._consider()
 
     def lost(self, lane: Lane, reason: str) -> None:
-        """No call of `lane` ends any more. What it may have begun is tried once more, alone, and fails where another
+        """No call of `lane` ends any more. What it may have begun is tried once more, alone, and fails if another
         lane is lost with it; what it had not begun waits again."""
         for number, batch in enumerate(self._lanes.pop(lane)):
             left = [waiting for waiting in batch.waiting if waiting.request.answers[waiting.index] is None]

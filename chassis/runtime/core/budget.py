@@ -32,7 +32,7 @@ class Budget:
         self._logged = 0.0
 
     def take(self, size: int) -> bool:
-        """Takes `size` bytes; False, and nothing is taken, where fewer are left."""
+        """Takes `size` bytes; False, and nothing is taken, if fewer are left."""
         if self.taken + size > self.total:
             self._refuse()
             return False
@@ -52,7 +52,7 @@ class Budget:
         return True
 
     def require(self, size: int, what: str, held: int = 0) -> None:
-        """Raises RequestError where `size` bytes, which `what` needs for a moment, are not left.
+        """Raises RequestError if `size` bytes, which `what` needs for a moment, are not left.
 
         `held` of them have been taken for it already.
 
@@ -81,7 +81,7 @@ class Budget:
         self.total = min(self.total, total)
 
     def trim(self) -> None:
-        """Returns memory to the system where enough has been given back since the last time."""
+        """Returns memory to the system if enough has been given back since the last time."""
         if self._given >= _TRIM and self.taken < _TRIM:
             self._given = 0
             trim_memory()
@@ -98,7 +98,7 @@ class Budget:
 
 
 def trim_memory() -> None:
-    """Has the C library return what it keeps of freed memory, where it can (glibc's malloc_trim)."""
+    """Has the C library return what it keeps of freed memory, if it can (glibc's malloc_trim)."""
     import ctypes  # here, since most servers never need it
 
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -56,5 +56,5 @@ def _malformed(kind: str, parts: Sequence[Part], content: Mapping[str, bytes]) -
             continue
         size = len(content[part.name])
         if item_shape(part.datatype, part.shape, size) is None:
-            return f"{kind} {part.name!r} has {size} bytes, which are no {shown(part.datatype, part.shape)}"
+            return f"{kind} {part.name!r} has {size} bytes, which are not {shown(part.datatype, part.shape)}"
     return None

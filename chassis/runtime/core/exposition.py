@@ -82,7 +82,7 @@ def _open_files() -> int:
 
 
 def gpu_metrics() -> list[str]:
-    """Memory of each GPU, where the driver's NVML says it."""
+    """Memory of each GPU, if the driver's NVML says it."""
     if sys.platform != "linux" or not os.access("/dev/nvidiactl", os.R_OK):
         return []
     from chassis.runtime.core.nvml import memory_of_gpus  # here, since most machines have none

@@ -27,7 +27,7 @@ def encode(result: object) -> bytes:
     None of the libraries is imported here. Mapping keys that are scalars of NumPy become numbers, other keys texts.
 
     Raises:
-      TypeError: a part is none of JSON's types, nor of those above; the message names its type.
+      TypeError: a part is not one of JSON's types, nor of those above; the message names its type.
       ValueError: the result holds NaN, an infinity or itself, which JSON cannot express.
     """
     try:

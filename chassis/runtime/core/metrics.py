@@ -130,7 +130,7 @@ class Metrics:
             "Processes of the model that there are now; a thread of the server counts as one.",
             [sample("chassis_workers", (), sum(map(bool, self.workers.values())) if self.workers else 1)],
         )
-        lines += family("chassis_ready", "gauge", "1 where the model answers.", [sample("chassis_ready", (), ready)])
+        lines += family("chassis_ready", "gauge", "1 if the model answers.", [sample("chassis_ready", (), ready)])
         lines += family(
             "chassis_queue_items",
             "gauge",

@@ -43,7 +43,7 @@ class BusyError(RequestError):
 def raise_for_failed(answers: Sequence[Answer]) -> None:
     """Raises the first failed item's error, in protocols that answer all items of a request or none.
 
-    Where there are several items its message begins with which one it is, from 0.
+    If there are several items its message begins with which one it is, from 0.
 
     Raises:
       RequestError: an item failed.

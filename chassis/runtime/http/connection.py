@@ -55,7 +55,7 @@ class Owner(Protocol):
         """Its answer has left, or its caller."""
 
     def closing(self) -> bool:
-        """Whether connections are to end after what they have."""
+        """Whether connections are to end after their current request."""
 
 
 class _Pending(NamedTuple):
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
     # What the transport calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begins to read, where the server has room for it."""
+        """Begins to read, if the server has room for it."""
         self._transport = cast(asyncio.Transport, transport)
         # `resume_writing` then means that everything has left.
         self._transport.set_write_buffer_limits(high=0)
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def check(self, now: float) -> None:
-        """Ends it where its client takes too long: for a head, a body, an answer, or its next request."""
+        """Ends it if its client takes too long: for a head, a body, an answer, or its next request."""
         limits = self._owner.limits
         if self._transport is None:
             return

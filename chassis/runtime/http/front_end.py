@@ -14,7 +14,7 @@ from chassis.runtime.settings import Settings
 from chassis.runtime.version import VERSION
 
 _VITAL = ("live", "ready", "v1_live", "v1_ready", "metrics")
-"""What is answered even where connections run out."""
+"""What is answered even if connections run out."""
 
 
 def http_server(settings: Settings, model: ModelService) -> HttpServer:

@@ -229,13 +229,13 @@ def test_declared_tensors_are_nested_lists_in_v1_and_checked(tmp_path: Path) -> 
             ),
             ({"grid": [1, 2, 3, 4], "length": 0}, 400, "lists of shape [2, 2]"),
             ({"grid": [[1, 2], [3, 0.5]], "length": 0}, 400, "element 3 is not of INT32"),
-            ({"grid": {"b64": "AAAA"}, "length": 0}, 400, "input 'grid' has 3 bytes, which are no INT32[2,2]"),
-            ({"grid": encoded, "length": 3}, 500, "output 'many' has 3 bytes, which are no FP16[-1]"),
+            ({"grid": {"b64": "AAAA"}, "length": 0}, 400, "input 'grid' has 3 bytes, which are not INT32[2,2]"),
+            ({"grid": encoded, "length": 3}, 500, "output 'many' has 3 bytes, which are not FP16[-1]"),
         ):
             refused = predict(server, given)
             assert (refused.status, reason in refused.json()["error"]) == (status, True), refused
         item = server.run({"grid": b"123", "length": bytes(8)}).outputs[0]
-        assert item.output["error"] == b"input 'grid' has 3 bytes, which are no INT32[2,2]"
+        assert item.output["error"] == b"input 'grid' has 3 bytes, which are not INT32[2,2]"
 
 
 def _part(name: str, datatype: str, shape: list[int]) -> dict[str, object]:

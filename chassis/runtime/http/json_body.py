@@ -1,4 +1,4 @@
-"""JSON that callers send: how much memory it takes to read it, and where what is no JSON is."""
+"""JSON that callers send: how much memory it takes to read it, and where it is not JSON."""
 
 from __future__ import annotations
 

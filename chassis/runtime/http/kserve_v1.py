@@ -53,7 +53,7 @@ class KserveV1:
         return json_response(200 if ready else 503, {"name": self._identity.name, "ready": ready})
 
     async def predict(self, request: Request) -> Response:
-        """Prediction."""
+        """Answers `POST /v1/models/NAME:predict`."""
         started = time.perf_counter()
         status: int | str = "cancelled"
         try:
@@ -139,7 +139,7 @@ def input_content(part: Part, value: object) -> bytes:
     """The content of an input in plain JSON: base64, numbers of a tensor in nested lists, text, or any JSON.
 
     Raises:
-      RequestError: it is none of these.
+      RequestError: it is not one of these.
     """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:

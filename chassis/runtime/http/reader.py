@@ -57,7 +57,7 @@ class Reader:
         take: Callable[[Request | None, Response | None, bool, bool], None],
         proceed: Callable[[], None],
     ) -> None:
-        """Takes the bounds, and what is called: with a request, or else the answer to what is none, whether the
+        """Takes the bounds, and what is called: with a request, or else the answer to what is not one, whether the
         connection stays open and whether it is of HTTP/1.0; and when a caller waits to send its body."""
         self.refused = False
         self.in_head = False
@@ -181,7 +181,7 @@ class Reader:
         name = (found[1] or "").lower().removesuffix(".")
         # An address leads nowhere else, and is what probes of a cluster send.
         if self._limits.hosts and name and not _ADDRESS.fullmatch(name) and name not in self._limits.hosts:
-            self._refuse(400, "the request's Host is none of those that CHASSIS_HOSTS lists")
+            self._refuse(400, "the request's Host is not one of those that CHASSIS_HOSTS lists")
             return False
         return True
 
@@ -270,7 +270,7 @@ class Reader:
                 self._parse(_IGNORED)
             position = name
             at = lowered.find(_OFFER, at + 1)
-        # The beginning of an offer waits for its rest, where it is in a head.
+        # What may be the beginning of an offer waits for its rest, if it is in a head.
         kept = next((len(start) - 1 for start in _STARTS_OF_OFFER if lowered.endswith(start)), 0)
         end = len(data) - kept
         if end > position:
@@ -284,7 +284,7 @@ class Reader:
         self._line_began = self.in_head and lowered.endswith(b"\n")
 
     def _parse(self, data: bytes) -> None:
-        """Has the parser read, and bounds what it has not yet told of."""
+        """Has the parser read, and bounds what it has not reported yet."""
         head_bytes, body_bytes = self._head_bytes, self.body_bytes
         self._parser.feed_data(data)
         if self.refused or not (self.in_head or self.in_body):

@@ -41,7 +41,7 @@ _ROUNDS = 10
 """Seconds, and turns of the event loop, without a request that tell that none is on its way."""
 
 _OFFLOADED = 1 << 18
-"""Bytes of an answer above which another thread compresses it: the loop would stand still for milliseconds."""
+"""Bytes of an answer above which another thread compresses it: the loop would be blocked for milliseconds."""
 
 _PREFLIGHT_SECONDS = "600"
 
@@ -85,7 +85,7 @@ class HttpServer:
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listens on `host` and `port`; returns the port, which is a free one where `port` is 0.
+        """Listens on `host` and `port`; returns the port, which is a free one if `port` is 0.
 
         Raises:
           HttpAddressError: the address cannot be listened on.
@@ -112,7 +112,7 @@ class HttpServer:
         return port
 
     def opened(self, connection: Connection) -> Admission:
-        """Counts a connection. Where there are too many one without a request makes room."""
+        """Counts a connection. If there are too many one without a request makes room."""
         count = len(self._connections)
         self._connections[connection] = None
         if count < self.limits.connections or self._evict():
@@ -176,7 +176,7 @@ class HttpServer:
         return error_response(405, f"{request.path} takes {allowed}, not {request.method}", {"allow": allowed})
 
     def _shaped(self, request: Request, response: Response) -> Response | Awaitable[Response]:
-        """`response` for a page of another origin, where that may read it, and compressed where the client asks."""
+        """`response` for a page of another origin, if that may read it, and compressed if the client asks."""
         if "origin" in request.headers:
             response = self._shared(request, response)
         if len(response.body) < WORTH_IT:
@@ -233,7 +233,7 @@ class HttpServer:
             self._none_open.set()
 
     def closing(self) -> bool:
-        """Whether connections end after what they have."""
+        """Whether connections end after their current request."""
         return self._closing
 
     def begin_to_close(self) -> None:
@@ -253,7 +253,7 @@ class HttpServer:
             rounds = rounds + 1 if self._arrivals == before else 0
 
     async def wait_answered(self, timeout: float) -> bool:
-        """Waits until every answer has left; False where some have not after `timeout` seconds."""
+        """Waits until every answer has left; False if some have not after `timeout` seconds."""
         try:
             await asyncio.wait_for(self._none_open.wait(), timeout)
         except TimeoutError:

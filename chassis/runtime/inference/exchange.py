@@ -32,7 +32,7 @@ class Identity(NamedTuple):
     version: str
 
     def check(self, name: str, version: str = "") -> None:
-        """Raises RequestError where `name`, or `version` if there is one, is another model's."""
+        """Raises RequestError if `name`, or `version` if there is one, is another model's."""
         if name != self.name:
             raise RequestError(404, f"there is no model {name!r}, this server has {self.name!r}")
         if version and version != self.version:
@@ -40,7 +40,7 @@ class Identity(NamedTuple):
 
 
 def check_parameters(where: str, names: Iterable[str]) -> None:
-    """Raises RequestError where a parameter asks for something that this server does not do: it would get less."""
+    """Raises RequestError if a parameter asks for something that this server does not do: it would get less."""
     for name in names:
         if name in _UNSUPPORTED:
             raise RequestError(400, f"{where}: this server does not support the parameter {name!r}")

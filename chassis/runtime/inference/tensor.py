@@ -123,7 +123,7 @@ def check_datatype(name: str, datatype: object) -> str:
     """The datatype of input `name`.
 
     Raises:
-      RequestError: it is none of the protocol's.
+      RequestError: it is not one of the protocol's.
     """
     if not isinstance(datatype, str) or (datatype != BYTES and datatype not in NUMERIC):
         raise RequestError(400, f"input {name!r}: its datatype is one of {', '.join((BYTES, *NUMERIC))}")
@@ -151,7 +151,7 @@ def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes | 
 
 
 def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool) -> Tensor:
-    """A tensor of JSON values, flat or nested; strings of BYTES are UTF-8, or base64 where `is_base64`.
+    """A tensor of JSON values, flat or nested; strings of BYTES are UTF-8, or base64 if `is_base64`.
 
     Raises:
       RequestError: a value that does not fit the datatype, or a count that does not fit the shape.

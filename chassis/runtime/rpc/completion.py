@@ -4,9 +4,10 @@ grpcio has two servers of its own on the same queue. One gives each call a threa
 callers who send none keep everybody else out; the other wakes asyncio for each of four events and makes two tasks of
 each call, which costs twice what gRPC itself does. Here a call without a message is an object in memory, no more.
 
-This module and `call` alone know `grpc._cython.cygrpc`, which is not among what grpcio promises to keep. The tests go
-through each operation with the grpcio of this repository's lock. A model that brings a grpcio of its own has the server
-use that one: it was seen to work with 1.51.3 and 1.62.3.
+This module and `call` alone know `grpc._cython.cygrpc`, which is not part of grpcio's public interface. The tests go
+through each operation with the release that requirements/linux_amd64.txt pins, and every lock of the server takes its
+versions from there. A model's own grpcio never takes its place: the model has a process of its own, or, with
+`workers = 0`, the build and `server_place.share` refuse another release.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Method(NamedTuple):
 
     Attributes:
       begin: called in the loop's thread with each call and, unless the method is `streaming`, its message, or None
-        where the caller has sent none.
+        if the caller has sent none.
       streaming: whether it reads its messages itself.
       counted: whether its calls count as arrivals.
     """

@@ -36,7 +36,7 @@ _METADATA_BYTES = 16 << 10
 _CALL_BYTES = 64 << 10
 """What a call may hold beside its messages: 20 kB of gRPC's core, and metadata."""
 
-_LEAST_CALLS = 256
+_MIN_CALLS = 256
 _LARGE = 1 << 16
 _KEEPALIVE_MS = 60_000
 _MESSAGE_RATE = 1 << 20
@@ -70,7 +70,7 @@ class Unary(NamedTuple):
       read: parses the message.
       answer: returns the answer; what it raises other than `CallError` is logged, and no caller sees it.
       protocol: of a method that calls the model, its name in metrics.
-      descriptor: of its message, where that may be large.
+      descriptor: of its message, if that may be large.
     """
 
     read: Callable[[bytes], object]
@@ -95,7 +95,7 @@ class GrpcServer:
         """
         self._limits = limits
         self._budget = budget
-        self._most_calls = max(_LEAST_CALLS, limits.inflight_bytes // _CALL_BYTES)
+        self._most_calls = max(_MIN_CALLS, limits.inflight_bytes // _CALL_BYTES)
         self._options = (
             ("grpc.max_receive_message_length", limits.message_bytes),
             ("grpc.max_send_message_length", -1),
@@ -137,7 +137,7 @@ class GrpcServer:
         self._health.names.add(name)
 
     async def start(self, host: str, port: int) -> int:
-        """Listens on `host` and `port`; returns the port, which is a free one where `port` is 0.
+        """Listens on `host` and `port`; returns the port, which is a free one if `port` is 0.
 
         Raises:
           AddressInUseError: the address cannot be listened on.
@@ -180,7 +180,7 @@ class GrpcServer:
             rounds = rounds + 1 if self._server.arrivals == before else 0
 
     async def wait_answered(self, timeout: float) -> bool:
-        """Waits until every answer of the model has left; False where some have not after `timeout` seconds."""
+        """Waits until every answer of the model has left; False if some have not after `timeout` seconds."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout
         while (self._open or self._streams_busy()) and loop.time() < until:
@@ -310,7 +310,7 @@ class GrpcServer:
 
 
 async def _guard(path: str, call: Call, answer: Callable[..., Awaitable[None]], *content: list[bytes]) -> None:
-    """Has `call` answered, and ends it with a status that its caller may see where that fails."""
+    """Has `call` answered, and ends it with a status that its caller may see if that fails."""
     try:
         await answer(call, *content)
     except CallError as error:

@@ -162,7 +162,7 @@ def _idle_callers(server: RunningServer) -> Iterator[None]:
     for caller in callers:
         for _ in range(_IDLE_CALLS // _CONNECTIONS):
             caller.begin()
-        # Calls of a connection are taken in their order; gRPC refuses some where a thousand are not taken yet.
+        # Calls of a connection are taken in their order; gRPC refuses some if a thousand are not taken yet.
         caller.wait_answer(caller.begin(_request(b"0")))
     yield
     for caller in callers:

@@ -1,4 +1,4 @@
-"""Tests of the process that forks the model's, where it cannot."""
+"""Tests of the process that forks the model's, if it cannot."""
 
 from __future__ import annotations
 
@@ -14,20 +14,7 @@ import pytest
 from chassis.runtime.settings import read_settings
 from chassis.runtime.workers.fork_server import NoProcessError, start_fork_server
 from tests.support.running_server import RunningServer, write_model
-
-
-class WaitsToLoad:
-    """Is unpickled when something is written to its pipe."""
-
-    def __init__(self, pipe: Path) -> None:
-        self.pipe = pipe
-
-    def __setstate__(self, state: dict) -> None:
-        state["pipe"].read_bytes()
-        self.__dict__.update(state)
-
-    def __call__(self, content: bytes) -> int:
-        return len(content)
+from tests.support.waiting_model import WaitsToLoad
 
 
 def test_a_system_that_starts_no_process_is_an_error_that_says_what_to_do(

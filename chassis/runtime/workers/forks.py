@@ -37,7 +37,7 @@ def _release() -> None:
 
 
 def _take() -> None:
-    # Where the model is a thread of the server: its event loop would take this one's signals for its own.
+    # If the model is a thread of the server: its event loop would take this one's signals for its own.
     signal.set_wakeup_fd(-1)
     for number, handler in _ORDINARY.items():
         signal.signal(number, handler)

@@ -162,7 +162,7 @@ class WorkerPool:
         """Takes the loop to report to, whose items to answer, what starts processes and how many.
 
         A process that is started again and has not loaded after `load_timeout` seconds is ended and started once more.
-        Where none has loaded for as long, the model is lost.
+        If none has loaded for as long, the model is lost.
         """
         self._loop = loop
         self._batcher = batcher
@@ -211,7 +211,7 @@ class WorkerPool:
         return worker
 
     async def _keep(self, worker: Worker) -> None:
-        """Keeps a process of the model where `worker` is the first."""
+        """Keeps one process of the model running: `worker`, and after its end the next."""
         delay, first = _FIRST_DELAY, True
         while True:
             await self._loop.create_unix_connection(lambda worker=worker: worker, sock=worker.connection)  # type: ignore[misc]

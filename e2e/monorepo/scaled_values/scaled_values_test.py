@@ -5,7 +5,6 @@ import sys
 
 import numpy
 import pytest
-
 from scaled_values.scaled_values import scaled
 
 

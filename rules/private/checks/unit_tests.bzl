@@ -1,4 +1,4 @@
-"""unit_tests: a pytest target for each test file that stands beside what it tests, and ruff for all of a package."""
+"""unit_tests: a pytest target for each test file beside what it tests, and ruff for all of a package."""
 
 load("//rules/private/python:python_tool.bzl", "pytest_test")
 load(":ruff_test.bzl", "ruff_test")

@@ -11,7 +11,7 @@ load("//rules/providers:image_info.bzl", "BaseInfo")
 _DOC = """A base image from Debian packages: no package is installed, no script of theirs runs.
 
 What the scripts would have made is made by the build: users (root, nobody, nonroot with id 65532), the certificate
-bundle, `/tmp`, the links of a merged `/usr`, the alternatives that scripts spell out, the loader's cache where libraries lie
+bundle, `/tmp`, the links of a merged `/usr`, the alternatives that scripts spell out, the loader's cache if libraries lie
 outside its own directories, the bytecode of Python's modules, and an entry of each package in `/var/lib/dpkg/status.d` for
 scanners.
 """
@@ -31,6 +31,23 @@ _ATTRS = LAYER_ATTRS | RECORD_ATTRS | TRANSITION_ATTRS | {
     "_base_layer": attr.label(default = "//chassis/tools:base_layer", cfg = "exec", executable = True),
 }
 
+def _check_packages(ctx, version):
+    """Fails if the packages are of another Python: the image would have none that starts."""
+    found = [
+        file.basename.removeprefix("python").removesuffix("-minimal.deb")
+        for file in ctx.files.packages
+        if file.basename.startswith("python3.") and file.basename.endswith("-minimal.deb")
+    ]
+    if found and version not in found:
+        fail("\n%s: its packages have Python %s, and its Python is to be %s, %s\nWrite python_version = \"%s\", or take packages with Python %s." % (
+            ctx.label,
+            " and ".join(found),
+            version,
+            "as `python_version` says" if ctx.attr.python_version else "that of the images that are built",
+            found[0],
+            version,
+        ))
+
 def _impl(ctx):
     python = python_of(ctx)
     if ctx.attr.python_version not in ["", python.version]:
@@ -41,6 +58,7 @@ def _impl(ctx):
             ctx.attr.python_version,
             python.version,
         ))
+    _check_packages(ctx, python.version)
     args = ctx.actions.args()
     args.add("--architecture=" + ctx.attr.architecture)
     args.add_all(ctx.files.packages, format_each = "--deb=%s")

@@ -34,7 +34,7 @@ def _fetch_all(rctx):
     return packages
 
 def _explain(rctx, package, url):
-    """Fails with what was wanted. Why it was not to be had only Bazel's own warning says, which stands before."""
+    """Fails with what was wanted. Only Bazel's own warning, printed before, says why it could not be fetched."""
     fail("%s %s (//%s:%s, line %d): %s did not give the file of the lock; Bazel's warning above says why.\n" % (
              package.name,
              package.version,
@@ -248,7 +248,7 @@ filegroup(
     srcs = %s,
 )
 
-# pip as a directory to import from, where the root has Debian's python3-pip-whl.
+# pip as a directory to import from, if the root has Debian's python3-pip-whl.
 filegroup(
     name = "pip_package",
     srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
@@ -270,7 +270,7 @@ debian_root = repository_rule(
     attrs = _LOCK_ATTRS | {
         "moving_lock": attr.label(
             allow_single_file = True,
-            doc = "A second lock, of a suite that moves on, such as testing. Where the mirror does not have its packages any more, their programs say so and exit with status 69.",
+            doc = "A second lock, of a suite that moves on, such as testing. If the mirror does not have its packages any more, their programs say so and exit with status 69.",
         ),
         "programs": attr.string_dict(
             doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",

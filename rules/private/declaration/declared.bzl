@@ -29,6 +29,75 @@ PYTHONS = {
     "3.14": ["3.14.8", "2.43", "forky"],
 }
 
+# The variables of wheels' markers that are the same in every image.
+MARKERS = {
+    "implementation_name": "cpython",
+    "os_name": "posix",
+    "platform_python_implementation": "CPython",
+    "platform_release": "",
+    "platform_system": "Linux",
+    "platform_version": "",
+    "sys_platform": "linux",
+}
+
+# By machine, the oldest glibc 2.x that its wheels are made for.
+OLDEST_GLIBC = {
+    "aarch64": 17,
+    "x86_64": 5,
+}
+
+# By glibc 2.x, the older name of its wheels' platform.
+OLDER_TAGS = {
+    5: "manylinux1",
+    12: "manylinux2010",
+    17: "manylinux2014",
+}
+
+# By name in Python, the distributions that bring an import; of those whose names differ.
+IMPORT_NAMES = {
+    "Crypto": ["pycryptodome"],
+    "OpenSSL": ["pyopenssl"],
+    "PIL": ["pillow"],
+    "absl": ["absl-py"],
+    "attr": ["attrs"],
+    "bs4": ["beautifulsoup4"],
+    "cupy": ["cupy-cuda13x", "cupy-cuda12x"],
+    "cv2": ["opencv-python-headless", "opencv-python"],
+    "dateutil": ["python-dateutil"],
+    "docx": ["python-docx"],
+    "dotenv": ["python-dotenv"],
+    "faiss": ["faiss-cpu"],
+    "fitz": ["pymupdf"],
+    "git": ["gitpython"],
+    "grpc": ["grpcio"],
+    "grpc_health": ["grpcio-health-checking"],
+    "grpc_reflection": ["grpcio-reflection"],
+    "igraph": ["python-igraph"],
+    "jose": ["python-jose"],
+    "jwt": ["pyjwt"],
+    "levenshtein": ["python-levenshtein"],
+    "magic": ["python-magic"],
+    "multipart": ["python-multipart"],
+    "pil": ["pillow"],
+    "pkg_resources": ["setuptools"],
+    "pptx": ["python-pptx"],
+    "psycopg2": ["psycopg2-binary", "psycopg2"],
+    "rapidjson": ["python-rapidjson"],
+    "ruamel": ["ruamel-yaml"],
+    "serial": ["pyserial"],
+    "skimage": ["scikit-image"],
+    "sklearn": ["scikit-learn"],
+    "skopt": ["scikit-optimize"],
+    "slugify": ["python-slugify"],
+    "socks": ["pysocks"],
+    "tensorrt": ["tensorrt-cu13", "tensorrt-cu12"],
+    "umap": ["umap-learn"],
+    "usb": ["pyusb"],
+    "win32api": ["pywin32"],
+    "yaml": ["pyyaml"],
+    "zmq": ["pyzmq"],
+}
+
 # That of an image which asks for no other.
 DEFAULT_PYTHON = "3.11"
 
@@ -42,6 +111,9 @@ SERVER_PORTS = {
     "v2-grpc": "45000/tcp",
     "v2-http": "8080/tcp",
 }
+
+# The most layers of an image: container runtimes stop there.
+MAX_LAYERS = 127
 
 # The most processes of the model beside one server.
 MAX_WORKERS = 256
@@ -63,7 +135,7 @@ DATATYPES = [
     "UINT8",
 ]
 
-# Tensors, and texts that are none: for a test of what Starlark takes.
+# Texts that are tensors, and texts that are not, for a test of Starlark's reader.
 TENSORS = [
     "FP32[3,-1]",
     "INT64[ 2, 2 ]",

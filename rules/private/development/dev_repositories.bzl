@@ -29,6 +29,7 @@ _HUBS = {
         "locks": {Label("//benchmarks:emulated_arm64.txt"): "linux_arm64"},
     },
     "fuzzing": {
+        "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): "linux_amd64"},
     },
     "old_wheels": {

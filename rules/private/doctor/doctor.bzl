@@ -54,7 +54,7 @@ def layer_facts(ctx, name, blob, descriptor, origin):
     return _facts_action(ctx, output, {"blob": blob, "descriptor": descriptor}, [blob, descriptor], origin)
 
 def _facts_of(ctx, layer, name):
-    """The facts of a layer, made here where a rule that knows nothing of the doctor made the layer."""
+    """The facts of a layer, made here if a rule that knows nothing of the doctor made the layer."""
     if hasattr(layer, "facts"):
         return layer.facts
     return layer_facts(ctx, name, layer.blob, layer.descriptor, layer.origin)
@@ -137,7 +137,7 @@ def examine(ctx, config, variant, layers, base_files, base):
         progress_message = "Examining %{label}",
     )
 
-    # An action of its own fails, so that the report can be read where there are findings.
+    # An action of its own fails, so that the report can be read when there are findings.
     passed = ctx.actions.declare_file(name + ".doctor.passed")
     ctx.actions.run_shell(
         command = 'if [ -s "$1" ]; then cat "$1" >&2; exit 1; fi; : > "$2"',

@@ -1,7 +1,7 @@
 """chassis_image: the OCI image of a model."""
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
-load("//rules/private/declaration:declared.bzl", "MAX_WORKERS", "SERVER_PORTS")
+load("//rules/private/declaration:declared.bzl", "MAX_LAYERS", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
@@ -59,9 +59,6 @@ _ACCELERATOR_ENV = {
     "none": {},
 }
 
-# Where container runtimes stop.
-_MAX_LAYERS = 127
-
 def _one(target):
     """With a transition, a single-valued attribute is a list of one."""
     return target[0] if type(target) == "list" else target
@@ -107,7 +104,7 @@ def _status_files(ctx):
     return [ctx.info_file, ctx.version_file] if [value for value in templates if "{" in value] else []
 
 def _software(ctx, model, base, python_version, wheels, layers, facts):
-    """What the image is made of, after what an image of this build is made of that it stands on."""
+    """The layers of the image, after those of the base if that is an image of this build."""
     below = getattr(base[ImageInfo], "software", None) if ImageInfo in base else None
     records = [base[BaseInfo].record] if BaseInfo in base and hasattr(base[BaseInfo], "record") else []
     records += [packaged.record for packaged in wheels if hasattr(packaged, "record")]
@@ -152,12 +149,12 @@ def _impl(ctx):
     wheels = [entry.layer for entry in placed.own]
     wheels += wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
     layers = (base.layers if base else []) + server.layers + wheels + model.layers
-    if len(layers) > _MAX_LAYERS:
+    if len(layers) > MAX_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
             ctx.label,
             len(layers),
             len(wheels),
-            _MAX_LAYERS,
+            MAX_LAYERS,
         ))
 
     env = {}
@@ -191,7 +188,7 @@ def _impl(ctx):
     }
     variant = "v8" if ctx.attr.architecture == "arm64" else ""
 
-    # The layout that the image stands on, and what its blobs are links to. An image of this build brings its documents.
+    # The base's layout, and the files that its blobs are links to. An image of this build brings its documents.
     base_layout = None
     base_files = []
     base_documents = []
@@ -279,9 +276,9 @@ def chassis_image(
       annotations: annotations of the manifest, such as `{"org.opencontainers.image.revision": "{STABLE_GIT_COMMIT}"}`. A
         value with `{KEY}`s of the workspace's status is left out unless the build has `--stamp`; `{BASE_DIGEST}` is the digest
         of the image's base. See docs/trust.md.
-      base: what the image stands on: a `debian_base`, or a target whose one file is an OCI layout directory; that of the
+      base: the layers below the image's own: a `debian_base`, or a target whose one file is an OCI layout directory; that of the
         image's Python if it is left out.
-      base_python_version: minor version of the base's Python, where the base is an OCI layout, which does not say: it is
+      base_python_version: minor version of the base's Python, if the base is an OCI layout, which does not say: it is
         compared with the image's.
       cpu_features: what the model's own code needs of a CPU beyond the architecture's baseline, such as `avx2` or
         `sve`: the doctor compares it with the platform's `//platforms/cpu`.
@@ -311,7 +308,7 @@ def chassis_image(
         fail("chassis_image(name = %r): workers = %d: expected 0 to %d processes of the model" % (name, workers, MAX_WORKERS))
     for name_of_server in servers:
         if name_of_server not in SERVER_PORTS:
-            fail("chassis_image(name = %r): servers: %r is none of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
+            fail("chassis_image(name = %r): servers: %r is not one of %s" % (name, name_of_server, ", ".join(SERVER_PORTS)))
     if not servers:
         fail("chassis_image(name = %r): servers: name at least one of %s" % (name, ", ".join(SERVER_PORTS)))
     if ports == None:

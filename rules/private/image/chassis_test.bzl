@@ -29,7 +29,7 @@ def _impl(ctx):
     ]
     for need in ctx.attr.needs:
         if need not in _NEEDS:
-            fail("\n%s: needs: %r is none of %s" % (ctx.label, need, ", ".join(_NEEDS)))
+            fail("\n%s: needs: %r is not one of %s" % (ctx.label, need, ", ".join(_NEEDS)))
         arguments.append("--needs=" + need)
     arguments += ["--case=" + located(ctx, case) for case in ctx.files.cases]
     launcher = ctx.actions.declare_file(ctx.label.name)
@@ -49,7 +49,7 @@ _chassis_test = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC, test = 
 def chassis_test(name, image, cases, platform = None, data = [], needs = [], tolerance = "1e-6", startup_timeout = 120, size = "medium", **kwargs):
     """Starts an image from its own root file system and compares what the model answers with what is expected.
 
-    Where the image's CPU is not the build machine's, it runs under an emulator that is told to be the platform's CPU.
+    If the image's CPU is not the build machine's, it runs under an emulator that is told to be the platform's CPU.
     Nothing of the build machine can be imported: the server sees the image's files, `/proc`, `/dev` and an empty `/tmp`.
     The sandbox is the best that the machine has, see docs/unprivileged.md; the test's log says which.
 

@@ -14,7 +14,7 @@ def image_documents(ctx, spec, layers, base_documents, status_files = []):
       ctx: context of a rule with `IMAGE_LAYOUT_ATTRS`.
       spec: dict, what the image is made of (chassis/oci/image_spec.py), but for its layers and its base.
       layers: list of LayerInfo, lowest first; no blob is an input.
-      base_documents: list of File, the first of them the layout that the image stands on, which may lack its layers.
+      base_documents: list of File, the first of them the base's layout, which may lack its layers.
       status_files: list of File, the workspace's status that annotations name keys of; none if the build is not stamped.
 
     Returns:
@@ -65,6 +65,8 @@ def image_layout(ctx, documents, layers, base_files):
         ctx,
         args,
         executable = ctx.executable._image_layout,
+        # A cache would give each image a copy of each layer: of a link it holds what the link leads to.
+        execution_requirements = {"no-cache": "1"},
         inputs = [documents] + base_files + [layer.blob for layer in layers],
         outputs = [layout],
         mnemonic = "ImageLayout",

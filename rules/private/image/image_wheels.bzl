@@ -47,17 +47,18 @@ def place_wheels(ctx, model, server):
     of_server = server.wheels.to_list()
     brought = [entry for entry in of_server if entry.wheel.distribution in chosen]
     differing = [entry for entry in brought if chosen[entry.wheel.distribution].wheel.wheel.basename != entry.wheel.wheel.basename]
-    if differing and ctx.attr.workers == 0:
+    clashing = [entry for entry in differing if chosen[entry.wheel.distribution].wheel.version != entry.wheel.version]
+    if clashing and ctx.attr.workers == 0:
         fail("\n%s: workers = 0 has the model in the server's own process, and their wheels clash:\n%s\nLet the model have a process of its own (workers = 1), or lock the server's versions." % (
             ctx.label,
             "\n".join([
-                "  %s: the model's is %s (%s), the server's %s" % (
+                "  %s: the model's is %s (%s), the server runs with %s alone" % (
                     entry.wheel.distribution,
                     chosen[entry.wheel.distribution].wheel.version,
                     chosen[entry.wheel.distribution].wheel.lock,
                     entry.wheel.version,
                 )
-                for entry in differing
+                for entry in clashing
             ]),
         ))
     shared = {} if differing else {entry.wheel.distribution: None for entry in brought}

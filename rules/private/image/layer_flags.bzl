@@ -14,7 +14,7 @@ LAYER_ATTRS = FACTS_ATTRS | {
 }
 
 # What the tool takes (chassis/oci/layer/writer.py).
-_MOST_CHUNK_BYTES = 1 << 26
+_MAX_CHUNK_BYTES = 1 << 26
 
 # Processes that compile for a layer of very many modules, whose action takes as many CPUs: it waits until so many are
 # free, and so most layers are made with one.
@@ -37,8 +37,8 @@ def layer_flags(ctx, modules, many):
     """
     compression = ctx.attr._compression[BuildSettingInfo].value
     chunk_size = ctx.attr._chunk_size[BuildSettingInfo].value
-    if chunk_size < 0 or chunk_size > _MOST_CHUNK_BYTES:
-        fail("\n--@chassis//rules:chunk_size=%d: expected 0 to %d bytes" % (chunk_size, _MOST_CHUNK_BYTES))
+    if chunk_size < 0 or chunk_size > _MAX_CHUNK_BYTES:
+        fail("\n--@chassis//rules:chunk_size=%d: expected 0 to %d bytes" % (chunk_size, _MAX_CHUNK_BYTES))
     if chunk_size and compression != "estargz":
         fail("\n--@chassis//rules:chunk_size=%d: layers of --@chassis//rules:compression=%s have no chunks; leave one of the two out" %
              (chunk_size, compression))

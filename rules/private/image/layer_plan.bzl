@@ -1,7 +1,7 @@
 """layer_plan: which wheels of an image get a layer each, which share one, and in what order they lie.
 
 A registry, a cache and a machine that pulls move whole layers, so the cost of a changed package is the size of its
-layer, and a layer for each wheel is best. Runtimes stop at 127 layers, though. Where the wheels are too many, the
+layer, and a layer for each wheel is best. Runtimes stop at 127 layers, though. If the wheels are too many, the
 biggest keep a layer each and the others share a few, chosen by a hash of the distribution's name:
 
 - A new version of a package re-makes its own layer, or the one that it shares with other small wheels.

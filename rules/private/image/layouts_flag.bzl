@@ -8,7 +8,7 @@ LayoutsFlagInfo = provider(
 _DOC = """A flag of the command line, `--@chassis//rules:layouts=false`.
 
 Bazel brings every input of an action that runs here to this machine, and a layout has to be linked here to layers that
-are here. So where nobody wants the layouts, as in a check before merging with `--remote_download_minimal`, this leaves
+are here. So if nobody wants the layouts, as in a check before merging with `--remote_download_minimal`, this leaves
 them out: an image's target then makes index, manifest and configuration, for which only descriptors are read.
 """
 
@@ -27,7 +27,7 @@ LAYOUTS_ATTRS = {
 }
 
 def layout_files(ctx, documents, layout):
-    """The files of a target that is an image: a depset of its layout, or of its documents where the flag says so."""
+    """The files of a target that is an image: a depset of its layout, or of its documents if the flag says so."""
     return depset([layout if ctx.attr._layouts[LayoutsFlagInfo].whole else documents])
 
 def layout_runfiles(ctx, files):

@@ -8,5 +8,5 @@ _FLAGS = PYTHON_FLAGS + [REQUIREMENTS_FLAG]
 def _impl(settings, attr):
     return chosen_python(settings, attr.python) | chosen_requirements(settings, attr.requirements)
 
-# For a rule with the attributes `python` and `requirements`; where one is empty, its flag holds.
+# For a rule with the attributes `python` and `requirements`; if one is empty, its flag holds.
 model_transition = transition(implementation = _impl, inputs = _FLAGS, outputs = _FLAGS)

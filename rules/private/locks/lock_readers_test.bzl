@@ -66,7 +66,7 @@ def _problems_test_impl(ctx):
         said = _select(text).problems.get("numpy", "nothing")
         asserts.true(env, wanted in said, "%r\n  gave %s\n  expected %s" % (text, said, wanted))
     unfinished = _select("<" * 7 + " ours\nnumpy==1.0\n" + "=" * 7 + "\n" + ">" * 7 + " x\nidna==3.0" + _SHA)
-    asserts.equals(env, {"idna": "3.0"}, _versions(unfinished), "what lies outside of the marks is had")
+    asserts.equals(env, {"idna": "3.0"}, _versions(unfinished), "what is outside of the marks is read")
     return unittest.end(env)
 
 _problems_test = unittest.make(_problems_test_impl)

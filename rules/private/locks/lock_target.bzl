@@ -1,6 +1,6 @@
 """What wheels are locked for: the platforms of wheel locks, the Python and the glibc of images, and what follows from them."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOCKS", "PYTHONS")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "LOCKS", "MARKERS", "OLDER_TAGS", "OLDEST_GLIBC", "PYTHONS")
 
 # The platforms that locks and hubs know. `machine` is the CPU by its name in wheel tags and markers, `accelerator` the value
 # of the constraint //platforms/accelerator.
@@ -28,35 +28,29 @@ LOCK_VARIANTS = {
     for minor, (python, glibc, _) in PYTHONS.items()
 }
 
-# The oldest glibc 2.x that wheels of a machine are made for, and what its older tags are called (PEP 600).
-_OLDEST_GLIBC = {"aarch64": 17, "x86_64": 5}
-_LEGACY = {5: "manylinux1", 12: "manylinux2010", 17: "manylinux2014"}
+def _markers(machine, python):
+    """The variables of markers as they are in the image."""
+    return MARKERS | {
+        "implementation_version": python,
+        "platform_machine": machine,
+        "python_full_version": python,
+        "python_version": ".".join(python.split(".")[:2]),
+    }
 
 def _environment(machine, python, extras = [], groups = []):
-    """The variables of markers as they are in the image, see python_markers.bzl."""
-    return {
+    """The variables of markers when extras and groups are asked for, see python_markers.bzl."""
+    return _markers(machine, python) | {
         "dependency_groups": groups,
         "extra": extras,
         "extras": extras,
-        "implementation_name": "cpython",
-        "implementation_version": python,
-        "os_name": "posix",
-        "platform_machine": machine,
-        "platform_python_implementation": "CPython",
-        "platform_release": "",
-        "platform_system": "Linux",
-        "platform_version": "",
-        "python_full_version": python,
-        "python_version": ".".join(python.split(".")[:2]),
-        "sys_platform": "linux",
     }
 
 def _platform_tags(machine, glibc):
     tags = []
-    for minor in range(int(glibc.split(".")[1]), _OLDEST_GLIBC[machine] - 1, -1):
+    for minor in range(int(glibc.split(".")[1]), OLDEST_GLIBC[machine] - 1, -1):
         tags.append("manylinux_2_%d_%s" % (minor, machine))
-        if minor in _LEGACY:
-            tags.append("%s_%s" % (_LEGACY[minor], machine))
+        if minor in OLDER_TAGS:
+            tags.append("%s_%s" % (OLDER_TAGS[minor], machine))
     return tags + ["linux_" + machine]
 
 def _tag_ranks(machine, python, glibc):
@@ -84,7 +78,8 @@ def lock_target(variant):
 
     Returns:
       A struct with `platform`, `accelerator`, `machine`, `python`, `glibc`, `environment` (a function from the lists of extras
-      and of groups that are asked for to the variables of markers) and `tag_ranks`.
+      and of groups that are asked for to the variables of markers), `markers` (those variables without extras and groups),
+      `platform_tags` (of wheels, the most specific first) and `tag_ranks`.
     """
     known = LOCK_VARIANTS[variant]
     return struct(
@@ -92,7 +87,9 @@ def lock_target(variant):
         environment = lambda extras = [], groups = []: _environment(known.machine, known.python, extras, groups),
         glibc = known.glibc,
         machine = known.machine,
+        markers = _markers(known.machine, known.python),
         platform = known.platform,
+        platform_tags = _platform_tags(known.machine, known.glibc),
         python = known.python,
         tag_ranks = _tag_ranks(known.machine, known.python, known.glibc),
     )

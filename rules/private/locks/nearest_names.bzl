@@ -1,6 +1,6 @@
 """The names that somebody who mistyped one may have meant."""
 
-_MOST_SHOWN = 3
+_MAX_SHOWN = 3
 
 def _distance(one, other):
     """The insertions, deletions, replacements and swaps of neighbours that make one text of another (optimal string alignment)."""
@@ -24,7 +24,7 @@ def nearest_names(name, known):
       known: list of string.
 
     Returns:
-      At most three of them, the nearest first; none where nothing is near.
+      At most three of them, the nearest first; none if nothing is near.
     """
     plain = name.lower().replace("_", "-").replace(".", "-")
     ranked = []
@@ -36,4 +36,4 @@ def nearest_names(name, known):
                 ranked.append((distance, other))
         elif len(plain) > 3 and (other.startswith(plain + "-") or other.endswith("-" + plain) or plain.startswith(other + "-")):
             ranked.append((most + 1, other))
-    return [other for _, other in sorted(ranked)][:_MOST_SHOWN]
+    return [other for _, other in sorted(ranked)][:_MAX_SHOWN]

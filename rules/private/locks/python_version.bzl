@@ -164,7 +164,7 @@ def _matches(version, operator, wanted):
     Args:
       version: such as `3.11.2`.
       operator: `==`, `!=`, `<`, `<=`, `>`, `>=`, `~=` or `===`.
-      wanted: what stands after the operator, such as `3.11` or `3.*`.
+      wanted: what follows the operator, such as `3.11` or `3.*`.
 
     Returns:
       True or False; None if the clause is not one of PEP 440. A version that is not one fulfils nothing.

@@ -12,7 +12,7 @@ load(":toml.bzl", "TOML_LINE")
 # Where the packages of a workspace itself are.
 _OWN = ("editable", "virtual", "directory")
 
-# More than any lock has; a loop without end is not to be had in Starlark.
+# More than any lock has; Starlark has no endless loop.
 _MAX_STEPS = 1000000
 
 def _read(document, file):

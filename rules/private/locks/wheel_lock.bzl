@@ -80,7 +80,7 @@ def _select(read, target, extras = [], groups = []):
     Returns:
       A struct with `pins`, name to a struct, and `problems`, name to the error of whoever asks for it.
       A pin has `name`, `version`, `extras` (to follow wherever it is reached), `hashes` (sha256), `wheel` and `sdist` (the file's
-      name where the lock says it, else ""), `url` (or ""), `requires` (see wheel_closure.bzl, or None) and `where`.
+      name if the lock says it, else ""), `url` (or ""), `requires` (see wheel_closure.bzl, or None) and `where`.
     """
     if read.broken:
         return struct(pins = {}, problems = {name: read.broken for name in read.names})

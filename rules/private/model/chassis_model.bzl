@@ -65,7 +65,7 @@ def _imports(ctx, imports, code):
     return (found | roots).keys()
 
 def _wheels(ctx, wheels):
-    """The wheels, those of a hub's files replaced by the hub's own where they are known."""
+    """The wheels, those of a hub's files replaced by the hub's own if they are known."""
     files = depset(transitive = [dep[WheelFilesInfo].wheels for dep in ctx.attr.wheel_files + [ctx.attr._hub_wheels]])
     known = {_identity(entry.wheel): entry for entry in files.to_list()}
     if not known:
@@ -227,7 +227,7 @@ def chassis_model(
       srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
       pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
       pickle_on: `exec`, with the build machine's Python and wheels; or `target`, with those of the target, under
-        emulation where its CPU is another: slower, and for a hub that has no lock for the build machine.
+        emulation if its CPU is another: slower, and for a hub that has no lock for the build machine.
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error. What the build makes of it is made once, by the build machine,
@@ -262,7 +262,7 @@ def chassis_model(
       warmup: case files (docs/testing.md) whose inputs each process of the model is asked before it counts as ready, and files
         that they name. What they expect is not looked at; an item that fails is a model that fails to load.
       required_ram: for schedulers, such as `"512M"`.
-      num_cpus: for schedulers; `0.5` is half of one. Where the container has no CPU quota, libraries start as many threads.
+      num_cpus: for schedulers; `0.5` is half of one. If the container has no CPU quota, libraries start as many threads.
       num_gpus: for schedulers.
       tags: Bazel's.
       target_compatible_with: Bazel's.

@@ -11,7 +11,7 @@ def _tensor_problem(text):
         return None
     datatype, bracket, rest = text.partition("[")
     if datatype not in DATATYPES:
-        return "%r is none of BYTES, %s" % (datatype, ", ".join(DATATYPES))
+        return "%r is not one of BYTES, %s" % (datatype, ", ".join(DATATYPES))
     if not bracket:
         return None
     if not rest.endswith("]"):
@@ -78,10 +78,10 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
     for attribute, named in [("descriptions", descriptions), ("max_sizes", max_sizes), ("tensors", tensors)]:
         for name in named:
             if name not in inputs and name not in outputs:
-                return "%s: %r is none of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+                return "%s: %r is not one of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
     for name in labels:
         if name not in outputs:
-            return "labels: %r is none of the outputs %s" % (name, ", ".join(outputs.keys()))
+            return "labels: %r is not one of the outputs %s" % (name, ", ".join(outputs.keys()))
         if name not in tensors:
             return "labels: %r is not a tensor: declare it in `tensors`, such as {%r: \"FP32[%d]\"}" % (name, name, len(labels[name]))
     for name, text in tensors.items():

@@ -6,7 +6,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 _WHEELS_OF_RULES_PY = ["py_unpacked_wheel", "whl_install"]
 
 def check_python_dependencies(label, deps):
-    """Fails where a target is not what rules_python calls a library.
+    """Fails if a target is not what rules_python calls a library.
 
     Args:
       label: the target that has `deps`.
@@ -23,7 +23,7 @@ def is_wheel_of_rules_py(kind):
     return kind in _WHEELS_OF_RULES_PY
 
 def check_refused(label, refused):
-    """Fails where a model needs a wheel of a hub of rules_py.
+    """Fails if a model needs a wheel of a hub of rules_py.
 
     Args:
       label: the model's.

@@ -17,7 +17,7 @@ def chosen_requirements(settings, requirements):
 def _choose(settings, attr):
     return chosen_requirements(settings, attr.requirements)
 
-# For a rule with an attribute `requirements`; where that is empty, the command line's set holds.
+# For a rule with an attribute `requirements`; if that is empty, the command line's set holds.
 requirements_transition = transition(
     implementation = _choose,
     inputs = [REQUIREMENTS_FLAG],

@@ -32,17 +32,17 @@ GLIBC_VERSIONS = [
     "2.39",
 ]
 
-# Where a platform names none.
+# If a platform names none.
 DEFAULT_GLIBC = "2.28"
 
-# The emulated CPU where a platform names none; amd64's is then the build machine's own, and nothing is emulated.
+# The emulated CPU if a platform names none; amd64's is then the build machine's own, and nothing is emulated.
 _BASELINE = {
     "amd64": "",
     "arm64": "cortex-a57",
 }
 
 def emulated_cpu(label, architecture, cpu):
-    """The emulator's CPU for a platform, as `qemu-… -cpu` takes it; "" where the image runs as it is.
+    """The emulator's CPU for a platform, as `qemu-… -cpu` takes it; "" if the image runs as it is.
 
     Args:
       label: the image's, for errors.
@@ -58,9 +58,9 @@ def emulated_cpu(label, architecture, cpu):
     return CPUS[architecture][cpu]
 
 def check_cpu(label, architecture, cpu):
-    """Fails where a platform's `//platforms/cpu` is one of another architecture."""
+    """Fails if a platform's `//platforms/cpu` is one of another architecture."""
     if cpu and cpu not in CPUS[architecture]:
-        fail("\n%s: the platform is %s and its //platforms/cpu says %s, which is none of those: %s" % (
+        fail("\n%s: the platform is %s and its //platforms/cpu says %s, which is not one of those: %s" % (
             label,
             architecture,
             cpu,
@@ -68,7 +68,7 @@ def check_cpu(label, architecture, cpu):
         ))
 
 def target_cpu():
-    """The CPU that the target platform names, "" where it names none: a value for a string attribute.
+    """The CPU that the target platform names, "" if it names none: a value for a string attribute.
 
     Returns:
       A `select` over the constraint values of `//platforms/cpu`.
@@ -76,7 +76,7 @@ def target_cpu():
     choices = {Label("//platforms/cpu:" + name): name for names in CPUS.values() for name in names}
     return select(choices | {"//conditions:default": ""})
 
-# What a rule says where `target_architecture` is "".
+# What a rule says if `target_architecture` is "".
 UNKNOWN_PLATFORM = """no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64.
 Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, or write one with those constraints."""
 

@@ -96,7 +96,7 @@ def image_python(
       interpreter: an interpreter of that version that runs on the build machine: it pickles, checks and compiles. The
         program's file, such as `@python_3_12_x86_64-unknown-linux-gnu//:python3` of rules_python.
       files: what the interpreter reads, such as `@python_3_12_x86_64-unknown-linux-gnu//:files`.
-      base: what images stand on, with that Python in it: a `debian_base` or an OCI layout such as `oci.pull` makes; or a
+      base: the base of images, with that Python in it: a `debian_base` or an OCI layout such as `oci.pull` makes; or a
         dict from `amd64` and `arm64` to them.
       headers: for wheels built from source: a directory with `usr/include` and the library as Debian's `libpython3.x-dev`
         has them; or a dict from architecture.

@@ -4,7 +4,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 
 _DOC = """Python sources with what they import, for programs and images of this repository.
 
-rules_python's own, of version 1.0 and later, asks for a Python of the target platform, even where nothing runs there: an image for
+rules_python's own, of version 1.0 and later, asks for a Python of the target platform, even if nothing runs there: an image for
 another CPU would then fetch that CPU's CPython. Users write rules_python's; both go into `deps` of either.
 """
 

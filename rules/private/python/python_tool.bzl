@@ -89,7 +89,7 @@ def _impl(ctx):
     imports = [runfiles_path(ctx, file) for file in ctx.files.zip_imports]
     imports += depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
 
-    # The program's own repository, which is not the target's where a macro of Chassis makes the target.
+    # The program's own repository, which is not the target's if a macro of Chassis makes the target.
     own_root = ctx.attr.main.label.repo_name or ctx.workspace_name
     roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
     transitive_sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])

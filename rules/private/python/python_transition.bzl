@@ -5,7 +5,7 @@ load("//rules/private/declaration:declared.bzl", "PYTHONS", "TOOLS_PYTHON")
 
 _FLAG = "//rules:python"
 
-# rules_python's own flag moves with it, where the rules_python of the workspace has one, so that its libraries and hubs agree.
+# rules_python's own flag moves with it, if the rules_python of the workspace has one, so that its libraries and hubs agree.
 # What it was outside is kept, for programs of the build: they are to have one configuration.
 _OUTSIDE = "//rules/private/python:outside"
 PYTHON_FLAGS = [_FLAG] + ([RULES_PYTHON_VERSION_FLAG, _OUTSIDE] if RULES_PYTHON_VERSION_FLAG else [])
@@ -32,7 +32,7 @@ def chosen_python(settings, python):
 def _python_impl(settings, attr):
     return chosen_python(settings, attr.python)
 
-# For an attribute `python` of the rule; where that is empty, the flag holds.
+# For an attribute `python` of the rule; if that is empty, the flag holds.
 python_transition = transition(implementation = _python_impl, inputs = PYTHON_FLAGS, outputs = PYTHON_FLAGS)
 
 def _python_version_impl(settings, attr):
@@ -66,7 +66,7 @@ def check_python(where, python):
         fail("%s: python = %r: an image can have %s" % (where, python, ", ".join(PYTHONS)))
 
 def platform_python():
-    """The Python that the target platform names, "" where it names none: a value for an attribute `python`.
+    """The Python that the target platform names, "" if it names none: a value for an attribute `python`.
 
     With it the flag says the same as the platform, for the build machine's part of the image too.
 

@@ -1,4 +1,4 @@
-"""target_python: the target's Python as a program of the build, emulated where its CPU is another than the build machine's."""
+"""target_python: the target's Python as a program of the build, emulated if its CPU is another than the build machine's."""
 
 load("//rules/private/declaration:declared.bzl", "LOADERS")
 load("//rules/private/platform:target.bzl", "emulated_cpu", "target_cpu")

@@ -4,7 +4,7 @@ load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/platform:platform_transition.bzl", "PLATFORM_ATTRS", "platform_label", "platform_transition")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 
-_DOC = """A test of code whose wheels the build machine lacks: it runs with the target's, emulated where its CPU is another."""
+_DOC = """A test of code whose wheels the build machine lacks: it runs with the target's, emulated if its CPU is another."""
 
 _ATTRS = PLATFORM_ATTRS | {
     "data": attr.label_list(allow_files = True, doc = "Files whose paths are arguments."),

@@ -69,7 +69,7 @@ def oci_index(name, image, platforms, **kwargs):
     """One image for several platforms, as one index: a puller gets the image of its own platform.
 
     OCI's platform has no field for an accelerator. Images for one are told apart by `os.features` and by the annotation
-    `dev.chassis.accelerator`, and stand after the others, so that a client that knows of neither takes one without.
+    `dev.chassis.accelerator`, and come after the others, so that a client that knows of neither takes one without.
 
     Args:
       name: the target's name.

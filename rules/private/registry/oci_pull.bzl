@@ -1,6 +1,6 @@
 """oci_pull: an image of a registry as a base, its layers fetched one by one and only when an action needs them."""
 
-load("//rules/private/declaration:declared.bzl", "MACHINES")
+load("//rules/private/declaration:declared.bzl", "MACHINES", "MAX_LAYERS")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 
 PULL_ATTRS = {
@@ -10,9 +10,6 @@ PULL_ATTRS = {
     "name": attr.string(mandatory = True, doc = "The repository's name."),
     "platforms": attr.string_list(doc = "The platforms to take of an index, such as `linux/arm64`: linux/amd64, linux/arm64."),
 }
-
-# Runtimes stop at 127 layers. A repository that nothing needs costs nothing.
-_MAX_LAYERS = 127
 
 def _run(rctx, arguments):
     """Runs the pull tool on the pinned interpreter."""
@@ -58,8 +55,8 @@ def _image_impl(rctx):
     attr = rctx.attr
     _run(rctx, ["--platform=" + attr.platform] if attr.platform else [])
     count = len(json.decode(rctx.read("layers.json")))
-    if count > _MAX_LAYERS:
-        fail("oci_pull %s: the image has %d layers, runtimes take no more than %d" % (attr.base_name, count, _MAX_LAYERS))
+    if count > MAX_LAYERS:
+        fail("oci_pull %s: the image has %d layers, runtimes take no more than %d" % (attr.base_name, count, MAX_LAYERS))
     rctx.file("BUILD.bazel", """\
 load("@chassis//rules/private/registry:pulled_image.bzl", "pulled_image")
 
@@ -157,7 +154,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
         images[platform or "linux/amd64"] = own_name
         common = {"base_name": name, "digest": digest, "image": image, "insecure": insecure}
         _pulled_image_repository(name = own_name, own_name = own_name, platform = platform, **common)
-        for number in range(_MAX_LAYERS):
+        for number in range(MAX_LAYERS):
             layer_name = "%s__%d" % (own_name, number)
             _pulled_layer_repository(name = layer_name, number = number, own_name = layer_name, **common)
     _pulled_hub_repository(name = name, images = images, own_name = name)

@@ -22,7 +22,7 @@ _KINDS = ["cyclonedx", "provenance", "spdx"]
 def _impl(ctx):
     for kind in ctx.attr.require:
         if kind not in _KINDS:
-            fail("\n%s: require: %r is none of %s" % (ctx.label, kind, ", ".join(_KINDS)))
+            fail("\n%s: require: %r is not one of %s" % (ctx.label, kind, ", ".join(_KINDS)))
     documents = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo].documents
     words = ['--layout="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, documents))]
     words += ['--key="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, key)) for key in ctx.files.keys]

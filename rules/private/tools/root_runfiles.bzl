@@ -6,7 +6,7 @@ _DOC = """A program that does nothing, with files in its runfiles.
 
 Bazel warns of each action that has a source directory among its inputs ("dependency checking of directories is
 unsound": it would miss a file that is edited inside). A repository's root is never edited, and as one directory it is one
-link of a sandbox, where its thousands of files would be as many. Among the runfiles of a tool it is an input all the same,
+link of a sandbox instead of thousands. Among the runfiles of a tool it is an input all the same,
 and no warning.
 """
 

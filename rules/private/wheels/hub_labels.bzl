@@ -1,7 +1,7 @@
 """What macros can say of a label that names a distribution: whether its hub has it, and what may have been meant."""
 
 load("@chassis_hubs//:hubs.bzl", "HUBS")
-load("//rules/private/locks:import_names.bzl", "import_names")
+load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
 load("//rules/private/locks:nearest_names.bzl", "nearest_names")
 
 def _problem(label):
@@ -10,12 +10,12 @@ def _problem(label):
     if not hub or not hub["names"]:
         return None
     asked = label.package
-    if not asked or asked.replace("_", "-") in hub["names"] or asked in import_names:
+    if not asked or asked.replace("_", "-") in hub["names"] or asked in IMPORT_NAMES:
         return None
-    near = nearest_names(asked, sorted(hub["names"] + [name.lower() for name in import_names]))
+    near = nearest_names(asked, sorted(hub["names"] + [name.lower() for name in IMPORT_NAMES]))
     meant = {}
     for name in near:
-        for imported, distributions in import_names.items():
+        for imported, distributions in IMPORT_NAMES.items():
             if imported.lower() == name:
                 meant.update({distribution: None for distribution in distributions})
         if name in hub["names"]:
@@ -26,7 +26,7 @@ def _problem(label):
     return "\n  ".join(lines + ["or add it to the requirements and run: %s" % hub["renew"]])
 
 def check_dependencies(what, deps):
-    """Fails where a label names a distribution that its hub does not have.
+    """Fails if a label names a distribution that its hub does not have.
 
     Args:
       what: the rule and its target, for the error.
@@ -38,7 +38,7 @@ def check_dependencies(what, deps):
             fail("%s: %s" % (what, problem))
 
 def check_requirements(what, requirements):
-    """Fails where no hub has a set of requirements.
+    """Fails if no hub has a set of requirements.
 
     Args:
       what: the rule and its target, for the error.

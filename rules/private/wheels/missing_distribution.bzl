@@ -1,6 +1,6 @@
 """missing_distribution: what a hub has in place of a distribution that cannot be had, which fails when it is asked for."""
 
-load("//rules/private/locks:import_names.bzl", "import_names")
+load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
 
 def _message(attr):
     if attr.import_of:
@@ -87,7 +87,7 @@ def import_packages(rctx, everywhere, renew):
       everywhere: the distributions that the hub has.
       renew: the command that renews its lock.
     """
-    for imported, distributions in import_names.items():
+    for imported, distributions in IMPORT_NAMES.items():
         if imported.replace("_", "-") in everywhere:
             continue
         here = [name for name in distributions if name in everywhere]

@@ -63,7 +63,7 @@ def _indexes(options, index_url = ""):
       index_url: the one of a hub, in place of all others.
 
     Returns:
-      A list of struct(url, user: struct(login, password) or None), the first one first; none where only pip can.
+      A list of struct(url, user: struct(login, password) or None), the first one first; none if only pip can.
     """
     if [name for name in _PIP_ALONE if options.get(name) and (name != "no-index" or not index_url)]:
         return []

@@ -1,6 +1,6 @@
 """Walks from a distribution to all that it depends on, by the wheels' own metadata."""
 
-# More than any lock has; a loop without end is not to be had in Starlark.
+# More than any lock has; Starlark has no endless loop.
 _MAX_STEPS = 100000
 
 def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {}):
@@ -15,7 +15,7 @@ def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {
       problems: name to why the lock's pin of it cannot be used.
 
     Returns:
-      The sorted list of names. An error, a string, in its place where the lock lacks one.
+      The sorted list of names. An error, a string, in its place if the lock lacks one.
     """
     queue = [(distribution, "")]
     seen = {}

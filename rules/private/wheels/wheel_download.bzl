@@ -56,7 +56,7 @@ def download_wheel(rctx, pip):
       pip: path, the directory that has pip's package.
 
     Returns:
-      The wheel's file name; None where pip has to fetch it.
+      The wheel's file name; None if pip has to fetch it.
     """
     attr = rctx.attr
     if attr.fetch_from == "pip":

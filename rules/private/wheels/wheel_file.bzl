@@ -16,7 +16,7 @@ _ATTRS = {
     "wheel": attr.label(
         mandatory = True,
         allow_files = [".whl"],
-        doc = "A distribution of a hub, or a wheel's own file where it is to be had without what it depends on.",
+        doc = "A distribution of a hub, or a wheel's own file, to have it without what it depends on.",
     ),
     "_tool": attr.label(default = "//chassis/tools:wheel_file", cfg = "exec", executable = True),
 }

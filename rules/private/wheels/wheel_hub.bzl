@@ -4,6 +4,7 @@ load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
+load(":hubs_repository.bzl", "HUB_FILE", "hub_description")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
@@ -17,6 +18,10 @@ load(
 
 # What a hub is told; for the extension's tag class and its WORKSPACE twin.
 HUB_ATTRS = CROSS_BUILD_ATTRS | {
+    "any_python": attr.bool(
+        doc = "The wheels are for programs of the build and not for images: no Python of images chooses between them. On a platform that " +
+              "no lock is for, what depends on them is incompatible, so that `bazel build //...` passes over it.",
+    ),
     "extras": attr.string_list_dict(
         doc = "For `uv.lock` and `pylock.toml`: the project's extras to install. The key is `all`, an accelerator (`none`, `cuda`) or " +
               "a platform: `{\"all\": [\"serve\"], \"none\": [\"cpu\"], \"cuda\": [\"cu130\"]}`.",
@@ -42,9 +47,9 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
     ),
     "platforms": attr.string_list(doc = "The platforms of `lock`, or of each lock of `sets`; by default all of them."),
     "pythons": attr.string_list(
-        doc = "The versions of Python that the locks are for, such as `[\"3.11\", \"3.13\"]`. By default the version that a lock's header names, " +
+        doc = "The versions of Python that the locks are for, such as `[\"3.13\", \"3.14\"]`. By default the version that a lock's header names, " +
               "and for other locks each that Chassis brings: images of the others say what is missing. A key of `locks` may name one " +
-              "platform and version as well: `\"//:amd64_py313.txt\": \"linux_amd64_py313\"`.",
+              "platform and version as well: `\"//:amd64_py314.txt\": \"linux_amd64_py314\"`.",
     ),
     "sets": attr.string_keyed_label_dict(
         doc = "In place of `lock`: sets of requirements, each with its own lock for `platforms`: " +
@@ -55,6 +60,7 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
 }
 
 def hub_options(
+        any_python = False,
         build_hub = "chassis_build",
         build_requires = {},
         cross_build = [],
@@ -72,6 +78,7 @@ def hub_options(
     """HUB_ATTRS' values, for an extension that has no tags.
 
     Args:
+      any_python: as in HUB_ATTRS.
       build_hub: the apparent name of a hub that the same extension makes, or the canonical name, `@@…`, of any.
       build_requires: this and all below: as in HUB_ATTRS.
       cross_build: as there.
@@ -91,6 +98,7 @@ def hub_options(
       A struct of them.
     """
     return struct(
+        any_python = any_python,
         build_hub = build_hub,
         build_requires = build_requires,
         cross_build = cross_build,
@@ -109,10 +117,14 @@ def hub_options(
 
 _DEFAULT_RENEW = "bazel run //:locks"
 
-_CONDITION = "@chassis//platforms/python:is_"
+# What dependents of a hub with `any_python` find on another machine.
+_OTHER_MACHINE = "@chassis//platforms/toolchains:wheels_of_tools"
 
-def _arm(hub, platform, name):
-    return "        %r: %r,\n" % (_CONDITION + platform, "@%s//:distribution" % closure_repository_name(hub, platform, name))
+def _arm(attr, platform, target):
+    """An arm of the select of a distribution."""
+    if attr.any_python:
+        return "        %r: %r,\n" % ("@chassis//platforms:is_%s_any" % LOCK_VARIANTS[platform].platform, target)
+    return "        %r: %r,\n" % ("@chassis//platforms/python:is_" + platform, target)
 
 def _distribution_build(attr, alias, name, found_in):
     """The BUILD file of `@hub//name`, under the spelling `alias`."""
@@ -125,9 +137,9 @@ def _distribution_build(attr, alias, name, found_in):
                 "problem": attr.problems[key],
                 "renew": attr.renew[platform],
             }))
-            arms.append("        %r: %r,\n" % (_CONDITION + platform, ":broken_on_" + platform))
+            arms.append(_arm(attr, platform, ":broken_on_" + platform))
         elif platform in found_in:
-            arms.append(_arm(attr.hub, platform, name))
+            arms.append(_arm(attr, platform, "@%s//:distribution" % closure_repository_name(attr.hub, platform, name)))
         else:
             targets.append(missing_distribution_build.target("missing_on_" + platform, name, {
                 "found_in": [found_in[other] for other in sorted(found_in)],
@@ -136,8 +148,10 @@ def _distribution_build(attr, alias, name, found_in):
                 "platform": platform,
                 "renew": attr.renew[platform],
             }))
-            arms.append("        %r: %r,\n" % (_CONDITION + platform, ":missing_on_" + platform))
-    no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py313 with 3.13); it has: %s. " +
+            arms.append(_arm(attr, platform, ":missing_on_" + platform))
+    if attr.any_python:
+        arms.append("        %r: %r,\n" % ("//conditions:default", _OTHER_MACHINE))
+    no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py314 with 3.14); it has: %s. " +
                 "Lock for it too, and name the lock, or the version in `pythons`, in the hub; or give the image another `python`. " +
                 "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
         attr.shown,
@@ -169,10 +183,12 @@ def _hub_impl(rctx):
     import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
     rctx.file("BUILD.bazel", "")
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
+    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[sorted(attr.renew)[0]]))
 
 wheel_hub_repository = repository_rule(
     implementation = _hub_impl,
     attrs = {
+        "any_python": attr.bool(),
         "distributions": attr.string_list_dict(mandatory = True, doc = "Platform to the names in its lock."),
         "hub": attr.string(mandatory = True),
         "listed": attr.string_list(doc = "Every name that a lock of more than one platform has, whether it holds for any or not."),
@@ -233,7 +249,7 @@ def _check_platforms(pairs, describe):
     for label, platforms in pairs:
         for platform in platforms:
             if platform not in LOCK_PLATFORMS and platform not in LOCK_VARIANTS:
-                fail("hub %s: %s is not a platform of a wheel lock; those are: %s, and with a Python such as linux_amd64_py313" % (
+                fail("hub %s: %s is not a platform of a wheel lock; those are: %s, and with a Python such as linux_amd64_py314" % (
                     describe,
                     platform,
                     ", ".join(LOCK_PLATFORMS),
@@ -257,7 +273,7 @@ def _variants(platforms, pythons, read, named):
     return found.keys()
 
 def _closure_of_lock(name, pins, extras, problems):
-    """The closure of a distribution where the lock has the graph; an error as a string."""
+    """The closure of a distribution if the lock has the graph; an error as a string."""
     return wheel_closure(
         name,
         lambda needed: {"requires": pins[needed].requires, "version": pins[needed].version},
@@ -370,6 +386,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
                 )
     wheel_hub_repository(
         name = name,
+        any_python = options.any_python,
         distributions = distributions,
         hub = name,
         listed = sorted(universal),
@@ -384,7 +401,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
     return struct(names = sorted(answered), listed = sorted(listed), locks = names.values(), renew = renewals.values())
 
 def check_named(name, options, listed, locks):
-    """Fails where a hub's options name a distribution that none of its locks has.
+    """Fails if a hub's options name a distribution that none of its locks has.
 
     Args:
       name: the hub's name.

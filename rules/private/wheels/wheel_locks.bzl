@@ -37,7 +37,7 @@ def _agrees_with(made, platform):
 def _check_arguments(name, requirements, platforms, lock):
     for platform in platforms:
         if platform not in LOCK_VARIANTS:
-            fail("wheel_locks %s: %s is not a platform; those are: %s, and with a Python such as linux_amd64_py313" % (
+            fail("wheel_locks %s: %s is not a platform; those are: %s, and with a Python such as linux_amd64_py314" % (
                 name,
                 platform,
                 ", ".join(LOCK_PLATFORMS),
@@ -84,7 +84,7 @@ def wheel_locks(
       requirements: a requirements file, or several; or a dict from `all`, an accelerator (`none`, `cuda`) or a platform to them.
       hub: the hub that the locks are for: `locks = {"//:linux_amd64.txt": "linux_amd64", …}` of `wheels.hub`.
       platforms: what to lock for: of linux_amd64, linux_amd64_gpu, linux_arm64 and linux_arm64_gpu; with a Python that is not
-        the default, linux_amd64_py313.
+        the default, linux_amd64_py314.
       lock: the locks' file names, with `{platform}` in them if there are several; or a dict from platform to file name.
       includes: files that the requirements include with `-r` or `-c`: the test reads them.
       same_versions_as: a lock whose versions count for what both hold; by default the locks of this target agree with each other.

@@ -1,12 +1,14 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
-load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS")
+load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS", "lock_target")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_download.bzl", "download_wheel")
 
-# The environment that pip's configuration can stand in.
-_PIP_ENVIRON = ["PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_FIND_LINKS", "PIP_NO_INDEX"]
+# Variables that can hold pip's configuration.
+# A change of these fetches again. Addresses are not among them: Bazel writes down what it goes by, and they may hold a
+# password; whatever index a file comes from, its hash is the lock's.
+_PIP_ENVIRON = ["PIP_CONFIG_FILE", "PIP_NO_INDEX"]
 
 # The largest value of an integer attribute.
 _MAX_INT = (1 << 31) - 1
@@ -21,7 +23,7 @@ CROSS_BUILD_ATTRS = {
         doc = "What the build of a distribution needs beyond its pyproject.toml, from the build hub: `{\"annoy\": [\"nose\"]}`.",
     ),
     "cross_build": attr.string_list(
-        doc = "The distributions that may be built from their sdist, for the target, where the lock or the index has no wheel of them.",
+        doc = "The distributions that may be built from their sdist, for the target, if the lock or the index has no wheel of them.",
     ),
 }
 
@@ -40,15 +42,14 @@ def _pip(rctx):
 def _fetch(rctx, tool, more):
     """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
+    target = lock_target(attr.platform)
     arguments = [
         rctx.path(attr._python),
         rctx.path(tool),
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
-        "--machine",
-        LOCK_VARIANTS[attr.platform].machine,
-        "--python",
-        LOCK_VARIANTS[attr.platform].python,
+        "--markers",
+        json.encode(target.markers),
         "--output",
         rctx.path("."),
     ] + more
@@ -85,7 +86,8 @@ def _file_impl(rctx):
     if not is_sdist:
         wheel = download_wheel(rctx, _pip(rctx))
         have = ["--have", rctx.path(wheel)] if wheel else []
-        result = _fetch(rctx, attr._fetch_wheel, ["--glibc", LOCK_VARIANTS[attr.platform].glibc] + have)
+        platforms = ["--platform=" + tag for tag in lock_target(attr.platform).platform_tags]
+        result = _fetch(rctx, attr._fetch_wheel, platforms + have)
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
@@ -217,7 +219,7 @@ wheel_closure_repository = repository_rule(
     attrs = {
         "distribution": attr.string(mandatory = True),
         "extras": attr.string_list_dict(doc = "Name to the extras that the lock asks of it."),
-        "files": attr.string_dict(doc = "Name to the repository of its wheel, where another set of requirements has the same one."),
+        "files": attr.string_dict(doc = "Name to the repository of its wheel, if another set of requirements has the same one."),
         "hub": attr.string(mandatory = True),
         "lock": attr.string(mandatory = True),
         "locked": attr.string_list(doc = "Every distribution of the lock."),
@@ -225,7 +227,7 @@ wheel_closure_repository = repository_rule(
         "platform": attr.string(mandatory = True),
         "problems": attr.string_dict(doc = "Name to why the lock's pin of it cannot be used."),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
-        "wheels": attr.string_list(doc = "The closure, where the lock says it; by default the wheels' metadata does."),
+        "wheels": attr.string_list(doc = "The closure, if the lock says it; by default the wheels' metadata does."),
     },
     doc = "A distribution with all that its metadata says it depends on, on one platform.",
 )

@@ -1,5 +1,6 @@
 """Hubs with several sets of requirements: `@pypi//numpy` is the one of the set that the image names."""
 
+load(":hubs_repository.bzl", "HUB_FILE", "hub_description")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_hub.bzl", "check_named", "wheel_repositories")
 
@@ -47,6 +48,7 @@ def _impl(rctx):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name))
     import_packages(rctx, everywhere, attr.renew[attr.sets[0]])
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
+    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[attr.sets[0]], attr.sets))
 
 _sets_repository = repository_rule(
     implementation = _impl,
@@ -55,7 +57,7 @@ _sets_repository = repository_rule(
         "names": attr.string_list_dict(mandatory = True, doc = "Set to the distributions of its lock."),
         "renew": attr.string_dict(mandatory = True, doc = "Set to the command that renews its lock."),
         "shown": attr.string(mandatory = True, doc = "What people write for the hub."),
-        "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count where none is chosen."),
+        "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count if none is chosen."),
     },
     doc = "A hub of several sets: `@hub//name` selects by the flag `//rules:requirements`.",
 )
@@ -98,9 +100,9 @@ def wheel_sets(name, sets, options):
             sets = list(sets),
             shown = name,
         )
-    return json.encode({
-        "name": name,
-        "names": sorted({known: None for hub in hubs.values() for known in hub.names}),
-        "renew": hubs.values()[0].renew[0],
-        "sets": [requirements for requirements in sets if requirements],
-    })
+    return hub_description(
+        name,
+        {known: None for hub in hubs.values() for known in hub.names},
+        hubs.values()[0].renew[0],
+        [requirements for requirements in sets if requirements],
+    )

@@ -23,7 +23,7 @@ from tests.hostile.kinds.kind import Finding
 from tests.hostile.kinds.mutation import Mutation
 
 _SECONDS = 20.0
-_MOST_GROWTH_KB = 400 << 10
+_MAX_GROWTH_KB = 400 << 10
 _INFO = "Metadata-Version: 2.1\nName: small\nVersion: 1.0\nRequires-Dist: six>=1 ; python_version > '3'\n"
 _LAYERS = {b"w": wheel_target.check, b"d": package_target.check, b"t": tar_target.check}
 _NAMES = {b"w": "wheel", b"d": "deb", b"t": "tar"}
@@ -96,7 +96,7 @@ class Archives:
 
     def look(self) -> None:
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - self._before
-        if grown > _MOST_GROWTH_KB:
+        if grown > _MAX_GROWTH_KB:
             raise Finding(f"took {grown >> 10} MiB")
         if any(self._folder.iterdir()):
             raise Finding(f"left {[path.name for path in self._folder.iterdir()]}")

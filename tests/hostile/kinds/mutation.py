@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-_MOST_CHANGES = 8
+_MAX_CHANGES = 8
 _NUMBERS = (b"0", b"-1", b"1", b"4096", b"65536", b"2147483648", b"18446744073709551616", b"9" * 400, b"1e9", b"0x10")
 _LINES = (
     b"\r\n",
@@ -33,7 +33,7 @@ class Mutation:
     def make(self, chance: random.Random) -> bytes:
         """One input."""
         data = bytearray(chance.choice(self._samples))
-        for _ in range(chance.choice((0, 1, 1, 1, 2, 3, _MOST_CHANGES))):
+        for _ in range(chance.choice((0, 1, 1, 1, 2, 3, _MAX_CHANGES))):
             self._change(data, chance)
         return bytes(data)
 

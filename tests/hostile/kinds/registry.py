@@ -28,7 +28,7 @@ _SEPARATOR = b"\n--next--\n"
 
 
 class Registry:
-    """Answers to a client that asks, pulls and pushes; what it has of secrets belongs to the registry alone."""
+    """Answers to a client that asks, pulls and pushes; its secrets are for the registry alone."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

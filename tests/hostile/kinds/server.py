@@ -37,7 +37,7 @@ from tests.support.running_server import RunningServer, write_model
 _SECONDS = 20.0
 _QUIET = 0.1
 _ALLOWED = (501, 503, 505)
-_MOST_BYTES = 500 << 20
+_MAX_BYTES = 500 << 20
 _SETTINGS = {"CHASSIS_HEAD_TIMEOUT": "3", "CHASSIS_TRANSFER_GRACE": "3", "CHASSIS_MAX_INFLIGHT_BYTES": str(64 << 20)}
 
 
@@ -61,7 +61,7 @@ class _Server:
             raise Finding(f"a defect of the server: {wrong[-1][:3000]}")
         status = Path(f"/proc/{self.server.process.pid}/status").read_text()
         resident = next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
-        if resident > _MOST_BYTES:
+        if resident > _MAX_BYTES:
             raise Finding(f"took {resident >> 20} MiB")
 
     def close(self) -> None:

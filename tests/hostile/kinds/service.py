@@ -22,7 +22,7 @@ from tests.service.service_process import ServiceProcess
 TOKEN, OTHER = "ann-has-a-long-token", "bob-has-a-long-token"
 _LIMITS = {"head_seconds": 2.0, "stalled_seconds": 3.0, "most": 64}
 _QUOTA = {name: 1_000_000 for name in ("uploads", "queued", "minutes")}
-_MOST_BYTES = 400 << 20
+_MAX_BYTES = 400 << 20
 _SECONDS = 10.0
 _QUIET = 0.15
 _ALLOWED = (503,)
@@ -72,7 +72,7 @@ class _Service:
         errors = (self._folder / "stderr").read_text(errors="replace")
         if "Traceback" in errors:
             raise Finding(f"a defect of the service: {errors[-3000:]}")
-        if self.service.resident_bytes() > _MOST_BYTES:
+        if self.service.resident_bytes() > _MAX_BYTES:
             raise Finding(f"took {self.service.resident_bytes() >> 20} MiB")
         if self.service.open_files() > 400:
             raise Finding(f"has {self.service.open_files()} files open")

@@ -211,7 +211,7 @@ _WRONG_DOCUMENTS: dict[str, tuple[object, str]] = {
     "no type at all": (_NO_TYPE, ""),
     "a page": (image(), "text/html"),
     "schema 1": (image(), "application/vnd.docker.distribution.manifest.v1+prettyjws"),
-    "a type that is none": (image(mediaType="application/vnd.oci.image.config.v1+json"), MEDIA_TYPE_MANIFEST),
+    "a type that is unknown": (image(mediaType="application/vnd.oci.image.config.v1+json"), MEDIA_TYPE_MANIFEST),
     "a type that is a list": (image(mediaType=[MEDIA_TYPE_MANIFEST]), MEDIA_TYPE_MANIFEST),
     "a list": ([image()], MEDIA_TYPE_MANIFEST),
 }

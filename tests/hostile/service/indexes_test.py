@@ -153,7 +153,7 @@ def _bomb(folder: Path, name: str, version: str) -> Path:
 
 def test_metadata_that_inflates_to_gigabytes_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wheel of anybody's on a public index: uv reads its METADATA into memory whole."""
-    monkeypatch.setattr(uv_module, "_MOST_MEMORY", 512 << 20)
+    monkeypatch.setattr(uv_module, "_MAX_MEMORY", 512 << 20)
     with (
         _index(tmp_path / "public", ("numbers", "1.0"), make=_bomb) as public,
         pytest.raises(ChassisError, match="it may take 512 MiB: a distribution has metadata of unusual size"),

@@ -165,7 +165,7 @@ def test_a_sleeping_job_is_stopped(tmp_path: Path) -> None:
 
 
 def test_minutes_of_builds_are_bounded(tmp_path: Path) -> None:
-    """A client that has used its minutes waits, with what it has queued already, too; others do not."""
+    """A client that has used its minutes waits, and so does what it has queued already; others do not wait."""
     options = {"queue": 50, "job_seconds": 0.5}
     with ServiceProcess(tmp_path / "state", f"ann {ANN} minutes=1\nbob {BOB}\n", **options) as service:
         done = job(service, ANN)

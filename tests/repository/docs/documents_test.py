@@ -52,3 +52,35 @@ def test_readme_lists_every_page():
     listed = set(re.findall(r"\]\(([-\w./]+\.md)\)", text("README").partition("## Read on")[2]))
     assert pages <= listed
     assert len(pages) > 15
+
+
+def test_no_page_installs_what_is_somebody_elses_on_the_index():
+    root = Path(os.environ["README"]).parent
+    pages = [root / "README.md", root / "CONTRIBUTING.md", *(root / "docs").rglob("*.md")]
+    commands = [line for page in pages for line in re.findall(r"\bpip3? install\b([^\n`]*)", page.read_text())]
+    arguments = [argument.strip("'\"") for line in commands for argument in line.split()]
+    assert not [argument for argument in arguments if re.fullmatch(r"chassis(ml)?([\[=<>~!;].*)?", argument)]
+    assert any("/chassis_on_bazel" in argument for argument in arguments)
+
+
+def test_readme_says_where_chassis_comes_from():
+    own = text("README").partition("## In a workspace of your own")[2].partition("\n## ")[0]
+    for words in (
+        "archive_override(",
+        "git_override(",
+        "module_registry.py",
+        "source.json",
+        "metadata.json",
+        "WORKSPACE",
+    ):
+        assert words in own
+    assert "rules_python" in own and "--noenable_bzlmod" in own and "--enable_workspace" in own
+
+
+def test_the_guide_to_serving_lists_every_setting():
+    docs = Path(os.environ["TESTING"]).parent
+    settings = set(re.findall(r"^\| `([A-Z_]+)`", (docs / "reference/settings.md").read_text(), re.MULTILINE))
+    # The image itself sets these two.
+    settings -= {"CHASSIS_MODEL_DIR", "CHASSIS_SERVER_PATH"}
+    assert len(settings) > 25
+    assert settings <= set(re.findall(r"`([A-Z][A-Z_]+)`", (docs / "serving.md").read_text()))

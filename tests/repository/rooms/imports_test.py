@@ -1,6 +1,6 @@
 """The rooms of `chassis` import downwards, and no modules import each other in a circle.
 
-Every import counts, wherever it stands in a module: within a function and under `TYPE_CHECKING` too.
+Every import counts, wherever it is in a module: within a function and under `TYPE_CHECKING` too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYERS = (
     ("sdk",),
     ("reference", "tools"),
 )
-"""Rooms from the lowest to the highest. A room imports from lower layers alone; `chassis` is what stands in no room."""
+"""Rooms from the lowest to the highest. A room imports from lower layers alone; `chassis` is what is in no room."""
 
 _FRONT_DOOR = "chassis"
 """`chassis/__init__.py`, whose names lead into the SDK if there is one: it imports what is asked for."""

@@ -6,7 +6,7 @@ const PAD = 3;
 const LEAST = 3;
 const MARGIN = 5;
 
-/** Gives each node its parent, its layer, its depth, and both sizes, estimated where only the whole is known. */
+/** Gives each node its parent, its layer, its depth, and both sizes, estimated if only the whole is known. */
 function prepare(root) {
   const nodes = [];
   const visit = (node, parent, layer, depth) => {

@@ -129,7 +129,7 @@ def test_a_model_is_confined_in_either_of_bazels_sandboxes(place: Place, strateg
     [
         # Bazel's own sandbox lets every file be read.
         ("linux-sandbox", ["reads files of the service", "lists "]),
-        # In processwrapper-sandbox, which is none, pickling confines itself (docs/unprivileged.md).
+        # In processwrapper-sandbox, which confines nothing, pickling confines itself (docs/unprivileged.md).
         # No sandbox at all: the walls are around more than the action's inputs.
         ("local", ["lists "]),
     ],

@@ -30,7 +30,7 @@ def attack():
             return
         if what:
             got.append(what)
-    # Where a sandbox has directories of its own under these names, this does no harm: the test looks for the files.
+    # If a sandbox has directories of its own under these names, this does no harm: the test looks for the files.
     for path in (GIVEN["mark"], os.path.join(GIVEN["cache"], "made")):
         attempt("", lambda: open(path, "w").close())
     attempt("report", lambda: urllib.request.urlopen(GIVEN["url"], timeout=5))

@@ -1,10 +1,8 @@
-"""What Python imports by another name than its distribution has, of packages that models use: import name to distributions.
+"""What Python imports under another name than its distribution's, of packages that models use."""
 
-Where several distributions bring an import, any one of them will do. Hubs answer to these names with the right one;
-chassis/packed_model/import_names.py has the same table, and a test compares the two.
-"""
+from __future__ import annotations
 
-import_names = {
+IMPORT_NAMES: dict[str, list[str]] = {
     "Crypto": ["pycryptodome"],
     "OpenSSL": ["pyopenssl"],
     "PIL": ["pillow"],
@@ -47,3 +45,4 @@ import_names = {
     "yaml": ["pyyaml"],
     "zmq": ["pyzmq"],
 }
+"""By import name, the distributions that bring it: any one of them will do."""
