@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import multiprocessing
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -90,7 +91,9 @@ def _make_archive(root: Path, monkeypatch: pytest.MonkeyPatch) -> LocalArchive:
     )
     made.add("libc6", {_LOADER: "\x7fELF loader"})
     made.add("default-jdk-headless", {"usr/lib/jvm/huge": "x"})
-    for pip in Path(sys.base_prefix).glob("share/python-wheels/pip-*.whl"):
+    # Named by the build; under another Python there may be one beside it.
+    named = [Path(os.environ["PIP_WHEEL"])] if "PIP_WHEEL" in os.environ else []
+    for pip in named or Path(sys.base_prefix).glob("share/python-wheels/pip-*.whl"):
         made.add("python3-pip-whl", {f"usr/share/python-wheels/{pip.name}": pip.read_bytes()})
     made.publish()
     monkeypatch.setenv("CHASSIS_DEBIAN_MIRROR", made.mirror.uri)

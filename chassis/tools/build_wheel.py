@@ -12,6 +12,7 @@ from typing import TypeVar
 from absl import flags
 
 from chassis.command_line.run import run_main
+from chassis.command_line.staged import staged
 from chassis.confinement.left_files import scratch_directory
 from chassis.cross.isolation import open_view
 from chassis.cross.source import copy_sources, read_build_system, unpack_sdist
@@ -55,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     os.umask(0o022)
     target = cross_target(_ARCHITECTURE.value, _GLIBC.value, _PYTHON_VERSION.value)
-    bwrap, proot = (Path(value).absolute() if value else None for value in (_BWRAP.value, _PROOT.value))
+    bwrap, proot = (staged(value) if value else None for value in (_BWRAP.value, _PROOT.value))
     view = open_view(bwrap, proot, _CONFINE.value)
     if (bwrap or proot) and not view.is_moved:
         print(
@@ -93,18 +94,18 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _tools() -> BuildTools:
-    python = Path(_INTERPRETER.value or _PYTHON.value).absolute()
+    # The runfiles have links to its files, which lead nowhere in a root that has the files alone.
+    python = staged(_INTERPRETER.value or _PYTHON.value).resolve()
     root = python.parent / "root"
     if not root.is_dir():  # not Debian's packages, but an installation: PREFIX/bin/python3
-        python = python.resolve()
         root = python.parent.parent
     return BuildTools(
-        zig=Path(_ZIG.value),
+        zig=staged(_ZIG.value),
         runtime=Path(_RUNTIME.value),
         drivers=Path(_DRIVERS.value),
         python=python,
         python_root=root,
-        headers=Path(_HEADERS.value),
+        headers=staged(_HEADERS.value),
         hook=Path(_HOOK.value),
     )
 

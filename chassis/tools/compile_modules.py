@@ -15,11 +15,10 @@ from pathlib import Path
 
 
 def files_of(path: str, source: Path) -> Iterator[tuple[str, Path]]:
-    """The files to bring to `path`: the source itself, or what a directory holds; of one with extension modules
-    nothing, since it is imported where it is."""
+    """The files to bring to `path`: the source itself, or what a directory holds."""
     if not source.is_dir():
         yield path, source
-    elif not any(source.rglob("*.so")):
+    else:
         for file in sorted(source.rglob("*")):
             if file.is_file():
                 yield f"{path}/{file.relative_to(source).as_posix()}", file

@@ -49,10 +49,15 @@ def test_a_wheels_data_comes_along_and_what_does_not_compile_stays_a_source(tmp_
     ]
 
 
-def test_a_wheel_with_extension_modules_is_left_where_it_is(tmp_path: Path) -> None:
+def test_extension_modules_and_their_libraries_come_along(tmp_path: Path) -> None:
     wheel = tmp_path / "wheel"
-    (wheel / "native").mkdir(parents=True)
+    for folder in ("native", "native.libs"):
+        (wheel / folder).mkdir(parents=True)
     (wheel / "native/__init__.py").write_text("")
-    (wheel / "native/core.abi3.so").write_bytes(b"")
+    (wheel / "native/core.abi3.so").write_bytes(b"module")
+    (wheel / "native.libs/libx.so.1").write_bytes(b"library")
     assert main([f"--output={tmp_path}/out", f"root={wheel}"]) == 0
-    assert not (tmp_path / "out/root").exists()
+    written = {
+        str(path.relative_to(tmp_path / "out/root")) for path in (tmp_path / "out/root").rglob("*.*") if path.is_file()
+    }
+    assert written == {"native/__init__.pyc", "native/core.abi3.so", "native.libs/libx.so.1"}

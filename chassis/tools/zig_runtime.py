@@ -8,6 +8,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.command_line.run import run_main
+from chassis.command_line.staged import staged
 from chassis.cross.target import cross_target
 from chassis.cross.zig_runtime import build_runtime
 
@@ -20,7 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Output: the directory.", required
 def main(argv: Sequence[str]) -> None:
     """Fills the output directory."""
     del argv
-    build_runtime(Path(_ZIG.value), cross_target(_ARCHITECTURE.value, _GLIBC.value), Path(_OUTPUT.value))
+    build_runtime(staged(_ZIG.value), cross_target(_ARCHITECTURE.value, _GLIBC.value), Path(_OUTPUT.value))
 
 
 if __name__ == "__main__":

@@ -78,11 +78,12 @@ debian_packages = repository_rule(
     doc = "The `.deb` files of a lock, as `//:packages`.",
 )
 
-# Finds its root beside itself, so that it runs from an external directory, a sandbox or a runfiles tree alike.
+# Finds its root beside itself, so that it runs from an external directory, a sandbox or a runfiles tree alike. If it is not
+# there, it is where Bazel before 8.3 stages a directory of the runfiles for a remote engine: where the execution root has it.
 _LAUNCHER = """\
 #!/bin/sh
 root="${{0%/*}}/root"
-{environment}exec "$root/{loader}" --argv0 "$0" \\
+{elsewhere}{environment}exec "$root/{loader}" --argv0 "$0" \\
   --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
   "$root/{program}" "$@"
 """
@@ -92,6 +93,15 @@ _LOADERS = [
     "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
 ]
+
+_ELSEWHERE = """\
+if [ ! -e "$root" ]; then
+  case "$0" in
+  */bazel-out/*) root=${{0%%/bazel-out/*}}/external/{repository}/root ;;
+  *) root=external/{repository}/root ;;
+  esac
+fi
+"""
 
 # What stands for a program that a moving suite no longer has. The status is EX_UNAVAILABLE of sysexits.h.
 _MISSING = """\
@@ -121,7 +131,14 @@ def _keep_links_inside(rctx):
 
 # Programs look for these under absolute paths of the machine's, never in a root: time zones, authorities, character sets,
 # manuals, settings. They would be two files in three of what every action that Python runs has as its input.
-_NEVER_READ = ["usr/lib/x86_64-linux-gnu/gconv", "etc"]
+_NEVER_READ = [
+    "etc",
+    "usr/lib/binfmt.d",
+    "usr/lib/x86_64-linux-gnu/engines-3",
+    "usr/lib/x86_64-linux-gnu/gconv",
+    "usr/lib/x86_64-linux-gnu/krb5",
+    "usr/sbin",
+]
 _WHEELS = "root/usr/share/python-wheels"
 
 def _reduce_python(rctx):
@@ -144,8 +161,10 @@ def _compile_python(rctx):
     command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
 
     # The root is an input of every action that Python runs, so a cache that machines share wants the same bytes of each:
-    # no path of this one (the import puts the real one in), and sets in one order.
-    command += ["-s", str(rctx.path(".")), "-p", "/"]
+    # no path of this one, and sets in one order. A module keeps the name that its bytecode has when it is imported from an
+    # archive, and the pickle of a function that a library made has that name, so it has no directory, wherever that is.
+    library = [path for path in rctx.path(home + "/lib").readdir() if path.basename.startswith("python3.")][0]
+    command += ["-s", str(library)]
     rctx.report_progress("compiling the standard library")
 
     # Files that do not compile are there on purpose (lib2to3's test data): the status is then 1.
@@ -153,6 +172,10 @@ def _compile_python(rctx):
     done = run_bare(rctx, command + [rctx.path(home + "/lib")] + pip)
     if done.return_code not in [0, 1]:
         fail("%s: the standard library was not compiled (status %d): %s" % (rctx.name, done.return_code, done.stderr))
+    rctx.report_progress("packing the standard library")
+    done = run_bare(rctx, [rctx.path(python), "-S", rctx.path(rctx.attr._few_files), rctx.path("root"), rctx.attr.pythonhome])
+    if done.return_code:
+        fail("%s: the standard library was not packed (status %d): %s" % (rctx.name, done.return_code, done.stderr))
 
 def _loader(rctx):
     for path in _LOADERS:
@@ -201,7 +224,12 @@ def _root_impl(rctx):
                 rctx.file(name, _missing(rctx, program, missing), executable = True)
                 continue
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
-        rctx.file(name, _LAUNCHER.format(program = program, environment = environment, loader = _loader(rctx)), executable = True)
+        rctx.file(name, _LAUNCHER.format(
+            elsewhere = "" if rctx.attr.pythonhome else _ELSEWHERE.format(repository = rctx.name),
+            environment = environment,
+            loader = _loader(rctx),
+            program = program,
+        ), executable = True)
     if rctx.attr.pythonhome:
         _compile_python(rctx)
     for name, program in rctx.attr.static_programs.items():
@@ -213,10 +241,11 @@ package(default_visibility = ["//visibility:public"])
 
 exports_files(%r)
 
-# One directory, one input: a sandbox links it as a whole.
+# What its programs read. Of a Python these are few files, each an input; of anything else one directory, which a sandbox
+# links as a whole.
 filegroup(
     name = "files",
-    srcs = ["root"],
+    srcs = %s,
 )
 
 # pip as a directory to import from, if the root has Debian's python3-pip-whl.
@@ -224,7 +253,16 @@ filegroup(
     name = "pip_package",
     srcs = glob(["pip"], allow_empty = True, exclude_directories = 0),
 )
-""" % (rctx.attr.programs.keys() + rctx.attr.static_programs.keys()))
+
+# And as it came.
+filegroup(
+    name = "pip_wheel",
+    srcs = glob(["root/usr/share/python-wheels/pip-*.whl"], allow_empty = True),
+)
+""" % (
+        rctx.attr.programs.keys() + rctx.attr.static_programs.keys() + ["root"],
+        'glob(["root/**"], exclude = ["root/lib64/**", "root/usr/share/**"])' if rctx.attr.pythonhome else '["root"]',
+    ))
     make_modes_plain(rctx)
 
 debian_root = repository_rule(
@@ -237,6 +275,7 @@ debian_root = repository_rule(
         "programs": attr.string_dict(
             doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",
         ),
+        "_few_files": attr.label(default = "//chassis/fetching:few_files.py"),
         "pythonhome": attr.string(doc = "Where the root's Python has its `lib/python3.x`, such as `usr`; empty without Python."),
         "static_programs": attr.string_dict(doc = "Statically linked programs to export by name, such as `usr/bin/qemu-aarch64-static`: they need no launcher."),
     },

@@ -9,6 +9,7 @@ load("@old_wheels_locks//:wheels.bzl", old_wheels = "wheel_hub")
 load("@perf_analyzer_locks//:wheels.bzl", perf_analyzer = "wheel_hub")
 load("@pictures_locks//:wheels.bzl", pictures = "wheel_hub")
 load("@pypi_locks//:wheels.bzl", pypi = "wheel_hub")
+load("@remote_engine_locks//:wheels.bzl", remote_engine = "wheel_hub")
 load("@sdists_locks//:wheels.bzl", sdists = "wheel_hub")
 
 def dev_hubs():
@@ -22,4 +23,5 @@ def dev_hubs():
     perf_analyzer()
     pictures()
     pypi()
+    remote_engine()
     sdists()

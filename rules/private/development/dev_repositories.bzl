@@ -42,6 +42,9 @@ _HUBS = {
         "locks": {Label("//examples/image_classification:pictures.txt"): "linux_amd64"},
     },
     "pypi": {"locks": CHASSIS_LOCKS},
+    "remote_engine": {
+        "locks": {Label("//tests/remote_engine:engine.txt"): "linux_amd64"},
+    },
     "sdists": {
         "build_requires": {"annoy": ["nose"]},
         "cross_build": [
@@ -88,6 +91,17 @@ _DEBIAN_ROOTS = {
     "chassis_perf_analyzer": {
         "lock": Label("//tests/perf_analyzer:libraries_amd64.lock"),
         "static_programs": {"libb64.so.0d": "usr/lib/x86_64-linux-gnu/libb64.so.0d"},
+    },
+    "chassis_remote_database": {
+        "lock": Label("//tests/remote_engine:postgresql_amd64.lock"),
+    },
+    "chassis_remote_worker": {
+        "lock": Label("//tests/remote_engine:buildbox_amd64.lock"),
+        "programs": {
+            "buildbox-casd": "usr/bin/buildbox-casd",
+            "buildbox-run-hosttools": "usr/bin/buildbox-run-hosttools",
+            "buildbox-worker": "usr/bin/buildbox-worker",
+        },
     },
     "chassis_test_browser": {
         "lock": Label("//tests:browser_amd64.lock"),

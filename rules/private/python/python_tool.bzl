@@ -37,10 +37,9 @@ _COMPILED_ATTRS = {
     "_compile": attr.label(default = "//chassis/tools:compile_modules", cfg = "exec", executable = True),
 }
 
-def _located(ctx, target):
-    """The path of a target's program or only file, for the shell."""
-    file = target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0]
-    return '"$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, file))
+def _runfile(ctx, target):
+    """The path of a target's program, only file or directory in the runfiles."""
+    return runfiles_path(ctx, target[DefaultInfo].files_to_run.executable or target[DefaultInfo].files.to_list()[0])
 
 def _compiled(ctx, sources):
     """A directory with the bytecode of all that the program imports, as the runfiles have it."""
@@ -70,9 +69,19 @@ def _start(ctx, roots, transitive_sources):
     own_root = [root for root in roots if main.startswith(root + "/")][0]
     module = main.removeprefix(own_root + "/").removesuffix(".py").replace("/", ".")
 
-    # A wheel with extension modules is not in the directory, so the roots themselves come after.
+    # Sources stay: another Python may be given one to run.
+    wheels = [runfiles_path(ctx, file) for file in _wheels(transitive_sources)]
     compiled_roots = [runfiles_path(ctx, directory) + "/" + root for root in roots]
-    return "-m " + module, compiled_roots + roots, [directory]
+    return "-m " + module, compiled_roots + [root for root in roots if root not in wheels], [directory]
+
+def _wheels(sources):
+    """The unpacked wheels among sources: whole directories."""
+    return [file for file in sources.to_list() if file.is_directory]
+
+def _without_wheels(ctx, runfiles, sources):
+    """What a compiled program has of its libraries: all but the wheels, which are among what was compiled."""
+    wheels = {file: None for file in _wheels(sources)}
+    return ctx.runfiles([file for file in runfiles.files.to_list() if file not in wheels])
 
 def _impl(ctx):
     python = ctx.attr._python[ToolPythonInfo]
@@ -89,11 +98,11 @@ def _impl(ctx):
     for name, value in ctx.attr.env.items():
         script += "export %s=%s\n" % (name, shell_quote(value))
     for target, name in ctx.attr.env_paths.items():
-        script += "export %s=%s\n" % (name, _located(ctx, target))
+        script += "find_runfile %s\nexport %s=\"$found\"\n" % (shell_quote(_runfile(ctx, target)), name)
     script += "PYTHONPATH=%s\n" % ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots])
     script += "export PYTHONPATH PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1\n"
     arguments = [shell_quote(argument) for argument in ctx.attr.tool_args]
-    arguments += [_located(ctx, target) for target in ctx.attr.path_args]
+    arguments += ['"$RUNFILES_DIR/"' + shell_quote(_runfile(ctx, target)) for target in ctx.attr.path_args]
     script += " ".join(
         ["exec", interpreter, "-P", "-s", start] + arguments + ['"$@"'],
     ) + "\n"
@@ -101,11 +110,16 @@ def _impl(ctx):
     ctx.actions.write(launcher, script, is_executable = True)
     runfiles = ctx.runfiles(
         files = start_files + ctx.files.data + ctx.files.env_paths + ctx.files.path_args + ctx.files.zip_imports,
-        transitive_files = depset(transitive = [python.files, transitive_sources]),
+        transitive_files = python.files,
     )
-    runfiles = runfiles.merge_all([
+    libraries = ctx.runfiles(transitive_files = transitive_sources).merge_all(
+        [target[DefaultInfo].default_runfiles for target in ctx.attr.deps],
+    )
+    if getattr(ctx.attr, "compiled", False):
+        libraries = _without_wheels(ctx, libraries, transitive_sources)
+    runfiles = runfiles.merge_all([libraries] + [
         target[DefaultInfo].default_runfiles
-        for target in ctx.attr.deps + ctx.attr.data + ctx.attr.env_paths.keys()
+        for target in ctx.attr.data + ctx.attr.env_paths.keys()
     ])
     return [
         DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = runfiles),

@@ -19,7 +19,8 @@ _ATTRS = {
 }
 
 _LAUNCHER = """\
-root="$RUNFILES_DIR/"{root}
+find_runfile {root}
+root=$found
 export PYTHONHOME="$root/usr"
 loader="$root/lib/{triple}/{loader}"
 if [ ! -e "$loader" ]; then loader="$root/usr/lib/{triple}/{loader}"; fi

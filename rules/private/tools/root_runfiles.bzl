@@ -30,6 +30,6 @@ def path_in_runfiles(ctx, tool, file):
       file: a File, one of its runfiles.
 
     Returns:
-      A path from the execution root.
+      A path from the execution root, which the tool takes through chassis/command_line/staged.py.
     """
     return tool.executable.path + ".runfiles/" + runfiles_path(ctx, file)

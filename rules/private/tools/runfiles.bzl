@@ -7,6 +7,8 @@ def runfiles_path(ctx, file):
     return ctx.workspace_name + "/" + file.short_path
 
 # Sets $RUNFILES_DIR, absolute: beside the script, or the tree that the script itself lies in, or what the caller says.
+# `find_runfile PATH` then sets $found: in that tree, or where Bazel before 8.3 stages a directory of another repository for
+# a remote engine: where the execution root has it.
 FIND_RUNFILES = """\
 #!/bin/sh
 set -eu
@@ -31,6 +33,12 @@ else
   esac
 fi
 export RUNFILES_DIR
+find_runfile() {
+  found=$RUNFILES_DIR/$1
+  case $RUNFILES_DIR in
+  */bazel-out/*) if [ ! -e "$found" ]; then found=${RUNFILES_DIR%%/bazel-out/*}/external/$1; fi ;;
+  esac
+}
 """
 
 def shell_quote(text):
