@@ -30,8 +30,8 @@ def test_a_package_that_dependencies_share_is_by_value_and_they_are_not(tmp_path
     shared = written(tmp_path / "deps" / "ml" / "shared.py", b"VALUE = 40").parent.parent
     packaged = package(tmp_path, sources, import_paths=[shared])
     assert call(packaged, tmp_path, "b'ab'", shared) == "42"
-    (shared / "ml" / "shared.py").write_text("VALUE = 50")
-    assert call(packaged, tmp_path, "b'ab'", shared) == "52"
+    (shared / "ml" / "shared.py").write_text("VALUE = 500")
+    assert call(packaged, tmp_path, "b'ab'", shared) == "502"
 
 
 DISPATCH = """

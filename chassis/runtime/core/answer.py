@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-import os
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +22,6 @@ _SERVER = tuple(
 """Where the server calls the model from."""
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
-_STANDARD_LIBRARY = os.__file__.rpartition("/")[0] + "/"
 
 
 class ErrorKind(enum.Enum):
@@ -106,8 +105,11 @@ def frames(error: BaseException) -> str:
         return error.at
     import traceback  # here, since most models never raise
 
-    found = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_of_server(frame.filename)]
-    own = [frame for frame in found if not _is_of_library(frame.filename)]
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    pairs = zip(traceback.extract_tb(error.__traceback__), modules, strict=True)
+    kept = [(frame, module) for frame, module in pairs if not _is_of_server(frame.filename)]
+    found = [frame for frame, _ in kept]
+    own = [frame for frame, module in kept if not _is_of_library(frame.filename, module)]
     if not own:
         return ", ".join(map(_shown, found[-_MAX_FRAMES:]))
     text = ", ".join(map(_shown, own[-_MAX_FRAMES:]))
@@ -126,9 +128,10 @@ def _is_of_server(filename: str) -> bool:
     return filename in _SERVER
 
 
-def _is_of_library(filename: str) -> bool:
-    """Whether a file is one of Python's own or of an installed distribution."""
-    return filename.startswith((_STANDARD_LIBRARY, "<frozen ")) or any(part in filename for part in _PACKAGES)
+def _is_of_library(filename: str, module: str) -> bool:
+    """Whether code is Python's own or of an installed distribution. A model may have a module named as one of Python's."""
+    own = module.partition(".")[0] in sys.stdlib_module_names and module in sys.modules
+    return own or any(part in filename for part in _PACKAGES)
 
 
 def _plain(text: str) -> str:
