@@ -26,4 +26,4 @@ def test_a_directory_is_found_in_the_runfiles_or_where_old_bazel_stages_it(
     monkeypatch.chdir(tmp_path)
     for path in there:
         (tmp_path / path).mkdir(parents=True)
-    assert staged(_NAMED) == tmp_path / found
+    assert staged(_NAMED) == Path(found)

@@ -46,7 +46,8 @@ class Commands:
 def build_runtime(zig: Path, target: CrossTarget, output: Path) -> None:
     """Fills `output`: `lib/` with start file, stubs and archives, and `target.sh` for //platforms/zig:cc.
 
-    `zig` is the directory that holds the program and its `lib`; the paths in `target.sh` are relative to it.
+    `zig` is the directory that holds the program and its `lib`, a relative path: what is built may hold it. The paths in
+    `target.sh` are relative to it.
 
     Raises:
       ChassisError: zig failed, or did something else than expected.
@@ -148,6 +149,10 @@ def _target_sh(commands: Commands, target: CrossTarget, zig: Path) -> str:
     cxx = [path for path in inside if path.startswith("lib/libcxx")]
     # lib/include is clang's own, which it finds by itself.
     libc = [path for path in inside if path not in cxx and path != "lib/include"]
+    if not cxx or not libc:
+        raise ChassisError(
+            f"zig for {target.zig_triple} names no headers below {prefix}: it names {', '.join(commands.includes)}"
+        )
     return (
         f"# What zig hands to clang for {target.zig_triple}; paths are relative to zig's directory.\n"
         f"triple={target.triple}\n"

@@ -56,7 +56,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     os.umask(0o022)
     target = cross_target(_ARCHITECTURE.value, _GLIBC.value, _PYTHON_VERSION.value)
-    bwrap, proot = (staged(value) if value else None for value in (_BWRAP.value, _PROOT.value))
+    bwrap, proot = (staged(value).absolute() if value else None for value in (_BWRAP.value, _PROOT.value))
     view = open_view(bwrap, proot, _CONFINE.value)
     if (bwrap or proot) and not view.is_moved:
         print(

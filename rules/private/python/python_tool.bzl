@@ -70,17 +70,18 @@ def _start(ctx, roots, transitive_sources):
     module = main.removeprefix(own_root + "/").removesuffix(".py").replace("/", ".")
 
     # Sources stay: another Python may be given one to run.
-    wheels = [runfiles_path(ctx, file) for file in _wheels(transitive_sources)]
+    wheels = [runfiles_path(ctx, file) for file in _wheels(ctx, transitive_sources)]
     compiled_roots = [runfiles_path(ctx, directory) + "/" + root for root in roots]
     return "-m " + module, compiled_roots + [root for root in roots if root not in wheels], [directory]
 
-def _wheels(sources):
-    """The unpacked wheels among sources: whole directories."""
-    return [file for file in sources.to_list() if file.is_directory]
+def _wheels(ctx, sources):
+    """The unpacked wheels among sources, whole directories, but for those that are `data`: their sources are wanted."""
+    wanted = depset(transitive = [target[DefaultInfo].default_runfiles.files for target in ctx.attr.data]).to_list()
+    return [file for file in sources.to_list() if file.is_directory and file not in wanted]
 
 def _without_wheels(ctx, runfiles, sources):
     """What a compiled program has of its libraries: all but the wheels, which are among what was compiled."""
-    wheels = {file: None for file in _wheels(sources)}
+    wheels = {file: None for file in _wheels(ctx, sources)}
     return ctx.runfiles([file for file in runfiles.files.to_list() if file not in wheels])
 
 def _impl(ctx):
