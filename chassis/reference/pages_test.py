@@ -54,8 +54,10 @@ def _starlark(value: Any) -> str:
     ids=lambda field: field.name,
 )
 def test_chassis_model_has_the_default_and_the_words_of_the_declaration(field: Any) -> None:
-    argument = ARGUMENTS[field.attribute.partition(".")[2]]
-    assert " ".join(argument.doc.split()) == field.doc
+    name = field.attribute.partition(".")[2]
+    assert name in ARGUMENTS, f"rules/private/model/chassis_model.bzl has no argument {name}, or no line for it in Args"
+    argument = ARGUMENTS[name]
+    assert " ".join(argument.doc.split()) == field.doc, f"Args of chassis_model.bzl, {name}: not the field's words"
     if field.name not in ("name", "model_name"):
         assert argument.default_value == _starlark(field.default)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,8 @@ def test_the_log_warns_of_it(tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, bytes), {"CHASSIS_DRAIN_TIMOUT": "3"}) as server:
         told = server.wait_event("nothing reads this variable of the environment")
     assert (told["variable"], told["nearest"]) == ("CHASSIS_DRAIN_TIMOUT", "CHASSIS_DRAIN_TIMEOUT")
+
+
+def test_each_setting_is_in_the_docstring() -> None:
+    described = set(re.findall(r"^ +(\w+):", str(Settings.__doc__), re.MULTILINE))
+    assert set(Settings.__annotations__) - described == set()

@@ -72,7 +72,7 @@ def model_file(name: str) -> bytes:
 
 @pytest.mark.parametrize("field", ModelMetadata.FIELDS, ids=lambda field: field.name)
 def test_the_model_of_this_test_says_something_in_every_field(field: Field) -> None:
-    assert getattr(EVERYTHING, field.name) != field.default
+    assert getattr(EVERYTHING, field.name) != field.default, f"give {field.name} a value in EVERYTHING and BUILD.bazel"
     assert field.doc
 
 
