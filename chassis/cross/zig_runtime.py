@@ -46,8 +46,8 @@ class Commands:
 def build_runtime(zig: Path, target: CrossTarget, output: Path) -> None:
     """Fills `output`: `lib/` with start file, stubs and archives, and `target.sh` for //platforms/zig:cc.
 
-    `zig` is the directory that holds the program and its `lib`, a relative path: what is built may hold it. The paths in
-    `target.sh` are relative to it.
+    `zig` is the directory that holds the program and its `lib`, a relative path: what is built may hold it. The paths
+    in `target.sh` are relative to it.
 
     Raises:
       ChassisError: zig failed, or did something else than expected.

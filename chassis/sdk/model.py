@@ -107,7 +107,7 @@ class ChassisModel:
         self._requirements: list[str] = []
 
     def describe(self, **fields: object) -> ModelMetadata:
-        """Changes fields of `metadata`, such as `model_name`, `author`, `inputs`; docs/reference/settings.md has them all.
+        """Changes fields of `metadata`, such as `author` or `inputs`; docs/reference/settings.md has them all.
 
         `inputs` and `outputs` take a mapping from name to media type, or to an object such as
         `{"media_type": "image/png", "max_size": "10M", "description": "a photo"}`.

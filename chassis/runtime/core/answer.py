@@ -129,7 +129,7 @@ def _is_of_server(filename: str) -> bool:
 
 
 def _is_of_library(filename: str, module: str) -> bool:
-    """Whether code is Python's own or of an installed distribution. A model may have a module named as one of Python's."""
+    """Whether code is Python's own or of an installed distribution. A model may have a module with one of its names."""
     own = module.partition(".")[0] in sys.stdlib_module_names and module in sys.modules
     return own or any(part in filename for part in _PACKAGES)
 
