@@ -18,6 +18,7 @@ _DOC = """The part of a model that depends on the target: its layers and its whe
 _ATTRS = LAYER_ATTRS | {
     "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
+    "data_on_target": attr.label_list(allow_files = True),
     "deps": attr.label_list(aspects = [packaging]),
     "pickle": attr.label(providers = [PickleInfo], cfg = "exec"),
     "pickle_on_target": attr.label(providers = [PickleInfo], cfg = "target"),
@@ -106,7 +107,8 @@ def _impl(ctx):
     check_refused(ctx.label, depset(transitive = [info.refused for info in infos]))
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
     imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
-    data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, ctx.files.data)}
+    files = ctx.files.data + ctx.files.data_on_target
+    data = {"app/data/" + key: file for key, file in zip(ctx.attr.data_keys, files)}
     tool = ctx.attr._files_layer[DefaultInfo].files_to_run
     layers = []
     if code:
@@ -130,7 +132,7 @@ def _impl(ctx):
             name = ctx.label.name,
             python_version = pickle.python_version,
             settings = pickle.settings,
-            sources = depset(pickle.sources + code.values() + ctx.files.data),
+            sources = depset(pickle.sources + code.values() + files),
             status = pickle.status,
             version = ctx.attr.version,
             wheels = _wheels(ctx, depset(transitive = [info.wheels for info in infos])),
@@ -233,7 +235,8 @@ def chassis_model(
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error. What the build makes of it is made once, by the build machine,
-        for the pickle and for every platform; a `select` here chooses by platform.
+        for the pickle and for every platform; a `select` here chooses by platform. With `pickle_on = "target"` it is made
+        once for each platform.
       deps: `py_library` targets and wheels of a hub, such as `@pypi//numpy`.
       model_name: for people; defaults to the target's name.
       version: the model's version.
@@ -324,7 +327,8 @@ def chassis_model(
     }
     chassis_pickle(
         name = name + ".pickled",
-        data = data,
+        data = data if pickle_on == "exec" else [],
+        data_on_target = data if pickle_on == "target" else [],
         data_keys = keys,
         deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
@@ -342,7 +346,8 @@ def chassis_model(
     )
     _chassis_model(
         name = name,
-        data = data,
+        data = data if pickle_on == "exec" else [],
+        data_on_target = data if pickle_on == "target" else [],
         data_keys = keys,
         deps = deps,
         pickle = name + ".pickled" if pickle_on == "exec" else None,

@@ -23,6 +23,7 @@ _EMULATED_TIMEOUT_S = 1800
 _ATTRS = {
     "data": attr.label_list(allow_files = True, cfg = "exec"),
     "data_keys": attr.string_list(),
+    "data_on_target": attr.label_list(allow_files = True),
     "deps": attr.label_list(),
     "entry_point": attr.string(),
     "interpreter": attr.label(
@@ -69,7 +70,7 @@ def _impl(ctx):
         args.add("--source=%s=%s" % (names.path_in_repository(file), file.path))
     args.add("--package_dir=" + prefix)
     args.add("--signature=" + (ctx.attr.signature or "auto"))
-    for key, target in zip(ctx.attr.data_keys, ctx.files.data):
+    for key, target in zip(ctx.attr.data_keys, (ctx.files.data + ctx.files.data_on_target)):
         args.add_all([target], format_each = "--data=" + key.replace("%", "%%") + "=%s", expand_directories = False)
 
     # PyInfo's imports are paths below a runfiles tree; these are the directories of the same files in the action.
@@ -101,7 +102,7 @@ def _impl(ctx):
         executable = ctx.executable._pickle_model,
         arguments = [args],
         inputs = depset(
-            [metadata] + ctx.files.srcs + ctx.files.data + ([ctx.file.pickle] if ctx.file.pickle else []),
+            [metadata] + ctx.files.srcs + (ctx.files.data + ctx.files.data_on_target) + ([ctx.file.pickle] if ctx.file.pickle else []),
             transitive = [sources, beside],
         ),
         outputs = outputs.values(),
