@@ -17,7 +17,10 @@ from typing import Any
 # Repositories that the rules of this project make, by their canonical names, with and without bzlmod.
 _OWN = re.compile(r"(?:.*[~+](?:debian|wheels|oci)[~+].*|chassis_.*|pypi.*|sdists.*)")
 # What Bazel alone reads, and no action has as its input: Bazel writes these, and their modes go by the umask.
-_READ_BY_BAZEL = {"BUILD.bazel", "REPO.bazel", "distributions.json", "hub.json", "hubs.bzl", "neighbours.bzl", "wheels.bzl"}
+_READ_BY_BAZEL = {
+    *("BUILD.bazel", "REPO.bazel", "distributions.json", "hub.json"),
+    *("hubs.bzl", "neighbours.bzl", "wheels.bzl"),
+}
 LEAK = "app/data/leak.txt"
 
 
