@@ -89,8 +89,8 @@ def test_a_flood_of_streams_leaves_memory_bounded_and_others_served(server: Runn
                 assert server.run(b"ab").status_code == 200
                 break
             assert time.monotonic() < deadline
-        # 24,000 calls that were all kept would take 32 kB each, 750 MiB. How many gRPC's core has read before it is told
-        # to stop varies: 97 to 163 MiB were seen.
+        # 24,000 calls that were all kept would take 32 kB each, 750 MiB. How many gRPC's core has read before it stops
+        # varies: 97 to 163 MiB were seen.
         assert memory.peak < 224 * _MIB
 
 
