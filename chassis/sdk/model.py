@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-import tempfile
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from chassis.call import Request
 from chassis.declaration.model import ModelMetadata
-from chassis.errors import ChassisError
-from chassis.packaging.signature import Predictor, as_predictor, resolve_signature, takes_request
+from chassis.packaging.signature import Predictor, as_predictor
 from chassis.packed_model.model import PackedModel, check_key
 from chassis.packed_model.requirements import Detected, merge, parse
 from chassis.packed_model.saved_package import save_package
-from chassis.runtime.core.answer import Answer
-from chassis.runtime.core.contract import Contract
-from chassis.runtime.core.loader import Loader
-from chassis.runtime.core.predict import PredictFunction
 from chassis.sdk.inputs import Item, items
 from chassis.sdk.pickled import pickle_function, running_python
 from chassis.sdk.publishing import ModelPublisher, PublishOptions, PublishOptionsError, chosen_platforms
+from chassis.sdk.trial import ModelError, Trial, name_of
 
 _TARGETS = ("image", "index", "push")
-
-
-class ModelError(ChassisError, ValueError):
-    """A model that cannot be made of what was given."""
-
-
-class ModelTestError(ChassisError, RuntimeError):
-    """A predict function that failed on an input, or did not return what its kind promises."""
 
 
 class ChassisModel:
@@ -89,20 +75,14 @@ class ChassisModel:
         self._single = None if process_fn is None else as_predictor(process_fn, load_fn)
         self._batch = None if batch_process_fn is None else as_predictor(batch_process_fn, load_fn)
         self._client = client
-        self._signatures = {
-            predictor: resolve_signature(predictor, _name_of(predictor), "auto", size)
+        self._trials = {
+            predictor: Trial(predictor, size)
             for predictor, size in ((self._single, 0), (self._batch, batch_size or 0))
             if predictor is not None
         }
-        self._told = {
-            predictor: takes_request(predictor, _name_of(predictor), size)
-            for predictor, size in ((self._single, 0), (self._batch, batch_size or 0))
-            if predictor is not None
-        }
-        self._loaded: dict[Loader, Callable[..., object]] = {}
-        if len(set(self._signatures.values())) > 1:
+        if len({trial.signature for trial in self._trials.values()}) > 1:
             raise ModelError("process_fn and batch_process_fn take different inputs: one bytes, the other mappings")
-        self.metadata = ModelMetadata(name=slug(_name_of(self._packed)), batch_size=batch_size or 0)
+        self.metadata = ModelMetadata(name=slug(name_of(self._packed)), batch_size=batch_size or 0)
         self.additional_files: dict[str, Path] = {}
         self._requirements: list[str] = []
 
@@ -188,9 +168,8 @@ class ChassisModel:
         """
         given = items(test_input, self.metadata.inputs[0].name)
         if self._single is not None:
-            return [self._call(self._single, 0, [item], request)[0] for item in given]
-        size = self.metadata.batch_size
-        return [output for item in given for output in self._call(self._packed, size, [item], request)]
+            return [self._call(self._single, [item], request)[0] for item in given]
+        return [output for item in given for output in self._call(self._packed, [item], request)]
 
     def test_batch(self, test_input: object, request: Request | None = None) -> list[dict[str, bytes]]:
         """Calls the batch function here with one input `batch_size` times, or with a list of mappings as it is.
@@ -210,7 +189,7 @@ class ChassisModel:
         return [
             output
             for start in range(0, len(batch), size)
-            for output in self._call(self._batch, size, batch[start : start + size], request)
+            for output in self._call(self._batch, batch[start : start + size], request)
         ]
 
     def pack(self) -> PackedModel:
@@ -225,7 +204,7 @@ class ChassisModel:
             metadata=self.metadata,
             pickle=pickled.content,
             requirements=tuple(merge(self._requirements, pickled.imports.pins)),
-            signature=self._signatures[self._packed],
+            signature=self._trials[self._packed].signature,
             files=dict(self.additional_files),
             python=running_python(),
         )
@@ -342,70 +321,15 @@ class ChassisModel:
         print(self.describe_requirements(), file=sys.stderr)
         return self._client.publish(packed, options)
 
+    def _call(self, predictor: Predictor, batch: list[Item], request: Request | None) -> list[dict[str, bytes]]:
+        return self._trials[predictor].call(self.metadata, self.additional_files, batch, request)
+
     @property
     def _packed(self) -> Predictor:
         """The function that an image has."""
         predictor = self._batch or self._single
         assert predictor is not None
         return predictor
-
-    def _ready(self, predictor: Predictor) -> Callable[..., object]:
-        """The function, once what it needs is loaded; that is done once."""
-        if not isinstance(predictor, Loader):
-            return predictor
-        if predictor not in self._loaded:
-            try:
-                self._loaded[predictor] = predictor.loaded()
-            except Exception as error:
-                called = _name_of(predictor.load or predictor.function)
-                raise ModelTestError(f"{called} failed to load: {type(error).__name__}: {error}") from error
-        return self._loaded[predictor]
-
-    def _call(
-        self, predictor: Predictor, batch_size: int, batch: list[Item], request: Request | None
-    ) -> list[dict[str, bytes]]:
-        contract = Contract(
-            self.metadata.inputs,
-            self.metadata.outputs,
-            one_input=self._signatures[predictor] == "bytes",
-            takes_request=self._told[predictor],
-        )
-        name = _name_of(predictor)
-        if request is not None and not self._told[predictor]:
-            wanted = "requests" if batch_size else "request"
-            raise ModelError(f"{name} takes no request: give it a second parameter called `{wanted}`")
-        for item in batch:
-            refusal = contract.refusal(item)
-            if refusal:
-                raise ModelTestError(f"{name}: {refusal.error}")
-        with self._data():
-            predict = PredictFunction(self._ready(predictor), self._signatures[predictor], batch_size, contract)
-            try:
-                answers = predict(batch, [request] * len(batch) if request is not None else ())
-            except Exception as error:
-                raise ModelTestError(f"{name} failed: {type(error).__name__}: {error}") from error
-        return [_output(name, place, answer) for place, answer in enumerate(answers)]
-
-    @contextlib.contextmanager
-    def _data(self) -> Iterator[None]:
-        """Lays the additional files out as an image does if there are any."""
-        if not self.additional_files:
-            yield
-            return
-        before = os.environ.get("CHASSIS_DATA")
-        with tempfile.TemporaryDirectory(prefix="chassis-data-") as directory:
-            for key, file in self.additional_files.items():
-                link = Path(directory) / check_key(key)
-                link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(file)
-            os.environ["CHASSIS_DATA"] = directory
-            try:
-                yield
-            finally:
-                if before is None:
-                    del os.environ["CHASSIS_DATA"]
-                else:
-                    os.environ["CHASSIS_DATA"] = before
 
 
 def slug(name: str) -> str:
@@ -420,14 +344,3 @@ def slug(name: str) -> str:
     if not text:
         raise ModelError(f"model name {name!r}: expected at least one letter or digit of ASCII")
     return f"{text}-model" if text in _TARGETS or text.startswith("image-") else text
-
-
-def _name_of(predictor: Predictor) -> str:
-    function = predictor.function if isinstance(predictor, Loader) else predictor
-    return getattr(function, "__name__", type(function).__name__)
-
-
-def _output(name: str, place: int, answer: Answer) -> dict[str, bytes]:
-    if answer.output is None:
-        raise ModelTestError(f"{name}, result {place}: {answer.error}")
-    return dict(answer.output)

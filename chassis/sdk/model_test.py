@@ -14,7 +14,8 @@ from chassis.declaration.kinds import MetadataError
 from chassis.packaging.errors import EntryPointError
 from chassis.packed_model.model import PackedModelError
 from chassis.packed_model.requirements import RequirementError
-from chassis.sdk.model import ChassisModel, ModelError, ModelTestError, slug
+from chassis.sdk.model import ChassisModel, slug
+from chassis.sdk.trial import ModelError, ModelTestError
 
 LOADED = []
 _SCALE = np.float64(2.0)
