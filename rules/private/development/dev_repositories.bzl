@@ -7,7 +7,7 @@ load("//rules:repositories.bzl", "CHASSIS_LOCKS")
 load("//rules/private/checks:npm_package.bzl", "npm_package")
 load("//rules/private/debian:debian_repository.bzl", "debian_root")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
-load("//rules/private/wheels:wheel_hub.bzl", "hub_locks", "hub_options")
+load("//rules/private/wheels:hub_attrs.bzl", "hub_locks", "hub_options")
 load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 load("//rules/private/wheels:wheel_workspace.bzl", "wheel_locks")
 

@@ -1,7 +1,7 @@
 """wheel_locks: what a module extension does in one step takes a repository and a macro call in a WORKSPACE."""
 
 load("//rules/private/locks:lock_source.bzl", "lock_source")
-load(":wheel_hub.bzl", "HUB_ATTRS", "hub_locks")
+load(":hub_attrs.bzl", "HUB_ATTRS", "hub_locks")
 
 # What says where locks are, which are read here.
 _LOCKS = ["lock", "locks", "platforms", "sets"]
