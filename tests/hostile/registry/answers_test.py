@@ -7,7 +7,6 @@ import gzip
 import itertools
 import json
 import re
-import resource
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,11 +18,10 @@ from chassis.oci.descriptor import MEDIA_TYPE_INDEX, MEDIA_TYPE_MANIFEST, Descri
 from chassis.oci.digest import of_bytes
 from chassis.oci.layout_reader import DOCKER_INDEX, DOCKER_MANIFEST
 from chassis.oci.pull import PullError, pull_image
-from chassis.oci.referrer import ReferrerError, referrers
 from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.errors import AnswerError, RegistryError, TooSlowError
 from tests.hostile.registry.client_of import client_of, transport_to
-from tests.hostile.registry.hostile_server import Asked, HostileServer, Script, reply
+from tests.hostile.registry.hostile_server import Asked, HostileServer, Script, peak, registry_that, reply
 
 MIB = 1 << 20
 DIGEST = of_bytes(b"x")
@@ -32,19 +30,9 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 _MAX_GROWTH = 64 * MIB
 
 
-def registry_that(answer: Script) -> Script:
-    """A registry that says it is one, and gives this answer to everything else."""
-    return lambda asked: reply(200, b"{}") if asked.path == "/v2/" else answer(asked)
-
-
 def chunks(pieces: Iterable[bytes]) -> Iterable[bytes]:
     """Pieces of a chunked body."""
     return (b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces)
-
-
-def peak() -> int:
-    """The most memory that this process had so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 _ENDLESS: dict[str, Callable[[HostileServer], Iterable[bytes]]] = {
@@ -344,49 +332,6 @@ def test_a_configuration_larger_than_documents_are_is_not_fetched(tmp_path: Path
 def test_a_size_that_is_none_is_refused(tmp_path: Path, size: object) -> None:
     with pytest.raises(Exception, match="size"):
         _pull(tmp_path, [json.dumps(image(config=image()["config"] | {"size": size})).encode()], [b"x"])
-
-
-def test_referrers_without_end_end(tmp_path: Path) -> None:
-    body = json.dumps(index()).encode()
-
-    def script(asked: Asked) -> bytes:
-        return reply(200, body, Link=f'<{asked.path.partition("?")[0]}?n={len(server.requests)}>; rel="next"')
-
-    with HostileServer(registry_that(script)) as server, pytest.raises(AnswerError, match="more than 100 pages"):
-        referrers(client_of(server.address, tmp_path), DIGEST)
-    assert len(server.requests) < 110
-
-
-def test_referrers_by_the_million_are_refused(tmp_path: Path) -> None:
-    entry = {"mediaType": "a/b", "digest": DIGEST, "size": 1}
-    body = json.dumps(index(manifests=[entry] * 20_000)).encode()
-    with HostileServer(registry_that(lambda asked: reply(200, body))) as server, pytest.raises(ReferrerError):
-        referrers(client_of(server.address, tmp_path), DIGEST)
-
-
-def test_pages_of_referrers_have_an_end_in_bytes_too(tmp_path: Path) -> None:
-    body = json.dumps(index()).encode() + b" " * (3 * MIB)
-
-    def script(asked: Asked) -> bytes:
-        return reply(200, body, Link=f'<{asked.path.partition("?")[0]}?n={len(server.requests)}>; rel="next"')
-
-    before = peak()
-    with HostileServer(registry_that(script)) as server, pytest.raises(AnswerError, match="more than 16777216 bytes"):
-        referrers(client_of(server.address, tmp_path), DIGEST)
-    assert len(server.requests) < 10
-    assert peak() - before < _MAX_GROWTH
-
-
-def test_referrers_on_several_pages_are_one_list(tmp_path: Path) -> None:
-    def script(asked: Asked) -> bytes:
-        page = int(asked.path.partition("?n=")[2] or 0)
-        entry = {"mediaType": "a/b", "digest": of_bytes(bytes([page])), "size": 1}
-        following = {"Link": f'<{asked.path.partition("?")[0]}?n={page + 1}>; rel="next"'} if page < 2 else {}
-        return reply(200, json.dumps(index(manifests=[entry])).encode(), **following)
-
-    with HostileServer(registry_that(script)) as server:
-        listed = referrers(client_of(server.address, tmp_path), DIGEST)
-    assert [entry["digest"] for entry in listed] == [of_bytes(bytes([page])) for page in range(3)]
 
 
 @pytest.mark.parametrize(

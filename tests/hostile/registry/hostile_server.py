@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import resource
 import socketserver
 import threading
 from collections.abc import Callable, Iterable
@@ -38,6 +39,16 @@ def reply(status: int, body: bytes = b"", **headers: str) -> bytes:
     named = {"Content-Length": str(len(body))} | {name.replace("_", "-"): text for name, text in headers.items()}
     head = "".join(f"{name}: {text}\r\n" for name, text in named.items())
     return f"HTTP/1.1 {status} As Told\r\n{head}\r\n".encode() + body
+
+
+def registry_that(answer: Script) -> Script:
+    """A registry that says it is one, and gives this answer to everything else."""
+    return lambda asked: reply(200, b"{}") if asked.path == "/v2/" else answer(asked)
+
+
+def peak() -> int:
+    """The most memory that this process had so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
 class HostileServer(LoopbackServer):
