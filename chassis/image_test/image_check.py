@@ -108,7 +108,7 @@ def unpacked(layout: Path, root: Path, emulator: Path | None) -> RootFileSystem:
     """The image in `layout`, unpacked into `root`.
 
     Raises:
-      ServerError: it is for another CPU than this machine's, and there is no emulator.
+      ServerError: its CPU is not this machine's, and no emulator was given.
     """
     reader = LayoutReader(layout)
     _, config = reader.image()
