@@ -84,6 +84,7 @@ class Publisher:
     def _alone(self, repository: str, cancellation: Cancellation) -> Iterator[None]:
         """Waits until nobody else pushes there; a job whose time is over waits no longer."""
         with self._changed:
+            cancellation.check()
             while repository in self._pushing:
                 self._changed.wait(_WAIT_SECONDS)
                 cancellation.check()

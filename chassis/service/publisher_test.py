@@ -35,3 +35,10 @@ def test_a_job_that_is_given_up_waits_for_no_other_push() -> None:
         assert began.wait(30)
         first.result(30)
         third.result(30)
+
+
+def test_a_job_that_was_given_up_does_not_begin_to_push() -> None:
+    given_up = Cancellation()
+    given_up.set()
+    with pytest.raises(CancelledError), Publisher()._alone("registry.example/x", given_up):
+        pass
