@@ -17,8 +17,8 @@ load(
 
 _DEFAULT_RENEW = "bazel run //:locks"
 
-# What dependents of a hub with `any_python` find on another machine.
-_OTHER_MACHINE = "@chassis//platforms/toolchains:wheels_of_tools"
+# What dependents of a hub find on a machine, or for a platform, that no hub can have a lock for.
+_OTHER_MACHINE = "@chassis//platforms/toolchains:other_machine"
 
 def _arm(attr, platform, target):
     """An arm of the select of a distribution."""
@@ -49,8 +49,7 @@ def _distribution_build(attr, alias, name, found_in):
                 "renew": attr.renew[platform],
             }))
             arms.append(_arm(attr, platform, ":missing_on_" + platform))
-    if attr.any_python:
-        arms.append("        %r: %r,\n" % ("//conditions:default", _OTHER_MACHINE))
+    arms.append("        %r: %r,\n" % ("//conditions:default" if attr.any_python else "@chassis//platforms:is_other", _OTHER_MACHINE))
     no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py314 with 3.14); it has: %s. " +
                 "Lock for it too, and name the lock, or the version in `pythons`, in the hub; or give the image another `python`. " +
                 "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
