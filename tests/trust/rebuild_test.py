@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.trust.comparison import ImageRecord, differences
 from chassis.trust.errors import RebuildError, RecordError
 from chassis.trust.rebuild import Rebuilder, Recipe, provenance_of, rebuild_statement, recipe_of
@@ -146,7 +148,7 @@ def test_what_no_input_explains_is_named_by_its_layer() -> None:
     built.manifest["annotations"] = {"org.opencontainers.image.created": "now"}
     said = differences(Documents("MODEL").record(), built.record())
     assert said[0] == "annotation org.opencontainers.image.created: nothing published, now made again"
-    assert said[1].startswith("the layer wheel numpy 2.4.6, made of the same inputs: sha256:")
+    assert re.match(r"the layer wheel numpy \S+, made of the same inputs: sha256:", said[1])
     assert len(said) == 2
 
 
@@ -179,7 +181,7 @@ def test_a_recipe_has_the_flags_of_the_build() -> None:
     assert recipe.commit == COMMIT
     assert set(recipe.flags) >= {
         "--platforms=//platforms:arm64",
-        "--@chassis//rules:python=3.11",
+        f"--@chassis//rules:python={DEFAULT_PYTHON}",
         "--@chassis//rules:bytecode=true",
         "--@chassis//rules:compression=estargz",
         "--stamp",
