@@ -8,7 +8,7 @@ def runs_on_this_machine():
     Returns:
       A value for `target_compatible_with`.
     """
-    incompatible = [Label("//platforms/toolchains:chassis_is_for_linux_on_x86_64_and_aarch64")]
+    incompatible = [Label("//platforms/toolchains:this_machine_runs_programs_for_it")]
     if not MACHINE:
         return incompatible
     return select({
