@@ -22,7 +22,7 @@ LAYERS = (
     ("bootstrap", "deployment", "fetching", "oci", "runtime"),
     ("doctor", "locking", "packaging", "sandbox"),
     ("cross", "image_test", "packed_model", "trust"),
-    ("build_api", "command_line"),
+    ("build_api", "command_line", "new_workspace"),
     ("service",),
     ("sdk",),
     ("reference", "tools"),
