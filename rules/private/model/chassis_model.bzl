@@ -80,7 +80,7 @@ def _identity(wheel):
     """Name and version, which a file's name spells in its own way."""
     return wheel.distribution, wheel.version.replace("_", "-")
 
-def _warm_up(ctx):
+def _warm_up(ctx, settings):
     """Path in the image to the file of what the model is asked before it is ready, if there is any."""
     if not ctx.files.warmup:
         return {}
@@ -90,16 +90,33 @@ def _warm_up(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".warmup.json")
     args = ctx.actions.args()
     args.add_all(cases, format_each = "--case=%s")
+    args.add(settings, format = "--model=%s")
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         executable = ctx.executable._warm_up,
         arguments = [args],
-        inputs = ctx.files.warmup,
+        inputs = ctx.files.warmup + [settings],
         outputs = [output],
         mnemonic = "WarmUp",
         progress_message = "Warm-up of %{label}",
     )
     return {"app/model/warmup.json": output}
+
+_NOT_A_PROGRAM = """#!/bin/sh
+cat >&2 <<'END'
+error: %s is a model, which nothing runs: its image does
+  to serve it: bazel run %s:image.serve, if its chassis_image is called `image`
+  the images of this workspace: bazel query 'kind(chassis_image, //...)'
+END
+exit 1
+"""
+
+def _not_a_program(ctx):
+    """What `bazel run` of a model says, in place of Bazel's own words that it is not executable."""
+    label = names.label_for_people(ctx.label)
+    script = ctx.actions.declare_file(ctx.label.name + ".not_a_program")
+    ctx.actions.write(script, _NOT_A_PROGRAM % (label, label.rpartition(":")[0]), is_executable = True)
+    return script
 
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
@@ -122,9 +139,12 @@ def _impl(ctx):
         "app/model/model.json": pickle.settings,
         "app/model/model.pkl": pickle.pickle,
         "app/model/status.pb": pickle.status,
-    } | _warm_up(ctx)))
+    } | _warm_up(ctx, pickle.settings)))
     return [
-        DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
+        DefaultInfo(
+            executable = _not_a_program(ctx),
+            files = depset([pickle.pickle, pickle.status, pickle.settings]),
+        ),
         ModelInfo(
             imports = imports,
             layers = layers,
@@ -143,6 +163,7 @@ _chassis_model = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = _DOC,
+    executable = True,
     provides = [ModelInfo],
 )
 
@@ -289,6 +310,7 @@ def chassis_model(
         tensors = tensors,
         descriptions = descriptions,
         labels = labels,
+        version = version,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))

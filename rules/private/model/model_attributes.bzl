@@ -24,6 +24,21 @@ def _tensor_problem(text):
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
+def _media_type_problem(name, text):
+    """What is wrong with the media type `text` of an input or output, or None."""
+    for one in text.split(","):
+        major, slash, minor = one.partition(";")[0].strip(" ").partition("/")
+        if not (major and slash and minor) or "/" in minor or " " in major + minor:
+            return "%r: %r is not a media type, expected such as \"application/json\" or \"image/png\"" % (name, text)
+    return None
+
+def _version_problem(text):
+    """What is wrong with a version, or None."""
+    odd = [char for char in text.elems() if not char.isalnum() and char not in "._+-"]
+    if text and not odd and text[0].isalnum() and len(text) <= 128:
+        return None
+    return "version = %r: expected letters, digits and . _ + - such as \"0.0.1\"" % text
+
 def _module_problem(attribute, path, srcs, example):
     """What is wrong with `path`, a `module:attribute` whose module has to be one of `srcs`, or None."""
     module, colon, name = path.partition(":")
@@ -34,7 +49,7 @@ def _module_problem(attribute, path, srcs, example):
         return "%s = %r: its module is %s, which is not in srcs = %r" % (attribute, path, wanted, srcs)
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}):
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}, version = "0.0.1"):
     """Checks the attributes against each other.
 
     Args:
@@ -51,6 +66,7 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       tensors: dict, input or output name to datatype and shape.
       descriptions: dict, input or output name to a text.
       labels: dict, output name to a list of texts.
+      version: the model's.
 
     Returns:
       What is wrong and what to do, or None.
@@ -75,6 +91,13 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
+    for attribute, named in [("inputs", inputs), ("outputs", outputs)]:
+        for name, media_type in named.items():
+            problem = _media_type_problem(name, media_type)
+            if problem:
+                return "%s: %s" % (attribute, problem)
+    if _version_problem(version):
+        return _version_problem(version)
     for attribute, named in [("descriptions", descriptions), ("max_sizes", max_sizes), ("tensors", tensors)]:
         for name in named:
             if name not in inputs and name not in outputs:
