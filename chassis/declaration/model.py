@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chassis.declaration.declared import Declared, field
 from chassis.declaration.front_ends import SERVERS
-from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number
+from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number, Version
 from chassis.declaration.model_io import ModelInput, ModelOutput, Parts
 from chassis.declaration.quantity import Duration, Size
 
@@ -26,7 +26,7 @@ class ModelMetadata(Declared):
         status="model_info.model_name",
     )
     model_version: str = field(
-        Kind(),
+        Version(),
         default="0.0.1",
         doc="the model's version.",
         attribute="chassis_model.version",

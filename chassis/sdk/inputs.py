@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chassis.errors import ChassisError
 
 Item = dict[str, bytes]
+
+# One word that ends as files do, or that has a directory before it: `missing.json`, `./cases/one`.
+_EXTENSIONS = "json|jsonl|txt|csv|png|jpe?g|gif|bmp|tiff?|wav|mp3|mp4|npy|npz|parquet"
+_LOOKS_LIKE_PATH = re.compile(rf"([.]{{0,2}}/)?([\w-]+/)*[\w-]+[.]({_EXTENSIONS})|([.]{{1,2}}/|/[\w.-]+/)[\w./-]+")
 
 
 class TestInputError(ChassisError, TypeError):
@@ -26,7 +31,7 @@ def items(given: object, name: str) -> list[Item]:
       name: the model's first input.
 
     Raises:
-      TestInputError: it is not one of these, or a file that cannot be read.
+      TestInputError: it is not one of these, or a file that cannot be read, or a text that is the path of none.
     """
     if isinstance(given, Mapping):
         return [_item(given)]
@@ -59,7 +64,14 @@ def _content(value: object) -> bytes:
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str):
-        return _read(Path(value)) if _names_file(value) else value.encode()
+        if _names_file(value):
+            return _read(Path(value))
+        if _LOOKS_LIKE_PATH.fullmatch(value):
+            raise TestInputError(
+                f"{value!r} looks like a path, and there is no such file in {Path.cwd()}\n"
+                f"  name a file that is there; if the text itself is the input: {value.encode()!r}"
+            )
+        return value.encode()
     if isinstance(value, os.PathLike):
         return _read(Path(value))
     read = getattr(value, "read", None)

@@ -86,6 +86,15 @@ class ChassisModel:
         self.additional_files: dict[str, Path] = {}
         self._requirements: list[str] = []
 
+    def __repr__(self) -> str:
+        """`ChassisModel(digits 0.0.1, batches of 16, files weights.npz)`."""
+        parts = [f"{self.metadata.name} {self.metadata.model_version}"]
+        if self._batch is not None:
+            parts.append(f"batches of {self.metadata.batch_size}")
+        if self.additional_files:
+            parts.append(f"files {', '.join(sorted(self.additional_files))}")
+        return f"ChassisModel({', '.join(parts)})"
+
     def describe(self, **fields: object) -> ModelMetadata:
         """Changes fields of `metadata`, such as `author` or `inputs`; docs/reference/settings.md has them all.
 

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from chassis.declaration.kinds import MetadataError
 from chassis.packaging.errors import EntryPointError
 from chassis.packed_model.model import PackedModelError
 from chassis.packed_model.requirements import RequirementError
+from chassis.packed_model.saved_package import SaveError
 from chassis.sdk.model import ChassisModel, slug
 from chassis.sdk.trial import ModelError, ModelTestError
 
@@ -141,6 +143,40 @@ def test_requirements_are_detected_and_added():
     assert model.pack().requirements == ("numpy>=2,<3", "pillow==12.0")
 
 
+def test_a_model_is_shown_as_what_it_is(tmp_path):
+    model = ChassisModel(batch_process_fn=batch_process, batch_size=4)
+    model.describe(model_name="Sizes", model_version="1.2")
+    assert repr(model) == "ChassisModel(sizes 1.2, batches of 4)"
+    (tmp_path / "labels.txt").write_text("")
+    model.add_file(tmp_path / "labels.txt")
+    assert repr(model) == "ChassisModel(sizes 1.2, batches of 4, files labels.txt)"
+    assert repr(ChassisModel(process)) == "ChassisModel(process 0.0.1)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"inputs": {"input": "json"}}, "'json' is not a media type, expected such as application/json"),
+        ({"model_version": "1 0"}, "model_version: '1 0' is not a version, expected letters, digits and . _ + -"),
+    ],
+)
+def test_fields_that_no_image_can_have_say_what_is_right(fields, error):
+    with pytest.raises(MetadataError) as raised:
+        ChassisModel(process).describe(**fields)
+    assert error in str(raised.value)
+
+
+def test_a_workspace_needs_what_makes_locks_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "packaging", None)
+    for name in [name for name in sys.modules if name.startswith(("chassis.locking", "chassis.packed_model.locks"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "packaging.utils", None)
+    monkeypatch.setitem(sys.modules, "packaging.tags", None)
+    with pytest.raises(SaveError, match="pip install uv packaging"):
+        ChassisModel(process).save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
     monkeypatch.delenv("CHASSIS_DATA", raising=False)
     (tmp_path / "labels").mkdir()
@@ -150,7 +186,9 @@ def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
         return chassis.data_path("labels/names.txt").read_text()
 
     model = ChassisModel(process_fn=named)
-    with pytest.raises(ModelTestError, match=r"no data 'labels/names\.txt'"):
+    with pytest.raises(
+        ModelTestError, match=r"no data 'labels/names\.txt'(.|\n)*add_file\(…, key='labels/names\.txt'\)"
+    ):
         model.test(b"")
     model.add_file(tmp_path / "labels")
     assert model.test(b"") == [{"results.json": b'"cat\\n"'}]
