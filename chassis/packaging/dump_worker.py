@@ -18,6 +18,7 @@ import cloudpickle
 
 from chassis.data import DataNotFoundError
 from chassis.packaging import pickler, unpicklable
+from chassis.packaging.data_reads import DataReads, twice
 from chassis.packaging.entry_module import SourceFinder, entry_name
 from chassis.packaging.errors import (
     EntryPointError,
@@ -43,6 +44,8 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
     finder = SourceFinder(request.sources, request.package_dir)
     finder.install()
     attribute = request.entry_point.partition(":")[2]
+    reads = DataReads(Path(os.environ["CHASSIS_DATA"]))
+    reads.start()
     function = _imported("entry point", request.entry_point, request)
     predictor = as_predictor(function, _imported("loader", request.loader, request) if request.loader else None)
     signature = describe_signature(predictor, attribute, request.signature, request.batch_size)
@@ -51,7 +54,8 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
     content = _pickle(finder, predictor, attribute, request)
     _check_paths(content, request)
     output.write_bytes(content)
-    return Result(signature, notes)
+    note = twice(reads.end(), len(content))
+    return Result(signature, (*notes, note) if note else notes)
 
 
 def _imported(what: str, path: str, request: PickleRequest) -> Callable[..., object]:
