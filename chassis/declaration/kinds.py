@@ -10,7 +10,7 @@ from chassis.errors import ChassisError
 
 _ONE_MEDIA_TYPE = r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+(?: *;[^\x00-\x1f,]*)?"
 _MEDIA_TYPE = re.compile(rf"{_ONE_MEDIA_TYPE}(?:, *{_ONE_MEDIA_TYPE})*", re.ASCII)
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
+_VERSION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?")
 
 
 class MetadataError(ChassisError):
@@ -73,13 +73,13 @@ class MediaType(Kind):
         text = super().accept(place, value)
         if not isinstance(text, str) or not _MEDIA_TYPE.fullmatch(text):
             raise MetadataError(
-                f"{place}: {value!r} is not a media type, expected such as application/json or image/png"
+                f"{place}: {str(value)[:100]!r} is not a media type, expected such as application/json or image/png"
             )
         return value
 
 
 class Version(Kind):
-    """A version, which is part of URLs and of an image's tags."""
+    """A version, which is part of URLs and of an image's tags; empty for none."""
 
     name = "a version such as 0.0.1"
 
@@ -87,7 +87,7 @@ class Version(Kind):
         text = super().accept(place, value)
         if not isinstance(text, str) or not _VERSION.fullmatch(text):
             raise MetadataError(
-                f"{place}: {value!r} is not a version, expected letters, digits and . _ + - such as 0.0.1"
+                f"{place}: {str(value)[:100]!r} is not a version, expected letters, digits and . _ + - such as 0.0.1"
             )
         return value
 

@@ -34,8 +34,10 @@ def _media_type_problem(name, text):
 
 def _version_problem(text):
     """What is wrong with a version, or None."""
-    odd = [char for char in text.elems() if not char.isalnum() and char not in "._+-"]
-    if text and not odd and text[0].isalnum() and len(text) <= 128:
+    plain = text
+    for char in ["-", ".", "_", "+"]:
+        plain = plain.replace(char, "")
+    if not text or (plain.isalnum() and text[0].isalnum() and len(text) <= 128):
         return None
     return "version = %r: expected letters, digits and . _ + - such as \"0.0.1\"" % text
 
