@@ -111,10 +111,12 @@ END
 exit 1
 """
 
-def _not_a_program(ctx):
+def _not_a_program(ctx, sibling):
     """What `bazel run` of a model says, in place of Bazel's own words that it is not executable."""
     label = names.label_for_people(ctx.label)
-    script = ctx.actions.declare_file(ctx.label.name + ".not_a_program")
+
+    # Beside the model's files, which are looked for where the target's path leads.
+    script = ctx.actions.declare_file("not_a_program", sibling = sibling)
     ctx.actions.write(script, _NOT_A_PROGRAM % (label, label.rpartition(":")[0]), is_executable = True)
     return script
 
@@ -142,7 +144,7 @@ def _impl(ctx):
     } | _warm_up(ctx, pickle.settings)))
     return [
         DefaultInfo(
-            executable = _not_a_program(ctx),
+            executable = _not_a_program(ctx, pickle.pickle),
             files = depset([pickle.pickle, pickle.status, pickle.settings]),
         ),
         ModelInfo(
