@@ -28,6 +28,7 @@ _HUBS = {
     "emulated_build": {
         "locks": {Label("//benchmarks:emulated_arm64.txt"): "linux_arm64"},
     },
+    "frameworks": {"lock": Label("//requirements:frameworks.txt")},
     "fuzzing": {
         "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): "linux_amd64"},
