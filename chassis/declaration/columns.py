@@ -7,7 +7,7 @@ from typing import Any
 
 from chassis.declaration.declared import Declared, field
 from chassis.declaration.kinds import Kind, MetadataError, Name
-from chassis.declaration.tensor import BYTES, NUMERIC
+from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
 
 TEXT, TIMESTAMP = "TEXT", "TIMESTAMP"
 INTEGERS = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -53,6 +53,15 @@ class Column(Declared):
     def tensor_type(self) -> str:
         """Its datatype in the Open Inference Protocol."""
         return self.datatype if self.datatype in NUMERIC else BYTES
+
+    @property
+    def example(self) -> object:
+        """A value that it may have, as JSON has it."""
+        if self.datatype == TIMESTAMP:
+            return "2024-05-01T12:00:00Z"
+        if self.datatype not in NUMERIC:
+            return "text"
+        return True if self.datatype == "BOOL" else 1.5 if self.datatype in FLOATS else 1
 
 
 def _is_pair(value: object) -> bool:

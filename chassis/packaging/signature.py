@@ -286,14 +286,22 @@ def _said(predictor: Predictor, function: Callable[..., object], annotation: obj
         kind = _resolved(function, annotation)
         for part in getattr(kind, "__args__", ()) if said.batch else ():
             kind = part
-        module = getattr(kind, "__module__", None)
-        if isinstance(kind, type) and not str(module).startswith(_MODULES[said.item]):
+        module = str(getattr(kind, "__module__", "")) if isinstance(kind, type) else _qualifier(annotation)
+        if module and module.partition(".")[0] not in _MODULES[said.item]:
             return _Annotation(said.batch, None) if said.batch else None
+    elif said is not None and said.item == "json" and _by_result(function) == "mapping":
+        return _Annotation(said.batch, "mapping")
     return said
 
 
-_MODULES = {"table": ("pandas",), "array": ("numpy",), "image": ("PIL",)}
-"""Where the types of these names come from; others of their names are none of these."""
+_MODULES = {"table": ("pandas", "pd"), "array": ("numpy", "np", "npt"), "image": ("PIL", "Image")}
+"""Where the types of these names come from, with their usual short names; others of their names are none of these."""
+
+
+def _qualifier(annotation: object) -> str:
+    """`pl.` of `list[pl.DataFrame]`, which is a text that stands for nothing here."""
+    found = re.search(r"(\w+(?:\.\w+)*)\.\w+\b(?!\.)", annotation) if isinstance(annotation, str) else None
+    return found[1] if found else ""
 
 
 def _resolved(function: Callable[..., object], annotation: object) -> object:

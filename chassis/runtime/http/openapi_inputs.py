@@ -67,7 +67,7 @@ def _row(contract: Contract) -> tuple[Document, object]:
     if contract.signature != "rows":  # of which fields may have defaults
         row["required"] = [column.name for column in columns if not column.optional]
     values: Document = {"type": "array", "minItems": len(columns), "maxItems": len(columns)}
-    return {"anyOf": [row, values]}, {column.name: example_of(column) for column in columns}
+    return {"anyOf": [row, values]}, {column.name: column.example for column in columns}
 
 
 def _cell(column: Column) -> Document:
@@ -76,15 +76,6 @@ def _cell(column: Column) -> Document:
         kind = "boolean" if column.datatype == "BOOL" else "number" if column.datatype in FLOATS else "integer"
     schema: Document = {"type": [kind, "null"] if column.optional else kind}
     return {**schema, "format": "date-time"} if column.datatype == TIMESTAMP else schema
-
-
-def example_of(column: Column) -> object:
-    """A value that a column may have."""
-    if column.datatype == TIMESTAMP:
-        return "2024-05-01T12:00:00Z"
-    if column.datatype not in NUMERIC:
-        return "text"
-    return True if column.datatype == "BOOL" else 1.5 if column.datatype in FLOATS else 1
 
 
 def _array(part: Part) -> tuple[Document, object]:
@@ -103,7 +94,7 @@ def _tensors(contract: Contract) -> list[Document]:
     """The inputs of an item of the Open Inference Protocol."""
     if contract.columns:
         return [
-            {"name": column.name, "datatype": column.tensor_type, "shape": [1], "data": [example_of(column)]}
+            {"name": column.name, "datatype": column.tensor_type, "shape": [1], "data": [column.example]}
             for column in contract.columns
         ]
     found = []
