@@ -35,6 +35,7 @@ def load_model(settings: Settings) -> Predict:
     """The predict function of `settings.model_dir`, with what it declares, warmed up.
 
     Raises:
+      SignedModelError: its files are not those that `settings.model_key` signed.
       ModelLoadError: see `load_function`.
       TypedInputError: its input is made with a package that is not there.
       WarmUpError: a call of the warm-up failed.
@@ -42,6 +43,10 @@ def load_model(settings: Settings) -> Predict:
     """
     os.environ.setdefault(*_BLAS_WAIT)
     mend_find_library()
+    if settings.model_key:
+        from chassis.runtime.core.signed_model import check_signed  # here, since few servers need it
+
+        check_signed(settings.model_dir, settings.model_key)
     function = load_function(f"{settings.model_dir}/model.pkl", settings.python)
     predict = as_predict(
         PredictFunction(
