@@ -22,9 +22,11 @@ class Kind:
 
     Attributes:
       name: for errors and for the reference.
+      left_out: the value that model.json leaves out; None if it has each.
     """
 
     name = "text"
+    left_out: object = None
 
     def accept(self, place: str, value: object) -> object:
         """Returns `value` as a declaration holds it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chassis.declaration.columns import Column, Columns
 from chassis.declaration.declared import Declared, field
 from chassis.declaration.front_ends import SERVERS
 from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number, Version
@@ -98,6 +99,14 @@ class ModelMetadata(Declared):
         served="outputs",
         status="outputs",
     )
+    columns: tuple[Column, ...] = field(
+        Columns(),
+        default=(),
+        doc="of a function of rows, column name to type: `FP64`, or `FP64?` if a value may be missing; "
+        "docs/models.md has the types.",
+        attribute="chassis_model.columns",
+        served="columns",
+    )
     required_ram: str = field(
         Size(),
         default="512M",
@@ -187,3 +196,8 @@ class ModelMetadata(Declared):
                         f"{part.name!r} is an input and an output, of which {key} is {getattr(part, key)!r} and "
                         f"{getattr(other, key)!r}: give them one, or different names"
                     )
+        for part in self.inputs:
+            if any(column.name == part.name for column in self.columns):
+                raise MetadataError(
+                    f"columns: {part.name!r} is the name of the input too: give that another in `inputs`"
+                )

@@ -67,6 +67,8 @@ def leading_imports(source: bytes) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _import_what_both_need(request: PickleRequest) -> None:
     known = set(sys.modules)
+    if request.framework:
+        return
     try:
         entry = entry_name("entry point", request.entry_point.partition(":")[0], request.package_dir, request.sources)
         source = next(file for path, file in request.sources.items() if module_name(path) == entry)

@@ -12,7 +12,9 @@ from absl import flags
 
 from chassis.command_line.run import run_main
 from chassis.confinement.errors import ConfinementError
+from chassis.declaration.frameworks import FRAMEWORKS
 from chassis.declaration.metadata_file import read_metadata
+from chassis.declaration.model_json import SIGNATURES
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
 from chassis.whole_file import whole_file
@@ -21,6 +23,9 @@ _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
 )
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
+_FRAMEWORK = flags.DEFINE_enum(
+    "framework", None, sorted(FRAMEWORKS), "The framework whose file the first of --data is, in place of --entry_point."
+)
 _LOADER = flags.DEFINE_string("loader", None, "module:attribute of what is called before the first input.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
@@ -29,7 +34,7 @@ _SOURCE = flags.DEFINE_multi_string(
 )
 _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KEY).")
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
-_SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
+_SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", *SIGNATURES], "What one input is for the function.")
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
 _PYTHON_VERSION = flags.DEFINE_string("python_version", running_version(), "The image's Python, as 3.11; this one's.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
@@ -76,6 +81,7 @@ def main(argv: Sequence[str]) -> None:
         import_paths=[Path(path) for path in _IMPORT_PATH.value],
         signature=_SIGNATURE.value,
         loader=_LOADER.value or None,
+        framework=_FRAMEWORK.value or None,
     )
     packaged = _package(model)
     _tell(model.metadata.name, packaged)

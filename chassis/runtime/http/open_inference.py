@@ -34,11 +34,12 @@ from chassis.runtime.inference.exchange import (
     PLATFORM,
     Piece,
     answered,
+    inputs_metadata,
     items,
     outputs,
+    outputs_metadata,
     parameters_of,
     streamed,
-    tensor_metadata,
 )
 from chassis.runtime.inference.extensions import Extensions
 from chassis.runtime.inference.tensor import (
@@ -76,6 +77,8 @@ class OpenInference:
         self._model = extensions.model
         self._identity = extensions.identity
         self._extensions = extensions
+        columns = extensions.model.contract.columns
+        self._nullable = frozenset(column.name for column in columns if column.optional)
 
     def health_routes(self) -> list[Route]:
         """Liveness and readiness, which orchestrators ask for whatever the protocol."""
@@ -118,10 +121,12 @@ class OpenInference:
     def metadata(self, _: Request) -> Response:
         """The model's inputs and outputs."""
         contract = self._model.contract
-        described = {
-            kind: [dict(zip(("name", "datatype", "shape"), tensor_metadata(part), strict=True)) for part in parts]
-            for kind, parts in (("inputs", contract.inputs), ("outputs", contract.outputs))
+        described: dict[str, list[dict[str, object]]] = {
+            kind: [dict(zip(("name", "datatype", "shape"), one, strict=True)) for one in metadata]
+            for kind, metadata in (("inputs", inputs_metadata(contract)), ("outputs", outputs_metadata(contract)))
         }
+        for column, one in zip(contract.columns, described["inputs"], strict=False):
+            one["parameters"] = {"type": column.type}
         return json_response(
             200,
             {
@@ -230,10 +235,15 @@ class OpenInference:
         A model of one input takes it as `text_input` too. Of other members `id` and `parameters` alone are read.
         """
         document = read_object(request.take_body(), self._model.budget, request.cost)
-        declared = self._model.contract.inputs
-        item = {part.name: input_content(part, document[part.name]) for part in declared if part.name in document}
+        contract = self._model.contract
+        declared, typed = contract.inputs, contract.is_typed
+        item = {
+            part.name: input_content(part, document[part.name], typed=typed)
+            for part in declared
+            if part.name in document
+        }
         if not item and len(declared) == 1 and _TEXT_INPUT in document:
-            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT])}
+            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT], typed=typed)}
         if not item:
             raise RequestError(
                 400, f"expected an object of the model's inputs {quoted(part.name for part in declared)}"
@@ -275,7 +285,7 @@ class OpenInference:
         binary = parts.pop()
         document = read_object(parts.pop(), self._model.budget, request.cost)
         identifier = self._tell(request, document)
-        tensors = read_inputs(document, binary)
+        tensors = read_inputs(document, binary, self._nullable)
         wanted = read_outputs(document, self._model.contract.outputs)
         document.clear()
         return _Asked(identifier, items(self._model, tensors), wanted)

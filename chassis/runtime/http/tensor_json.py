@@ -47,7 +47,10 @@ def split(request: Request) -> list[Any]:
     return [body[:length], memoryview(body)[length:]]
 
 
-def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
+def read_inputs(
+    document: dict[str, object], binary: memoryview, nullable: frozenset[str] = frozenset()
+) -> list[Tensor]:
+    """The tensors of a request; of those in `nullable` values may be missing."""
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
         raise RequestError(400, "inputs: expected a list of tensors")
@@ -61,7 +64,8 @@ def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]
         size = parameters.get("binary_data_size")
         if size is None:
             is_base64 = parameters.get("content_type") == "base64"
-            tensors.append(from_values(name, datatype, shape, entry.pop("data", None), is_base64=is_base64))
+            data, nulls = entry.pop("data", None), name in nullable
+            tensors.append(from_values(name, datatype, shape, data, is_base64=is_base64, nulls=nulls))
             continue
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(binary) - position:
             raise RequestError(

@@ -11,7 +11,7 @@ from chassis.declaration.tensor import BYTES, FLOATS, item_shape, shown
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
-from chassis.runtime.core.contract import Part
+from chassis.runtime.core.contract import Contract, Part
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
 from chassis.runtime.core.service import ModelService, ModelState, StoppingError
 from chassis.runtime.inference.tensor import Tensor
@@ -23,6 +23,10 @@ _UNSUPPORTED = (CLASSIFICATION, "shared_memory_region", "shared_memory_offset", 
 _FEW = 64
 _ITEM_BYTES = 1000
 """What an item takes beside its content: it, its place in the queue and its answer."""
+
+
+TensorMetadata = tuple[str, str, list[int]]
+"""Name, datatype and shape of an input or an output."""
 
 
 class Identity(NamedTuple):
@@ -134,9 +138,14 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
     """
     if not tensors:
         raise RequestError(400, "the request has no inputs")
-    declared = {part.name: part for part in model.contract.inputs}
     count = tensors[0].shape[0]
     check_room(model, count)
+    if model.contract.is_typed:
+        from chassis.runtime.inference.typed_tensors import typed_items  # here, since many models need none
+
+        _check_agree(tensors)
+        return typed_items(model.contract, tensors)
+    declared = {part.name: part for part in model.contract.inputs}
     contents: dict[str, list[bytes]] = {}
     for tensor in tensors:
         if tensor.name in contents:
@@ -151,6 +160,19 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
         contents[tensor.name] = tensor.items()
     names = list(contents)
     return [dict(zip(names, row, strict=True)) for row in zip(*contents.values(), strict=True)]
+
+
+def _check_agree(tensors: Sequence[Tensor]) -> None:
+    """Raises RequestError if a tensor is given twice, or has another number of items than the first."""
+    first, seen = tensors[0], set()
+    for tensor in tensors:
+        if tensor.name in seen:
+            raise RequestError(400, f"input {tensor.name!r} is given twice")
+        seen.add(tensor.name)
+        if tensor.shape[0] != first.shape[0]:
+            raise RequestError(
+                400, f"inputs {first.name!r} and {tensor.name!r} have {first.shape[0]} and {tensor.shape[0]} items"
+            )
 
 
 def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping[str, int]) -> list[Tensor]:
@@ -208,8 +230,19 @@ def classified(tensor: Tensor, classes: int, labels: Sequence[str]) -> Tensor:
     return Tensor(tensor.name, BYTES, (count, classes), elements)
 
 
-def tensor_metadata(part: Part) -> tuple[str, str, list[int]]:
-    """Name, datatype and shape of a declared input or output; the first size, of the items, is -1."""
+def inputs_metadata(contract: Contract) -> list[TensorMetadata]:
+    """The model's inputs: what it declares, or the columns of its rows; the first size, of the items, is -1."""
+    if contract.columns:
+        return [(column.name, column.tensor_type, [-1]) for column in contract.columns]
+    return [_metadata(part) for part in contract.inputs]
+
+
+def outputs_metadata(contract: Contract) -> list[TensorMetadata]:
+    """The model's outputs."""
+    return [_metadata(part) for part in contract.outputs]
+
+
+def _metadata(part: Part) -> TensorMetadata:
     return part.name, part.datatype, [-1, *part.shape]
 
 

@@ -20,15 +20,17 @@ from chassis.runtime.inference.exchange import (
     CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
+    TensorMetadata,
     answered,
     check_outputs,
     check_parameters,
     class_count,
+    inputs_metadata,
     items,
     outputs,
+    outputs_metadata,
     parameters_of,
     streamed,
-    tensor_metadata,
 )
 from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
@@ -132,8 +134,8 @@ class InferenceService:
             name=self._identity.name,
             versions=[self._identity.version],
             platform=PLATFORM,
-            inputs=_described(self._model.contract.inputs),
-            outputs=_described(self._model.contract.outputs),
+            inputs=_described(inputs_metadata(self._model.contract)),
+            outputs=_described(outputs_metadata(self._model.contract)),
         )
 
     async def model_config(self, request: messages.ModelConfigRequest, call: Call) -> messages.ModelConfigResponse:
@@ -308,10 +310,10 @@ def _message(document: dict[str, object], message: _AnyMessage) -> _AnyMessage:
     return message
 
 
-def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
+def _described(metadata: Sequence[TensorMetadata]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
     return [
         messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
-        for name, datatype, shape in map(tensor_metadata, parts)
+        for name, datatype, shape in metadata
     ]
 
 

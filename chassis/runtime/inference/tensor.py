@@ -44,12 +44,14 @@ class Tensor(NamedTuple):
       datatype: BYTES or one of `NUMERIC`.
       shape: its sizes; the first counts items.
       elements: of BYTES, one content each; of the others one buffer of all, little-endian, row-major.
+      missing: of a column, where values are missing, in order; the elements are without them.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     elements: Sequence[bytes | memoryview]
+    missing: Sequence[int] = ()
 
     def items(self) -> list[bytes]:
         """The content of each item: its one BYTES element, or the bytes of its numbers.
@@ -150,8 +152,12 @@ def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes | 
     return Tensor(name, datatype, shape, [content])
 
 
-def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool) -> Tensor:
+def from_values(
+    name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool, nulls: bool = False
+) -> Tensor:
     """A tensor of JSON values, flat or nested; strings of BYTES are UTF-8, or base64 if `is_base64`.
+
+    With `nulls` a value may be missing, which is `null`.
 
     Raises:
       RequestError: a value that does not fit the datatype, or a count that does not fit the shape.
@@ -170,9 +176,14 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
         raise RequestError(400, f"input {name!r}: its data has shape {sizes}, expected {list(shape)}")
     if len(values) != math.prod(shape):
         raise _miscounted(name, shape, len(values))
+    missing: Sequence[int] = ()
+    if nulls and None in values:
+        missing = [place for place, value in enumerate(values) if value is None]
+        values = [value for value in values if value is not None]
     if datatype == BYTES:
-        return Tensor(name, datatype, shape, [_content(name, value, is_base64, i) for i, value in enumerate(values)])
-    return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+        elements: list[bytes | memoryview] = [_content(name, value, is_base64, i) for i, value in enumerate(values)]
+        return Tensor(name, datatype, shape, elements, missing)
+    return Tensor(name, datatype, shape, [pack(name, datatype, values)], missing)
 
 
 def from_numbers(name: str, datatype: str, shape: tuple[int, ...], values: Iterable[object]) -> Tensor:

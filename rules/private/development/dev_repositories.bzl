@@ -30,6 +30,7 @@ _HUBS = {
     "emulated_build": {
         "locks": {Label("//benchmarks:emulated_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
+    "frameworks": {"lock": Label("//requirements:frameworks.txt")},
     "fuzzing": {
         "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},

@@ -1,5 +1,6 @@
 """chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
 
+load("//rules/private/declaration:declared.bzl", "FRAMEWORK_BATCH_SIZE")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
@@ -184,6 +185,7 @@ def _parts(media_types, max_sizes, tensors, descriptions, labels = None):
 def chassis_model(
         name,
         entry_point = None,
+        framework = None,
         loader = None,
         srcs = [],
         pickle = None,
@@ -195,6 +197,7 @@ def chassis_model(
         version = "0.0.1",
         inputs = {"input": "application/octet-stream"},
         outputs = {"results.json": "application/json"},
+        columns = {},
         max_sizes = {},
         tensors = {},
         descriptions = {},
@@ -222,10 +225,10 @@ def chassis_model(
         target_compatible_with = [],
         testonly = False,
         visibility = None):
-    """A Python predict function, with its data and dependencies, ready for `chassis_image`.
+    """A Python predict function, or a framework's file, with its data and dependencies, ready for `chassis_image`.
 
     The entry module is imported on the build machine, with the build machine's wheels (but see `pickle_on`), and its
-    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
+    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is of one of these kinds:
     `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
     bytes, to mappings from output name to bytes. A generator streams (docs/serving.md). A second parameter called `request`, of a batch
     function `requests`, is told of the request: `chassis.Request` in docs/reference/sdk.md.
@@ -248,6 +251,8 @@ def chassis_model(
       entry_point: `module:attribute`; the module is relative to this package and one of `srcs`. The attribute is a
         predict function, or a class that has one as its method `predict`: each process of the model makes an instance
         and calls its method `load`, if it has one, before the model counts as ready.
+      framework: in place of a function, the framework whose file the first of `data` is: `sklearn`, `xgboost`, `lightgbm` or
+        `onnx` (docs/frameworks.md). Its packages are in `deps`; `batch_size` is 64 unless it is given.
       loader: `module:attribute` of a function without arguments that each process of the model calls once, before the
         model counts as ready and under `load_timeout`: for what cannot be pickled, such as a session, or takes long.
         The predict function gets what it returned as its first argument, before the input.
@@ -265,15 +270,18 @@ def chassis_model(
       version: the model's version.
       inputs: input name to media type.
       outputs: output name to media type.
+      columns: of a function of rows, column name to type: `FP64`, or `FP64?` if a value may be missing; docs/models.md has the
+        types.
       max_sizes: input or output name to the most bytes, such as `"10M"`.
-      tensors: of a function of mappings, input or output name to the tensor that its bytes are in the Open Inference
+      tensors: of a function of arrays or mappings, input or output name to the tensor that its bytes are in the Open Inference
         Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
       descriptions: input or output name to what it is, for people.
       labels: of an output that is a tensor, what its elements stand for, in their order: output name to a list of texts.
         Callers who ask for classes (the classification extension of the Open Inference Protocol) get them.
-      signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
+      signature: `auto` to go by the function's annotations; or what one input is: `bytes`, `mapping`, `table`, `rows`, `array`,
+        `arrays`, `image`, `text`, `json` (docs/models.md).
       author: of the model.
       source: where the model comes from, such as a URL.
       model_type: what kind of model it is, such as `"image classification"`.
@@ -313,6 +321,9 @@ def chassis_model(
         descriptions = descriptions,
         labels = labels,
         version = version,
+        columns = columns,
+        framework = framework,
+        data = data,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -326,7 +337,9 @@ def chassis_model(
         fail("chassis_model(name = %r): %s" % (name, keys))
     metadata = {
         "author": author,
-        "batch_size": batch_size,
+        "batch_size": batch_size or (FRAMEWORK_BATCH_SIZE if framework else 0),
+        # JSON of Starlark has the keys of a dict sorted.
+        "columns": [[column, kind] for column, kind in columns.items()],
         "details": details,
         "drain_timeout": drain_timeout,
         "inputs": _parts(inputs, max_sizes, tensors, descriptions),
@@ -356,6 +369,7 @@ def chassis_model(
         data_keys = keys,
         deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
+        framework = framework or "",
         interpreter = Label("//platforms:python") if pickle_on == "target" else None,
         loader = loader or "",
         metadata = json.encode_indent(metadata, indent = " ") + "\n",

@@ -26,6 +26,7 @@ _ATTRS = {
     "data_on_target": attr.label_list(allow_files = True),
     "deps": attr.label_list(),
     "entry_point": attr.string(),
+    "framework": attr.string(),
     "interpreter": attr.label(
         cfg = "target",
         executable = True,
@@ -62,6 +63,8 @@ def _impl(ctx):
     args.add(metadata, format = "--metadata=%s")
     if ctx.file.pickle:
         args.add(ctx.file.pickle, format = "--pickle=%s")
+    elif ctx.attr.framework:
+        args.add("--framework=" + ctx.attr.framework)
     else:
         args.add("--entry_point=" + ctx.attr.entry_point)
     if ctx.attr.loader:

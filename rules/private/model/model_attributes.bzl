@@ -1,8 +1,8 @@
 """What can be known to be wrong with a chassis_model's attributes before anything runs."""
 
-load("//rules/private/declaration:declared.bzl", "DATATYPES")
+load("//rules/private/declaration:declared.bzl", "COLUMN_TYPES", "DATATYPES", "FRAMEWORKS", "SIGNATURES")
 
-_SIGNATURES = ["auto", "bytes", "mapping"]
+_SIGNATURES = ["auto"] + SIGNATURES
 _PICKLE_ON = ["exec", "target"]
 
 def _tensor_problem(text):
@@ -51,7 +51,18 @@ def _module_problem(attribute, path, srcs, example):
         return "%s = %r: its module is %s, which is not in srcs = %r" % (attribute, path, wanted, srcs)
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}, version = "0.0.1"):
+def _framework_problem(framework, entry_point, pickle, srcs, loader, data):
+    """What is wrong with the attributes of a framework's model, or None."""
+    if framework not in FRAMEWORKS:
+        return "framework = %r: choose one of %s, or give a function (`entry_point`)" % (framework, ", ".join(FRAMEWORKS))
+    for name, value in [("entry_point", entry_point), ("pickle", pickle), ("srcs", srcs), ("loader", loader)]:
+        if value:
+            return "`%s` is for a function: a model of a framework is a file in `data`" % name
+    if not data:
+        return "framework = %r: give the model's file, as the first of `data`" % framework
+    return None
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}, version = "0.0.1", columns = {}, framework = None, data = []):
     """Checks the attributes against each other.
 
     Args:
@@ -69,18 +80,27 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       descriptions: dict, input or output name to a text.
       labels: dict, output name to a list of texts.
       version: the model's.
+      columns: dict, column name to a type.
+      framework: name of a framework, or None.
+      data: labels of its file and other files.
 
     Returns:
       What is wrong and what to do, or None.
     """
-    if bool(entry_point) == bool(pickle):
-        return "give either `entry_point` (with `srcs`) or `pickle`"
+    if framework:
+        problem = _framework_problem(framework, entry_point, pickle, srcs, loader, data)
+        if problem:
+            return problem
+    elif bool(entry_point) == bool(pickle):
+        return "give either `entry_point` (with `srcs`) or `pickle`, or `framework` with its file in `data`"
     if entry_point:
         problem = _module_problem("entry_point", entry_point, srcs, "model:batch_process")
         if not problem and loader:
             problem = _module_problem("loader", loader, srcs, "model:load")
         if problem:
             return problem
+    elif framework:
+        pass
     elif loader:
         return "`loader` is for an `entry_point`; a ready pickle holds its own"
     elif srcs:
@@ -104,6 +124,11 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         for name in named:
             if name not in inputs and name not in outputs:
                 return "%s: %r is not one of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+    for name, text in columns.items():
+        if text.removesuffix("?") not in COLUMN_TYPES:
+            return "columns: %r of %r is not one of %s, with ? behind it if a value may be missing" % (text, name, ", ".join(COLUMN_TYPES))
+        if name in inputs:
+            return "columns: %r is the name of the input too: give that another in `inputs`" % name
     for name in labels:
         if name not in outputs:
             return "labels: %r is not one of the outputs %s" % (name, ", ".join(outputs.keys()))
