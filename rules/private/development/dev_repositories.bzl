@@ -32,8 +32,14 @@ _HUBS = {
         "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): "linux_amd64"},
     },
+    "kserve_client": {
+        "locks": {Label("//tests/clients:kserve.txt"): "linux_amd64"},
+    },
     "old_wheels": {
         "locks": {Label("//tests/old_wheels:old.txt"): "linux_amd64"},
+    },
+    "omi_client": {
+        "locks": {Label("//tests/clients:omi.txt"): "linux_amd64"},
     },
     "perf_analyzer": {
         "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64"},
@@ -69,6 +75,17 @@ _DEBIAN_ROOTS = {
             "pigz": "usr/bin/pigz",
             "tar": "bin/tar",
             "zstd": "usr/bin/zstd",
+        },
+    },
+    "chassis_clients": {
+        "lock": Label("//tests/clients:tools_amd64.lock"),
+        "moving_lock": Label("//tests/clients:java_amd64.lock"),
+        "programs": {
+            "ab": "usr/bin/ab",
+            "curl": "usr/bin/curl",
+            "hey": "usr/bin/hey",
+            "java": "usr/lib/jvm/java-17-openjdk-amd64/bin/java",
+            "nginx": "usr/sbin/nginx",
         },
     },
     "chassis_gcc_arm64": {
