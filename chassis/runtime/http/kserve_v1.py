@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from chassis.declaration.model_io import ModelOutput
 from chassis.declaration.tensor import BYTES
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
@@ -147,7 +148,7 @@ def input_content(part: Part, value: object) -> bytes:
     """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:
-            return base64.b64decode(value["b64"], validate=True)
+            return decode_base64(value["b64"])
         if part.datatype != BYTES:
             return from_nested(part.name, part.datatype, part.shape, value)
         if isinstance(value, str):

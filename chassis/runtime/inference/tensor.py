@@ -6,8 +6,6 @@ https://github.com/kserve/open-inference-protocol: "Tensor Data", "Binary Tensor
 from __future__ import annotations
 
 import array
-import base64
-import binascii
 import itertools
 import math
 import struct
@@ -16,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.request_error import RequestError
 
 _MAX_DIMENSIONS = 32
@@ -269,8 +268,8 @@ def _content(name: str, value: object, is_base64: bool, index: int) -> bytes:
     if not isinstance(value, str):
         raise RequestError(400, f"input {name!r}: element {index}: an element of BYTES is a string")
     try:
-        return base64.b64decode(value, validate=True) if is_base64 else value.encode()
-    except (binascii.Error, ValueError):
+        return decode_base64(value) if is_base64 else value.encode()
+    except ValueError:
         kind = "base64" if is_base64 else "text that UTF-8 can express"
         raise RequestError(400, f"input {name!r}: element {index} is not {kind}") from None
 
