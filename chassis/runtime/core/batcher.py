@@ -137,8 +137,11 @@ class Batcher:
 
     def waiting(self) -> int:
         """How many items wait."""
-        ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])
-        return len(self._pending) + ahead
+        count = len(self._pending)
+        for batches in self._lanes.values():
+            if len(batches) > 1:
+                count += sum(len(batch.waiting) for batch in list(batches)[1:])
+        return count
 
     def busy(self) -> float:
         """Seconds that the calls which have not ended yet have lasted, together."""
@@ -288,7 +291,7 @@ class Batcher:
             self._metrics.batch_size.observe(len(batch.waiting))
             self._metrics.model_seconds.observe(batch.seconds())
             waits = {waiting.request: batch.started - waiting.since for waiting in batch.waiting}
-            self._metrics.statistics.count_call(len(batch.waiting), batch.seconds(), waits.values())
+            self._metrics.statistics.count_call(len(batch.waiting), batch.seconds(), len(waits), sum(waits.values()))
         for waiting in batch.waiting:
             if waiting.request.answers[waiting.index] is not None:
                 self._metrics.queue_seconds.observe(batch.started - waiting.since)

@@ -40,8 +40,17 @@ _WAITING = 1024
 _UNCOUNTED_HEAD = 8192
 """Bytes of a head that the budget does not hear of."""
 
+_SMALL_HEAD = 5 * MAX_HEADERS
+"""Bytes of a head that has not too many headers: each has five at least."""
+
 MAX_WAITING = 16
 """Requests that wait so, after which no more are read."""
+
+_NAMES = {
+    name.encode(): name.lower()
+    for name in ("Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection")
+} | {name.encode(): name for name in ("host", "content-type", "content-length", "user-agent", "accept")}
+"""The headers that most requests have, as most clients write them."""
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
@@ -82,7 +91,6 @@ class Reader:
         self.in_body = False
         self.body_bytes = 0
         self._limits = limits
-        self._most_head = limits.head_bytes
         self._budget = budget
         self._take = take
         self._proceed = proceed
@@ -91,6 +99,8 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._held = b""
         self._line_began = False
+        self._host = self._path = ""
+        self._target = b""
         self._reset()
 
     def feed(self, data: bytes) -> bytes:
@@ -153,22 +163,28 @@ class Reader:
         """A header, or a trailer, of which none is wanted (RFC 9110, 6.5.1)."""
         if not self.in_head or self.refused:
             return
+        size = self._head_bytes = self._head_bytes + len(name) + len(value) + 4
+        if size > _SMALL_HEAD and not self._may_grow(size):
+            return
         headers = self._headers
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self._most_head:
-            self._refuse_head()
-            return
-        if self._head_bytes > _UNCOUNTED_HEAD and not self._count_head(2 * self._head_bytes):
-            return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key = _NAMES.get(name) or name.decode("latin-1").lower()
+        text = value.decode("latin-1")
         if key in headers:
             if key == "host":
                 self._refuse(400, "the request has more than one Host")
             text = f"{headers[key]}, {text}"
             self._repeated += 1
         headers[key] = text
-        if len(headers) + self._repeated > MAX_HEADERS:
+
+    def _may_grow(self, size: int) -> bool:
+        """Refuses a head that is to have `size` bytes, or one header more, if that is too much."""
+        if size > self._limits.head_bytes:
+            self._refuse_head()
+            return False
+        if len(self._headers) + self._repeated >= MAX_HEADERS:
             self._refuse(431, f"the request has more than {MAX_HEADERS} headers")
+            return False
+        return size <= _UNCOUNTED_HEAD or self._count_head(2 * size)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -185,8 +201,11 @@ class Reader:
             if "host" not in headers:
                 self._refuse(400, "the request has no Host, which HTTP/1.1 asks for")
                 return
-        if (host := headers.get("host")) and not self._is_served(host):
-            return
+        host = headers.get("host")
+        if host and host != self._host:
+            if not self._is_served(host):
+                return
+            self._host = host
         self._method = self._parser.get_method()
         if self._method == b"CONNECT":
             self._refuse(501, "this server is not a proxy")
@@ -245,17 +264,14 @@ class Reader:
             return
         self.in_body = False
         headers = self._headers
-        try:
-            path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            self._refuse(400, "the request's target is not a URL")
+        if self._url != self._target and not self._found_path():
             return
         keep_alive, old = self._parser.should_keep_alive(), self._old
         self._taken += 1
         if self._ahead() and not self._count_head(_WAITING + 2 * self._head_bytes):
             return
         # Of a body that is compressed nothing is known yet.
-        more = 0 if self._coding else int(self._cost * COPIES) - self._cost
+        more = int(self._cost * COPIES) - self._cost if self._cost and not self._coding else 0
         if more and not self._budget.take(more):
             refusal = error_response(503, self._budget.busy())
             if self._cost + more > self._budget.total:
@@ -265,7 +281,7 @@ class Reader:
             return
         request = Request(
             self._method.decode("ascii"),
-            path,
+            self._path,
             headers,
             self._body,
             identify(headers.get("x-request-id"), headers.get("traceparent")),
@@ -276,6 +292,17 @@ class Reader:
         self._take(request, None, keep_alive, old)
 
     # Steps.
+
+    def _found_path(self) -> bool:
+        """Reads the path in the target; one connection asks for the same again and again."""
+        try:
+            path = httptools.parse_url(self._url).path or b"/"
+            self._path = unquote(path.decode("ascii"), errors="strict")
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self._refuse(400, "the request's target is not a URL")
+            return False
+        self._target = self._url
+        return True
 
     def _reset(self) -> None:
         self._url = b""

@@ -18,6 +18,7 @@ from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.request_error import RequestError
 
 _MAX_DIMENSIONS = 32
+_MAX_SIZE = 1 << 40
 
 _ARRAYS = {
     "BOOL": "B",
@@ -111,7 +112,7 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     if (
         not isinstance(shape, list)
         or not 0 < len(shape) <= _MAX_DIMENSIONS
-        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 40 for size in shape)
+        or not all([type(size) is int and 0 <= size < _MAX_SIZE for size in shape])
         or not shape[0]
     ):
         raise RequestError(400, f"input {name!r}: its shape is a list of sizes; the first counts items, at least 1")
@@ -158,7 +159,7 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
     if not isinstance(data, list):
         raise RequestError(400, f"input {name!r}: its data is a list")
     values, sizes = data, [len(data)]
-    while len(sizes) < _MAX_DIMENSIONS and any(isinstance(value, list) for value in values):
+    while len(sizes) < _MAX_DIMENSIONS and list in map(type, values):
         size = len(values[0]) if isinstance(values[0], list) else -1
         odd = next((i for i, value in enumerate(values) if not isinstance(value, list) or len(value) != size), None)
         if odd is not None:
