@@ -40,7 +40,9 @@ _CROWDED = 0.1
 """Callers count as coming together if more than this part of the latest items came while others waited."""
 
 _BUSY_TURN = 2e-5
-"""A turn that took longer, in seconds, does not count: the loop read a request, whose items may be next."""
+_BUSY_TURNS = 4
+"""A turn that took longer, in seconds, and so many times longer than the shortest, does not count: the loop read a
+request, whose items may be next. A slow processor's shortest is longer than a fast one's with a request."""
 
 _MAX_GATHERING = 2e-3
 """An item leaves for an idle model after so many seconds in any case."""
@@ -79,6 +81,7 @@ class Batcher:
         self._lanes: dict[Lane, deque[Batch]] = {}
         self._gathering = False
         self._crowd = 0.0
+        self._shortest = _MAX_GATHERING
         self._metrics = metrics or Metrics()
         self.tracer: Tracer | None = None
 
@@ -223,7 +226,10 @@ class Batcher:
         if since + self._max_wait > now:
             self._loop.call_later(since + self._max_wait - now, self._gather, pending, 0, now)
             return
-        turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
+        if seen:
+            self._shortest = min(self._shortest, now - before)
+        busy = now - before > max(_BUSY_TURN, _BUSY_TURNS * self._shortest)
+        turns = turns + 1 if pending == seen and not busy else 0
         wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
         if self._max_wait or turns >= wanted or now - since > _MAX_GATHERING:
             self._gathering = False

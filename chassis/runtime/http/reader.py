@@ -74,6 +74,7 @@ class Reader:
     _cost: int
     _beside: int
     _left: int
+    _head_bytes: int
 
     def __init__(
         self,
