@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -11,6 +10,7 @@ import httptools
 from chassis.runtime.content_coding import CODINGS, coding_of
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
+from chassis.runtime.http.host import fault_of
 from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.limits import Limits
 
@@ -46,14 +46,9 @@ _SMALL_HEAD = 5 * MAX_HEADERS
 MAX_WAITING = 16
 """Requests that wait so, after which no more are read."""
 
-_NAMES = {
-    name.encode(): name.lower()
-    for name in ("Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection")
-} | {name.encode(): name for name in ("host", "content-type", "content-length", "user-agent", "accept")}
+_USUAL = ("Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection")
+_NAMES = {given.encode(): name.lower() for name in _USUAL for given in (name, name.lower())}
 """The headers that most requests have, as most clients write them."""
-
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
-_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 
 _CLOSED = "the request is not one of HTTP/1.1"
 
@@ -204,7 +199,8 @@ class Reader:
                 return
         host = headers.get("host")
         if host and host != self._host:
-            if not self._is_served(host):
+            if reason := fault_of(host, self._limits.hosts):
+                self._refuse(400, reason)
                 return
             self._host = host
         self._method = self._parser.get_method()
@@ -223,22 +219,6 @@ class Reader:
             length = int(headers["content-length"])  # the parser has seen that it is a number of 64 bits
             if length:
                 self._begin_body(length)
-
-    def _is_served(self, host: str) -> bool:
-        """Refuses a Host that is malformed, or none of those that are served, if they are listed.
-
-        A page of another site whose name was made to point here would else speak with the model as its own.
-        """
-        found = _HOST.fullmatch(host)
-        if not found:
-            self._refuse(400, "the request's Host is not a name or an address, with or without a port")
-            return False
-        name = (found[1] or "").lower().removesuffix(".")
-        # An address leads nowhere else, and is what probes of a cluster send.
-        if self._limits.hosts and name and not _ADDRESS.fullmatch(name) and name not in self._limits.hosts:
-            self._refuse(400, "the request's Host is not one of those that CHASSIS_HOSTS lists")
-            return False
-        return True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

@@ -35,13 +35,15 @@ _HUBS = {
         "locks": {Label("//requirements:fuzzing.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "kserve_client": {
-        "locks": {Label("//tests/clients:kserve.txt"): "linux_amd64"},
+        "any_python": True,
+        "locks": {Label("//tests/clients:kserve.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "old_wheels": {
         "locks": {Label("//tests/old_wheels:old.txt"): "linux_amd64"},
     },
     "omi_client": {
-        "locks": {Label("//tests/clients:omi.txt"): "linux_amd64"},
+        "any_python": True,
+        "locks": {Label("//tests/clients:omi.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "perf_analyzer": {
         "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64_py311"},
