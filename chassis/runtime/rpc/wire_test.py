@@ -37,7 +37,7 @@ def _infer(choices: random.Random) -> inference_pb2.ModelInferRequest:
 def _put_back(message: Message, lifted: dict[bytes, memoryview]) -> Message:
     if isinstance(message, omi_pb2.RunRequest):
         for item in message.inputs:
-            for name in item.input:
+            for name in list(item.input):
                 item.input[name] = bytes(lifted.pop(item.input[name], item.input[name]))
     else:
         assert isinstance(message, inference_pb2.ModelInferRequest)
