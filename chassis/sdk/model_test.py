@@ -35,6 +35,20 @@ def mapping_process(item: dict[str, bytes]) -> dict[str, bytes]:
     return {"joined": item["a"] + item["b"]}
 
 
+def letters(content: bytes):
+    yield from content.decode()
+
+
+async def letters_later(content: bytes):
+    for letter in content.decode():
+        yield letter
+
+
+def pieces_of_mappings(item: dict[str, bytes]):
+    for word in item["text"].split():
+        yield {"word": word}
+
+
 @pytest.fixture
 def sample(tmp_path) -> Path:
     path = tmp_path / "sample.bin"
@@ -60,6 +74,12 @@ def test_a_batch_function_is_tried_with_one_and_with_a_batch(sample):
 def test_a_mapping_function_gets_the_mapping(sample):
     model = ChassisModel(process_fn=mapping_process)
     assert model.test({"a": sample, "b": "!"}) == [{"joined": b"\x01\x03!"}]
+
+
+def test_a_function_that_streams_is_tried_whole():
+    for function in (letters, letters_later):
+        assert ChassisModel(process_fn=function).test(b"abc") == [{"results.json": b'["a","b","c"]'}]
+    assert ChassisModel(process_fn=pieces_of_mappings).test({"text": b"one two"}) == [{"word": b"onetwo"}]
 
 
 def test_with_both_functions_each_has_its_test(sample):

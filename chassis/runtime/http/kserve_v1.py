@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from chassis.declaration.model_io import ModelOutput
 from chassis.declaration.tensor import BYTES
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
@@ -149,7 +150,7 @@ def input_content(part: Part, value: object, *, typed: bool) -> bytes:
     """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:
-            return base64.b64decode(value["b64"], validate=True)
+            return decode_base64(value["b64"])
         if part.datatype != BYTES:
             elements = from_nested(part.name, part.datatype, part.shape, value)
             if not typed:

@@ -79,6 +79,9 @@ class OpenInference:
         self._extensions = extensions
         columns = extensions.model.contract.columns
         self._nullable = frozenset(column.name for column in columns if column.optional)
+        names = {"model_name": self._identity.name, "model_version": self._identity.version}
+        self._opening = write_json(names).removesuffix(b"}") + b',"outputs":'
+        """What each answer begins with."""
 
     def health_routes(self) -> list[Route]:
         """Liveness and readiness, which orchestrators ask for whatever the protocol."""
@@ -256,11 +259,12 @@ class OpenInference:
 
         What is one of the model's `inputs` is neither its id nor its parameters.
         """
-        given = {name: document.get(name) for name in ("id", "parameters") if name not in inputs}
-        identifier = optional(given, "id", "")
+        identifier = "" if "id" in inputs else optional(document, "id", "")
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
-        request.tell(self._model.contract, asked_parameters(given), identifier)
+        given = {} if "parameters" in inputs else asked_parameters(document)
+        if identifier or self._model.contract.takes_request:
+            request.tell(self._model.contract, given, identifier)
         return identifier
 
     def _plain(self, piece: Piece) -> dict[str, object]:
@@ -305,16 +309,12 @@ class OpenInference:
             else:
                 output.update(values(tensor))
             described.append(output)
-        document: dict[str, object] = {
-            "model_name": self._identity.name,
-            "model_version": self._identity.version,
-            "outputs": described,
-        }
+        header = self._opening + write_json(described)
         if asked.identifier:
-            document["id"] = asked.identifier
+            header += b',"id":' + write_json(asked.identifier)
         if given.parameters:
-            document["parameters"] = dict(given.parameters)
-        header = write_json(document)
+            header += b',"parameters":' + write_json(dict(given.parameters))
+        header += b"}"
         if not contents:
             return Response(200, header)
         return Response(

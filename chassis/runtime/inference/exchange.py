@@ -158,6 +158,8 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
             )
         _check_declared(tensor, declared[tensor.name])
         contents[tensor.name] = tensor.items()
+    if len(contents) == 1:
+        return [{tensors[0].name: content} for content in contents[tensors[0].name]]
     names = list(contents)
     return [dict(zip(names, row, strict=True)) for row in zip(*contents.values(), strict=True)]
 
@@ -185,19 +187,29 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping
     """
     rows: list[Mapping[str, bytes]] = [answer.output or {} for answer in answers]
     parts = {part.name: part for part in declared}
-    names = list(wanted) or [name for name in (*parts, *sorted(set(rows[0]) - set(parts))) if name in rows[0]]
+    names = list(wanted)
+    if not names:
+        names = [name for name in parts if name in rows[0]]
+        if len(names) < len(rows[0]):
+            names += sorted(rows[0].keys() - parts.keys())
     tensors = []
     for name in names:
-        if name not in parts and not all(name in row for row in rows):
-            raise RequestError(400, f"there is no output {name!r}, the model has {quoted(parts)}")
-        missing = [index for index, row in enumerate(rows) if name not in row]
-        if missing:
-            raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
         part = parts[name] if name in parts else ModelOutput(name)
-        tensor = output_tensor(part, [row[name] for row in rows])
+        try:
+            tensor = output_tensor(part, [row[name] for row in rows])
+        except KeyError:
+            raise _without(name, rows, parts) from None
         classes = wanted.get(name, 0)
         tensors.append(classified(tensor, classes, getattr(part, "labels", ())) if classes else tensor)
     return tensors
+
+
+def _without(name: str, rows: Sequence[Mapping[str, bytes]], parts: Mapping[str, Part]) -> RequestError:
+    """What is said if not each of `rows` has the output `name`."""
+    if name not in parts:
+        return RequestError(400, f"there is no output {name!r}, the model has {quoted(parts)}")
+    missing = next(index for index, row in enumerate(rows) if name not in row)
+    return RequestError(500, f"the model gave no output {name!r} for item {missing}")
 
 
 def parameters_of(answers: Sequence[Answer]) -> dict[str, object]:

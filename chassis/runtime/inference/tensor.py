@@ -6,8 +6,6 @@ https://github.com/kserve/open-inference-protocol: "Tensor Data", "Binary Tensor
 from __future__ import annotations
 
 import array
-import base64
-import binascii
 import itertools
 import math
 import struct
@@ -16,9 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.request_error import RequestError
 
 _MAX_DIMENSIONS = 32
+_MAX_SIZE = 1 << 40
 
 _ARRAYS = {
     "BOOL": "B",
@@ -114,7 +114,7 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     if (
         not isinstance(shape, list)
         or not 0 < len(shape) <= _MAX_DIMENSIONS
-        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 40 for size in shape)
+        or not all([type(size) is int and 0 <= size < _MAX_SIZE for size in shape])
         or not shape[0]
     ):
         raise RequestError(400, f"input {name!r}: its shape is a list of sizes; the first counts items, at least 1")
@@ -165,7 +165,7 @@ def from_values(
     if not isinstance(data, list):
         raise RequestError(400, f"input {name!r}: its data is a list")
     values, sizes = data, [len(data)]
-    while len(sizes) < _MAX_DIMENSIONS and any(isinstance(value, list) for value in values):
+    while len(sizes) < _MAX_DIMENSIONS and list in map(type, values):
         size = len(values[0]) if isinstance(values[0], list) else -1
         odd = next((i for i, value in enumerate(values) if not isinstance(value, list) or len(value) != size), None)
         if odd is not None:
@@ -280,8 +280,8 @@ def _content(name: str, value: object, is_base64: bool, index: int) -> bytes:
     if not isinstance(value, str):
         raise RequestError(400, f"input {name!r}: element {index}: an element of BYTES is a string")
     try:
-        return base64.b64decode(value, validate=True) if is_base64 else value.encode()
-    except (binascii.Error, ValueError):
+        return decode_base64(value) if is_base64 else value.encode()
+    except ValueError:
         kind = "base64" if is_base64 else "text that UTF-8 can express"
         raise RequestError(400, f"input {name!r}: element {index} is not {kind}") from None
 
