@@ -27,10 +27,11 @@ from chassis.confinement.landlock import DEVICE, READ, WRITE, Ruleset
 from chassis.confinement.seccomp import serving_filter, set_filter
 from chassis.confinement.walls import drop_capabilities
 from chassis.oci.file_tree import UnpackError, remove_tree, resolve_within
+from chassis.sandbox.binfmt import HEAD_BYTES, register_here
 from chassis.sandbox.errors import SandboxError
 from chassis.sandbox.keeper import keep
-from chassis.sandbox.ladder import Rung, Sandbox, network_is_shut
-from chassis.sandbox.program import Emulator, User, emulated_command, find_program
+from chassis.sandbox.ladder import Need, Rung, Sandbox, network_is_shut
+from chassis.sandbox.program import ElfCommand, Emulator, User, elf_command, find_program
 from chassis.sandbox.scratch import scratch_place
 
 EMULATOR_PATH = "/.chassis-emulator"
@@ -142,6 +143,10 @@ def _check(program: Program) -> None:
     raise SandboxError(f"the image's working directory is not in it: {program.directory}")
 
 
+def _elf_command(program: Program) -> ElfCommand:
+    return elf_command(program.root, program.argv, program.environment.get("PATH", ""), program.directory)
+
+
 def _native(program: Program) -> str:
     """The path in the root of the program to start, of this machine's CPU."""
     path = find_program(program.root, program.argv[0], program.environment.get("PATH", ""), program.directory)
@@ -168,13 +173,13 @@ def _bubblewrap(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
         argv = list(program.argv)
         if program.emulator:
             options += ["--ro-bind", str(program.emulator.file.resolve()), EMULATOR_PATH]
-            argv = emulated_command(
-                program.root, argv, program.environment.get("PATH", ""), program.directory, program.emulator
-            )
+            argv = program.emulator.command(*_elf_command(program))
         else:
             argv[0] = _native(program)
         options += ["--chdir", program.directory, "--clearenv"]
-        for name, value in program.environment.items():
+        register = stack.enter_context(_emulated_children(sandbox, program))
+        environment = {**program.environment, **_cpu_of_children(program.emulator)}
+        for name, value in environment.items():
             options += ["--setenv", name, value]
         descriptors = tuple(stack.enter_context(_open_filter()))
         for descriptor in descriptors:
@@ -187,11 +192,29 @@ def _bubblewrap(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
         def prepare() -> None:
             if not sandbox.ends_all:
                 keep()
+            register()
             if ruleset:
                 ruleset.restrict()
 
         # Without variables: /proc/1/environ has those that bubblewrap itself was started with.
         yield _Start([str(sandbox.bwrap), *options, "--", *argv], {}, prepare, descriptors)
+
+
+@contextmanager
+def _emulated_children(sandbox: Sandbox, program: Program) -> Iterator[Callable[[], None]]:
+    """What a forked child does so that what `program` starts is emulated as it is; nothing if it needs no emulator."""
+    emulator = program.emulator
+    if emulator is None or Need.CHILDREN not in sandbox.gives:
+        yield lambda: None
+        return
+    head = (program.root / _elf_command(program).program[1:]).read_bytes()[:HEAD_BYTES]
+    with _scratch() as place:
+        yield lambda: register_here(emulator.file, head, place)
+
+
+def _cpu_of_children(emulator: Emulator | None) -> dict[str, str]:
+    """What the kernel starts has no command line to say it."""
+    return {"QEMU_CPU": emulator.cpu} if emulator and emulator.cpu else {}
 
 
 @contextmanager
@@ -248,9 +271,7 @@ def _chroot(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
         if program.emulator:
             shutil.copyfile(program.emulator.file, program.root / EMULATOR_PATH[1:])
             (program.root / EMULATOR_PATH[1:]).chmod(0o755)
-            argv = emulated_command(
-                program.root, program.argv, program.environment.get("PATH", ""), program.directory, program.emulator
-            )
+            argv = program.emulator.command(*_elf_command(program))
         ruleset = None
         if sandbox.landlock:
             ruleset = stack.enter_context(Ruleset(_ports(program), binding=True))

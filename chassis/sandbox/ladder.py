@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, Flag, auto
 from pathlib import Path
 
 from chassis.confinement.landlock import NETWORK_SINCE, landlock_version
+from chassis.sandbox import binfmt
 from chassis.sandbox.errors import SandboxError
 from chassis.sandbox.proot import Proot, find_proot
 from chassis.sandbox.scratch import scratch_place
@@ -70,7 +71,8 @@ class Sandbox:
       own_proc: whether it can have a /proc of its own; else it sees this machine's.
       proot: PRoot, for the second rung.
       landlock: whether the kernel has Landlock.
-      gives: what it keeps from the program.
+      gives: what it keeps from the program, and whether it starts others for it.
+      childless: why it does not start others for an emulated program, if so.
       passed: why each rung before this one does not work, a sentence each.
     """
 
@@ -81,6 +83,7 @@ class Sandbox:
     own_proc: bool = True
     proot: Proot | None = None
     passed: tuple[str, ...] = ()
+    childless: str = ""
 
     @property
     def ends_all(self) -> bool:
@@ -90,7 +93,8 @@ class Sandbox:
     def line(self) -> str:
         """Which rung it is, and why, in one line."""
         if self.rung is Rung.BUBBLEWRAP:
-            return "sandbox: bubblewrap" + ("" if self.own_proc else ", with this machine's /proc")
+            childless = f", without children of an emulated program ({self.childless})" if self.childless else ""
+            return "sandbox: bubblewrap" + ("" if self.own_proc else ", with this machine's /proc") + childless
         walls = " with Landlock" if self.landlock else ", without Landlock: this kernel has none"
         return f"sandbox: {self.rung.value}{walls}" + (f" ({'; '.join(self.passed)})" if self.passed else "")
 
@@ -109,7 +113,9 @@ def climb(
         found = _TRIES[rung](tools, tuple(passed))
         if isinstance(found, str):
             passed.append(f"{rung.value}: {found}")
-        elif missing := needs & ~(found.gives | _children(rung, emulated)):
+            continue
+        found = _with_children(found, emulated)
+        if missing := needs & ~found.gives:
             weak.append(f"{rung.value}: {_weakness(missing)}")
         else:
             return found
@@ -118,7 +124,7 @@ def climb(
             f"no sandbox here does what is asked of it ({_names(needs)}):"
             + "".join(f"\n  {sentence}" for sentence in (*passed, *weak))
             + "\n  for files and network it takes user namespaces, or Landlock (Linux 5.13, for the network 6.7); for "
-            "children of an emulated program, PRoot\n" + REMEDY
+            "children of an emulated program, Linux 6.7 or PRoot\n" + REMEDY
         )
     raise SandboxError(
         "nothing here gives a program a root of its own:" + "".join(f"\n  {s}" for s in passed) + "\n" + REMEDY
@@ -157,9 +163,15 @@ def _names(needs: Need) -> str:
     return ", ".join(name for name, need in NEEDS.items() if need in needs)
 
 
-def _children(rung: Rung, emulated: bool) -> Need:
-    """PRoot starts the children of an emulated program under the emulator; else the kernel would have to."""
-    return Need.CHILDREN if rung is Rung.PROOT or not emulated else Need.NOTHING
+def _with_children(found: Sandbox, emulated: bool) -> Sandbox:
+    """PRoot starts what an emulated program starts under the emulator; else the kernel has to."""
+    if emulated and found.rung is Rung.CHROOT:
+        return replace(found, childless="chroot makes no user namespace")
+    if emulated and found.rung is Rung.BUBBLEWRAP:
+        with tempfile.TemporaryDirectory(prefix="binfmt-") as place:
+            if reason := binfmt.reason_against(Path(place)):
+                return replace(found, childless=reason)
+    return replace(found, gives=found.gives | Need.CHILDREN)
 
 
 def _gives(landlock: int) -> Need:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.sandbox import ladder
+from chassis.sandbox import binfmt, ladder
 from chassis.sandbox.errors import SandboxError
 from chassis.sandbox.ladder import Need, Rung, Tools, climb
 
@@ -62,10 +62,13 @@ def test_a_rung_that_is_too_weak_is_passed_over_or_fails_with_the_reason(
         climb(tools, Need.FILES | Need.NETWORK, [Rung.BUBBLEWRAP, Rung.PROOT])
 
 
-def test_a_program_of_another_cpu_that_starts_others_gets_proot() -> None:
-    assert climb(_tools(), Need.CHILDREN, emulated=True).rung is Rung.PROOT
+def test_a_program_of_another_cpu_that_starts_others_gets_what_can_start_them(monkeypatch: pytest.MonkeyPatch) -> None:
     first = climb(_tools()).rung
     assert climb(_tools(), Need.CHILDREN).rung is first
+    monkeypatch.setattr(binfmt, "reason_against", lambda _: "")
+    assert climb(_tools(), Need.CHILDREN, emulated=True).rung is first
+    monkeypatch.setattr(binfmt, "reason_against", lambda _: "unshare: Operation not permitted")
+    assert climb(_tools(), Need.CHILDREN, emulated=True).rung is Rung.PROOT
 
 
 def test_proot_needs_no_directory_that_everybody_has(tmp_path: Path) -> None:

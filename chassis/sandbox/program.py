@@ -1,6 +1,6 @@
 """How the program of an image is started, directly or under an emulator.
 
-Without binfmt_misc the kernel starts nothing of another CPU, so what it would do for a program (search PATH,
+By itself the kernel starts nothing of another CPU, so what it would do for a program (search PATH,
 follow links, read `#!`) is done here, within the image's root.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from chassis.errors import ChassisError
 from chassis.oci.file_tree import UnpackError, resolve_within
@@ -67,10 +68,17 @@ def image_user(root: Path, user: str) -> User:
     return User(uid, gid, account[5] if account else "/")
 
 
-def emulated_command(
-    root: Path, argv: Sequence[str], path_variable: str, working_dir: str, emulator: Emulator
-) -> list[str]:
-    """The command line, inside the image, that runs `argv` under the emulator.
+class ElfCommand(NamedTuple):
+    """A command line whose program is an ELF file: the name that this is started under, its path in the image, and
+    the arguments behind."""
+
+    argv0: str
+    program: str
+    arguments: Sequence[str]
+
+
+def elf_command(root: Path, argv: Sequence[str], path_variable: str, working_dir: str) -> ElfCommand:
+    """What the kernel makes of `argv` inside the image.
 
     Raises:
       ProgramError: the program is not in the image or is neither an ELF file nor a script.
@@ -86,7 +94,7 @@ def emulated_command(
             if program.endswith("/env") and len(argv) > 1 and "=" not in argv[1] and argv[1][0] != "-":
                 argv = argv[1:]  # `#!/usr/bin/env python`: env would ask the kernel to start it
                 continue
-            return emulator.command(name if "/" in name else place, program, argv[1:])
+            return ElfCommand(name if "/" in name else place, program, argv[1:])
         if not head.startswith(b"#!"):
             raise ProgramError(f"{program} in the image is neither an ELF program nor a script that names one")
         interpreter = head[2:].split(b"\n", 1)[0].decode(errors="surrogateescape").strip().split(None, 1)

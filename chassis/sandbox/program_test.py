@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.sandbox.program import Emulator, ProgramError, User, emulated_command, image_user
+from chassis.sandbox.program import Emulator, ProgramError, User, elf_command, image_user
 
 EMULATOR = Emulator(Path("qemu"), "/.emulator", "cortex-a57")
 ELF = b"\x7fELF" + bytes(60)
@@ -44,7 +44,7 @@ PYTHON = ["/.emulator", "-cpu", "cortex-a57", "-0", "/opt/venv/bin/python", "/us
     ],
 )
 def test_the_command_keeps_the_name_that_python_finds_its_venv_by(root: Path, argv: list, expected: list) -> None:
-    assert emulated_command(root, argv, "/none:/opt/venv/bin:/bin", "/app", EMULATOR) == expected
+    assert EMULATOR.command(*elf_command(root, argv, "/none:/opt/venv/bin:/bin", "/app")) == expected
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_the_command_keeps_the_name_that_python_finds_its_venv_by(root: Path, ar
 )
 def test_a_program_that_is_none_is_an_error(root: Path, argv: list, message: str) -> None:
     with pytest.raises(ChassisError, match=message):
-        emulated_command(root, argv, "/bin", "/app", EMULATOR)
+        elf_command(root, argv, "/bin", "/app")
 
 
 @pytest.mark.parametrize(
