@@ -12,7 +12,9 @@ compiler. With `--noemulated_pip` this project's tool is emulated in pip's place
 Times are medians of `--runs`, fewer if a build takes minutes; ratios are what to look at. On a machine that others
 use too, `--processor_time` takes the processor's instead of the clock's.
 
-    ./bazelw run //benchmarks:cross_wheels
+All builds are with Python 3.11, which Debian 12 has beside the gcc for arm64:
+
+    ./bazelw run --//rules:python=3.11 //benchmarks:cross_wheels
 """
 
 from __future__ import annotations
@@ -260,7 +262,7 @@ def _now() -> float:
 
 def _site_packages(way: Way, distribution: str) -> Path:
     # Of the others the wheel is for any machine.
-    hub = "emulated_build__linux_arm64" if (way.name, distribution) == ("emulated", "cython") else "chassis_build"
+    hub = "emulated_build__linux_arm64_py311" if (way.name, distribution) == ("emulated", "cython") else "chassis_build"
     pattern = f"*{hub}__*{distribution.replace('-', '_')}__whl/{distribution}.bytecode.site-packages"
     found = list(Path(os.environ["RUNFILES_DIR"]).glob(pattern))
     if len(found) != 1:

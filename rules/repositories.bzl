@@ -20,21 +20,21 @@ CHASSIS_LOCKS = {
     Label("//requirements:linux_amd64_gpu.txt"): "linux_amd64_gpu",
     Label("//requirements:linux_amd64_gpu_py310.txt"): "linux_amd64_gpu_py310",
     Label("//requirements:linux_amd64_gpu_py312.txt"): "linux_amd64_gpu_py312",
-    Label("//requirements:linux_amd64_gpu_py313.txt"): "linux_amd64_gpu_py313",
+    Label("//requirements:linux_amd64_gpu_py311.txt"): "linux_amd64_gpu_py311",
     Label("//requirements:linux_amd64_gpu_py314.txt"): "linux_amd64_gpu_py314",
     Label("//requirements:linux_amd64_py310.txt"): "linux_amd64_py310",
     Label("//requirements:linux_amd64_py312.txt"): "linux_amd64_py312",
-    Label("//requirements:linux_amd64_py313.txt"): "linux_amd64_py313",
+    Label("//requirements:linux_amd64_py311.txt"): "linux_amd64_py311",
     Label("//requirements:linux_amd64_py314.txt"): "linux_amd64_py314",
     Label("//requirements:linux_arm64.txt"): "linux_arm64",
     Label("//requirements:linux_arm64_gpu.txt"): "linux_arm64_gpu",
     Label("//requirements:linux_arm64_gpu_py310.txt"): "linux_arm64_gpu_py310",
     Label("//requirements:linux_arm64_gpu_py312.txt"): "linux_arm64_gpu_py312",
-    Label("//requirements:linux_arm64_gpu_py313.txt"): "linux_arm64_gpu_py313",
+    Label("//requirements:linux_arm64_gpu_py311.txt"): "linux_arm64_gpu_py311",
     Label("//requirements:linux_arm64_gpu_py314.txt"): "linux_arm64_gpu_py314",
     Label("//requirements:linux_arm64_py310.txt"): "linux_arm64_py310",
     Label("//requirements:linux_arm64_py312.txt"): "linux_arm64_py312",
-    Label("//requirements:linux_arm64_py313.txt"): "linux_arm64_py313",
+    Label("//requirements:linux_arm64_py311.txt"): "linux_arm64_py311",
     Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
 
@@ -94,28 +94,28 @@ def chassis_repositories(image_pythons = {}, hubs = []):
         name = "chassis_tools_locks",
         any_python = True,
         hub = "chassis_tools",
-        locks = {Label("//requirements:tools.txt"): "linux_amd64"},
+        locks = {Label("//requirements:tools.txt"): "linux_amd64_py311"},
     )
     wheel_locks(
         name = "chassis_build_locks",
         hub = "chassis_build",
         locks = {
             Label("//requirements:build.txt"): "linux_amd64",
-            Label("//requirements:build_py313.txt"): "linux_amd64_py313",
+            Label("//requirements:build_py311.txt"): "linux_amd64_py311",
             Label("//requirements:build_py314.txt"): "linux_amd64_py314",
         },
     )
     wheel_locks(
         name = "chassis_compilers_locks",
         hub = "chassis_compilers",
-        locks = {Label("//requirements:zig.txt"): "linux_amd64"},
+        locks = {Label("//requirements:zig.txt"): "linux_amd64_py311"},
     )
     _wheel_root(
         name = "chassis_zig",
         distribution = "ziglang",
         hub = "chassis_compilers",
         own_name = "chassis_zig",
-        platform = "linux_amd64",
+        platform = "linux_amd64_py311",
         remove = ZIG_UNUSED,
         strip_prefix = "ziglang",
     )

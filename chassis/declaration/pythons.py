@@ -35,7 +35,7 @@ PYTHONS = tuple(IMAGE_PYTHONS)
 GIVEN_PYTHONS = tuple(version for version, one in IMAGE_PYTHONS.items() if one.suite)
 """Those that Chassis brings all of: a base for each CPU, an interpreter, headers."""
 
-DEFAULT_PYTHON = "3.11"
+DEFAULT_PYTHON = "3.13"
 """That of an image which asks for no other."""
 
 TOOLS_PYTHON = "3.11"

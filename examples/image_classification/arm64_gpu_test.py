@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.doctor.diagnosis import examine
 from chassis.doctor.facts import Facts, read_facts
 from chassis.doctor.image import Image, ImageTarget
@@ -92,7 +93,7 @@ def test_the_doctor_finds_nothing_but_what_is_allowed(facts: Facts) -> None:
 
 def test_pytorch_finds_cuda_beside_itself(facts: Facts) -> None:
     elves = {path: elf for layer in facts.layers for path, elf in layer.elves}
-    torch = elves["opt/venv/lib/python3.11/site-packages/torch/lib/libtorch_cuda.so"]
+    torch = elves[f"opt/venv/lib/python{DEFAULT_PYTHON}/site-packages/torch/lib/libtorch_cuda.so"]
     assert torch.machine == "EM_AARCH64"
     assert [path for path in torch.rpath if not path.startswith("$ORIGIN")] == []
     assert {"$ORIGIN/../../nvidia/cu13/lib", "$ORIGIN/../../nvidia/cudnn/lib"} <= set(torch.rpath)

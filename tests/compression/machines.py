@@ -13,6 +13,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.pythons import TOOLS_PYTHON
+
 _WORKSPACE = Path(__file__).parents[2]
 _PACKAGES = ("deflate", "isal", "zstandard")
 _PLACES = {
@@ -70,7 +72,14 @@ def emulated(architecture: str, cpu: str, packages: list[str] | None = None) -> 
     root = Path(os.environ[f"PYTHON_{architecture.upper()}"])
     triple, loader = _PLACES[architecture]
     libraries = f"{root}/lib/{triple}:{root}/usr/lib/{triple}"
-    python = (f"{root}/lib/{triple}/{loader}", "--library-path", libraries, f"{root}/usr/bin/python3.11", "-S", "-P")
+    python = (
+        f"{root}/lib/{triple}/{loader}",
+        "--library-path",
+        libraries,
+        f"{root}/usr/bin/python{TOOLS_PYTHON}",
+        "-S",
+        "-P",
+    )
     environment = {"PYTHONHOME": f"{root}/usr", "PYTHONPATH": _path(packages or _installed())}
     return Machine((os.environ[f"QEMU_{architecture.upper()}"], "-cpu", cpu, *python), environment)
 

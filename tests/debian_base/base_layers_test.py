@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import unpack
@@ -49,8 +50,12 @@ def test_each_layer_has_its_packages() -> None:
     base = [layer for layer in _image("IN_LAYERS").layers if layer.origin.kind == "base"]
     assert [layer.origin.name for layer in base] == ["debian", "debian/python", "debian/renewed", "debian/generated"]
     packages = [{package.name for package in layer.packages if package.name} for layer in base]
-    assert packages[1] == {"libpython3.11-minimal", "libpython3.11-stdlib", "python3.11-minimal"}
-    assert packages[2] == {"ca-certificates", "libssl3", "tzdata"}
+    assert packages[1] == {
+        f"libpython{DEFAULT_PYTHON}-minimal",
+        f"libpython{DEFAULT_PYTHON}-stdlib",
+        f"python{DEFAULT_PYTHON}-minimal",
+    }
+    assert packages[2] == {"ca-certificates", "libssl3t64", "tzdata"}
     assert packages[3] == set()
     one = _image("IN_ONE_LAYER").layers[0]
     assert set.union(*packages) == {package.name for package in one.packages if package.name}

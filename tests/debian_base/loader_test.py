@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import TOOLS_PYTHON
 from chassis.oci.layer.library_cache import library_cache
 
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
@@ -43,7 +44,14 @@ def _loaded(root: Path, folder: Path, name: str, cache: bytes | None) -> subproc
     if cache is not None:
         (folder / "cache").write_bytes(cache)
         command += ["--ro-bind", str(folder / "cache"), "/etc/ld.so.cache"]
-    command += ["/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "/usr/bin/python3.11", "-I", "-c", _PROGRAM, name]
+    command += [
+        "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+        f"/usr/bin/python{TOOLS_PYTHON}",
+        "-I",
+        "-c",
+        _PROGRAM,
+        name,
+    ]
     environment = {"PATH": os.environ["PATH"]}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.doctor.diagnosis import Diagnosis, examine
 from chassis.doctor.extraction import extract
 from chassis.doctor.facts import LayerFacts, Start
@@ -31,7 +32,7 @@ def numpy(tmp_path_factory: pytest.TempPathFactory) -> LayerFacts:
     (wheel,) = Path(os.environ["RUNFILES_DIR"]).glob("*numpy*/**/numpy-*.whl")
     directory = tmp_path_factory.mktemp("numpy")
     outputs = LayerOutputs(directory / "layer", directory / "json", directory / "files")
-    layer = write_layer(outputs, lambda writer: add_wheel(writer, wheel, "opt/venv", "3.11"))
+    layer = write_layer(outputs, lambda writer: add_wheel(writer, wheel, "opt/venv", DEFAULT_PYTHON))
     return extract(outputs.blob, layer.descriptor, layer.origin, trusted=True)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS
+
 
 def _explain(*arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
@@ -61,7 +63,7 @@ def test_packages_of_wheels_and_of_debian_are_named(document):
     packages = {p["name"]: p for layer in document["layers"] for p in layer["packages"]}
     assert packages["numpy"]["kind"] == "wheel"
     assert packages["libc6"]["kind"] == "deb"
-    assert packages["libc6"]["version"].startswith("2.36")
+    assert packages["libc6"]["version"].startswith(IMAGE_PYTHONS[DEFAULT_PYTHON].glibc)
     assert packages["libc6"]["size"] > 1_000_000
 
 
@@ -89,7 +91,7 @@ def test_the_difference_from_another_platform(document):
     assert difference["chained_fetch_size"] > document["size"]
     assert not [change for change in difference["packages"] if change["name"] == "numpy"]
     changed = {change["path"] for change in difference["files"]}
-    assert "usr/bin/python3.11" in changed
+    assert f"usr/bin/python{DEFAULT_PYTHON}" in changed
     assert "usr/bin/python3" not in changed
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
+
 PLATFORMS = {"amd64": "amd64", "amd64_gpu": "amd64", "arm64": "arm64", "arm64_gpu": "arm64"}
 
 
@@ -132,8 +134,8 @@ def test_umoci_unpacks_the_image(tmp_path, home):
     (copy / "index.json").write_text(json.dumps(index))
     run("UMOCI", "unpack", "--rootless", "--image", f"{copy}:latest", tmp_path / "bundle", env=home)
     root = tmp_path / "bundle/rootfs"
-    assert (root / "opt/venv/lib/python3.11/site-packages/numpy/__init__.py").is_file()
-    assert (root / "opt/venv/bin/python").readlink() == Path("/usr/bin/python3.11")
+    assert (root / f"opt/venv/lib/python{DEFAULT_PYTHON}/site-packages/numpy/__init__.py").is_file()
+    assert (root / "opt/venv/bin/python").readlink() == Path(f"/usr/bin/python{DEFAULT_PYTHON}")
     assert (root / "app/model/model.pkl").is_file()
     assert (root / "etc/ssl/certs/ca-certificates.crt").stat().st_size > 100_000
     assert (root / "var/lib/dpkg/status.d/libc6").is_file()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import unpack
 
-_SITE = "opt/venv/lib/python3.11/site-packages"
+_SITE = f"opt/venv/lib/python{DEFAULT_PYTHON}/site-packages"
 _MODULES = {f"{name}/__init__.py" for name in ("shared_by_all", "tiny_0", "tiny_1", "tiny_2")} | {
     f"shared_by_all/tiny_{number}.py" for number in range(3)
 }
@@ -34,7 +34,7 @@ def _bytecode(files: dict[str, bytes]) -> set[str]:
 
 def _expected(module: str) -> str:
     folder, _, name = module.rpartition("/")
-    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-311.pyc"
+    return f"{folder}/__pycache__/{name.removesuffix('.py')}.cpython-{DEFAULT_PYTHON.replace('.', '')}.pyc"
 
 
 def test_every_module_that_is_not_empty_has_its_bytecode(tmp_path: Path) -> None:
@@ -49,9 +49,8 @@ def test_python_runs_the_bytecode_and_never_looks_at_the_source(tmp_path: Path) 
     (site / "tiny_1/__init__.py").write_text("raise ImportError('the source was compiled')\n")
     program = "import tiny_1, sys; print(tiny_1.VERSION, tiny_1.__cached__ == sys.argv[1])"
     done = subprocess.run(
-        [sys.executable, "-c", program, str(site / _expected("tiny_1/__init__.py"))],
-        env={name: os.environ[name] for name in ("PATH", "PYTHONHOME") if name in os.environ}
-        | {"PYTHONPATH": str(site)},
+        [os.environ["PYTHON_OF_IMAGE"], "-c", program, str(site / _expected("tiny_1/__init__.py"))],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(site)},
         capture_output=True,
         text=True,
         timeout=60,

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.oci.explain.difference import compare
 from chassis.oci.explain.image import ExplainedImage, explain_image
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.rootfs import unpack
 
-_SITE = "opt/venv/lib/python3.11/site-packages"
+_SITE = f"opt/venv/lib/python{DEFAULT_PYTHON}/site-packages"
 
 
 def _image(name: str) -> ExplainedImage:

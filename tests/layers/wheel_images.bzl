@@ -1,6 +1,7 @@
 """Images of many small wheels and nothing else."""
 
 load("//rules:defs.bzl", "BaseInfo", "chassis_image")
+load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON")
 load("//rules/private/model:packaging.bzl", "packaging")
 load("//rules/private/platform:target.bzl", "target_architecture")
 load("//rules/private/wheels:wheel.bzl", "wheel")
@@ -13,7 +14,7 @@ def _bare_model_impl(ctx):
         imports = [""],
         layers = [],
         name = ctx.label.name,
-        python_version = "3.11",
+        python_version = DEFAULT_PYTHON,
         version = "1",
         wheels = depset(transitive = [dep[CodeInfo].wheels for dep in ctx.attr.deps]),
     )]
@@ -26,7 +27,7 @@ _bare_model = rule(
 
 def _bare_base_impl(ctx):
     return [
-        BaseInfo(architecture = ctx.attr.architecture, env = {}, layers = [], python_version = "3.11"),
+        BaseInfo(architecture = ctx.attr.architecture, env = {}, layers = [], python_version = DEFAULT_PYTHON),
         ServerInfo(entrypoint = ["/opt/venv/bin/python"], env = {}, layers = [], model_wheels = depset(), own_place = "", shared_place = "", wheels = depset()),
     ]
 

@@ -29,7 +29,7 @@ ARM64 = LockTarget("aarch64", (3, 11), 36)
 _READERS = Path(os.environ["LOCK_READERS"]).parent
 _LOCK = load(_READERS / "wheel_lock.bzl").wheel_lock
 _TARGET = load(_READERS / "lock_target.bzl")
-_TARGETS = {"linux_amd64": AMD64, "linux_arm64_gpu": ARM64}
+_TARGETS = {"linux_amd64_py311": AMD64, "linux_arm64_gpu_py311": ARM64}
 _NATIVE = [f"cp311-cp311-manylinux_2_28_{machine}" for machine in ("x86_64", "aarch64")]
 
 # Each release: name, version, tags of its wheels, further lines of METADATA.
@@ -159,7 +159,7 @@ def test_a_universal_lock_is_what_pip_would_install_on_each_platform(tmp_path: P
     pins = _select(tmp_path / "r.txt", platform)
     plain = uv("pip", "compile", "r.in", "--universal", "--python-version", "3.11", "--no-annotate", "--quiet")
     assert _versions(pins) == _exported(plain, platform)
-    arm64 = platform == "linux_arm64_gpu"
+    arm64 = platform == "linux_arm64_gpu_py311"
     assert pins["torch"].version == ("2.1" if arm64 else "2.0+cpu")
     assert pins["web"].extras == ["all"]
     assert ("fast-json" in pins) == arm64
@@ -225,7 +225,7 @@ def test_conflicting_extras_at_once_are_an_error_of_what_they_choose(tmp_path: P
     uv("lock", "--quiet")
     name = "//:uv.lock"
     read = _LOCK.read(SimpleNamespace(file=name, texts={name: (tmp_path / "uv.lock").read_text()}))
-    selected = _LOCK.select(read, _TARGET.lock_target("linux_amd64"), ["cpu", "cuda-13"], [])
+    selected = _LOCK.select(read, _TARGET.lock_target("linux_amd64_py311"), ["cpu", "cuda-13"], [])
     assert set(selected.problems) == {"torch", "idna"}
     assert "both are asked for on linux_amd64" in selected.problems["torch"]
     assert "pure" in selected.pins

@@ -184,7 +184,7 @@ def test_markers_hold_as_packaging_says(text: str, extra: str, platform: str) ->
 @settings(max_examples=200, deadline=None)
 @given(st.sets(st.sampled_from(_EXTRAS)), st.sets(st.sampled_from(_EXTRAS)), st.sampled_from(_EXTRAS))
 def test_markers_of_lock_files_hold_as_packaging_says(extras: set[str], groups: set[str], name: str) -> None:
-    environment = _LOCK_TARGET.lock_target("linux_arm64").environment(sorted(extras), sorted(groups))
+    environment = _LOCK_TARGET.lock_target("linux_arm64_py311").environment(sorted(extras), sorted(groups))
     asked = {"extras": extras, "dependency_groups": groups}
     for text in (f"'{name}' in extras", f"'{name}' not in dependency_groups or os_name == 'nt'"):
         assert _MARKERS.evaluate(text, environment) is Marker(text).evaluate(asked, context="lock_file"), text
@@ -203,7 +203,7 @@ def test_a_lock_is_read_for_what_the_image_is_examined_for(variant: str) -> None
     assert target.platform_tags == platform_tags(target.machine, int(target.glibc.partition(".")[2]))
 
 
-@pytest.mark.parametrize(("platform", "target"), [("linux_amd64", AMD64), ("linux_arm64", ARM64)])
+@pytest.mark.parametrize(("platform", "target"), [("linux_amd64_py311", AMD64), ("linux_arm64_py311", ARM64)])
 def test_tags_are_ranked_as_the_locks_that_uv_resolves(platform: str, target) -> None:
     ranks = _LOCK_TARGET.lock_target(platform).tag_ranks
     assert sorted(ranks, key=ranks.get) == [str(tag) for tag in target.tags()]
@@ -308,9 +308,12 @@ _FILES = [
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.sampled_from(_FILES), unique=True, min_size=1), st.sampled_from(["linux_amd64", "linux_arm64"]))
+@given(
+    st.lists(st.sampled_from(_FILES), unique=True, min_size=1),
+    st.sampled_from(["linux_amd64_py311", "linux_arm64_py311"]),
+)
 def test_the_wheel_is_the_one_that_our_own_locks_name(files: list[str], platform: str) -> None:
-    target = {"linux_amd64": AMD64, "linux_arm64": ARM64}[platform]
+    target = {"linux_amd64_py311": AMD64, "linux_arm64_py311": ARM64}[platform]
     structs = [_TOML.struct(filename=name) for name in files]
     found = _WHEEL_NAME.best(structs, _LOCK_TARGET.lock_target(platform))
     try:

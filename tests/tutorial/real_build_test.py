@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ def checksum(content: bytes) -> dict[str, object]:
     """The CRC-32 of the content, by a module that is compiled from C."""
     from crcmod import _crcfunext, predefined
 
-    compiled = _crcfunext.__file__.endswith(".cpython-311-aarch64-linux-gnu.so")
+    compiled = _crcfunext.__file__.endswith(f".{sys.implementation.cache_tag}-aarch64-linux-gnu.so")
     return {"compiled": compiled, "crc": predefined.mkPredefinedCrcFun("crc-32")(content)}
 
 

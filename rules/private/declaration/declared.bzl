@@ -99,7 +99,7 @@ IMPORT_NAMES = {
 }
 
 # That of an image which asks for no other.
-DEFAULT_PYTHON = "3.11"
+DEFAULT_PYTHON = "3.13"
 
 # That of the programs of the build.
 TOOLS_PYTHON = "3.11"

@@ -6,7 +6,9 @@ MODULE.bazel asks for it with `dev_dependency = True`, WORKSPACE calls `dev_repo
 load("//rules:repositories.bzl", "CHASSIS_LOCKS")
 load("//rules/private/checks:npm_package.bzl", "npm_package")
 load("//rules/private/debian:debian_repository.bzl", "debian_root")
+load("//rules/private/declaration:declared.bzl", "TOOLS_PYTHON")
 load("//rules/private/locks:lock_source.bzl", "lock_source")
+load("//rules/private/locks:lock_target.bzl", "lock_variant")
 load("//rules/private/wheels:hub_attrs.bzl", "hub_locks", "hub_options")
 load("//rules/private/wheels:wheel_sets.bzl", "wheel_sets")
 load("//rules/private/wheels:wheel_workspace.bzl", "wheel_locks")
@@ -14,7 +16,7 @@ load("//rules/private/wheels:wheel_workspace.bzl", "wheel_locks")
 # Hub to what it is told: attributes of `wheels.hub`.
 _HUBS = {
     "checked_wheels": {
-        "locks": {Label("//tests/interop/wheels:wheels_arm64.txt"): "linux_arm64"},
+        "locks": {Label("//tests/interop/wheels:wheels_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
     "classification": {
         "locks": {
@@ -23,27 +25,28 @@ _HUBS = {
         },
     },
     "compressors": {
-        "locks": {Label("//tests/compression:compressors_arm64.txt"): "linux_arm64"},
+        "locks": {Label("//tests/compression:compressors_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
     "emulated_build": {
-        "locks": {Label("//benchmarks:emulated_arm64.txt"): "linux_arm64"},
+        "locks": {Label("//benchmarks:emulated_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
     "fuzzing": {
         "any_python": True,
-        "locks": {Label("//requirements:fuzzing.txt"): "linux_amd64"},
+        "locks": {Label("//requirements:fuzzing.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "old_wheels": {
         "locks": {Label("//tests/old_wheels:old.txt"): "linux_amd64"},
     },
     "perf_analyzer": {
-        "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64"},
+        "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64_py311"},
     },
     "pictures": {
         "locks": {Label("//examples/image_classification:pictures.txt"): "linux_amd64"},
     },
     "pypi": {"locks": CHASSIS_LOCKS},
     "remote_engine": {
-        "locks": {Label("//tests/remote_engine:engine.txt"): "linux_amd64"},
+        "any_python": True,
+        "locks": {Label("//tests/remote_engine:engine.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "sdists": {
         "build_requires": {"annoy": ["nose"]},

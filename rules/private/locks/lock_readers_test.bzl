@@ -1,7 +1,7 @@
 """Tests of the readers of wheel locks, as Bazel's own Starlark runs them."""
 
 load("@bazel_skylib//lib:unittest.bzl", "asserts", "unittest")
-load(":lock_target.bzl", "LOCK_PLATFORMS", "lock_target")
+load(":lock_target.bzl", "LOCK_PLATFORMS", "lock_target", "lock_variant")
 load(":python_markers.bzl", "python_markers")
 load(":python_name.bzl", "normalize_name")
 load(":python_version.bzl", "python_version")
@@ -17,7 +17,7 @@ _PIN = "numpy==2.3.1" + _SHA
 def _read(text, file = "//:lock.txt", more = {}):
     return wheel_lock.read(struct(file = file, texts = {file: text} | more))
 
-def _select(text, platform = "linux_arm64", file = "//:lock.txt", more = {}, extras = [], groups = []):
+def _select(text, platform = "linux_arm64_py311", file = "//:lock.txt", more = {}, extras = [], groups = []):
     return wheel_lock.select(_read(text, file, more), lock_target(platform), extras, groups)
 
 def _versions(selected):
@@ -94,10 +94,10 @@ def _requirements_test_impl(ctx):
     env = unittest.begin(ctx)
     more = {"more/base.txt": "-r ../deep.txt\nclick==8.0" + _SHA, "deep.txt": "h2==4.0" + _SHA}
     both = {"click": "8.0", "h2": "4.0", "idna": "3.20", "requests": "2.34.2", "typing-extensions": "4.0"}
-    arm64 = _select(_UNIVERSAL, "linux_arm64", more = more)
+    arm64 = _select(_UNIVERSAL, "linux_arm64_py311", more = more)
     asserts.equals(env, {}, arm64.problems)
     asserts.equals(env, both | {"scikit-learn": "1.7.0", "torch": "2.13.0"}, _versions(arm64))
-    asserts.equals(env, both | {"torch": "2.13.0+cpu"}, _versions(_select(_UNIVERSAL, "linux_amd64", more = more)))
+    asserts.equals(env, both | {"torch": "2.13.0+cpu"}, _versions(_select(_UNIVERSAL, "linux_amd64_py311", more = more)))
     asserts.equals(env, ["socks", "use-chardet-on"], arm64.pins["requests"].extras)
     asserts.equals(env, [_HASH, _OTHER], arm64.pins["typing-extensions"].hashes)
     asserts.true(env, arm64.pins["scikit-learn"].wheel.endswith("manylinux2014_aarch64.whl"))
@@ -186,19 +186,19 @@ socks = [{{ name = "socks", marker = "platform_machine == 'aarch64'" }}]
 def _uv_test_impl(ctx):
     env = unittest.begin(ctx)
     file = "//:uv.lock"
-    cpu = _select(_UV, "linux_arm64", file, extras = ["CPU"])
-    asserts.equals(env, {"socks": "1", "torch": "1", "web": "1"}, _versions(_select(_UV, "linux_arm64", file, extras = ["cpu"])))
-    asserts.equals(env, {"torch": "2", "web": "1"}, _versions(_select(_UV, "linux_amd64", file, extras = ["gpu"])))
+    cpu = _select(_UV, "linux_arm64_py311", file, extras = ["CPU"])
+    asserts.equals(env, {"socks": "1", "torch": "1", "web": "1"}, _versions(_select(_UV, "linux_arm64_py311", file, extras = ["cpu"])))
+    asserts.equals(env, {"torch": "2", "web": "1"}, _versions(_select(_UV, "linux_amd64_py311", file, extras = ["gpu"])))
     asserts.true(env, "sources comes from git" in cpu.problems["sources"], cpu.problems["sources"])
-    cpu = _select(_UV, "linux_arm64", file, extras = ["cpu"])
+    cpu = _select(_UV, "linux_arm64_py311", file, extras = ["cpu"])
     asserts.equals(env, "torch-1-cp311-cp311-manylinux_2_28_aarch64.whl", cpu.pins["torch"].wheel)
     asserts.equals(env, [_OTHER], cpu.pins["torch"].hashes)
     asserts.equals(env, {"": [], "socks": [["socks", []]]}, cpu.pins["web"].requires)
     asserts.equals(env, "web-1.tar.gz", cpu.pins["web"].sdist)
-    asserts.true(env, "has no wheel for CPython 3.11.2, aarch64" in _select(_UV, "linux_arm64", file, extras = ["gpu"]).problems["torch"])
-    asserts.equals(env, {"torch": "1", "web": "1"}, _versions(_select(_UV, "linux_amd64", file, groups = ["serve"])))
-    asserts.true(env, "both are asked for" in _select(_UV, "linux_amd64", file, extras = ["cpu", "gpu"]).problems["torch"])
-    asserts.true(env, "has no extra tpu: it has cpu, gpu" in _select(_UV, "linux_amd64", file, extras = ["tpu"]).problems["web"])
+    asserts.true(env, "has no wheel for CPython 3.11.2, aarch64" in _select(_UV, "linux_arm64_py311", file, extras = ["gpu"]).problems["torch"])
+    asserts.equals(env, {"torch": "1", "web": "1"}, _versions(_select(_UV, "linux_amd64_py311", file, groups = ["serve"])))
+    asserts.true(env, "both are asked for" in _select(_UV, "linux_amd64_py311", file, extras = ["cpu", "gpu"]).problems["torch"])
+    asserts.true(env, "has no extra tpu: it has cpu, gpu" in _select(_UV, "linux_amd64_py311", file, extras = ["tpu"]).problems["web"])
     asserts.true(env, "needs Python >=3.12, and the image has 3.11.2" in _select(_UV.replace(">=3.11", ">=3.12"), file = file).problems["web"])
     merge = "<" * 7 + " ours\n" + _UV
     asserts.true(env, "//:uv.lock, line 1: conflict marks" in _select(merge, file = file).problems["torch"])
@@ -251,17 +251,17 @@ vcs = {{ type = "git", url = "https://code.test/sources", commit-id = "1" }}
 def _pylock_test_impl(ctx):
     env = unittest.begin(ctx)
     file = "//:pylock.toml"
-    arm64 = _select(_PYLOCK, "linux_arm64", file)
+    arm64 = _select(_PYLOCK, "linux_arm64_py311", file)
     asserts.equals(env, {"numpy": "2.3.1"}, _versions(arm64))
     asserts.equals(env, "numpy-2.3.1-cp311-cp311-manylinux_2_28_aarch64.whl", arm64.pins["numpy"].wheel)
     asserts.equals(env, "//:pylock.toml, line 8", arm64.pins["numpy"].where)
     asserts.true(env, "served-1-py3-none-any.whl has no sha256" in arm64.problems["served"], "the default group")
     asserts.true(env, "sources comes from a repository of sources" in arm64.problems["sources"])
-    asserts.equals(env, ["numpy", "quick"], sorted(_select(_PYLOCK, "linux_arm64", file, extras = ["Fast"], groups = ["web"]).pins))
-    notebooks = _select(_PYLOCK, "linux_arm64", file, groups = ["notebooks"])
+    asserts.equals(env, ["numpy", "quick"], sorted(_select(_PYLOCK, "linux_arm64_py311", file, extras = ["Fast"], groups = ["web"]).pins))
+    notebooks = _select(_PYLOCK, "linux_arm64_py311", file, groups = ["notebooks"])
     asserts.equals(env, "jupyter-1.tar.gz", notebooks.pins["jupyter"].sdist)
     asserts.false(env, "served" in notebooks.problems)
-    asserts.true(env, "the lock has numpy-2.3.1-cp311-cp311-macosx_11_0_arm64.whl" in _select(_PYLOCK, "linux_amd64", file).problems["numpy"])
+    asserts.true(env, "the lock has numpy-2.3.1-cp311-cp311-macosx_11_0_arm64.whl" in _select(_PYLOCK, "linux_amd64_py311", file).problems["numpy"])
     asserts.true(env, "has no group x: it has web, notebooks" in _select(_PYLOCK, file = file, groups = ["x"]).problems["numpy"])
     asserts.true(env, "lock-version 2.0 is not known" in _select(_PYLOCK.replace('"1.0"', '"2.0"'), file = file).problems["numpy"])
     asserts.true(env, "is for other environments" in _select(_PYLOCK.replace("'linux'", "'win32'"), file = file).problems["numpy"])
@@ -288,7 +288,7 @@ _MARKERS = {
 
 def _markers_test_impl(ctx):
     env = unittest.begin(ctx)
-    environment = lock_target("linux_arm64").environment(["big-extra"])
+    environment = lock_target("linux_arm64_py311").environment(["big-extra"])
     for marker, wanted in _MARKERS.items():
         found = python_markers.evaluate(marker, environment)
         if type(wanted) == "string":
@@ -315,7 +315,7 @@ def _small_test_impl(ctx):
     asserts.equals(env, ["cpu", "serve"], wheel_lock.chosen({"all": ["serve"], "cuda": ["cu130"], "none": ["cpu"]}, "linux_arm64"))
     asserts.equals(env, ["cu130", "orin", "serve"], wheel_lock.chosen({"all": ["serve"], "cuda": ["cu130"], "linux_arm64_gpu": ["orin"]}, "linux_arm64_gpu"))
     for platform in LOCK_PLATFORMS:
-        asserts.equals(env, 0, lock_target(platform).tag_ranks["cp311-cp311-manylinux_2_36_" + LOCK_PLATFORMS[platform].machine])
+        asserts.equals(env, 0, lock_target(lock_variant(platform, "3.11")).tag_ranks["cp311-cp311-manylinux_2_36_" + LOCK_PLATFORMS[platform].machine])
     return unittest.end(env)
 
 _small_test = unittest.make(_small_test_impl)

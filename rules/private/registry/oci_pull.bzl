@@ -43,7 +43,7 @@ _TOOL_ATTRS = {
     "platform": attr.string(),
     "_python": attr.label(default = "@chassis_python//:python"),
     "_tool": attr.label(default = "//chassis/tools:pull.py"),
-    "_urllib3_build": attr.label(default = "@chassis_tools__linux_amd64__urllib3__whl//:BUILD.bazel"),
+    "_urllib3_build": attr.label(default = "@chassis_tools__linux_amd64_py311__urllib3__whl//:BUILD.bazel"),
 }
 
 def _without_tag(image):

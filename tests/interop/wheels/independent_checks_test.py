@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.declaration.pythons import TOOLS_PYTHON
 from tests.interop.wheels.wheel_layer import SITE, TABLE, TOC_DIGEST, VENV, WheelLayer, make_layer, paths_below, wheels
 
 _LIMIT_S = 900
@@ -133,7 +134,7 @@ def _digest(path: Path) -> str:
 def _pip_install(wheel: Path, target: Path) -> None:
     tags = [f"--platform={tag}" for tag in _PIP_TAGS]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-compile"]
-    command += ["--only-binary=:all:", "--python-version=3.11", *tags, f"--target={target}", str(wheel)]
+    command += ["--only-binary=:all:", f"--python-version={TOOLS_PYTHON}", *tags, f"--target={target}", str(wheel)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.environ["PIP"], "HOME": str(target.parent)}
     environment |= {name: value for name, value in os.environ.items() if name == "PYTHONHOME"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_LIMIT_S, check=False)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.pythons import TOOLS_PYTHON
+
 VENV = "opt/venv"
-SITE = f"{VENV}/lib/python3.11/site-packages"
+SITE = f"{VENV}/lib/python{TOOLS_PYTHON}/site-packages"
 TOC_DIGEST = "containerd.io/snapshot/stargz/toc.digest"
 # What a lazily pulling runtime hides, and another leaves in the root file system.
 TABLE = "stargz.index.json"
