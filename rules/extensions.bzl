@@ -136,6 +136,7 @@ def _oci_impl(mctx):
                 digest = tag.digest,
                 image = tag.image,
                 insecure = tag.insecure,
+                keys = tag.keys,
                 platforms = tag.platforms,
             )
 

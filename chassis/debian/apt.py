@@ -167,14 +167,17 @@ class Apt:
         architecture: str,
         bring_verifier: Callable[[], Verifier] | None = None,
         check_dates: bool | None = None,
+        security: Mirror | None = None,
     ) -> None:
-        """`bring_verifier` is asked if the machine has none. `check_dates` says whether an index is refused after the
+        """`security` has the suite's security updates (`SUITE-security`), which apt then chooses from, too.
+        `bring_verifier` is asked if the machine has none. `check_dates` says whether an index is refused after the
         date that it names itself (Valid-Until); None leaves that to how this machine's apt is set."""
         self._bring_verifier = bring_verifier
         self._check_dates = check_dates
         self.directory = directory.absolute()
         self.mirror = mirror
         self.suite = suite
+        self.security = security
         self.architecture = architecture
         self.signature = "not checked yet"
         self.verified = False
@@ -194,13 +197,14 @@ class Apt:
         for number, keyring in enumerate(trusted_keyrings()):
             shutil.copyfile(keyring, self.directory / "trusted" / f"{number}{keyring.suffix}")
         option = "" if verifier else "[trusted=yes] "
-        (self.directory / "sources.list").write_text(f"deb {option}{self.mirror.uri} {self.suite} main\n")
+        sources = [f"deb {option}{mirror.uri} {suite} main\n" for suite, mirror in self._archives().items()]
+        (self.directory / "sources.list").write_text("".join(sources))
         (self.directory / "apt.conf").write_text(self._configuration(verifier))
         result = self._run("apt-get", "update", "--error-on=any")
         if result.returncode:
             raise AptError(self._update_failure(result.stdout + result.stderr))
         dated = self._dates_count()
-        self._check_release(dated and verifier is not None)
+        self._check_releases(dated and verifier is not None)
         self.verified = verifier is not None
         if verifier:
             note = "" if dated else "; its Valid-Until is not checked, as this machine's apt is set"
@@ -223,22 +227,43 @@ class Apt:
         result = self._run("apt-config", "shell", "CHECKED", "Acquire::Check-Valid-Until/b")
         return re.search(r"CHECKED='(false|0)'", result.stdout) is None
 
-    def _check_release(self, dated: bool) -> None:
+    def _archives(self) -> dict[str, Mirror]:
+        """The mirror of each suite that is read."""
+        return {self.suite: self.mirror} | ({f"{self.suite}-security": self.security} if self.security else {})
+
+    def _check_releases(self, dated: bool) -> None:
         """Checks what apt only warns of or, for some ways to fetch, does not look at: that the index is that of the
         suite, and of today. A signed index of an older release or of last year is a way to install what has holes."""
         releases = sorted((self.directory / "lists").glob("*Release"))
-        if len(releases) != 1:
-            raise AptError(f"Debian's {self.suite}: apt left {len(releases)} Release files; one is expected")
-        fields = release_fields(releases[0].read_text(encoding="utf-8", errors="replace"))
-        if self.suite not in (fields.get("Suite"), fields.get("Codename")):
+        awaited = self._archives()
+        if len(releases) != len(awaited):
             raise AptError(
-                f"{self.mirror.uri} answers with another suite than {self.suite}: {fields.get('Suite', '?')} "
-                f"({fields.get('Codename', '?')})\n  the mirror is {self.mirror.origin}; set CHASSIS_DEBIAN_MIRROR=URL "
-                "to use another one"
+                f"Debian's {self.suite}: apt left {len(releases)} Release files; {len(awaited)} "
+                f"{'is' if len(awaited) == 1 else 'are'} expected"
             )
-        until = fields.get("Valid-Until")
-        if dated and until and not _is_to_come(until):
-            raise AptError(f"Debian's {self.suite} on {self.mirror.uri} was valid until {until}\n  {_OLD_INDEX}")
+        for suite, mirror in awaited.items():
+            release = next((one for one in releases if f"_dists_{suite}_" in one.name), releases[0])
+            fields = release_fields(release.read_text(encoding="utf-8", errors="replace"))
+            if suite not in (fields.get("Suite"), fields.get("Codename")):
+                raise AptError(
+                    f"{mirror.uri} answers with another suite than {suite}: {fields.get('Suite', '?')} "
+                    f"({fields.get('Codename', '?')})\n  the mirror is {mirror.origin}; set CHASSIS_DEBIAN_MIRROR=URL "
+                    "to use another one"
+                )
+            until = fields.get("Valid-Until")
+            if dated and until and not _is_to_come(until):
+                raise AptError(f"Debian's {suite} on {mirror.uri} was valid until {until}\n  {_OLD_INDEX}")
+
+    def security_versions(self, names: Sequence[str]) -> dict[str, str]:
+        """The version of each package that the suite's security updates have; none without `security`."""
+        if not self.security or not names:
+            return {}
+        found: dict[str, str] = {}
+        for line in self._run("apt-cache", "madison", *names).stdout.splitlines():
+            name, version, where = (part.strip() for part in line.split("|", 2))
+            if f" {self.suite}-security/" in where:
+                found.setdefault(name, version)  # the newest is named first
+        return found
 
     def resolve(self, roots: Sequence[str], exclude: Iterable[str] = ()) -> list[Package]:
         """The closure of `roots` over Pre-Depends and Depends, without recommendations; see `closure`."""
@@ -364,3 +389,8 @@ def _is_to_come(date: str) -> bool:
 
 def _last_lines(text: str, count: int = 6) -> str:
     return "\n".join(f"  {line}" for line in text.strip().splitlines()[-count:])
+
+
+def is_newer(version: str, than: str) -> bool:
+    """Whether a version is above another, as dpkg compares them."""
+    return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0

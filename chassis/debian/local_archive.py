@@ -19,10 +19,13 @@ _DATE = "Thu, 01 Jan 2026 00:00:00 UTC"
 class LocalArchive:
     """One suite in `directory`; `add` packages, then `publish`. It is unsigned unless `sign` follows."""
 
-    def __init__(self, directory: Path, suite: str = "forky", architecture: str = "amd64") -> None:
+    def __init__(
+        self, directory: Path, suite: str = "forky", architecture: str = "amd64", pool: str = "pool/main"
+    ) -> None:
         self.directory = directory
         self.suite = suite
         self.architecture = architecture
+        self._pool = pool
         self._stanzas: list[str] = []
         # apt makes file names of URIs, and those have an end: a short way to a directory of any depth.
         short = Path(tempfile.mkdtemp(prefix="archive-", dir="/tmp"))
@@ -65,7 +68,7 @@ class LocalArchive:
                 target.write_text(content)
                 target.chmod(0o755 if content.startswith("#!") else 0o644)
         filename = f"{name}_{version.rpartition(':')[2]}_{self.architecture}.deb"
-        pool = f"pool/main/{name[0]}/{name}/{filename}"
+        pool = f"{self._pool}/{name[0]}/{name}/{filename}"
         package = self.directory / pool
         package.parent.mkdir(parents=True, exist_ok=True)
         command = ["dpkg-deb", "--root-owner-group", "--build", str(tree), str(package)]

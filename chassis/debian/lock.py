@@ -11,7 +11,7 @@ One package a line, sorted by name, `#` begins a comment; no host, since every m
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from chassis.debian.apt import Package
@@ -107,8 +107,9 @@ def parse_lock(text: str, file: str) -> Lock:
     return Lock(wish, tuple(packages.values()))
 
 
-def describe_changes(old: Lock | None, new: Lock) -> list[str]:
-    """What a renewal changed, one line a package: added, removed, or another version."""
+def describe_changes(old: Lock | None, new: Lock, security: Collection[str] = ()) -> list[str]:
+    """What a renewal changed, one line a package: added, removed, or another version; `security` are those of which an
+    update of security is the reason."""
     before = {package.name: package for package in old.packages} if old else {}
     after = {package.name: package for package in new.packages}
     lines = []
@@ -118,5 +119,6 @@ def describe_changes(old: Lock | None, new: Lock) -> list[str]:
         elif name not in after:
             lines.append(f"- {name} {before[name].version}")
         elif before[name] != after[name]:
-            lines.append(f"~ {name} {before[name].version} -> {after[name].version}")
+            why = " (security)" if name in security else ""
+            lines.append(f"~ {name} {before[name].version} -> {after[name].version}{why}")
     return lines

@@ -62,6 +62,17 @@ def find_mirrors(timeout_s: int = 60) -> list[Mirror]:
     return mirrors
 
 
+def security_mirror(mirror: Mirror) -> Mirror | None:
+    """Where security updates of a mirror's suites are: what `CHASSIS_DEBIAN_SECURITY_MIRROR` names, else the archive
+    `debian-security` beside the mirror's `debian`; None if the mirror is called something else.
+    """
+    named = os.environ.get("CHASSIS_DEBIAN_SECURITY_MIRROR")
+    if named:
+        return Mirror(named.rstrip("/"), "the one that CHASSIS_DEBIAN_SECURITY_MIRROR names")
+    beside = mirror.uri.endswith("/debian")
+    return Mirror(f"{mirror.uri}-security", f"the one beside {mirror.uri}") if beside else None
+
+
 def parse_targets(text: str) -> list[Mirror]:
     """The mirrors among lines of `URI suite component`, each once, in their order."""
     found: dict[str, Mirror] = {}

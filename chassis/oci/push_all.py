@@ -30,7 +30,8 @@ class RunFileError(ChassisError):
 @dataclass(frozen=True, slots=True)
 class PlannedPush:
     """One image: `target` names it for people, `stores` are where its layers may be besides its layout. `attach` is
-    called between its content and its tags, None if there is nothing to attach."""
+    called between its content and its tags, None if there is nothing to attach; `attached` is the digest of what it
+    attaches."""
 
     target: str
     layout: Path
@@ -40,11 +41,13 @@ class PlannedPush:
     mount_from: tuple[str, ...] = ()
     immutable_tags: bool = False
     attach: Callable[[RegistryClient, Sequence[Manifest]], object] | None = field(default=None, compare=False)
+    attached: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one image: PUSHED, UNCHANGED (as the file of the last run has it) or FAILED with `error`."""
+    """What became of one image: PUSHED, UNCHANGED (as the file of the last run has it) or FAILED with `error`.
+    `attached` is the digest of what was attached to it."""
 
     target: str
     repository: str
@@ -53,6 +56,7 @@ class Outcome:
     tags: tuple[str, ...] = ()
     error: str = ""
     report: PushReport | None = field(default=None, compare=False)
+    attached: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The object of a run's file; what is empty is left out."""
@@ -60,6 +64,8 @@ class Outcome:
         if self.digest:
             document["digest"] = self.digest
         document["tags"] = list(self.tags)
+        if self.attached:
+            document["attached"] = self.attached
         if self.error:
             document["error"] = self.error
         return document
@@ -90,8 +96,8 @@ def push_all(
 ) -> list[Outcome]:
     """Publishes images in their order: the content of all, then the tags of those whose content arrived.
 
-    What `since` (an earlier run, by target and repository) has with the same digest and tags is not looked at: no
-    registry is asked, no layer read.
+    What `since` (an earlier run, by target and repository) has with the same digest and tags, and the same attached to
+    it, is not looked at: no registry is asked, no layer read.
     """
     registries: dict[str, _Registry] = {}
     outcomes: dict[int, Outcome] = {}
@@ -100,8 +106,8 @@ def push_all(
         try:
             earlier = (since or {}).get((planned.target, planned.repository))
             layout = LayoutReader(planned.layout)
-            if earlier and not planned.attach and _is_unchanged(earlier, layout, planned):
-                outcomes[number] = Outcome(planned.target, planned.repository, UNCHANGED, earlier.digest, planned.tags)
+            if earlier and _is_unchanged(earlier, layout, planned):
+                outcomes[number] = replace(earlier, outcome=UNCHANGED, tags=planned.tags)
                 continue
             sent[number] = _send(planned, layout, connector, registries, options, cancellation, watcher)
         except ChassisError as error:
@@ -116,7 +122,13 @@ def push_all(
             cancellation.reset()
         else:
             outcomes[number] = Outcome(
-                planned.target, planned.repository, PUSHED, image.digest, planned.tags, report=report
+                planned.target,
+                planned.repository,
+                PUSHED,
+                image.digest,
+                planned.tags,
+                report=report,
+                attached=planned.attached,
             )
     return [outcomes[number] for number in range(len(pushes))]
 
@@ -135,7 +147,14 @@ def read_run(path: Path) -> dict[tuple[str, str], Outcome]:
         raise RunFileError(f"{path}: cannot be read: {error.strerror}") from None
     try:
         found = [
-            Outcome(item["target"], item["repository"], item["outcome"], item.get("digest", ""), tuple(item["tags"]))
+            Outcome(
+                item["target"],
+                item["repository"],
+                item["outcome"],
+                item.get("digest", ""),
+                tuple(item["tags"]),
+                attached=item.get("attached", ""),
+            )
             for item in json.loads(data)["pushes"]
         ]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -155,7 +174,8 @@ def deployment_document(outcomes: Sequence[Outcome]) -> str:
 
 
 def _is_unchanged(earlier: Outcome, layout: LayoutReader, planned: PlannedPush) -> bool:
-    return earlier.digest == layout.entry().digest and set(earlier.tags) == set(planned.tags)
+    same = earlier.attached == planned.attached and set(earlier.tags) == set(planned.tags)
+    return same and earlier.digest == layout.entry().digest
 
 
 def _send(

@@ -79,6 +79,8 @@ class Settings(NamedTuple):
       server_path: directories that the server's own process imports from (`CHASSIS_SERVER_PATH`, which the image sets);
         none to import from where the model does.
       traces: where spans go (`OTEL_EXPORTER_OTLP_ENDPOINT` and the other variables of OpenTelemetry); None for nowhere.
+      model_key: a public key, in PEM or its path, that has to have signed the model's files (`CHASSIS_MODEL_KEY`); ""
+        asks for no signature.
       log_format: `text` or `json` (`CHASSIS_LOG_FORMAT`).
       log_level: `debug`, `info`, `warning` or `error` (`CHASSIS_LOG_LEVEL`).
     """
@@ -110,6 +112,7 @@ class Settings(NamedTuple):
     unknown: tuple[tuple[str, str], ...] = ()
     server_path: tuple[str, ...] = ()
     traces: TraceSettings | None = None
+    model_key: str = ""
     log_format: str = "text"
     log_level: str = "info"
 
@@ -177,6 +180,7 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         or threads_default(float(served["num_cpus"]), workers, cpu_quota(), visible_cpus()),
         server_path=tuple(path for path in environment.text("CHASSIS_SERVER_PATH", "").split(":") if path),
         traces=environment.traces(environment.text("MODEL_NAME", str(served["name"]))),
+        model_key=environment.text("CHASSIS_MODEL_KEY", ""),
         log_format=environment.choices("CHASSIS_LOG_FORMAT", ("text",), LOG_FORMATS)[0],
         log_level=environment.choices("CHASSIS_LOG_LEVEL", ("info",), LOG_LEVELS)[0],
     )

@@ -3,6 +3,9 @@
 A new lock:   debian_lock --suite bookworm --architecture arm64 --package P … --exclude P … --output LOCK
 Renewed:      debian_lock --renew LOCK …
 
+Security updates of the suite are taken, too, and named. With --check nothing is written, and the exit status is 1 if a
+locked package has one.
+
 Paths are relative to the workspace under `bazel run`. The machine's apt is only asked for its mirror; nothing
 is installed and no root is needed.
 """
@@ -19,10 +22,10 @@ import pysequoia
 from absl import flags
 
 from chassis.command_line.run import run_main
-from chassis.debian.apt import Apt, AptError, Verifier
+from chassis.debian.apt import Apt, AptError, Verifier, is_newer
 from chassis.debian.gpgv_program import write_gpgv
-from chassis.debian.lock import Wish, describe_changes, format_lock, make_lock, parse_lock
-from chassis.debian.sources import find_mirrors
+from chassis.debian.lock import Lock, Wish, describe_changes, format_lock, make_lock, parse_lock
+from chassis.debian.sources import find_mirrors, security_mirror
 from chassis.errors import ChassisError
 from chassis.whole_file import write_whole
 
@@ -32,6 +35,9 @@ _PACKAGE = flags.DEFINE_multi_string("package", [], "A package to resolve, with 
 _EXCLUDE = flags.DEFINE_multi_string("exclude", [], "A package to leave out, with what only it depends on.")
 _OUTPUT = flags.DEFINE_string("output", None, "The lock to write.")
 _RENEW = flags.DEFINE_multi_string("renew", [], "A lock to make anew from its own header.")
+_CHECK = flags.DEFINE_bool(
+    "check", False, "Write nothing; exit status 1 if a package of --renew has a security update."
+)
 _COMMAND = flags.DEFINE_string(
     "renew_command", "", "The command that a lock's header tells its reader to renew it with."
 )
@@ -45,9 +51,10 @@ def main(argv: Sequence[str]) -> int:
     del argv
     workspace = Path(os.environ.get("BUILD_WORKSPACE_DIRECTORY", "."))
     if _RENEW.value:
-        for name in _RENEW.value:
-            _lock(workspace / name, parse_lock((workspace / name).read_text(), name).wish)
-        return 0
+        insecure = [name for name in _RENEW.value if _renew(workspace / name)]
+        return 1 if _CHECK.value and insecure else 0
+    if _CHECK.value:
+        raise ChassisError("--check: compares what locks have; name them with --renew LOCK")
     if not (_OUTPUT.value and _ARCHITECTURE.value and _PACKAGE.value):
         raise ChassisError("nothing to lock: give --output, --architecture and --package, or --renew LOCK")
     wish = Wish(_SUITE.value, _ARCHITECTURE.value, tuple(_PACKAGE.value), tuple(_EXCLUDE.value))
@@ -55,20 +62,41 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _lock(path: Path, wish: Wish) -> None:
+def _renew(path: Path) -> bool:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise ChassisError(f"{path}: cannot be read: {error.strerror}") from None
+    return _lock(path, parse_lock(text, str(path)).wish)
+
+
+def _lock(path: Path, wish: Wish) -> bool:
+    """Locks a wish; whether a package that the lock had has a security update."""
     if not (wish.suite and wish.architecture and wish.packages):
         raise ChassisError(f"{path}: its header names no suite, architecture and packages; make it with --output first")
     old = parse_lock(path.read_text(), str(path)) if path.is_file() else None
     with tempfile.TemporaryDirectory(prefix="chassis-apt-") as directory:
         apt = _reach(Path(directory), wish)
         packages = apt.resolve(wish.packages, wish.excluded)
+        insecure = _insecure(apt, old)
     new = make_lock(wish, packages)
     renew = _COMMAND.value or f"./bazelw run //chassis/tools:debian_lock -- --renew {path.name}"
-    write_whole(path, format_lock(new, renew).encode())
+    if not _CHECK.value:
+        write_whole(path, format_lock(new, renew).encode())
     megabytes = sum(package.size for package in packages) / 1e6
     print(f"{path}: {len(packages)} packages, {megabytes:.1f} MB; signature of the index: {apt.signature}")
-    for line in describe_changes(old, new):
+    if not apt.security:
+        print("  security updates: not looked for; CHASSIS_DEBIAN_SECURITY_MIRROR=URL says where they are")
+    for line in describe_changes(old, new, insecure):
         print(f"  {line}")
+    return bool(insecure)
+
+
+def _insecure(apt: Apt, old: Lock | None) -> set[str]:
+    """The packages of a lock that have a security update since."""
+    versions = {package.name: package.version for package in old.packages} if old else {}
+    fixed = apt.security_versions(sorted(versions))
+    return {name for name, version in fixed.items() if is_newer(version, versions[name])}
 
 
 def _verifier(directory: Path) -> Verifier:
@@ -79,7 +107,14 @@ def _verifier(directory: Path) -> Verifier:
 def _reach(directory: Path, wish: Wish) -> Apt:
     failures = []
     for mirror in find_mirrors():
-        apt = Apt(directory, mirror, wish.suite, wish.architecture, lambda: _verifier(directory))
+        apt = Apt(
+            directory,
+            mirror,
+            wish.suite,
+            wish.architecture,
+            lambda: _verifier(directory),
+            security=security_mirror(mirror),
+        )
         try:
             apt.update()
         except AptError as error:

@@ -83,3 +83,53 @@ def test_missing_flags_are_named(archive: LocalArchive, tmp_path: Path) -> None:
     result = _run(archive, tmp_path, "--architecture=arm64")
     assert result.returncode == 1
     assert "--output" in result.stderr
+
+
+def test_security_updates_are_taken_and_named(
+    archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    security = LocalArchive(tmp_path / "security", "bookworm-security", "arm64", "pool/updates/main")
+    security.add("lib", version="1.0+deb12u1")
+    security.add("perl", version="0.9")
+    security.publish()
+    assert _run(archive, tmp_path, *_NEW, "--allow_unverified").returncode == 0
+    before = (tmp_path / "base.lock").read_text()
+    monkeypatch.setenv("CHASSIS_DEBIAN_SECURITY_MIRROR", security.mirror.uri)
+    checked = _run(archive, tmp_path, "--renew=base.lock", "--check", "--allow_unverified")
+    assert checked.returncode == 1, checked.stderr
+    assert "  ~ lib 1.0 -> 1.0+deb12u1 (security)\n" in checked.stdout
+    assert (tmp_path / "base.lock").read_text() == before
+    renewed = _run(archive, tmp_path, "--renew=base.lock", "--allow_unverified")
+    assert renewed.returncode == 0, renewed.stderr
+    assert "(security)" in renewed.stdout
+    assert "lib 1.0+deb12u1 sha256:" in (tmp_path / "base.lock").read_text()
+    assert " pool/updates/main/l/lib/lib_1.0+deb12u1_arm64.deb\n" in (tmp_path / "base.lock").read_text()
+    again = _run(archive, tmp_path, "--renew=base.lock", "--check", "--allow_unverified")
+    assert (again.returncode, "~" in again.stdout) == (0, False)
+
+
+def test_an_update_that_the_suite_has_by_now_is_named_too(
+    archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run(archive, tmp_path, *_NEW, "--allow_unverified").returncode == 0
+    security = LocalArchive(tmp_path / "security", "bookworm-security", "arm64", "pool/updates/main")
+    security.add("lib", version="1.0+deb12u1")
+    security.publish()
+    archive.add("lib", version="1.0+deb12u2")
+    archive.add("app", version="1.1", Depends="lib")
+    archive.publish()
+    monkeypatch.setenv("CHASSIS_DEBIAN_SECURITY_MIRROR", security.mirror.uri)
+    renewed = _run(archive, tmp_path, "--renew=base.lock", "--allow_unverified")
+    assert "  ~ app 1.0 -> 1.1\n  ~ lib 1.0 -> 1.0+deb12u2 (security)\n" in renewed.stdout
+
+
+def test_a_security_archive_of_another_suite_is_refused(
+    archive: LocalArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = LocalArchive(tmp_path / "security", "bookworm-security", "arm64")
+    other.publish(Suite="trixie-security", Codename="trixie-security")
+    monkeypatch.setenv("CHASSIS_DEBIAN_SECURITY_MIRROR", other.mirror.uri)
+    result = _run(archive, tmp_path, *_NEW, "--allow_unverified")
+    assert result.returncode == 1
+    assert f"{other.mirror.uri} answers with another suite than bookworm-security: trixie-security" in result.stderr
+    assert not (tmp_path / "base.lock").exists()

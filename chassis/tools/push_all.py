@@ -40,7 +40,7 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.oci.registry.credentials import CredentialStore
 from chassis.oci.registry.mount_sources import MountSources, named_sources, remembered
 from chassis.oci.registry.reference import Repository
-from chassis.trust.publication import attach_all
+from chassis.trust.publication import Publication, attach_all
 from chassis.whole_file import write_whole
 
 FLAGS = flags.FLAGS
@@ -49,7 +49,9 @@ flags.DEFINE_multi_string("tag", [], "Tag of every image, beside those of its ta
 flags.DEFINE_string(
     "registry", None, "Registry, and prefix of the repositories, to push to instead: host[:port][/prefix]."
 )
-flags.DEFINE_string("since", None, "Output of the last run: what has the same digest and tags is not looked at.")
+flags.DEFINE_string(
+    "since", None, "Output of the last run: what has the same digest, tags and attachments is not looked at."
+)
 flags.DEFINE_string("deployment", None, "File to write repositories and their digests to, as JSON.")
 flags.DEFINE_bool("dry_run", False, "Say what would move; send nothing.")
 flags.DEFINE_alias("dry-run", "dry_run")
@@ -96,6 +98,7 @@ def _planned(plan: PushPlan, caches: BazelCaches) -> PlannedPush:
         repository = f"{FLAGS.registry.rstrip('/')}/{path}"
     if not repository:
         raise ChassisError(f"{plan.target}: no repository: write it in the oci_push target, or give --registry")
+    what = publication(plan)
     return PlannedPush(
         target=plan.target,
         layout=plan.documents,
@@ -104,13 +107,13 @@ def _planned(plan: PushPlan, caches: BazelCaches) -> PlannedPush:
         stores=(*plan.stores(), LateStore(caches.stores)),
         mount_from=plan.mount_from,
         immutable_tags=plan.immutable_tags,
-        attach=_attaching(plan),
+        attach=_attaching(what),
+        attached=what.fingerprint,
     )
 
 
-def _attaching(plan: PushPlan) -> Callable[[RegistryClient, Sequence[Manifest]], object] | None:
-    what = publication(plan)
-    if not what.documents and what.signer is None:
+def _attaching(what: Publication) -> Callable[[RegistryClient, Sequence[Manifest]], object] | None:
+    if not what.fingerprint:
         return None
     return lambda client, manifests: attach_all(client, manifests, what, FLAGS.dry_run)
 

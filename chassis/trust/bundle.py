@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chassis.trust.errors import SignatureError
-from chassis.trust.keys import PublicKey, Signer
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement, read_statements
+from chassis.trust.verifying_key import VerifyingKey
+
+if TYPE_CHECKING:
+    from chassis.trust.keys import Signer
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _FAMILY = "application/vnd.dev.sigstore.bundle"
@@ -26,7 +29,7 @@ _MAX_MARKS = 100_000
 def sign_statement(statement: Statement, signer: Signer) -> bytes:
     """The bundle with the signed statement, as JSON."""
     payload = encode_statement(statement)
-    signature = signer.sign(_pre_authentication(PAYLOAD_TYPE, payload))
+    signature = signer.sign(pre_authentication(PAYLOAD_TYPE, payload))
     bundle: dict[str, Any] = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": signer.public.hint}},
@@ -39,7 +42,7 @@ def sign_statement(statement: Statement, signer: Signer) -> bytes:
     return json.dumps(bundle, separators=(",", ":")).encode()
 
 
-def verify_bundle(data: bytes, keys: Sequence[PublicKey], where: str) -> list[Statement]:
+def verify_bundle(data: bytes, keys: Sequence[VerifyingKey], where: str) -> list[Statement]:
     """The statements in a bundle, once for each subject, if one of `keys` signed it.
 
     Raises:
@@ -65,14 +68,14 @@ def verify_bundle(data: bytes, keys: Sequence[PublicKey], where: str) -> list[St
         raise SignatureError(f"{where}: is not a Sigstore bundle, or cut short: {str(error)[:200]}") from None
     if payload_type != PAYLOAD_TYPE:
         raise SignatureError(f"{where}: signs {payload_type!r}, expected {PAYLOAD_TYPE!r}")
-    message = _pre_authentication(payload_type, payload)
+    message = pre_authentication(payload_type, payload)
     if not any(key.verifies(signature, message) for key in keys for signature in signatures):
         names = ", ".join(key.where for key in keys)
         raise SignatureError(f"{where}: is not signed by {names}, or was changed since")
     return read_statements(payload, where)
 
 
-def _pre_authentication(payload_type: str, payload: bytes) -> bytes:
+def pre_authentication(payload_type: str, payload: bytes) -> bytes:
     """DSSE's pre-authentication encoding (protocol.md)."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)

@@ -13,6 +13,10 @@ class RecordError(TrustError):
     """What is known of a package cannot be read."""
 
 
+class RebuildError(TrustError):
+    """A published image cannot be made again, or what is made is another."""
+
+
 class SigningKeyError(TrustError):
     """A key is missing, is not a key, or its password is wrong."""
 

@@ -3,7 +3,8 @@ records of its packages. No layer is read.
 
 The specification of an image is a JSON object with `name` (the target), `documents` (the layout without layers),
 `layers` (objects with `descriptor` and `facts`, lowest first), `records` (files of package records), `metadata` (the
-model's), `model` and `version`, and `python` (the minor version of the image's).
+model's), `model` and `version`, `python` (the minor version of the image's), and `accuracy` (case files of the tests
+that the model's card tells of).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class ImageSpec:
     python: str
     parameters: Mapping[str, Any]
     sources: Mapping[str, Path]
+    accuracy: tuple[Path, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -72,6 +74,7 @@ def read_spec(path: Path) -> ImageSpec:
             python=fields["python"],
             parameters=fields.get("parameters", {}),
             sources={label: Path(name) for label, name in fields.get("sources", {}).items()},
+            accuracy=tuple(Path(name) for name in fields.get("accuracy", ())),
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise RecordError(f"{path}: is not the specification of an image: {error!r}") from None
@@ -111,7 +114,7 @@ def image_inventory(spec: ImageSpec) -> Inventory:
         image=image,
         components=tuple(sorted(parts, key=lambda one: one.ref)),
         model_ref=model[0].ref if model else "",
-        card=model_card(spec.metadata),
+        card=model_card(spec.metadata, asserted_metrics(spec.accuracy)),
     )
 
 
@@ -158,13 +161,13 @@ def _model(spec: ImageSpec) -> tuple[list[Component], list[Component]]:
 
 
 def _server(layers: Sequence[KnownLayer]) -> list[Component]:
-    """The model server: it is named by its target, and its digest is that of its layer's archive."""
+    """The model server: by the name and version that it is installed by; its digest is that of its layer's archive."""
     return [
         Component(
             ref=f"server:{known.layer.origin.name}",
             kind=APPLICATION,
-            name="chassis-server",
-            version=known.layer.origin.version,
+            name=_installed(known)[0],
+            version=_installed(known)[1],
             sha256=known.layer.diff_id.rpartition(":")[2],
             summary="The model server",
             properties={"chassis:kind": "server", "chassis:target": known.layer.origin.name},
@@ -174,8 +177,45 @@ def _server(layers: Sequence[KnownLayer]) -> list[Component]:
     ]
 
 
-def model_card(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """CycloneDX's model card of a model by its metadata (`modelCard` in 1.6)."""
+def _installed(known: KnownLayer) -> tuple[str, str]:
+    """Name and version of the distribution in a server's layer."""
+    for file in known.facts.files:
+        if file.path.endswith(".dist-info/METADATA"):
+            name, _, version = file.path.split("/")[-2].removesuffix(".dist-info").partition("-")
+            return name.replace("_", "-"), version
+    return "server", ""
+
+
+def asserted_metrics(cases: Sequence[Path]) -> list[dict[str, Any]]:
+    """What case files of `chassis_test` ask of the model's accuracy, as CycloneDX's performance metrics.
+
+    Raises:
+      RecordError: a file has no case with `accuracy`, or is no case file.
+    """
+    found = []
+    for path in cases:
+        document = read_json(path)
+        named = [one for one in (document if isinstance(document, list) else [document]) if isinstance(one, dict)]
+        asserted = [one for one in named if isinstance(one.get("accuracy"), dict)]
+        if not asserted:
+            raise RecordError(f"{path}: has no case with `accuracy`; a model card takes those alone")
+        for one in asserted:
+            least = one["accuracy"].get("at_least")
+            if isinstance(least, bool) or not isinstance(least, (int, float)):
+                raise RecordError(f"{path}: `at_least` of its accuracy is a fraction, found {least!r}")
+            found.append(
+                {
+                    "type": "accuracy",
+                    "slice": str(one.get("name") or path.stem),
+                    "value": str(least),
+                    "confidenceInterval": {"lowerBound": str(least)},
+                }
+            )
+    return found
+
+
+def model_card(metadata: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """CycloneDX's model card of a model by its metadata (`modelCard` in 1.6), with the metrics that tests assert."""
     parameters: dict[str, Any] = {}
     if metadata.get("model_type"):
         parameters["task"] = metadata["model_type"]
@@ -184,6 +224,8 @@ def model_card(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if parts:
             parameters[direction] = [{"format": _format(name, part)} for name, part in sorted(parts.items())]
     card: dict[str, Any] = {"modelParameters": parameters} if parameters else {}
+    if metrics:
+        card["quantitativeAnalysis"] = {"performanceMetrics": list(metrics)}
     properties = [
         {"name": f"chassis:{name}", "value": str(metadata[name])}
         for name in ("details", "performance", "technical")

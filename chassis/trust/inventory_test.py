@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from chassis.doctor.facts import LayerFacts
 from chassis.oci.descriptor import Descriptor, LayerDescriptor, LayerFile, Origin, Part
 from chassis.trust.embedded_sbom import MAX_COMPONENTS, embedded_components
 from chassis.trust.errors import RecordError
-from chassis.trust.image_inventory import image_markers, model_card
+from chassis.trust.image_inventory import asserted_metrics, image_markers, model_card
 from chassis.trust.inventory import KnownLayer, native_libraries, package_components, package_url, with_native
 from chassis.trust.package_record import DEB, WHEEL, EmbeddedSbom, PackageRecord
 from chassis.trust.sample_records import cyclonedx_text
@@ -188,3 +189,19 @@ def test_the_models_card_has_its_inputs_and_outputs() -> None:
         "properties": [{"name": "chassis:performance", "value": "0.98 of held-out digits"}],
     }
     assert model_card({}) == {}
+
+
+def test_the_card_has_the_accuracy_that_tests_assert(tmp_path: Path) -> None:
+    cases = tmp_path / "held_out.json"
+    held_out = {"inputs": [], "accuracy": {"at_least": 0.9, "labels": []}}
+    cases.write_text(json.dumps([held_out, {"input": 1, "output": 2}, {**held_out, "name": "hard ones"}]))
+    metrics = asserted_metrics([cases])
+    assert [(one["slice"], one["value"]) for one in metrics] == [("held_out", "0.9"), ("hard ones", "0.9")]
+    assert model_card({}, metrics) == {"quantitativeAnalysis": {"performanceMetrics": metrics}}
+    for text, message in (
+        ('{"input": 1, "output": 2}', "has no case with `accuracy`"),
+        ('{"accuracy": {"at_least": true}}', "is a fraction, found True"),
+    ):
+        cases.write_text(text)
+        with pytest.raises(RecordError, match=message):
+            asserted_metrics([cases])

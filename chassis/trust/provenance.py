@@ -13,9 +13,8 @@ from chassis.oci.layout_reader import LayoutReader
 from chassis.trust.errors import RecordError
 from chassis.trust.image_inventory import ImageSpec
 from chassis.trust.inventory import package_url
-from chassis.trust.statement import PROVENANCE, Statement
+from chassis.trust.statement import BUILD_TYPE, PROVENANCE, Statement
 
-BUILD_TYPE = "https://chassis.dev/build/image/v1"
 BUILDER = "https://chassis.dev/builder/bazel/v1"
 COMMIT_KEYS = ("STABLE_GIT_COMMIT", "STABLE_BUILD_SCM_REVISION", "BUILD_SCM_REVISION")
 """Keys of the workspace's status that name a commit; the first that is there counts."""

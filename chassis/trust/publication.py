@@ -7,6 +7,7 @@ for `cosign verify-attestation`, and every manifest and index is signed, for `co
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,6 +70,17 @@ class Publication:
     documents: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
     signer: Signer | None = None
     signature_tags: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """The digest of all that is attached, and of the key that signs it; "" if there is nothing."""
+        if not self.documents and self.signer is None:
+            return ""
+        found = hashlib.sha256(f"{self.signer.public.hint if self.signer else ''} {self.signature_tags}\n".encode())
+        for digest in sorted(self.documents):
+            for statement in self.documents[digest]:
+                found.update(encode_statement(statement) + b"\n")
+        return f"sha256:{found.hexdigest()}"
 
 
 def read_documents(images: Iterable[ImageDocuments]) -> dict[str, tuple[Statement, ...]]:
@@ -184,9 +196,14 @@ def _signed(
         if encode_statement(statement) in there:
             reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, SKIPPED))
             continue
-        annotations = {_CONTENT: "dsse-envelope", _PREDICATE: statement.predicate_type}
+        annotations = bundle_annotations(statement.predicate_type)
         found.append(Artifact(BUNDLE_TYPE, name, sign_statement(statement, signer), annotations))
     return found
+
+
+def bundle_annotations(predicate_type: str) -> dict[str, str]:
+    """The annotations of a bundle's artifact, as cosign writes them."""
+    return {_CONTENT: "dsse-envelope", _PREDICATE: predicate_type}
 
 
 def _signed_already(client: RegistryClient, referrers: SubjectReferrers, signer: Signer) -> set[bytes]:

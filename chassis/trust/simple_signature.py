@@ -8,13 +8,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chassis.oci import digest as digests
 from chassis.oci.descriptor import MEDIA_TYPE_CONFIG, MEDIA_TYPE_MANIFEST, Descriptor
 from chassis.oci.layout_reader import Manifest
 from chassis.trust.errors import SignatureError
-from chassis.trust.keys import PublicKey, Signer
+from chassis.trust.verifying_key import VerifyingKey
+
+if TYPE_CHECKING:
+    from chassis.trust.keys import Signer
 
 PAYLOAD_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"
@@ -95,7 +98,7 @@ def _decoded(signature: str, where: str) -> bytes:
         raise SignatureError(f"{where}: its signature is not base64") from None
 
 
-def verify_claim(payload: bytes, signature: str, digest: str, keys: Sequence[PublicKey], where: str) -> None:
+def verify_claim(payload: bytes, signature: str, digest: str, keys: Sequence[VerifyingKey], where: str) -> None:
     """Checks that one of `keys` signed that `payload` is a claim about the image `digest`.
 
     Raises:

@@ -14,6 +14,9 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 CYCLONEDX = "https://cyclonedx.org/bom"
 SPDX = "https://spdx.dev/Document"
+BUILD_TYPE = "https://chassis.dev/build/image/v1"
+"""What provenance calls a build of these rules."""
+
 SIGNED_IMAGE = "https://sigstore.dev/cosign/sign/v1"
 """What cosign 3 signs: the image, and nothing said of it."""
 

@@ -15,9 +15,9 @@ from chassis.oci.referrer import referrers
 from chassis.oci.registry.client import RegistryClient
 from chassis.trust.bundle import MEDIA_TYPE, verify_bundle
 from chassis.trust.errors import SignatureError
-from chassis.trust.keys import PublicKey
 from chassis.trust.simple_signature import PAYLOAD_TYPE, SIGNATURE, signature_tag, signed_claims, verify_claim
 from chassis.trust.statement import SIGNED_IMAGE, Statement
+from chassis.trust.verifying_key import VerifyingKey
 
 MAX_BUNDLE_BYTES = 64 << 20
 MAX_LOOKED_AT = 200
@@ -38,7 +38,7 @@ class Verified:
 
 
 def verify_image(
-    client: RegistryClient, digest: str, keys: Sequence[PublicKey], needed: Sequence[str] = ()
+    client: RegistryClient, digest: str, keys: Sequence[VerifyingKey], needed: Sequence[str] = ()
 ) -> Verified:
     """Verifies the image or index `digest`; `needed` are the predicate types of statements that have to be there, too.
 
@@ -83,7 +83,7 @@ def _of_image(found: Sequence[Statement], digest: str, bundle: str) -> list[Stat
     return of_image
 
 
-def _verify_tag(client: RegistryClient, digest: str, keys: Sequence[PublicKey], refused: list[str]) -> bool:
+def _verify_tag(client: RegistryClient, digest: str, keys: Sequence[VerifyingKey], refused: list[str]) -> bool:
     tag = signature_tag(digest)
     current = client.manifest_digest(tag)
     if not current:
@@ -109,7 +109,7 @@ def _verify_tag(client: RegistryClient, digest: str, keys: Sequence[PublicKey], 
 def _check(
     client: RegistryClient,
     digest: str,
-    keys: Sequence[PublicKey],
+    keys: Sequence[VerifyingKey],
     statements: Sequence[Statement],
     forms: Sequence[str],
     refused: Sequence[str],

@@ -11,6 +11,8 @@ def _impl(mctx):
         name = "python_base",
         digest = digest,
         image = image,
+        # The test makes a pair of its own.
+        keys = ["//:base.pub"],
     )
 
 pulled_base = module_extension(

@@ -3,6 +3,7 @@
 SoftwareInfo = provider(
     doc = "What an image is made of, for the documents that say so. Nothing of it is made before it is asked for.",
     fields = {
+        "accuracy": "list of File: case files whose accuracy the tests assert, for the model's card.",
         "facts": "list of (LayerInfo, File): every layer of this build, lowest first, with the doctor's facts of it.",
         "metadata": "File: JSON, the model's metadata (chassis/declaration/metadata_file.py); None if it is not known.",
         "model": "string: the model's name.",
@@ -18,5 +19,6 @@ AttestationsInfo = provider(
     doc = "The documents about an image, or about each image of an index.",
     fields = {
         "images": "list of struct: for each image `documents` (its layout without layers), `cyclonedx`, `spdx` and `provenance`, all File.",
+        "index": "struct: of an index `documents`, `cyclonedx` and `spdx`, which say what images it has; None of an image.",
     },
 )

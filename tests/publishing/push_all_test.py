@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from chassis.oci.digest import of_bytes
 from tests.publishing.fault_proxy import FaultProxy, Harm
 from tests.publishing.push_tool import run_tool
@@ -121,6 +124,29 @@ def test_what_the_last_run_has_is_not_looked_at(proxy: FaultProxy, tmp_path: Pat
     status, pushes, _ = images.push("--since=last.json", "--tag=v2")
     assert [push["outcome"] for push in pushes] == ["pushed"] * 3, "other tags"
     assert [push["tags"] for push in pushes] == [["v1", "v2"]] * 3
+
+
+def test_the_last_run_counts_for_what_was_attached_too(proxy: FaultProxy, tmp_path: Path) -> None:
+    images = Images(tmp_path, 206)
+    images.add(f"{proxy.address}/attached/a")
+    assert images.push("--since=last.json")[0] == 0
+    keys = []
+    for name in ("one.pem", "other.pem"):
+        key = ec.generate_private_key(ec.SECP256R1())
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        (tmp_path / name).write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+        keys.append(f"--key={tmp_path / name}")
+    for flags, outcome in (
+        (keys[:1], "pushed"),  # not signed before
+        (keys[:1], "unchanged"),
+        (keys[1:], "pushed"),  # another key
+        (["--signature-tags", *keys[1:]], "pushed"),
+        (["--signature-tags", *keys[1:]], "unchanged"),
+    ):
+        proxy.requests.clear()
+        status, pushes, messages = images.push("--since=last.json", *flags)
+        assert (status, pushes[0]["outcome"]) == (0, outcome), messages
+        assert bool(proxy.requests) == (outcome == "pushed")
 
 
 def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:

@@ -110,6 +110,32 @@ def test_what_cosign_signs_is_verified(address: str, pair: tuple[Path, Path], tm
     assert f"is not signed by {other}, or was changed since" in refused.stderr
 
 
+def test_a_base_is_pulled_only_if_it_is_signed(address: str, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    unsigned = pushed(address, tmp_path, "base/unsigned", 20)
+    signed = pushed(address, tmp_path, "base/signed", 21, "--sign", f"--key={pair[0]}", "--signature-tags")
+    other = keys(tmp_path)[1].rename(tmp_path / "other.pub")
+    (tmp_path / "text.pub").write_text("hello")
+
+    def pull(image: str, *named: Path) -> subprocess.CompletedProcess:
+        output = tmp_path / "pulled"
+        output.mkdir(exist_ok=True)
+        return run_tool("pull", f"--image={address}/{image}", f"--output={output}", *(f"--key={key}" for key in named))
+
+    for image, key, message in (
+        (f"base/unsigned@{unsigned}", pair[1], "is not signed with cosign.pub"),
+        (f"base/signed@{signed}", other, "is not signed by other.pub, or was changed since"),
+        (f"base/signed@{signed}", tmp_path / "text.pub", "text.pub: is not a public key in PEM"),
+        (f"base/signed@{signed}", tmp_path / "gone.pub", "gone.pub: cannot be read"),
+    ):
+        refused = pull(image, key)
+        assert refused.returncode == 1
+        assert message in refused.stderr
+        assert list((tmp_path / "pulled").iterdir()) == []
+    done = pull(f"base/signed@{signed}", other, pair[1])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pulled" / "manifest.json").is_file()
+
+
 def test_a_second_push_sends_nothing(memory: ReferrersRegistry, pair: tuple[Path, Path], tmp_path: Path) -> None:
     flags = ("--sign", f"--key={pair[0]}", "--signature-tags")
     pushed(memory.address, tmp_path, "again/one", 4, *flags)

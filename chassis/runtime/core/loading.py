@@ -34,12 +34,17 @@ def load_model(settings: Settings) -> PredictFunction:
     """The predict function of `settings.model_dir`, with what it declares, warmed up.
 
     Raises:
+      SignedModelError: its files are not those that `settings.model_key` signed.
       ModelLoadError: see `load_function`.
       WarmUpError: a call of the warm-up failed.
       BaseException: whatever the model's own modules raise when they are imported.
     """
     os.environ.setdefault(*_BLAS_WAIT)
     mend_find_library()
+    if settings.model_key:
+        from chassis.runtime.core.signed_model import check_signed  # here, since few servers need it
+
+        check_signed(settings.model_dir, settings.model_key)
     function = load_function(f"{settings.model_dir}/model.pkl", settings.python)
     predict = PredictFunction(
         function, settings.signature, settings.batch_size, settings.contract, run_timeout=settings.run_timeout

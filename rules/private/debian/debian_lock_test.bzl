@@ -54,12 +54,23 @@ _ONE_LINE = {
     "deb [broken http://mirror.test/debian bookworm main": None,
 }
 
+# A mirror, a path, what is named for security updates, and the archive that has the path.
+_HOLDING = [
+    ("http://a.test/debian", "pool/main/z/z.deb", None, "http://a.test/debian"),
+    ("http://a.test/debian", "pool/updates/main/z/z.deb", None, "http://a.test/debian-security"),
+    ("http://a.test/debian", "pool/updates/main/z/z.deb", "http://b.test/sec/", "http://b.test/sec"),
+    ("http://a.test/copy", "pool/updates/main/z/z.deb", None, None),
+    ("http://a.test/copy", "pool/main/z/z.deb", "http://b.test/sec", "http://a.test/copy"),
+]
+
 def _mirror_test_impl(ctx):
     env = unittest.begin(ctx)
     for content, wanted in _DEB822.items():
         asserts.equals(env, wanted, debian_mirror.from_deb822_style(content), content)
     for content, wanted in _ONE_LINE.items():
         asserts.equals(env, wanted, debian_mirror.from_one_line_style(content), content)
+    for mirror, path, security, wanted in _HOLDING:
+        asserts.equals(env, wanted, debian_mirror.holding(mirror, path, security), path)
     return unittest.end(env)
 
 _mirror_test = unittest.make(_mirror_test_impl)

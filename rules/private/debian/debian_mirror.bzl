@@ -3,6 +3,9 @@
 # The releases whose archive holds one shared pool. An entry for another suite (a vendor's, Ubuntu's) is not a Debian mirror.
 _SUITES = ["stable", "oldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke"]
 
+# Where the archive of security updates has its packages, and no other archive.
+_SECURITY_POOL = "pool/updates/"
+
 _REMEDY = "Name one with --repo_env=CHASSIS_DEBIAN_MIRROR=<URL>, the directory that holds `dists` and `pool`."
 
 def _from_one_line_style(content):
@@ -58,8 +61,26 @@ def _find(rctx):
             return candidate.rstrip("/")
     fail("Debian packages are needed, and this machine's apt names no Debian mirror. " + _REMEDY)
 
+def _holding(mirror, path, security):
+    """The archive that has a path of a lock: the mirror, or the security updates beside it (as chassis/debian/sources.py).
+
+    Args:
+      mirror: what `find` gave.
+      path: such as `pool/main/z/zlib/zlib1g_1.2.13_amd64.deb`.
+      security: what `CHASSIS_DEBIAN_SECURITY_MIRROR` says, or None.
+
+    Returns:
+      Its URL without a closing slash; None if it is of security updates, and nothing says where those are.
+    """
+    if not path.startswith(_SECURITY_POOL):
+        return mirror
+    if security:
+        return security.rstrip("/")
+    return mirror + "-security" if mirror.endswith("/debian") else None
+
 debian_mirror = struct(
     find = _find,
+    holding = _holding,
     remedy = _REMEDY,
     from_deb822_style = _from_deb822_style,
     from_one_line_style = _from_one_line_style,

@@ -16,7 +16,17 @@ def _fetch(rctx, lock):
     mirror = debian_mirror.find(rctx)
     downloads = []
     for package in packages:
-        url = mirror + "/" + package.path.replace("+", "%2b").replace("~", "%7e")
+        archive = debian_mirror.holding(mirror, package.path, rctx.os.environ.get("CHASSIS_DEBIAN_SECURITY_MIRROR"))
+        if not archive:
+            fail("%s %s (//%s:%s, line %d) is a security update, and no archive of those is beside the mirror %s\n" % (
+                package.name,
+                package.version,
+                lock.package,
+                lock.name,
+                package.line,
+                mirror,
+            ) + "Name one with --repo_env=CHASSIS_DEBIAN_SECURITY_MIRROR=<URL>.")
+        url = archive + "/" + package.path.replace("+", "%2b").replace("~", "%7e")
         downloads.append((package, url, rctx.download(
             url = [url],
             output = "packages/" + package.name + ".deb",

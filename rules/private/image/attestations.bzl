@@ -1,7 +1,7 @@
 """attestations: the aspect that makes an image's bills of materials and provenance, if they are asked for."""
 
 load("//rules/private/tools:names.bzl", "names")
-load("//rules/providers:image_info.bzl", "ImageInfo")
+load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/providers:software_info.bzl", "AttestationsInfo")
 load(":package_record.bzl", "RECORD_ATTRS", "package_record")
 
@@ -37,7 +37,9 @@ def _attest(target, ctx):
         )] + records
     spec = ctx.actions.declare_file(name + ".attestations.spec.json")
     sources = software.sources.to_list()
+    accuracy = getattr(software, "accuracy", [])
     ctx.actions.write(spec, json.encode_indent({
+        "accuracy": [file.path for file in accuracy],
         "documents": image.documents.path,
         "layers": [{"descriptor": layer.descriptor.path, "facts": facts.path} for layer, facts in software.facts],
         "metadata": software.metadata.path if software.metadata else None,
@@ -49,7 +51,7 @@ def _attest(target, ctx):
         "sources": {names.path_in_repository(file): file.path for file in sources if not file.is_directory},
         "version": software.version,
     }, indent = " ") + "\n")
-    inputs = [spec, image.documents] + records + ([software.metadata] if software.metadata else [])
+    inputs = [spec, image.documents] + accuracy + records + ([software.metadata] if software.metadata else [])
     inputs += [file for layer, facts in software.facts for file in [layer.descriptor, facts]]
     bills = {
         "cyclonedx": ctx.actions.declare_file(name + ".cdx.json"),
@@ -75,6 +77,31 @@ def _attest(target, ctx):
         spdx = bills["spdx"],
     )
 
+def _attest_index(target, ctx):
+    """The bills of materials of an index: which images it has."""
+    index, software = target[IndexInfo], target[IndexInfo].images[0].software
+    bills = {
+        "cyclonedx": ctx.actions.declare_file(ctx.label.name + ".cdx.json"),
+        "spdx": ctx.actions.declare_file(ctx.label.name + ".spdx.json"),
+    }
+    args = ctx.actions.args()
+    args.add_all([index.documents], format_each = "--index=%s", expand_directories = False)
+    args.add("--target=" + names.label_for_people(ctx.label))
+    args.add("--model=" + software.model)
+    args.add("--version=" + software.version)
+    for flag, file in bills.items():
+        args.add(file, format = "--" + flag + "=%s")
+    ctx.actions.run(
+        executable = ctx.executable._sbom,
+        arguments = [args],
+        inputs = [index.documents],
+        outputs = bills.values(),
+        mnemonic = "Sbom",
+        progress_message = "Bill of materials of %{label}",
+        toolchain = None,
+    )
+    return struct(cyclonedx = bills["cyclonedx"], documents = index.documents, spdx = bills["spdx"])
+
 def _impl(target, ctx):
     below = getattr(ctx.rule.attr, "image", None) or []
     images = []
@@ -83,7 +110,10 @@ def _impl(target, ctx):
             images += [entry for entry in dep[AttestationsInfo].images if entry not in images]
     if not images and ImageInfo in target and hasattr(target[ImageInfo], "software"):
         images = [_attest(target, ctx)]
-    return [AttestationsInfo(images = images)]
+    index = None
+    if IndexInfo in target and hasattr(target[IndexInfo].images[0], "software"):
+        index = _attest_index(target, ctx)
+    return [AttestationsInfo(images = images, index = index)]
 
 StampInfo = provider(doc = "Whether `--stamp` is given.", fields = {"stamp": "bool."})
 

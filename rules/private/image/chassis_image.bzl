@@ -8,6 +8,7 @@ load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/private/python:image_python.bzl", "python_of")
 load("//rules/private/python:python_transition.bzl", "check_python", "platform_python", "python_transition")
+load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/wheels:hub_labels.bzl", "check_requirements")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
@@ -25,12 +26,14 @@ load(":image_wheels.bzl", "IMAGE_WHEELS_ATTRS", "place_wheels", "wheel_layers")
 load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
+load(":model_signature.bzl", "MODEL_SIGNATURE_ATTRS", "model_signature")
 load(":model_transition.bzl", "model_transition")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | REQUIREMENTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | MODEL_SIGNATURE_ATTRS | REQUIREMENTS_ATTRS | {
     "accelerator": attr.string(mandatory = True),
+    "accuracy": attr.label_list(allow_files = [".json"]),
     "annotations": attr.string_dict(),
     "architecture": attr.string(mandatory = True),
     "base": attr.label(mandatory = True, allow_files = True, cfg = python_transition),
@@ -103,12 +106,18 @@ def _status_files(ctx):
     templates = [value.replace("{BASE_DIGEST}", "") for value in ctx.attr.annotations.values()]
     return [ctx.info_file, ctx.version_file] if [value for value in templates if "{" in value] else []
 
+def _platform_name(ctx):
+    """The platform as `--platforms` takes it; nothing if it is the build machine's own, which no flag names."""
+    label = ctx.fragments.platform.platform
+    return {} if label.name in ["host", "host_platform"] else {"name": names.label_for_people(label)}
+
 def _software(ctx, model, base, python_version, wheels, layers, facts):
     """The layers of the image, after those of the base if that is an image of this build."""
     below = getattr(base[ImageInfo], "software", None) if ImageInfo in base else None
     records = [base[BaseInfo].record] if BaseInfo in base and hasattr(base[BaseInfo], "record") else []
     records += [packaged.record for packaged in wheels if hasattr(packaged, "record")]
     return SoftwareInfo(
+        accuracy = ctx.files.accuracy,
         facts = (below.facts if below else []) + zip(layers, facts),
         metadata = getattr(model, "metadata", None),
         model = model.name,
@@ -122,7 +131,7 @@ def _software(ctx, model, base, python_version, wheels, layers, facts):
                 "accelerator": ctx.attr.accelerator,
                 "architecture": ctx.attr.architecture,
                 "cpu": ctx.attr.cpu,
-            },
+            } | _platform_name(ctx),
             "python": python_version,
         },
         python_version = python_version,
@@ -148,7 +157,7 @@ def _impl(ctx):
     placed = place_wheels(ctx, model, server)
     wheels = [entry.layer for entry in placed.own]
     wheels += wheel_layers(ctx, placed.environment, max(1, ctx.attr.wheel_layers - len(wheels)))
-    layers = (base.layers if base else []) + server.layers + wheels + model.layers
+    layers = (base.layers if base else []) + server.layers + wheels + model.layers + model_signature(ctx, model.layers)
     if len(layers) > MAX_LAYERS:
         fail("\n%s: %d layers, %d of them of wheels; runtimes take no more than %d\nSet `wheel_layers` to a lower number, and more wheels share a layer." % (
             ctx.label,
@@ -238,12 +247,14 @@ _chassis_image = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = _DOC,
+    fragments = ["platform"],
     provides = [DoctorInfo, ImageInfo],
 )
 
 def chassis_image(
         name,
         model,
+        accuracy = [],
         annotations = {},
         base = Label("//base_images:python"),
         base_python_version = None,
@@ -251,6 +262,7 @@ def chassis_image(
         doctor_allow = {},
         env = {},
         labels = {},
+        model_key = None,
         user = "65532:65532",
         ports = None,
         python = None,
@@ -273,6 +285,8 @@ def chassis_image(
     Args:
       name: the target's name.
       model: the `chassis_model`.
+      accuracy: case files with `accuracy` that a `chassis_test` of the image asserts: the model's card, in the bill of materials,
+        says what they ask for. They change nothing in the image.
       annotations: annotations of the manifest, such as `{"org.opencontainers.image.revision": "{STABLE_GIT_COMMIT}"}`. A
         value with `{KEY}`s of the workspace's status is left out unless the build has `--stamp`; `{BASE_DIGEST}` is the digest
         of the image's base. See docs/trust.md.
@@ -286,6 +300,9 @@ def chassis_image(
         image's label `dev.chassis.doctor.allow` records.
       env: environment of the container, over that of the base and the server.
       labels: labels of the image.
+      model_key: label of a private key, such as an encrypted `cosign.key`: the model's files and data are signed in the build, as
+        OpenSSF's model signing has it, and the server loads them only as they were signed if `CHASSIS_MODEL_KEY` is set
+        (docs/trust.md).
       user: who the server runs as, `uid:gid`.
       ports: ports that the image declares, such as `45000/tcp`; those of `servers` if it is left out.
       python: the image's Python, such as `3.13`; if it is left out, what the platform says (`//platforms/python`), else
@@ -325,6 +342,7 @@ def chassis_image(
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),
+        accuracy = accuracy,
         annotations = annotations,
         architecture = target_architecture(),
         base = base,
@@ -335,6 +353,7 @@ def chassis_image(
         env = chosen | env,
         labels = labels,
         model = model,
+        model_key = model_key,
         ports = ports,
         python = python or platform_python(),
         requirements = requirements,

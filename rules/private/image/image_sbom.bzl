@@ -1,6 +1,6 @@
 """image_sbom, image_provenance: the documents about an image, as files."""
 
-load("//rules/providers:image_info.bzl", "ImageInfo")
+load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/providers:software_info.bzl", "AttestationsInfo")
 load(":attestations.bzl", "attestations")
 load(":image_vulnerabilities.bzl", "image_vulnerabilities")
@@ -13,19 +13,20 @@ _SBOM_DOC = """The bills of materials of an image: in `IMAGE.sbom`, `IMAGE.cdx.j
 _PROVENANCE_DOC = """The provenance of an image, `IMAGE.provenance/IMAGE.provenance.json`: an in-toto statement with SLSA provenance v1."""
 
 _ATTRS = {
-    "image": attr.label(mandatory = True, aspects = [attestations], providers = [ImageInfo], doc = "The image."),
+    "image": attr.label(mandatory = True, aspects = [attestations], providers = [[ImageInfo], [IndexInfo]], doc = "The image."),
 }
 
 # What the documents are called after their image.
 _SUFFIXES = {"cyclonedx": ".cdx.json", "provenance": ".provenance.json", "spdx": ".spdx.json"}
 
 def _files(ctx, kinds):
-    images = ctx.attr.image[AttestationsInfo].images
-    if len(images) != 1:
+    attestations_of = ctx.attr.image[AttestationsInfo]
+    described = [attestations_of.index] if attestations_of.index else attestations_of.images
+    if len(described) != 1:
         fail("\n%s: %s is not an image of this build" % (ctx.label, ctx.attr.image.label))
     groups = {}
     for kind in kinds:
-        file = getattr(images[0], kind)
+        file = getattr(described[0], kind)
 
         # A name of its own: documents of several platforms would have one path in a runfiles tree.
         own = ctx.actions.declare_file("%s/%s" % (ctx.label.name, ctx.attr.image.label.name + _SUFFIXES[kind]))

@@ -22,7 +22,9 @@ _ATTRS = LAYER_ATTRS | {
         aspects = [packaging],
         doc = "Wheels that the model's process needs, if the model does not bring them itself.",
     ),
+    "distribution": attr.string(mandatory = True, doc = "What scanners and `importlib.metadata` call it, such as `chassis-server`."),
     "main_module": attr.string(mandatory = True, doc = "What `python -m` starts."),
+    "version": attr.string(mandatory = True, doc = "Its version, such as `0.1.0`."),
     "_files_layer": attr.label(default = "//chassis/tools:files_layer", cfg = "exec", executable = True),
     "_pyvenv_cfg": attr.label(default = "//rules/private/python:pyvenv.cfg", allow_single_file = True),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
@@ -36,6 +38,17 @@ def _pyvenv_cfg(ctx, python):
     file = ctx.actions.declare_file(ctx.label.name + ".pyvenv.cfg")
     ctx.actions.write(file, "home = %s\ninclude-system-site-packages = false\n" % home)
     return file
+
+def _dist_info(ctx, site_packages):
+    """The entries by which an installed distribution is known, so that scanners list the server (PyPA, "Core metadata")."""
+    metadata = ctx.actions.declare_file(ctx.label.name + ".METADATA")
+    ctx.actions.write(metadata, "Metadata-Version: 2.4\nName: %s\nVersion: %s\nSummary: %s\nLicense-Expression: Apache-2.0\n" % (
+        ctx.attr.distribution,
+        ctx.attr.version,
+        "The model server of this image",
+    ))
+    folder = "%s%s-%s.dist-info/" % (site_packages, ctx.attr.distribution.replace("-", "_"), ctx.attr.version)
+    return {folder + "METADATA": metadata}
 
 def _own_layer(ctx, wheel):
     """The layer of a wheel in the server's own place."""
@@ -64,6 +77,7 @@ def _impl(ctx):
     }
     for file in depset(transitive = [info.files for info in infos]).to_list():
         entries[site_packages + names.path_in_repository(file)] = file
+    entries.update(_dist_info(ctx, site_packages))
     layer = files_layer(
         ctx,
         ctx.label.name,

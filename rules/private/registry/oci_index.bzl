@@ -1,5 +1,6 @@
 """oci_index: one image for several platforms, as one index."""
 
+load("//rules/private/image:image_sbom.bzl", "image_sbom")
 load("//rules/private/image:layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 
@@ -71,6 +72,8 @@ def oci_index(name, image, platforms, **kwargs):
     OCI's platform has no field for an accelerator. Images for one are told apart by `os.features` and by the annotation
     `dev.chassis.accelerator`, and come after the others, so that a client that knows of neither takes one without.
 
+    `bazel build //model:index.sbom` makes the index's own bills of materials, which say what images it has.
+
     Args:
       name: the target's name.
       image: the `chassis_image`, built once for each platform.
@@ -81,3 +84,4 @@ def oci_index(name, image, platforms, **kwargs):
     if len(dict([(label, None) for label in labels])) != len(labels):
         fail("oci_index(name = %r): a platform is listed twice in %s" % (name, platforms))
     _oci_index(name = name, image = image, platforms = labels, **kwargs)
+    image_sbom(name = name + ".sbom", image = name, **(kwargs | {"tags": kwargs.get("tags", []) + ["manual"]}))

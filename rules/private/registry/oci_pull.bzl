@@ -7,6 +7,7 @@ PULL_ATTRS = {
     "digest": attr.string(doc = "The image's or index's digest, `sha256:…`. Without it the error says which one to write."),
     "image": attr.string(mandatory = True, doc = "Registry and repository, such as `registry.example/python`; a tag in it is for people."),
     "insecure": attr.bool(doc = "Allow plain HTTP to a registry that is not on loopback."),
+    "keys": attr.label_list(doc = "Public keys in PEM, such as `cosign.pub`: one has to have signed the digest, or nothing is taken."),
     "name": attr.string(mandatory = True, doc = "The repository's name."),
     "platforms": attr.string_list(doc = "The platforms to take of an index, such as `linux/arm64`: linux/amd64, linux/arm64."),
 }
@@ -39,6 +40,7 @@ _TOOL_ATTRS = {
     "digest": attr.string(),
     "image": attr.string(mandatory = True),
     "insecure": attr.bool(),
+    "keys": attr.label_list(allow_files = True),
     "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
     "platform": attr.string(),
     "_python": attr.label(default = "@chassis_python//:python"),
@@ -53,7 +55,10 @@ def _without_tag(image):
 
 def _image_impl(rctx):
     attr = rctx.attr
-    _run(rctx, ["--platform=" + attr.platform] if attr.platform else [])
+    _run(
+        rctx,
+        (["--platform=" + attr.platform] if attr.platform else []) + ["--key=%s" % rctx.path(key) for key in attr.keys],
+    )
     count = len(json.decode(rctx.read("layers.json")))
     if count > MAX_LAYERS:
         fail("oci_pull %s: the image has %d layers, runtimes take no more than %d" % (attr.base_name, count, MAX_LAYERS))
@@ -130,7 +135,7 @@ _pulled_hub_repository = repository_rule(
     doc = "`@name`: the image for the target platform.",
 )
 
-def oci_pull(name, image, digest = "", platforms = [], insecure = False):
+def oci_pull(name, image, digest = "", platforms = [], insecure = False, keys = []):
     """An image of a registry, by digest: `@name` is an OCI layout that `chassis_image(base = …)` takes.
 
     Manifest and configuration are fetched first; each layer has a repository of its own, fetched when an action needs
@@ -142,6 +147,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
       digest: the image's or index's digest. Without it the error says which one to write.
       platforms: the platforms to take of an index, such as `linux/arm64`; none if the digest is an image's.
       insecure: allow plain HTTP to a registry that is not on loopback.
+      keys: labels of public keys in PEM, such as `cosign.pub`: one of them has to have signed the digest, or nothing is taken.
     """
     if "@" in image:
         fail("oci_pull(name = %r): image = %r: write the digest into `digest`" % (name, image))
@@ -153,7 +159,7 @@ def oci_pull(name, image, digest = "", platforms = [], insecure = False):
         own_name = "_".join([name] + parts) if platform else name + "_image"
         images[platform or "linux/amd64"] = own_name
         common = {"base_name": name, "digest": digest, "image": image, "insecure": insecure}
-        _pulled_image_repository(name = own_name, own_name = own_name, platform = platform, **common)
+        _pulled_image_repository(name = own_name, keys = keys, own_name = own_name, platform = platform, **common)
         for number in range(MAX_LAYERS):
             layer_name = "%s__%d" % (own_name, number)
             _pulled_layer_repository(name = layer_name, number = number, own_name = layer_name, **common)

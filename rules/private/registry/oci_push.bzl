@@ -46,9 +46,10 @@ def _about(ctx):
     if not kinds:
         return []
     found = []
-    for number, image in enumerate(ctx.attr.image[AttestationsInfo].images):
+    attested = ctx.attr.image[AttestationsInfo]
+    for number, image in enumerate(attested.images + ([attested.index] if attested.index and ctx.attr.sbom else [])):
         about = {}
-        for kind in kinds:
+        for kind in [kind for kind in kinds if hasattr(image, kind)]:
             file = ctx.actions.declare_file("%s.%d.%s.json" % (ctx.label.name, number, kind))
             ctx.actions.symlink(output = file, target_file = getattr(image, kind))
             about[kind] = file

@@ -1,0 +1,69 @@
+"""What bills of materials, provenance and signatures add to a push.
+
+The image of //model goes to docker-registry on loopback, into a repository of its own each time and once more: as it
+is, with its documents, and with those signed by a key. Rounds alternate; the figures are medians over `--runs`.
+
+    ./bazelw run //benchmarks:trust -- --runs 7
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import flags
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chassis.command_line.run import run_main
+from tests.publishing.registry_server import RegistryServer
+
+_RUNS = flags.DEFINE_integer("runs", 7, "Rounds, in each of which every push is made.", lower_bound=1)
+_LIMIT_S = 600
+
+
+def main(argv: Sequence[str]) -> None:
+    """Measures and prints the rows."""
+    del argv
+    with tempfile.TemporaryDirectory() as folder, RegistryServer(Path(folder)) as registry:
+        key = Path(folder) / "key.pem"
+        form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        private = ec.generate_private_key(ec.SECP256R1())
+        key.write_bytes(private.private_bytes(serialization.Encoding.PEM, *form))
+        print(
+            f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {_RUNS.value} rounds; first, unchanged, in seconds"
+        )
+        kinds = {
+            "plain": ("PUSH_PLAIN", ()),
+            "documents": ("PUSH_ALL_OF_IT", ()),
+            "documents, signed": ("PUSH_ALL_OF_IT", ("--sign", f"--key={key}")),
+        }
+        seconds: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+        for number in range(_RUNS.value):
+            for kind, (target, more) in kinds.items():
+                repository = f"{registry.address}/round{number}/{kind.partition(',')[0]}{len(more)}"
+                seconds[kind].append((_push(target, repository, more), _push(target, repository, more)))
+    for kind, rounds in seconds.items():
+        added = [
+            [one - plain for one, plain in zip(own, base, strict=True)]
+            for own, base in zip(rounds, seconds["plain"], strict=True)
+        ]
+        row = [statistics.median(step) for step in (*zip(*rounds, strict=True), *zip(*added, strict=True))]
+        print(f"{kind}: {row[0]:.2f}, {row[1]:.2f}; added {row[2]:+.2f}, {row[3]:+.2f}")
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def _push(target: str, repository: str, more: Sequence[str]) -> float:
+    start = time.perf_counter()
+    command = [os.environ[target], f"--repository={repository}", "--tag=v1", *more]
+    subprocess.run(command, check=True, capture_output=True, timeout=_LIMIT_S)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    run_main(main)
