@@ -17,6 +17,7 @@ from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import NotSharedError, Workplace
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import read_signature
+from chassis.packaging.warm_process import WarmProcess
 from chassis.packaging.worker import Result
 
 
@@ -79,6 +80,8 @@ def package_model(
     inputs: Path | None = None,
     shared: Sequence[Path] | None = None,
     scratch: Path | None = None,
+    warm: WarmProcess | None = None,
+    private_paths: Sequence[Path] = (),
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
@@ -86,6 +89,8 @@ def package_model(
     `interpreter`, or of the running one if that is None; its minor version has to be `python`, the image's. With
     `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there, and what
     `shared` names, and write nowhere else. `scratch` is a directory to work in, in place of the system's.
+    `warm` forks these processes, which are confined then (warm_process.py). The pickle holds none of `private_paths`
+    either.
 
     Raises:
       PackagingError: what is wrong with the model.
@@ -115,10 +120,10 @@ def package_model(
             batch_size=model.metadata.batch_size,
             has_columns=bool(model.metadata.columns),
             framework=_framework(model),
-            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
+            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths), *map(str, private_paths)),
         )
         python = python or running_version()
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared)
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared, warm)
         pickle = root / "model.pkl"
         if model.pickle is None:
             content, result = _pickled(workplace, request, pickle)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.persistent_worker import Digests
 from chassis.command_line.run import run_main
 from chassis.confinement.errors import ConfinementError
 from chassis.declaration.frameworks import FRAMEWORKS
@@ -17,6 +18,7 @@ from chassis.declaration.metadata_file import read_metadata
 from chassis.declaration.model_json import SIGNATURES
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
+from chassis.packaging.pickling_worker import Action, PicklingWorker
 from chassis.whole_file import whole_file
 
 _METADATA = flags.DEFINE_string(
@@ -41,6 +43,8 @@ _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pick
 _CONFINE = flags.DEFINE_bool(
     "confine", False, "Let the model's code see the files of this directory, as a sandbox has them, and no others."
 )
+_INPUT = flags.DEFINE_multi_string("input", [], "An input that is a file: for a persistent worker.")
+_TREE = flags.DEFINE_multi_string("tree", [], "An input that is a directory of another action: for the same.")
 _MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
 _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
 _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
@@ -71,7 +75,27 @@ _SHARED = tuple(
 
 def main(argv: Sequence[str]) -> None:
     """Packages one model; writes all of its outputs or none."""
-    model = Model(
+    model = _model()
+    _give(model, _package(model))
+
+
+def main_in_worker(worker: PicklingWorker, digests: Digests) -> None:
+    """The same, in a worker, whose inputs are those of `digests`."""
+    model = _model()
+    action = Action(
+        model,
+        _INPUT.value,
+        _TREE.value,
+        digests,
+        Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        _PYTHON_VERSION.value,
+        _TIMEOUT.value,
+    )
+    _give(model, worker.package(action))
+
+
+def _model() -> Model:
+    return Model(
         metadata=read_metadata(Path(_METADATA.value)),
         entry_point=_ENTRY_POINT.value or None,
         pickle=Path(_PICKLE.value) if _PICKLE.value else None,
@@ -83,7 +107,9 @@ def main(argv: Sequence[str]) -> None:
         loader=_LOADER.value or None,
         framework=_FRAMEWORK.value or None,
     )
-    packaged = _package(model)
+
+
+def _give(model: Model, packaged: PackagedModel) -> None:
     _tell(model.metadata.name, packaged)
     _write(
         {
@@ -148,4 +174,4 @@ def _write(outputs: Mapping[Path, bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, functools.partial(main_in_worker, PicklingWorker(_SHARED)))
