@@ -3,6 +3,7 @@
 load("//rules/private/debian:debian_pythons.bzl", "debian_pythons")
 load("//rules/private/debian:debian_repository.bzl", _debian_packages = "debian_packages", _debian_root = "debian_root")
 load("//rules/private/declaration:declared.bzl", "TOOLS_PYTHON")
+load("//rules/private/locks:lock_target.bzl", "lock_variant")
 load("//rules/private/python:pythons_repository.bzl", "neighbours_repository", "pythons_repository")
 load("//rules/private/registry:oci_pull.bzl", _oci_pull = "oci_pull")
 load("//rules/private/wheels:hubs_repository.bzl", _HUBS_REPOSITORY = "HUBS_REPOSITORY", _hubs_repository = "hubs_repository")
@@ -70,37 +71,46 @@ def chassis_repositories(image_pythons = {}, hubs = []):
         )
     debian_packages(name = "chassis_bookworm_amd64", lock = Label("//base_images:bookworm_amd64.lock"))
     debian_packages(name = "chassis_bookworm_arm64", lock = Label("//base_images:bookworm_arm64.lock"))
-    debian_root(
-        name = "chassis_python",
-        lock = Label("//platforms:python_amd64.lock"),
-        programs = {"python": "usr/bin/python" + TOOLS_PYTHON},
-        pythonhome = "usr",
-    )
-    debian_root(name = "chassis_python_arm64", lock = Label("//base_images:bookworm_arm64.lock"))
-    debian_root(
-        name = "chassis_emulator",
-        lock = Label("//platforms:emulator_amd64.lock"),
-        programs = {
-            "bwrap": "usr/bin/bwrap",
-            "proot": "usr/bin/proot",
-        },
-        static_programs = {
-            "qemu-aarch64": "usr/bin/qemu-aarch64-static",
-            "qemu-x86_64": "usr/bin/qemu-x86_64-static",
-        },
-    )
+    for architecture, suffix in [("amd64", ""), ("arm64", "_arm64")]:
+        debian_root(
+            name = "chassis_emulator" + suffix,
+            lock = Label("//platforms:emulator_%s.lock" % architecture),
+            programs = {
+                "bwrap": "usr/bin/bwrap",
+                "proot": "usr/bin/proot",
+            },
+            static_programs = {
+                "qemu-aarch64": "usr/bin/qemu-aarch64-static",
+                "qemu-x86_64": "usr/bin/qemu-x86_64-static",
+            },
+        )
+        _wheel_root(
+            name = "chassis_zig" + suffix,
+            distribution = "ziglang",
+            hub = "chassis_compilers",
+            own_name = "chassis_zig" + suffix,
+            platform = lock_variant("linux_" + architecture, TOOLS_PYTHON),
+            remove = ZIG_UNUSED,
+            strip_prefix = "ziglang",
+        )
     wheel_locks(name = "chassis_pypi_locks", hub = "chassis_pypi", locks = CHASSIS_LOCKS)
     wheel_locks(
         name = "chassis_tools_locks",
         any_python = True,
         hub = "chassis_tools",
-        locks = {Label("//requirements:tools.txt"): "linux_amd64_py311"},
+        locks = {
+            Label("//requirements:tools.txt"): "linux_amd64_py311",
+            Label("//requirements:tools_arm64.txt"): "linux_arm64_py311",
+        },
     )
     wheel_locks(
         name = "chassis_build_locks",
         hub = "chassis_build",
         locks = {
             Label("//requirements:build.txt"): "linux_amd64",
+            Label("//requirements:build_arm64.txt"): "linux_arm64",
+            Label("//requirements:build_arm64_py311.txt"): "linux_arm64_py311",
+            Label("//requirements:build_arm64_py314.txt"): "linux_arm64_py314",
             Label("//requirements:build_py311.txt"): "linux_amd64_py311",
             Label("//requirements:build_py314.txt"): "linux_amd64_py314",
         },
@@ -108,14 +118,8 @@ def chassis_repositories(image_pythons = {}, hubs = []):
     wheel_locks(
         name = "chassis_compilers_locks",
         hub = "chassis_compilers",
-        locks = {Label("//requirements:zig.txt"): "linux_amd64_py311"},
-    )
-    _wheel_root(
-        name = "chassis_zig",
-        distribution = "ziglang",
-        hub = "chassis_compilers",
-        own_name = "chassis_zig",
-        platform = "linux_amd64_py311",
-        remove = ZIG_UNUSED,
-        strip_prefix = "ziglang",
+        locks = {
+            Label("//requirements:zig.txt"): "linux_amd64_py311",
+            Label("//requirements:zig_arm64.txt"): "linux_arm64_py311",
+        },
     )

@@ -22,8 +22,8 @@ def run_main(
     """Parses flags, calls `main`, exits.
 
     The status is 0 on success and after `--help`, 1 on a `ChassisError` (printed as `error: …`) or a full disk, 130 on
-    Ctrl-C. One of Bazel's persistent workers does so for every request; `in_worker`, if there is one, gets the request's
-    inputs there in place of `main`. Arguments that are not flags are for a `positional` one alone.
+    Ctrl-C. One of Bazel's persistent workers does so for every request; `in_worker`, if there is one, gets the
+    request's inputs there in place of `main`. Arguments that are not flags are for a `positional` one alone.
     """
 
     def guarded(argv: Sequence[str], digests: persistent_worker.Digests | None = None) -> int | None:

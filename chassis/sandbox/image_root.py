@@ -35,6 +35,7 @@ from chassis.sandbox.program import ElfCommand, Emulator, User, elf_command, fin
 from chassis.sandbox.scratch import scratch_place
 
 EMULATOR_PATH = "/.chassis-emulator"
+_E_MACHINE = slice(18, 20)
 _DEVICES = {"full": (1, 7), "null": (1, 3), "random": (1, 8), "urandom": (1, 9), "zero": (1, 5)}
 _STOP_SECONDS = 30.0
 _PR_SET_NO_NEW_PRIVS = 38
@@ -208,6 +209,11 @@ def _emulated_children(sandbox: Sandbox, program: Program) -> Iterator[Callable[
         yield lambda: None
         return
     head = (program.root / _elf_command(program).program[1:]).read_bytes()[:HEAD_BYTES]
+    if head[_E_MACHINE] == Path("/proc/self/exe").read_bytes()[_E_MACHINE]:
+        # An older CPU of this machine's kind. The kernel would start bubblewrap itself under the emulator, and that
+        # under itself.
+        yield lambda: None
+        return
     with _scratch() as place:
         yield lambda: register_here(emulator.file, head, place)
 

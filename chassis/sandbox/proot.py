@@ -6,10 +6,14 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from chassis.declaration.platforms import MACHINES
 from chassis.sandbox.errors import SandboxError
 
-_LOADERS = ("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
-_LIBRARIES = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu")
+_LOADERS = tuple(
+    f"{library}/{machine.triplet}/{Path(machine.loader).name}"
+    for machine in MACHINES.values()
+    for library in ("lib", "usr/lib")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def find_proot(program: Path) -> Proot:
     if loader is None:
         machine = tuple(map(Path, ("/lib", "/lib64", "/usr/lib", "/etc/ld.so.cache")))
         return Proot((str(program.absolute()),), program.resolve(), (*machine, program.resolve()))
-    libraries = ":".join(str(root / name) for name in _LIBRARIES)
+    libraries = ":".join(str(root / library / loader.parent.name) for library in ("lib", "usr/lib"))
     inner = root / "usr/bin/proot"
     return Proot((str(loader), "--library-path", libraries, str(inner)), inner, (root,))
 

@@ -225,7 +225,7 @@ def failure_tests(name):
     chassis_image(name = "on_says_nothing", base = ":says_nothing", model = ":fake_model", python = "3.14", tags = manual)
     for part, target in {"base": "base", "headers": "headers_arm64", "target_interpreter": "target_interpreter"}.items():
         chassis_image(name = "no_" + part, base = ":python_without_parts." + target, model = ":fake_model", tags = manual)
-    image_python(name = "wrong_interpreter", interpreter = "@chassis_python//:python", version = "3.12")
+    image_python(name = "wrong_interpreter", interpreter = "//platforms/build_machine:python", version = "3.12")
     native.platform(
         name = "arm64_python310",
         constraint_values = ["//platforms/python:3.10"],

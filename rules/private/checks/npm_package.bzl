@@ -1,5 +1,6 @@
 """npm_package: programs of a package of npm's registry, pinned. For tools of this repository's own tests."""
 
+load("//rules/private/tools:host_machine.bzl", "host_cpu")
 load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare", "run_fetching")
 
 _DOC = """A package of npm's registry, fetched when something first asks for it, by npm as the machine has it configured:
@@ -14,13 +15,6 @@ _ATTRS = {
         mandatory = True,
         doc = "Name to path in the package, in which `{platform}` is such as `linux_amd64`, the build machine's.",
     ),
-}
-
-_CPUS = {
-    "aarch64": "arm64",
-    "amd64": "amd64",
-    "arm64": "arm64",
-    "x86_64": "amd64",
 }
 
 _BUILD = """\
@@ -41,7 +35,7 @@ filegroup(
 def _platform(rctx):
     """The build machine as such packages name it: `linux_amd64`, `darwin_arm64`."""
     system = "darwin" if rctx.os.name.startswith("mac") else rctx.os.name.partition(" ")[0]
-    return "%s_%s" % (system, _CPUS.get(rctx.os.arch, rctx.os.arch))
+    return "%s_%s" % (system, host_cpu(rctx))
 
 def _locked(rctx):
     """Version and SHA-256 of the package."""

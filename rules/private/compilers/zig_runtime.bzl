@@ -14,7 +14,7 @@ _ATTRS = {
     "architecture": attr.string(mandatory = True, values = ["amd64", "arm64"], doc = "The target's CPU."),
     "glibc": attr.string(mandatory = True, doc = "The oldest glibc to run on, such as `2.28`."),
     "_tool": attr.label(default = "//chassis/tools:zig_runtime", cfg = "exec", executable = True),
-    "_zig": attr.label(default = "@chassis_zig//:files", allow_files = True, cfg = "exec"),
+    "_zig": attr.label(default = "//platforms/build_machine:zig", allow_files = True, cfg = "exec"),
     "_zig_runfiles": attr.label(default = "//platforms/zig:root", cfg = "exec", executable = True),
 }
 

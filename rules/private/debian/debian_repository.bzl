@@ -1,5 +1,7 @@
 """Repositories of pinned Debian packages: the `.deb` files themselves, or their files unpacked to run from."""
 
+load("//rules/private/declaration:declared.bzl", "LOADERS")
+load("//rules/private/tools:host_machine.bzl", "linux_architecture")
 load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 load(":debian_lock.bzl", "debian_lock")
 load(":debian_mirror.bzl", "debian_mirror")
@@ -93,15 +95,9 @@ _LAUNCHER = """\
 #!/bin/sh
 root="${{0%/*}}/root"
 {elsewhere}{environment}exec "$root/{loader}" --argv0 "$0" \\
-  --library-path "$root/lib/x86_64-linux-gnu:$root/usr/lib/x86_64-linux-gnu" \\
+  --library-path "$root/lib/{triplet}:$root/usr/lib/{triplet}" \\
   "$root/{program}" "$@"
 """
-
-# Where releases before and after trixie have it.
-_LOADERS = [
-    "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-    "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
-]
 
 _ELSEWHERE = """\
 if [ ! -e "$root" ]; then
@@ -144,10 +140,11 @@ def _keep_links_inside(rctx):
 _NEVER_READ = [
     "etc",
     "usr/lib/binfmt.d",
-    "usr/lib/x86_64-linux-gnu/engines-3",
-    "usr/lib/x86_64-linux-gnu/gconv",
-    "usr/lib/x86_64-linux-gnu/krb5",
     "usr/sbin",
+] + [
+    "usr/lib/%s/%s" % (triplet, directory)
+    for triplet, _ in LOADERS.values()
+    for directory in ["engines-3", "gconv", "krb5"]
 ]
 _WHEELS = "root/usr/share/python-wheels"
 
@@ -164,11 +161,21 @@ def _reduce_python(rctx):
         if path != rctx.path(_WHEELS):
             rctx.delete(path)
 
-def _compile_python(rctx):
-    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode."""
+def _host_interpreter(rctx, architecture):
+    """An interpreter of the release of this root that this machine runs: its own, or that of the root for the other CPU."""
+    host = linux_architecture(rctx)
+    name = rctx.attr.programs.keys()[0]
+    if host == architecture:
+        return rctx.path(name)
+    if host and rctx.attr.other_cpu:
+        return rctx.path(Label("@@%s%s//:%s" % (rctx.name.removesuffix(rctx.attr.own_name), rctx.attr.other_cpu, name)))
+    fail("%s: the Python of %s is for Linux %s and has its library compiled where it is fetched, and this machine is %s %s" %
+         (rctx.name, rctx.attr.lock, architecture, rctx.os.name, rctx.os.arch))
+
+def _compile_python(rctx, python):
+    """What Debian's scripts would do, or Python on its first run if it could write here: bytecode. It is the same on every CPU."""
     home = "root/" + rctx.attr.pythonhome
-    python = rctx.attr.programs.keys()[0]
-    command = [rctx.path(python), "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    command = [python, "-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
 
     # The root is an input of every action that Python runs, so a cache that machines share wants the same bytes of each:
     # no path of this one, and sets in one order. A module keeps the name that its bytecode has when it is imported from an
@@ -183,14 +190,18 @@ def _compile_python(rctx):
     if done.return_code not in [0, 1]:
         fail("%s: the standard library was not compiled (status %d): %s" % (rctx.name, done.return_code, done.stderr))
     rctx.report_progress("packing the standard library")
-    done = run_bare(rctx, [rctx.path(python), "-S", rctx.path(rctx.attr._few_files), rctx.path("root"), rctx.attr.pythonhome])
+    done = run_bare(rctx, [python, "-S", rctx.path(rctx.attr._few_files), rctx.path("root"), rctx.attr.pythonhome])
     if done.return_code:
         fail("%s: the standard library was not packed (status %d): %s" % (rctx.name, done.return_code, done.stderr))
 
 def _loader(rctx):
-    for path in _LOADERS:
-        if rctx.path("root/" + path).exists:
-            return path
+    """The architecture that the root's programs are for, its name in Debian's directories, and the loader's path."""
+    for architecture, (triplet, loader) in LOADERS.items():
+        # Where releases before and after trixie have it.
+        for directory in ["lib", "usr/lib"]:
+            path = "%s/%s/%s" % (directory, triplet, loader)
+            if rctx.path("root/" + path).exists:
+                return architecture, triplet, path
     fail("%s: no package of %s holds the loader that its programs run with; add libc6" % (rctx.name, rctx.attr.lock))
 
 def _missing(rctx, program, missing):
@@ -202,9 +213,6 @@ def _missing(rctx, program, missing):
     )
 
 def _root_impl(rctx):
-    if rctx.os.name != "linux" or rctx.os.arch not in ["amd64", "x86_64"]:
-        fail("%s: the programs of %s run on Linux amd64, this machine is %s %s" %
-             (rctx.name, rctx.attr.lock, rctx.os.name, rctx.os.arch))
     packages, missing = _fetch_all(rctx), []
     if rctx.attr.moving_lock:
         moving, missing = _fetch(rctx, rctx.attr.moving_lock)
@@ -235,14 +243,17 @@ def _root_impl(rctx):
                 rctx.file(name, _missing(rctx, program, missing), executable = True)
                 continue
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
+        _, triplet, loader = _loader(rctx)
         rctx.file(name, _LAUNCHER.format(
             elsewhere = "" if rctx.attr.pythonhome else _ELSEWHERE.format(repository = rctx.name),
             environment = environment,
-            loader = _loader(rctx),
+            loader = loader,
             program = program,
+            triplet = triplet,
         ), executable = True)
     if rctx.attr.pythonhome:
-        _compile_python(rctx)
+        architecture, _, _ = _loader(rctx)
+        _compile_python(rctx, _host_interpreter(rctx, architecture))
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
@@ -283,6 +294,10 @@ debian_root = repository_rule(
             allow_single_file = True,
             doc = "A second lock, of a suite that moves on, such as testing. If the mirror does not have its packages any more, their programs say so and exit with status 69.",
         ),
+        "other_cpu": attr.string(
+            doc = "With `pythonhome`: the repository, made beside this one, of the same Python for the other CPU. It compiles the library on a machine that does not run this one.",
+        ),
+        "own_name": attr.string(doc = "With `other_cpu`: the repository's apparent name."),
         "programs": attr.string_dict(
             doc = "Launchers to make: name to the program's path in the root, such as `usr/bin/skopeo`. Each runs with the root's own loader and libraries, whatever the machine's.",
         ),
@@ -290,5 +305,5 @@ debian_root = repository_rule(
         "pythonhome": attr.string(doc = "Where the root's Python has its `lib/python3.x`, such as `usr`; empty without Python."),
         "static_programs": attr.string_dict(doc = "Statically linked programs to export by name, such as `usr/bin/qemu-aarch64-static`: they need no launcher."),
     },
-    doc = "The packages of a lock, unpacked but not installed, with launchers for their programs (Linux amd64).",
+    doc = "The packages of a lock, unpacked but not installed, with launchers for their programs (Linux, of the CPU that the lock is for).",
 )

@@ -4,19 +4,21 @@ load("//rules/private/platform:target.bzl", "emulated_cpu")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path", "shell_quote")
 
 RUNNER_ATTRS = {
-    "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
+    "_bwrap": attr.label(default = "//platforms/build_machine:bwrap", cfg = "exec", allow_single_file = True),
     "_emulator_amd64": attr.label(
-        default = "@chassis_emulator//:qemu-x86_64",
+        default = "//platforms/build_machine:qemu-x86_64",
         cfg = "exec",
         allow_single_file = True,
     ),
     "_emulator_arm64": attr.label(
-        default = "@chassis_emulator//:qemu-aarch64",
+        default = "//platforms/build_machine:qemu-aarch64",
         cfg = "exec",
         allow_single_file = True,
     ),
-    "_emulator_files": attr.label(default = "@chassis_emulator//:files", cfg = "exec"),
-    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
+    "_emulator_files": attr.label(default = "//platforms/build_machine:emulator_files", cfg = "exec"),
+    "_proot": attr.label(default = "//platforms/build_machine:proot", cfg = "exec", allow_single_file = True),
+    "_starts_amd64": attr.label(default = "//platforms/build_machine:starts_amd64", cfg = "exec", allow_files = True),
+    "_starts_arm64": attr.label(default = "//platforms/build_machine:starts_arm64", cfg = "exec", allow_files = True),
 }
 
 def located(ctx, file):
@@ -41,7 +43,8 @@ def image_runner(ctx, image):
     files = [ctx.file._bwrap, ctx.file._proot]
 
     # Empty if the image's architecture is that of the build machine and no CPU is asked for.
-    cpu = emulated_cpu(ctx.label, image.architecture, image.cpu)
+    foreign = {"amd64": ctx.files._starts_amd64, "arm64": ctx.files._starts_arm64}[image.architecture]
+    cpu = emulated_cpu(ctx.label, image.architecture, image.cpu, foreign)
     if cpu:
         emulator = {"amd64": ctx.file._emulator_amd64, "arm64": ctx.file._emulator_arm64}[image.architecture]
         flags += ["--emulator=" + located(ctx, emulator), "--emulator_cpu=" + cpu]

@@ -35,25 +35,26 @@ GLIBC_VERSIONS = [
 # If a platform names none.
 DEFAULT_GLIBC = "2.28"
 
-# The emulated CPU if a platform names none; amd64's is then the build machine's own, and nothing is emulated.
+# The emulated CPU if a platform names none. Where it is the build machine's own, nothing is emulated then.
 _BASELINE = {
-    "amd64": "",
+    "amd64": "max",
     "arm64": "cortex-a57",
 }
 
-def emulated_cpu(label, architecture, cpu):
+def emulated_cpu(label, architecture, cpu, foreign):
     """The emulator's CPU for a platform, as `qemu-… -cpu` takes it; "" if the image runs as it is.
 
     Args:
       label: the image's, for errors.
       architecture: as OCI names it.
       cpu: what `target_cpu` chose.
+      foreign: whether the build machine has another CPU.
 
     Returns:
       A string.
     """
     if not cpu:
-        return _BASELINE[architecture]
+        return _BASELINE[architecture] if foreign else ""
     check_cpu(label, architecture, cpu)
     return CPUS[architecture][cpu]
 

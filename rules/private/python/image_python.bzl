@@ -51,13 +51,44 @@ missing_python = rule(
     doc = "What stands for a Python, or a part of one, that the workspace does not have: it fails when it is asked for.",
 )
 
+# On a machine, or for a platform, that no Python of images can be for: what needs one is passed over.
+_OTHER = {Label("//platforms:is_other"): Label("//platforms/toolchains:other_machine")}
+
+def _check_architectures(image_python, part, by_architecture):
+    for architecture in by_architecture:
+        if architecture not in ["amd64", "arm64"]:
+            fail("image_python(name = %r): %s = {%r: …}: expected amd64 and arm64" % (image_python, part, architecture))
+
+def _by_build_machine(image_python, part, by_architecture, tags):
+    """A target of what is given by the CPU of the build machine, for an attribute with `cfg = "exec"` to name."""
+    _check_architectures(image_python, part, by_architecture)
+    name = "%s.%s" % (image_python, part)
+    arms = dict(_OTHER)
+    for architecture, given in by_architecture.items():
+        if type(given) == "list":
+            native.filegroup(name = "%s_%s" % (name, architecture), srcs = given, tags = tags, visibility = ["//visibility:private"])
+            given = "%s_%s" % (name, architecture)
+        arms[Label("//platforms:is_linux_%s_any" % architecture)] = given
+    native.alias(
+        name = name,
+        actual = select(
+            arms,
+            no_match_error = "image_python %s has an `%s` for build machines of Linux on %s alone; give it one for this build machine too" % (
+                image_python,
+                part,
+                " and ".join(sorted(by_architecture)),
+            ),
+        ),
+        tags = tags,
+        visibility = ["//visibility:private"],
+    )
+    return name
+
 def _part(name, image_python, part, actual, tags, visibility):
     if type(actual) == "dict":
-        for architecture in actual:
-            if architecture not in ["amd64", "arm64"]:
-                fail("image_python(name = %r): %s = {%r: …}: expected amd64 and arm64" % (image_python, part, architecture))
+        _check_architectures(image_python, part, actual)
         actual = select(
-            {Label("//platforms:is_linux_%s_any" % architecture): label for architecture, label in actual.items()},
+            {Label("//platforms:is_linux_%s_any" % architecture): label for architecture, label in actual.items()} | _OTHER,
             no_match_error = "image_python %s has a `%s` for %s alone; give it one of this platform too" % (image_python, part, ", ".join(sorted(actual))),
         )
     if actual:
@@ -94,8 +125,10 @@ def image_python(
       name: the target's name.
       version: the minor version, such as `3.12`.
       interpreter: an interpreter of that version that runs on the build machine: it pickles, checks and compiles. The
-        program's file, such as `@python_3_12_x86_64-unknown-linux-gnu//:python3` of rules_python.
-      files: what the interpreter reads, such as `@python_3_12_x86_64-unknown-linux-gnu//:files`.
+        program's file, such as `@python_3_12_x86_64-unknown-linux-gnu//:python3` of rules_python; or a dict from the build
+        machine's architecture, `amd64` or `arm64`.
+      files: what the interpreter reads, such as `@python_3_12_x86_64-unknown-linux-gnu//:files`; or a dict from the build
+        machine's architecture to lists of labels.
       base: the base of images, with that Python in it: a `debian_base` or an OCI layout such as `oci.pull` makes; or a
         dict from `amd64` and `arm64` to them.
       headers: for wheels built from source: a directory with `usr/include` and the library as Debian's `libpython3.x-dev`
@@ -111,6 +144,10 @@ def image_python(
         fail("image_python(name = %r): version = %r: an image can have %s" % (name, version, ", ".join(PYTHONS)))
     if path and not path.startswith("/"):
         fail("image_python(name = %r): path = %r: expected an absolute path such as /usr/local/bin/python%s" % (name, path, version))
+    if type(interpreter) == "dict":
+        interpreter = _by_build_machine(name, "interpreter", interpreter, tags + ["manual"])
+    if type(files) == "dict":
+        files = [_by_build_machine(name, "files", files, tags + ["manual"])]
     _image_python(
         name = name,
         files = files,

@@ -1,6 +1,7 @@
 """python_tool, bare_python_tool, python_test, pytest_test: programs and tests on the tools' Python, started without any Python of the machine."""
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
+load("//rules/private/platform:machine.bzl", "runs_on_this_machine")
 load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 load(":python_transition.bzl", "TRANSITION_ATTRS", "tools_python_transition")
@@ -144,12 +145,26 @@ bare_python_tool = rule(
     executable = True,
 )
 
-python_test = rule(
+_python_test = rule(
     implementation = _impl,
     attrs = _ATTRS | _COMPILED_ATTRS,
     doc = "A `python_tool` that is a test.",
     test = True,
 )
+
+def python_test(name, target_compatible_with = [], **kwargs):
+    """A `python_tool` that is a test; for a platform that this machine does not run programs of, it is passed over.
+
+    Args:
+      name: the target's name.
+      target_compatible_with: Bazel's.
+      **kwargs: any other attribute of a test.
+    """
+    _python_test(
+        name = name,
+        target_compatible_with = target_compatible_with + runs_on_this_machine(),
+        **kwargs
+    )
 
 def pytest_test(name, srcs, deps = [], data = [], env = {}, env_paths = {}, size = "small", **kwargs):
     """A test of pytest files.

@@ -1,6 +1,7 @@
 """The repository `@chassis_pythons`: by version, the Python of images that the workspace names, else Chassis' own."""
 
 load("//rules/private/declaration:declared.bzl", "PYTHONS")
+load("//rules/private/tools:host_machine.bzl", "linux_architecture")
 
 _PARTS = ["", ".base", ".headers_amd64", ".headers_arm64", ".target_interpreter"]
 
@@ -40,9 +41,16 @@ def _neighbours_impl(rctx):
         if "minor_mapping" in text or "version_flag_values" in text:
             flag = str(Label("@rules_python//python/config_settings:python_version"))
     rctx.file("BUILD.bazel", "exports_files([\"neighbours.bzl\"], visibility = [\"//visibility:public\"])\n")
-    rctx.file("neighbours.bzl", '"""What the rule sets beside Chassis have."""\n\nRULES_PYTHON_VERSION_FLAG = %r\n' % flag)
+    rctx.file("neighbours.bzl", """\
+\"\"\"What Chassis stands beside: the rule sets of the workspace, and the machine.\"\"\"
+
+RULES_PYTHON_VERSION_FLAG = %r
+
+# The CPU of the machine that Bazel runs on as OCI names it, if it runs Linux programs that Chassis has; otherwise "".
+MACHINE = %r
+""" % (flag, linux_architecture(rctx)))
 
 neighbours_repository = repository_rule(
     implementation = _neighbours_impl,
-    doc = "What the rules_python of the workspace has: a flag of a minor version, if it is not too old for that.",
+    doc = "What the rules_python of the workspace has, a flag of a minor version if it is not too old for that; and the machine's CPU.",
 )

@@ -13,7 +13,7 @@ The packages are those of the default base, so what runs here is, byte for byte,
 _ATTRS = {
     "architecture": attr.string(mandatory = True),
     "cpu": attr.string(),
-    "emulator": attr.label(allow_single_file = True, cfg = "exec"),
+    "emulator": attr.label(allow_files = True, cfg = "exec", doc = "A program, or nothing if the machine runs the Python itself."),
     "python_version": attr.string(mandatory = True),
     "root": attr.label(mandatory = True, allow_files = True),
 }
@@ -33,10 +33,10 @@ def _impl(ctx):
     root = ctx.files.root[0]
     triple, loader = LOADERS[ctx.attr.architecture]
     emulator = ""
-    if ctx.file.emulator:
+    if ctx.files.emulator:
         emulator = '"$RUNFILES_DIR/"%s -cpu %s ' % (
-            shell_quote(runfiles_path(ctx, ctx.file.emulator)),
-            emulated_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu),
+            shell_quote(runfiles_path(ctx, ctx.files.emulator[0])),
+            emulated_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu, True),
         )
     launcher = ctx.actions.declare_file(ctx.label.name)
     ctx.actions.write(launcher, FIND_RUNFILES + _LAUNCHER.format(
@@ -46,7 +46,7 @@ def _impl(ctx):
         triple = triple,
         version = ctx.attr.python_version,
     ), is_executable = True)
-    files = [root] + ([ctx.file.emulator] if ctx.file.emulator else [])
+    files = [root] + ctx.files.emulator
     return [
         DefaultInfo(executable = launcher, files = depset([launcher]), runfiles = ctx.runfiles(files)),
         TargetPythonInfo(emulated = bool(emulator), python_version = ctx.attr.python_version),
@@ -61,7 +61,7 @@ _target_python = rule(
 )
 
 def target_python(name, architecture, python_version, root, **kwargs):
-    """The Python of unpacked packages, for a build machine of Linux on x86_64.
+    """The Python of unpacked packages, for a build machine of Linux.
 
     Args:
       name: the target's name.
@@ -74,7 +74,7 @@ def target_python(name, architecture, python_version, root, **kwargs):
         name = name,
         architecture = architecture,
         cpu = target_cpu(),
-        emulator = Label("@chassis_emulator//:qemu-aarch64") if architecture == "arm64" else None,
+        emulator = Label("//platforms/build_machine:starts_" + architecture),
         python_version = python_version,
         root = root,
         **kwargs

@@ -1,6 +1,7 @@
 """oci_pull: an image of a registry as a base, its layers fetched one by one and only when an action needs them."""
 
 load("//rules/private/declaration:declared.bzl", "MACHINES", "MAX_LAYERS")
+load("//rules/private/tools:host_machine.bzl", "host_python")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 
 PULL_ATTRS = {
@@ -19,7 +20,7 @@ def _run(rctx, arguments):
     workspace = rctx.path(attr._tool).dirname.dirname.dirname
     result = run_fetching(
         rctx,
-        [rctx.path(attr._python), "-P", rctx.path(attr._tool), "--image=" + image, "--output=" + str(rctx.path("."))] +
+        [host_python(rctx), "-P", rctx.path(attr._tool), "--image=" + image, "--output=" + str(rctx.path("."))] +
         (["--insecure"] if attr.insecure else []) + arguments,
         {"PYTHONPATH": "%s:%s" % (workspace, _urllib3(rctx))},
         timeout = 3600,
@@ -43,7 +44,6 @@ _TOOL_ATTRS = {
     "keys": attr.label_list(allow_files = True),
     "own_name": attr.string(mandatory = True, doc = "The repository's apparent name."),
     "platform": attr.string(),
-    "_python": attr.label(default = "@chassis_python//:python"),
     "_tool": attr.label(default = "//chassis/tools:pull.py"),
     "_urllib3_build": attr.label(default = "@chassis_tools__linux_amd64_py311__urllib3__whl//:BUILD.bazel"),
 }

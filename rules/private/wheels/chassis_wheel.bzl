@@ -40,14 +40,14 @@ _ATTRS = UNPACK_ATTRS | {
     "version": attr.string(mandatory = True, doc = "The version."),
     "without": attr.string_list(doc = "Distributions that its metadata requires and the hub leaves out."),
     "_build_wheel": attr.label(default = "//chassis/tools:build_wheel", cfg = "exec", executable = True),
-    "_bwrap": attr.label(default = "@chassis_emulator//:bwrap", cfg = "exec", allow_single_file = True),
+    "_bwrap": attr.label(default = "//platforms/build_machine:bwrap", cfg = "exec", allow_single_file = True),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
     "_confine": attr.label(default = "//rules:confine", providers = [BuildSettingInfo]),
     "_drivers": attr.label(default = "//platforms/zig:drivers", cfg = "exec"),
     "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
     "_hook": attr.label(default = "//chassis/cross:hook.py", allow_single_file = True),
-    "_proot": attr.label(default = "@chassis_emulator//:proot", cfg = "exec", allow_single_file = True),
-    "_python": attr.label(default = "@chassis_python//:python", cfg = "exec", allow_single_file = True),
+    "_proot": attr.label(default = "//platforms/build_machine:proot", cfg = "exec", allow_single_file = True),
+    "_python": attr.label(default = "//platforms/build_machine:python", cfg = "exec", allow_single_file = True),
 }
 
 def _wheel_name(ctx):

@@ -17,8 +17,8 @@ load(
 
 _DEFAULT_RENEW = "bazel run //:locks"
 
-# What dependents of a hub with `any_python` find on another machine.
-_OTHER_MACHINE = "@chassis//platforms/toolchains:wheels_of_tools"
+# What dependents of a hub find on a machine, or for a platform, that no hub can have a lock for.
+_OTHER_MACHINE = "@chassis//platforms/toolchains:other_machine"
 
 def _arm(attr, platform, target):
     """An arm of the select of a distribution."""
@@ -49,8 +49,7 @@ def _distribution_build(attr, alias, name, found_in):
                 "renew": attr.renew[platform],
             }))
             arms.append(_arm(attr, platform, ":missing_on_" + platform))
-    if attr.any_python:
-        arms.append("        %r: %r,\n" % ("//conditions:default", _OTHER_MACHINE))
+    arms.append("        %r: %r,\n" % ("//conditions:default" if attr.any_python else "@chassis//platforms:is_other", _OTHER_MACHINE))
     no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py314 with 3.14); it has: %s. " +
                 "For a platform: add its lock, such as linux_arm64_gpu, to `platforms` of the hub's wheel_locks, run %s, and name the " +
                 "lock in the hub. For a Python: name the version in `pythons` of the hub, or give the image another `python`. " +

@@ -1,6 +1,7 @@
 """wheel_locks: the command that makes a hub's locks and renews them, and the test that says when they are stale."""
 
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS")
+load("//rules/private/platform:machine.bzl", "runs_on_this_machine")
 load("//rules/private/python:python_tool.bzl", "python_test", "python_tool")
 
 def _path(label):
@@ -123,6 +124,7 @@ def wheel_locks(
         name = name,
         main = Label("//chassis/tools:wheel_locks.py"),
         tags = tags + ["chassis_hub=" + hub],
+        target_compatible_with = runs_on_this_machine(),
         tool_args = arguments,
         visibility = visibility,
         deps = deps,

@@ -1,6 +1,7 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
 load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS", "lock_target")
+load("//rules/private/tools:host_machine.bzl", "host_python")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_download.bzl", "download_wheel")
@@ -37,14 +38,14 @@ def closure_repository_name(hub, platform, distribution):
 
 def _pip(rctx):
     """The directory that has pip's package."""
-    return rctx.path(rctx.attr._python).dirname.get_child("pip")
+    return host_python(rctx).dirname.get_child("pip")
 
 def _fetch(rctx, tool, more):
     """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
     target = lock_target(attr.platform)
     arguments = [
-        rctx.path(attr._python),
+        host_python(rctx),
         rctx.path(tool),
         "--requirement",
         "%s==%s" % (attr.distribution, attr.version),
@@ -180,7 +181,6 @@ wheel_file_repository = repository_rule(
         "without": attr.string_list(doc = "Distributions that it requires and goes without."),
         "_fetch_sdist": attr.label(default = "//chassis/fetching:fetch_sdist.py"),
         "_fetch_wheel": attr.label(default = "//chassis/fetching:fetch_wheel.py"),
-        "_python": attr.label(default = "@chassis_python//:python"),
     },
     environ = _PIP_ENVIRON,
     doc = "One locked wheel, as a file or as the sdist that it is built from, and its metadata.",

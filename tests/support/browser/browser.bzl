@@ -17,9 +17,9 @@ def browser_test(name, srcs, deps = [], data = [], env_paths = {}, tags = [], **
     pytest_test(
         name = name,
         srcs = srcs,
-        data = data + ["@chassis_emulator//:files"],
+        data = data + ["//platforms/build_machine:emulator_files"],
         env_paths = env_paths | {
-            "@chassis_emulator//:bwrap": "BWRAP",
+            "//platforms/build_machine:bwrap": "BWRAP",
             "@chassis_test_browser//:files": "BROWSER_ROOT",
         },
         tags = tags + ["browser"],
