@@ -49,7 +49,7 @@ def data_path(key: str) -> Path:
         raise DataNotFoundError(
             f"data_path: the model has no data {name!r} in {root}\n"
             f"  keys there are: {_describe_keys(root)}\n"
-            "  add the file to `data` of the chassis_model"
+            f"  add it to `data` of the chassis_model; a ChassisModel has it by add_file(…, key={name!r})"
         )
     return path
 

@@ -31,6 +31,9 @@ def test_a_missing_key_names_the_key_and_those_there_are(data: Path) -> None:
         chassis.data_path("weight.npz")
     assert "'weight.npz'" in str(caught.value)
     assert "labels/names.txt, weights.npz" in str(caught.value)
+    assert "add it to `data` of the chassis_model; a ChassisModel has it by add_file(…, key='weight.npz')" in str(
+        caught.value
+    )
     assert isinstance(caught.value, FileNotFoundError)
 
 

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 FLAG = "--persistent_worker"
@@ -21,8 +21,12 @@ FLAG = "--persistent_worker"
 _BLOCK_BYTES = 1 << 16
 
 
-def serve(act: Callable[[Sequence[str]], int | None]) -> None:
-    """Answers requests until there are no more; `act` does one, given its arguments, and returns the exit status.
+Digests = Mapping[str, str]
+"""Path of each input of an action to what tells its content from others; a directory is the files in it."""
+
+
+def serve(act: Callable[[Sequence[str], Digests], int | None]) -> None:
+    """Answers requests until there are no more; `act` does one, given its arguments and inputs: the exit status.
 
     What `act` prints is in the answer. No failure of it ends the worker. The process's own standard output is Bazel's
     alone, so that what a program writes there that `act` starts goes to standard error, which is Bazel's log of the
@@ -33,15 +37,16 @@ def serve(act: Callable[[Sequence[str]], int | None]) -> None:
         for request in _requests(0):
             said = io.StringIO()
             with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                status = _status(act, request.get("arguments", []))
+                status = _status(act, request)
             answer = {"exitCode": status, "output": said.getvalue(), "requestId": request.get("requestId", 0)}
             answers.write(json.dumps(answer) + "\n")
             answers.flush()
 
 
-def _status(act: Callable[[Sequence[str]], int | None], arguments: Sequence[str]) -> int:
+def _status(act: Callable[[Sequence[str], Digests], int | None], request: Mapping[str, Any]) -> int:
+    digests = {each["path"]: each.get("digest", "") for each in request.get("inputs", ())}
     try:
-        return act(arguments) or 0
+        return act(request.get("arguments", []), digests) or 0
     except SystemExit as error:
         if not isinstance(error.code, str):
             return error.code or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,20 +14,31 @@ from chassis.command_line import persistent_worker
 from chassis.errors import ChassisError
 
 
-def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
+def run_main(
+    main: Callable[[Sequence[str]], int | None],
+    positional: bool = False,
+    in_worker: Callable[[persistent_worker.Digests], int | None] | None = None,
+) -> None:
     """Parses flags, calls `main`, exits.
 
-    The status is 0 on success and after `--help`, 1 on a `ChassisError` (printed as `error: …`), 130 on Ctrl-C. One of
-    Bazel's persistent workers does so for every request.
+    The status is 0 on success and after `--help`, 1 on a `ChassisError` (printed as `error: …`) or a full disk, 130 on
+    Ctrl-C. One of Bazel's persistent workers does so for every request; `in_worker`, if there is one, gets the
+    request's inputs there in place of `main`. Arguments that are not flags are for a `positional` one alone.
     """
 
-    def guarded(argv: Sequence[str]) -> int | None:
+    def guarded(argv: Sequence[str], digests: persistent_worker.Digests | None = None) -> int | None:
         try:
-            if len(argv) > 1:
+            if len(argv) > 1 and not positional:
                 raise ChassisError(f"unexpected argument {argv[1]!r}; --help lists the flags")
-            return main(argv)
+            return main(argv) if digests is None or in_worker is None else in_worker(digests)
         except ChassisError as error:
             print(f"error: {error}", file=sys.stderr)
+            return 1
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            place = f" {error.filename}" if error.filename else ""
+            print(f"error: cannot write{place}: {error.strerror}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
@@ -36,9 +48,9 @@ def run_main(main: Callable[[Sequence[str]], int | None]) -> None:
         app.run(guarded, flags_parser=_parse)
     own = [argument for argument in sys.argv if argument != persistent_worker.FLAG]
 
-    def act(arguments: Sequence[str]) -> int | None:
+    def act(arguments: Sequence[str], digests: persistent_worker.Digests) -> int | None:
         flags.FLAGS.unparse_flags()  # each request has flags of its own, and the defaults of those that it leaves out
-        return guarded(_parse([*own, *arguments]))
+        return guarded(_parse([*own, *arguments]), digests)
 
     persistent_worker.serve(act)
 

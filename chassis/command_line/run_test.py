@@ -16,6 +16,12 @@ COUNT = flags.DEFINE_integer("count", 1, "How many.")
 def main(argv):
     if COUNT.value > 1:
         raise ChassisError("too many")
+    if COUNT.value == -2:
+        with open("/dev/full", "w") as full:
+            full.write("x")
+            full.flush()
+    if COUNT.value == -3:
+        open("/dev/null/none")
     raise KeyboardInterrupt if COUNT.value < 0 else SystemExit(COUNT.value - 1)
 
 run_main(main)
@@ -28,6 +34,8 @@ run_main(main)
         ([], 0, ""),
         (["--count=2"], 1, "error: too many"),
         (["--count=-1"], 130, "interrupted"),
+        (["--count=-2"], 1, "error: cannot write: No space left on device\n"),
+        (["--count=-3"], 1, "NotADirectoryError"),
         (["--help"], 0, "How many."),
         (["--helpfull"], 0, "How many."),
         (["--count=x"], 1, "flag --count=x"),

@@ -22,34 +22,40 @@ def adopt_orphans() -> None:
         raise ConfinementError(f"orphans cannot be adopted: {os.strerror(ctypes.get_errno())}")
 
 
-def end_descendants() -> None:
+def end_descendants(of: int | None = None) -> None:
     """Ends every process below this one, which has adopted its orphans, and takes leave of each.
+
+    Or below the process `of`, which has adopted its own; those are its to take leave of.
 
     Raises:
       ConfinementError: they start others faster than they can be ended.
     """
     end = time.monotonic() + _SECONDS
-    while found := _descendants():
+    own = of or os.getpid()
+    while found := _descendants(own):
         for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none forks while the others end
             for pid in found:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
             if number == signal.SIGSTOP:
-                found = {*found, *_descendants()}
-        _take_leave()
+                found = {*found, *_descendants(own)}
+        if of is None:
+            take_leave()
         if time.monotonic() > end:
             raise ConfinementError(f"processes of the model's code go on after it: {len(found)} are left")
-    _take_leave()
+    if of is None:
+        take_leave()
 
 
-def _take_leave() -> None:
+def take_leave() -> None:
+    """Of the children of this process that have ended."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
 
 
-def _descendants() -> set[int]:
-    """The living processes below this one."""
+def _descendants(own: int) -> set[int]:
+    """The living processes below the process `own`."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -58,7 +64,7 @@ def _descendants() -> set[int]:
                 state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
                 if state not in "ZX":
                     parents[int(entry.name)] = int(parent)
-    own, found = os.getpid(), set[int]()
+    found = set[int]()
     for pid in parents:
         line = [pid]
         while line[-1] in parents and line[-1] not in (own, *found):

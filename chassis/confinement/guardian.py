@@ -12,6 +12,7 @@ import ctypes
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 
 from chassis.confinement.descendants import adopt_orphans, end_descendants
@@ -55,16 +56,80 @@ def in_guardian(work: Callable[[], object]) -> object:
     return result
 
 
+def start_guarded(
+    start: Callable[[], subprocess.Popen[bytes]], at_end: Callable[[], None] | None = None
+) -> tuple[int, int]:
+    """Starts a program below a guardian; returns the process numbers of the guardian and the program.
+
+    The guardian ends when the program does, when it is told to by SIGTERM, or when this process is gone; nothing runs
+    any more then of what the program started, and `at_end` is called. It is this process's to wait for.
+
+    Raises:
+      ConfinementError: `start` raises one, or the program cannot be started.
+    """
+    reader, writer = os.pipe()
+    parent = os.getpid()
+    guardian = os.fork()
+    if not guardian:
+        os.close(reader)
+        _keep(start, at_end, parent, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as answers:
+        answer = answers.read()
+    process, error = json.loads(answer) if answer else (None, "the process that watches over it was killed")
+    if process is None:
+        os.waitpid(guardian, 0)
+        raise ConfinementError(error)
+    return guardian, process
+
+
+def _keep(
+    start: Callable[[], subprocess.Popen[bytes]], at_end: Callable[[], None] | None, parent: int, writer: int
+) -> None:
+    """What the guardian of a program that stays does; it does not return."""
+    try:
+        _begin(parent)
+        answer: tuple[int | None, str | None]
+        process = None
+        try:
+            process = start()
+            answer = (process.pid, None)
+        except (ConfinementError, OSError, subprocess.SubprocessError) as error:
+            answer = (None, str(error))
+        with os.fdopen(writer, "wb") as answers:
+            answers.write(json.dumps(answer).encode())
+        if process is not None:
+            process.wait()
+    except _Told:
+        pass
+    finally:
+        _end(0, at_end)
+
+
+def _begin(parent: int) -> None:
+    os.setsid()
+    signal.signal(signal.SIGTERM, _tell)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    adopt_orphans()
+    if os.getppid() != parent:
+        raise _Told
+
+
+def _end(status: int, at_end: Callable[[], None] | None = None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(ConfinementError):
+        end_descendants()
+        if at_end:
+            at_end()
+    os._exit(status)
+
+
 def _guard(work: Callable[[], object], parent: int, writer: int) -> None:
     """What the guardian does; it does not return."""
     status = 1
     try:
-        os.setsid()
-        signal.signal(signal.SIGTERM, _tell)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            raise _Told
+        _begin(parent)
         try:
             answer: tuple[object, str | None] = (work(), None)
         except ConfinementError as error:
@@ -77,10 +142,7 @@ def _guard(work: Callable[[], object], parent: int, writer: int) -> None:
     except _Told:
         pass
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with contextlib.suppress(ConfinementError):
-            end_descendants()
-        os._exit(status)
+        _end(status)
 
 
 def _tell(*_: object) -> None:

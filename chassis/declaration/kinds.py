@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 from chassis.errors import ChassisError
 
+_ONE_MEDIA_TYPE = r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+(?: *;[^\x00-\x1f,]*)?"
+_MEDIA_TYPE = re.compile(rf"{_ONE_MEDIA_TYPE}(?:, *{_ONE_MEDIA_TYPE})*", re.ASCII)
+_VERSION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]{0,127})?")
+
 
 class MetadataError(ChassisError):
     """Metadata that cannot be understood; the message names the key."""
@@ -18,9 +22,11 @@ class Kind:
 
     Attributes:
       name: for errors and for the reference.
+      left_out: the value that model.json leaves out; None if it has each.
     """
 
     name = "text"
+    left_out: object = None
 
     def accept(self, place: str, value: object) -> object:
         """Returns `value` as a declaration holds it.
@@ -57,6 +63,34 @@ class Name(Kind):
     def accept(self, place: str, value: object) -> object:
         if super().accept(place, value) == "":
             raise MetadataError(f"{place} is empty, expected a name")
+        return value
+
+
+class MediaType(Kind):
+    """A media type, with parameters or without, or several, with commas between: https://www.rfc-editor.org/rfc/rfc6838#section-4.2."""
+
+    name = "a media type such as application/json"
+
+    def accept(self, place: str, value: object) -> object:
+        text = super().accept(place, value)
+        if not isinstance(text, str) or not _MEDIA_TYPE.fullmatch(text):
+            raise MetadataError(
+                f"{place}: {str(value)[:100]!r} is not a media type, expected such as application/json or image/png"
+            )
+        return value
+
+
+class Version(Kind):
+    """A version, which is part of URLs and of an image's tags; empty for none."""
+
+    name = "a version such as 0.0.1"
+
+    def accept(self, place: str, value: object) -> object:
+        text = super().accept(place, value)
+        if not isinstance(text, str) or not _VERSION.fullmatch(text):
+            raise MetadataError(
+                f"{place}: {str(value)[:100]!r} is not a version, expected letters, digits and . _ + - such as 0.0.1"
+            )
         return value
 
 

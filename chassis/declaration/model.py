@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from chassis.declaration.columns import Column, Columns
 from chassis.declaration.declared import Declared, field
 from chassis.declaration.front_ends import SERVERS
-from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number
+from chassis.declaration.kinds import Count, HeaderNames, Kind, MetadataError, Name, Names, Number, Version
 from chassis.declaration.model_io import ModelInput, ModelOutput, Parts
 from chassis.declaration.quantity import Duration, Size
 
@@ -26,7 +27,7 @@ class ModelMetadata(Declared):
         status="model_info.model_name",
     )
     model_version: str = field(
-        Kind(),
+        Version(),
         default="0.0.1",
         doc="the model's version.",
         attribute="chassis_model.version",
@@ -97,6 +98,14 @@ class ModelMetadata(Declared):
         attribute="chassis_model.outputs",
         served="outputs",
         status="outputs",
+    )
+    columns: tuple[Column, ...] = field(
+        Columns(),
+        default=(),
+        doc="of a function of rows, column name to type: `FP64`, or `FP64?` if a value may be missing; "
+        "docs/models.md has the types.",
+        attribute="chassis_model.columns",
+        served="columns",
     )
     required_ram: str = field(
         Size(),
@@ -187,3 +196,8 @@ class ModelMetadata(Declared):
                         f"{part.name!r} is an input and an output, of which {key} is {getattr(part, key)!r} and "
                         f"{getattr(other, key)!r}: give them one, or different names"
                     )
+        for part in self.inputs:
+            if any(column.name == part.name for column in self.columns):
+                raise MetadataError(
+                    f"columns: {part.name!r} is the name of the input too: give that another in `inputs`"
+                )

@@ -7,14 +7,14 @@ from functools import cached_property
 from typing import Any
 
 from chassis.declaration.declared import Declared, field
-from chassis.declaration.kinds import Kind, MetadataError, Name, Texts
+from chassis.declaration.kinds import Kind, MediaType, MetadataError, Name, Texts
 from chassis.declaration.quantity import Size, parse_size
 from chassis.declaration.tensor import Tensor, parse_tensor, shown
 
 
 class _Part(Declared):
     name: str = field(Name(), doc="the key in an item, such as `input` or `results.json`.")
-    media_type: str = field(Kind(), default="application/octet-stream", doc="such as `application/json`.")
+    media_type: str = field(MediaType(), default="application/octet-stream", doc="such as `application/json`.")
     max_size: str = field(
         Size(),
         default="",

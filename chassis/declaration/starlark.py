@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from chassis.declaration.columns import COLUMN_TYPES
+from chassis.declaration.frameworks import BATCH_SIZE, FRAMEWORKS
 from chassis.declaration.front_ends import MAX_WORKERS, SERVER_PORTS
 from chassis.declaration.image_limits import MAX_LAYERS
 from chassis.declaration.import_names import IMPORT_NAMES
+from chassis.declaration.model_json import SIGNATURES
 from chassis.declaration.platforms import MACHINES, PLATFORMS
 from chassis.declaration.pythons import DEFAULT_PYTHON, IMAGE_PYTHONS, TOOLS_PYTHON
 from chassis.declaration.tensor import NUMERIC
@@ -64,6 +67,16 @@ def declared_bzl() -> str:
             "SERVER_PORTS",
             {name: f"{port}/tcp" for name, port in SERVER_PORTS.items()},
         ),
+        _table(
+            "By framework whose files are models by themselves, the distributions that its adapter imports.",
+            "FRAMEWORKS",
+            {name: list(wanted) for name, wanted in FRAMEWORKS.items()},
+        ),
+        _table("The most inputs of one call of such a model, unless it says.", "FRAMEWORK_BATCH_SIZE", BATCH_SIZE),
+        _table(
+            "What a column of a table may be; with ? behind it a value may be missing.", "COLUMN_TYPES", COLUMN_TYPES
+        ),
+        _table("What one input may be for a function.", "SIGNATURES", SIGNATURES),
         _table("The most layers of an image: container runtimes stop there.", "MAX_LAYERS", MAX_LAYERS),
         _table("The most processes of the model beside one server.", "MAX_WORKERS", MAX_WORKERS),
         _table("The datatypes of tensors with elements of one size.", "DATATYPES", sorted(NUMERIC)),

@@ -8,12 +8,12 @@ from chassis.doctor.build_paths import build_paths_in
 from chassis.doctor.cpu import X86_LEVELS, features_of, level_of, level_of_bits
 from chassis.doctor.finding import Finding
 from chassis.doctor.image import MACHINES, PYTHON_MACHINES, ElfFile, Image
-from chassis.doctor.library_packages import remedy_for
+from chassis.doctor.library_packages import is_optional_plugin, remedy_for
 from chassis.doctor.loader import Loader
 from chassis.doctor.requirements import layers_needed
 
-# ELF files that no CPU loads: code for accelerators and for the kernel's own machine.
-_NOT_FOR_CPUS = ("EM_CUDA", "EM_AMDGPU", "EM_BPF")
+# ELF files that no CPU loads: code for accelerators and for the kernel's own machine, and of no machine: test data.
+_NOT_FOR_CPUS = ("EM_CUDA", "EM_AMDGPU", "EM_BPF", "EM_NONE")
 _MAX_PAGE_BYTES = 1 << 16
 _FOR_EVERYBODY = ("/tmp/", "/var/tmp/", "/dev/shm/")
 _NAMES = {machine: PYTHON_MACHINES[name] for name, machine in MACHINES.items()} | {
@@ -120,10 +120,18 @@ def _missing_libraries(
                 "take the package that holds it for the image's CPU",
             )
         else:
-            nowhere.setdefault(remedy_for(name), []).append(name)
+            remedy = remedy_for(name, image.layers[file.layer].origin.name, file.path)
+            nowhere.setdefault(remedy, []).append(name)
     for remedy, lacking in nowhere.items():
         what = "which is" if len(lacking) == 1 else "which are"
-        yield _finding(image, file, "ELF002", f"needs {' and '.join(lacking)}, {what} not in the image", remedy)
+        yield Finding(
+            "ELF002",
+            image.name(file.layer),
+            file.path,
+            f"needs {' and '.join(lacking)}, {what} not in the image",
+            remedy,
+            "note" if is_optional_plugin(file.path) else "error",
+        )
     for layer, loaded in imported_before.items():
         # A package that declares another one imports it first, and what is loaded then answers to its name.
         yield Finding(
@@ -188,7 +196,10 @@ def _check_hardening(image: Image, file: ElfFile) -> Iterator[Finding]:
                 file,
                 "ELF006",
                 f"is to search {path} for libraries, {why}",
-                "strip the RPATH (patchelf --remove-rpath) or make it relative to $ORIGIN",
+                "take another release of the wheel, or have it built here from its source (cross_build of its hub); if "
+                "nobody can write there on the device, waive it"
+                if image.layers[file.layer].origin.kind.startswith("wheel")
+                else "strip the RPATH (patchelf --remove-rpath) or make it relative to $ORIGIN",
             )
             break
     if image.target.architecture == "arm64" and 0 < file.elf.page_bytes < _MAX_PAGE_BYTES:

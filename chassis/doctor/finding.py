@@ -13,7 +13,7 @@ class Finding:
     """One defect of one file.
 
     `layer` names the layer (`wheel numpy 2.4.6`), `path` the file without leading slash, empty if the defect is the
-    image's own. A note does not fail the build.
+    image's own. A note does not fail the build. `subject` is what the finding is about, if a waiver may name it.
     """
 
     code: str
@@ -22,3 +22,4 @@ class Finding:
     defect: str
     remedy: str
     severity: Severity = "error"
+    subject: str = ""

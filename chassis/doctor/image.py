@@ -22,6 +22,7 @@ PYTHON_MACHINES = {name: one.machine for name, one in platforms.MACHINES.items()
 """OCI's name of an architecture to `platform.machine()`'s."""
 
 _PROGRAM = re.compile(r".*bin/python(3\.\d+)")
+_WITHIN_PACKAGES = re.compile(r"/(site|dist)-packages/")
 _SITE = re.compile(r"^(.*)/lib/python(\d+\.\d+)/(site|dist)-packages$")
 
 
@@ -99,10 +100,12 @@ class Image:
 
         If there are virtual environments, theirs; the base's own too if one says so.
         """
-        found: dict[str, None] = {}
-        for layer in self.layers:
-            for item in layer.distributions:
-                found[item.path.rpartition("/")[0]] = None
+        found = {
+            place: None
+            for layer in self.layers
+            for item in layer.distributions
+            if self._imports_from(place := item.path.rpartition("/")[0])
+        }
         environments = {
             path: shared
             for number, layer in enumerate(self.layers)
@@ -114,6 +117,15 @@ class Image:
         return tuple(
             path for path in found if not _is_of_base(path) or (_SITE.match(path) or [""] * 2)[1] in environments
         )
+
+    def _imports_from(self, place: str) -> bool:
+        """Whether Python looks for packages in a directory: not in one that a package keeps copies of others in, such
+        as `site-packages/setuptools/_vendor`."""
+        if not _WITHIN_PACKAGES.search(place):
+            return True
+        added = {path.strip("/") for path in self.start.environment.get("PYTHONPATH", "").split(":")}
+        added |= {path.strip("/") for layer in self.layers for file in layer.path_files for path in file.directories}
+        return place in added
 
     @cached_property
     def distributions(self) -> tuple[tuple[int, Distribution], ...]:

@@ -32,6 +32,7 @@ _DEBIAN = {
     "libxml2.so.2": "libxml2",
     "libz.so.1": "zlib1g",
 }
+_BASE = "a base of your own: docs/layers.md"
 # A library's name up to `.so`, and the wheel; those before CUDA 13 end in -cu12.
 _CUDA = {
     "libcublas": "nvidia-cublas",
@@ -50,17 +51,39 @@ _CUDA = {
     "libnvJitLink": "nvidia-nvjitlink",
     "libnvrtc": "nvidia-cuda-nvrtc",
 }
+# Of wheels that open a window, what serves without one. The libraries come with a desktop.
+_HEADLESS = {
+    "opencv-contrib-python": "opencv-contrib-python-headless",
+    "opencv-python": "opencv-python-headless",
+}
+_DESKTOP = ("libGL.", "libEGL.", "libSM.", "libICE.", "libX", "libxcb", "libglib-2.0.", "libgthread-2.0.", "libQt")
+# Plug-ins for accelerators that their vendors bring the rest of: loaded only where that is.
+_PLUGINS = ("/ai_edge_litert/vendors/",)
 _DRIVER = ("libcuda.so", "libnvidia-", "libnvcuvid.so", "libcudadebugger.so")
 
 
-def remedy_for(library: str) -> str:
-    """What to do if the image has no library of that name."""
+def is_optional_plugin(path: str) -> bool:
+    """Whether a file is loaded only where an accelerator's vendor has put what it needs."""
+    return any(place in f"/{path}" for place in _PLUGINS)
+
+
+def remedy_for(library: str, wheel: str = "", path: str = "") -> str:
+    """What to do if the image has no library of that name, which a file at `path` of the wheel `wheel` needs.
+
+    Of a layer that several wheels share, `wheel` names them all.
+    """
+    if is_optional_plugin(path):
+        return "none needed: it is a plug-in for an accelerator, loaded where the vendor's software is"
+    if library.startswith(_DESKTOP):
+        for name in [label.partition(" ")[0] for label in wheel.split(", ")]:
+            if headless := _HEADLESS.get(name, ""):
+                return f"lock {headless} in place of {name}: the same without windows, and without {library}"
     if library.startswith(("libc.musl-", "ld-musl-")):
         return "it is built for musl: take the manylinux wheel, not the musllinux one"
     if library.startswith(_DRIVER):
         return "it is part of the GPU's driver: build for a platform with //platforms/accelerator:cuda"
-    if wheel := _CUDA.get(library.partition(".so")[0]):
-        return f"add the wheel {wheel} (or its release for your CUDA) to `deps`, if the model uses it"
-    if package := _DEBIAN.get(library):
-        return f"add the Debian package {package} to the base's lock, or take a wheel that brings the library along"
-    return "add the Debian package that holds it to the base's lock, or take a wheel that brings the library along"
+    if cuda := _CUDA.get(library.partition(".so")[0]):
+        return f"add the wheel {cuda} (or its release for your CUDA) to `deps`, if the model uses it"
+    if debian := _DEBIAN.get(library):
+        return f"take a wheel that brings the library along, or have a base with the Debian package {debian} ({_BASE})"
+    return f"take a wheel that brings the library along, or have a base with the Debian package that holds it ({_BASE})"

@@ -69,13 +69,13 @@ def _check_requirements(image: Image, distributions: _Distributions) -> Iterator
             defect = f"cannot be read: Requires-Dist: {need.defect}"
             yield _finding(image, need.layer, path, "PY008", defect, "take another release of the package")
         elif (found := installed.get(need.wanted)) is None:
-            yield _finding(
-                image,
-                need.layer,
-                path,
+            yield Finding(
                 "PY001",
+                image.name(need.layer),
+                path,
                 f"requires {_shown(need.requirement)}, which is not installed",
                 f"add {need.requirement.name} to the model's `deps`, or {_RENEW}",
+                subject=need.wanted,
             )
         else:
             yield from _check_version(image, need.layer, need.item, need.requirement, found)
@@ -122,14 +122,17 @@ def _check_distribution(image: Image, layer: int, item: Distribution) -> Iterato
     environment = image_markers(image)
     try:
         python = environment["python_full_version"]
-        if item.requires_python and not SpecifierSet(item.requires_python).contains(python, prereleases=True):
-            yield _finding(
-                image,
-                layer,
-                f"{item.path}/METADATA",
+        wanted_python = SpecifierSet(item.requires_python or "")
+        if not wanted_python.contains(python, prereleases=True):
+            # An upper bound is a guess about Pythons to come, which uv passes over when it locks; tags say the rest.
+            least = SpecifierSet(",".join(str(one) for one in wanted_python if one.operator not in ("<", "<=")))
+            yield Finding(
                 "PY004",
+                image.name(layer),
+                f"{item.path}/METADATA",
                 f"is for Python {item.requires_python}, the image has {python}",
                 f"lock a release for Python {environment['python_version']}: {_RENEW}",
+                "note" if least.contains(python, prereleases=True) else "error",
             )
     except InvalidSpecifier:
         pass  # pip takes such a distribution for one that fits.

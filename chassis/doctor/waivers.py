@@ -1,7 +1,8 @@
 """Waivers: findings that a team has looked at and accepts, each with its reason.
 
 A key is a code (`ELF005`) or a code and a pattern of paths (`ELF002:opt/venv/lib/python3.11/site-packages/x/*`), where
-`*` matches slashes too.
+`*` matches slashes too. A subject in brackets narrows it to findings about that, such as the missing distribution of
+`PY001(nvidia-nccl-cu12)`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from chassis.errors import ChassisError
 LABEL = "dev.chassis.doctor.allow"
 """The image's label that records its waivers, a JSON object from key to reason."""
 
-_KEY = re.compile(r"([A-Z]+\d{3})(?::(.+))?")
+_KEY = re.compile(r"([A-Z]+\d{3})(?:\(([^)]+)\))?(?::(.+))?")
 
 
 class WaiverError(ChassisError):
@@ -31,12 +32,13 @@ class Waiver:
 
     key: str
     code: str
+    subject: str
     pattern: str
     reason: str
 
     def covers(self, finding: Finding) -> bool:
         """Whether the finding is one of those that are accepted."""
-        if finding.code != self.code:
+        if finding.code != self.code or self.subject not in ("", finding.subject):
             return False
         return not self.pattern or fnmatch.fnmatchcase(finding.path, self.pattern)
 
@@ -55,11 +57,12 @@ def _waiver(key: str, reason: str) -> Waiver:
     if not match or match[1] not in CODES:
         known = ", ".join(CODES)
         raise WaiverError(
-            f"doctor_allow: {key!r} is neither a code nor CODE:path-pattern\n  codes are {known} (docs/doctor.md)"
+            f"doctor_allow: {key!r} is neither a code nor CODE:path-pattern nor CODE(subject)\n"
+            f"  codes are {known} (docs/doctor.md)"
         )
     if not reason.strip():
         raise WaiverError(f"doctor_allow: {key!r} has no reason; say why it is right to ship it")
-    return Waiver(key, match[1], (match[2] or "").lstrip("/"), reason)
+    return Waiver(key, match[1], match[2] or "", (match[3] or "").lstrip("/"), reason)
 
 
 def waivers_of_labels(labels: dict[str, str]) -> dict[str, str]:

@@ -32,6 +32,17 @@ def test_waiver_covers_its_code_and_paths(key: str) -> None:
     assert waiver.covers(_FINDING) is COVERED[key]
 
 
+def test_a_subject_narrows_a_waiver_to_it() -> None:
+    path = "opt/venv/lib/python3.11/site-packages/xgboost-3.2.0.dist-info/METADATA"
+    missing = Finding("PY001", "wheel xgboost 3.2.0", path, "requires it", "add it", subject="nvidia-nccl-cu12")
+    other = Finding("PY001", "wheel xgboost 3.2.0", path, "requires it", "add it", subject="numpy")
+    for key in ("PY001(nvidia-nccl-cu12)", "PY001(nvidia-nccl-cu12):*/xgboost-*"):
+        (waiver,) = read_waivers({key: "one machine"})
+        assert (waiver.covers(missing), waiver.covers(other)) == (True, False)
+    (waiver,) = read_waivers({"PY001(nvidia-nccl-cu12):other/*": "one machine"})
+    assert not waiver.covers(missing)
+
+
 @pytest.mark.parametrize("key", BAD)
 def test_waiver_of_no_code_is_refused(key: str) -> None:
     with pytest.raises(WaiverError, match=BAD[key]):

@@ -107,6 +107,8 @@ def download(
         lock.write_text(requirement + "".join(f" --hash=sha256:{digest}" for digest in hashes) + "\n")
         command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--no-input", "-q", "-q"]
         command += ["--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(directory)]
+        # The lock chose the release: uv, for one, passes over upper bounds of Requires-Python. The hash decides.
+        command += ["--ignore-requires-python"]
         command += ["--python-version", python, "--implementation", "cp", "--requirement", str(lock)]
         command += [argument for tag in platforms for argument in ("--platform", tag)]
         environment = pip_environment(os.environ, index_url)

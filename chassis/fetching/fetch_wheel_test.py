@@ -110,6 +110,14 @@ def test_the_wheel_of_the_target_is_taken(index, tmp_path):
     assert (tmp_path / "out" / path.name).is_file()
 
 
+def test_a_release_past_an_upper_bound_of_requires_python_is_taken_since_the_lock_has_it(index, tmp_path):
+    late = METADATA.replace("Requires-Dist", "Requires-Python: >=3.9,<3.11\nRequires-Dist", 1)
+    path, digest = wheel(index, metadata=late)
+    done = fetch(index, tmp_path / "out", digest)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / path.name).is_file()
+
+
 @pytest.mark.parametrize(
     "tag", ["cp311-cp311-manylinux2014_x86_64", "cp312-cp312-any", "cp311-cp311-manylinux_2_38_aarch64"]
 )

@@ -17,12 +17,15 @@ from typing import Any
 from chassis.errors import ChassisError
 
 INPUT_KEY, OUTPUT_KEY, ERROR_KEY = "input", "results.json", "error"
-EQUAL_BYTES, EQUAL_JSON, CONTAINS = "bytes", "json", "contains"
+EQUAL_BYTES, EQUAL_JSON, PARTIAL_JSON, CONTAINS = "bytes", "json", "partial", "contains"
+TAGS = ("json", "text", "file", "base64", "partial")
 _FORMS = (
     {"input", "output", "name"},
     {"input", "error", "name"},
     {"inputs", "outputs", "success", "name"},
     {"inputs", "accuracy", "name"},
+    {"input", "name"},
+    {"inputs", "name"},
 )
 
 
@@ -30,12 +33,24 @@ class CaseFileError(ChassisError):
     """A case file is not what the format says."""
 
 
+class JsonContent(bytes):
+    """The bytes of JSON that a case has as it is, and its `value`: numbers of an input that is a tensor are packed."""
+
+    value: Any
+
+    def __new__(cls, value: Any) -> JsonContent:
+        """`value` as compact JSON."""
+        content = super().__new__(cls, json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+        content.value = value
+        return content
+
+
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one output must be: equal `bytes`, equal `json` within the tolerance, or an error that contains a
-    text.
+    """What one output must be: equal `bytes`, equal `json` within the tolerance, JSON that has `partial` in it, or an
+    error that contains a text.
 
-    `value` is bytes for EQUAL_BYTES, str for CONTAINS, any JSON value for EQUAL_JSON.
+    `value` is bytes for EQUAL_BYTES, str for CONTAINS, any JSON value for EQUAL_JSON and PARTIAL_JSON.
     """
 
     kind: str
@@ -59,7 +74,7 @@ class Accuracy:
 @dataclass(frozen=True, slots=True)
 class Case:
     """One request and its expected answer, item by item; either `outputs` or `accuracy` tells what is
-    expected."""
+    expected, and neither in a case whose answer nobody has written yet."""
 
     name: str
     inputs: tuple[dict[str, bytes], ...]
@@ -68,24 +83,25 @@ class Case:
     accuracy: Accuracy | None
 
 
-def read_cases(path: Path) -> list[Case]:
-    """The cases of a file.
+def read_cases(path: Path, shown: str = "") -> list[Case]:
+    """The cases of a file, which people know as `shown`.
 
     Raises:
       CaseFileError: the file, or one that it names, cannot be read, or has a key or value that the format
         does not know.
     """
+    shown = shown or str(path)
     try:
         document = json.loads(path.read_bytes())
     except OSError as error:
-        raise CaseFileError(f"{path}: cannot be read: {error.strerror}") from None
+        raise CaseFileError(f"{shown}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise CaseFileError(f"{path}: is not JSON: {error}") from None
+        raise CaseFileError(f"{shown}: is not JSON: {error}") from None
     if not isinstance(document, list):
-        return [_Parser(path, str(path)).case(document, path.stem)]
+        return [_Parser(path, shown).case(document, path.stem)]
     if not document:
-        raise CaseFileError(f"{path}: holds no case")
-    return [_Parser(path, f"{path}[{i}]").case(item, f"{path.stem}[{i}]") for i, item in enumerate(document)]
+        raise CaseFileError(f"{shown}: holds no case")
+    return [_Parser(path, f"{shown}[{i}]").case(item, f"{path.stem}[{i}]") for i, item in enumerate(document)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,8 @@ class _Parser:
             raise CaseFileError(f"{self.where}: `name` must be a string")
         if "input" in fields:
             inputs = ({INPUT_KEY: self.sent(fields["input"])},)
+            if not keys & {"output", "error"}:
+                return Case(name, inputs, (True,), (), None)
             failed = "error" in fields
             key = ERROR_KEY if failed else OUTPUT_KEY
             wanted = {key: self.expected(fields["error" if failed else "output"], key)}
@@ -118,6 +136,8 @@ class _Parser:
             {key: self.sent(value) for key, value in self._object(item, "an item of `inputs`").items()}
             for item in self._list(fields["inputs"], "inputs")
         )
+        if not keys & {"outputs", "accuracy"}:
+            return Case(name, inputs, (True,) * len(inputs), (), None)
         if "accuracy" in fields:
             accuracy = self._accuracy(fields["accuracy"], len(inputs))
             return Case(name, inputs, (True,) * len(inputs), (), accuracy)
@@ -139,11 +159,13 @@ class _Parser:
         """The bytes that a VALUE of the format stands for."""
         kind, content = self._tagged(value)
         if kind == "json":
-            return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
+            return bytes(JsonContent(content)) if content is not value else JsonContent(content)
         return content
 
     def expected(self, value: Any, key: str) -> Expectation:
         """What an EXPECT of the format for the output `key` stands for."""
+        if isinstance(value, dict) and value.keys() == {"partial"}:
+            return Expectation(PARTIAL_JSON, value["partial"])
         kind, content = self._tagged(value)
         if kind == "json":
             return Expectation(EQUAL_JSON, content)

@@ -11,6 +11,7 @@ from chassis.image_test.case_file import (
     CONTAINS,
     EQUAL_BYTES,
     EQUAL_JSON,
+    PARTIAL_JSON,
     Case,
     CaseFileError,
     Expectation,
@@ -50,6 +51,7 @@ def test_values_are_sent_as_the_format_says(tmp_path: Path, value: object, sent:
         ({"input": "", "output": "text"}, {"results.json": Expectation(EQUAL_BYTES, b"text")}, True),
         ({"input": "", "output": {"json": "text"}}, {"results.json": Expectation(EQUAL_JSON, "text")}, True),
         ({"input": "", "output": [1]}, {"results.json": Expectation(EQUAL_JSON, [1])}, True),
+        ({"input": "", "output": {"partial": {"a": 1}}}, {"results.json": Expectation(PARTIAL_JSON, {"a": 1})}, True),
         ({"input": "", "error": "too big"}, {"error": Expectation(CONTAINS, "too big")}, False),
     ],
 )
@@ -57,6 +59,18 @@ def test_short_forms(tmp_path: Path, document: dict, outputs: dict, success: boo
     [case] = read(tmp_path, document)
     assert case.outputs == (outputs,)
     assert case.success == (success,)
+
+
+def test_a_case_may_have_no_answer_yet(tmp_path: Path) -> None:
+    for document in ({"input": "x"}, {"inputs": [{"input": "x"}], "name": "new"}):
+        [case] = read(tmp_path, document)
+        assert (case.outputs, case.accuracy, case.success) == ((), None, (True,))
+
+
+def test_mistakes_are_told_with_the_path_that_people_know(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(CaseFileError, match=r"^model/cases/a\.json: holds no case"):
+        read_cases(tmp_path / "a.json", "model/cases/a.json")
 
 
 def test_full_form_and_lists_of_cases(tmp_path: Path) -> None:
@@ -85,7 +99,7 @@ def test_accuracy_form(tmp_path: Path) -> None:
         ([], "holds no case"),
         ("x", "must be an object"),
         ({"input": "", "ouput": 1}, "unknown key 'ouput'"),
-        ({"input": ""}, "one of `output` and `error`"),
+        ({"input": "", "success": [True]}, "one of `output` and `error`"),
         ({"input": "", "output": 1, "error": "x"}, "one of `output` and `error`"),
         ({"inputs": [{"input": ""}], "outputs": []}, "1 inputs, 0 outputs"),
         ({"inputs": [{}], "outputs": [{}], "success": ["yes"]}, "only true and false"),

@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chassis.image_test.case_file import CONTAINS, EQUAL_JSON, ERROR_KEY, Accuracy, Case, Expectation
+from chassis.declaration.model_io import ModelOutput
+from chassis.image_test.case_file import CONTAINS, EQUAL_JSON, ERROR_KEY, PARTIAL_JSON, Accuracy, Case, Expectation
+from chassis.image_test.tensors import TensorError, numbers
+from chassis.image_test.vectors import is_summary, vector_differences
 
 _SHOWN_CHARACTERS = 2000
 _SHOWN_DIFFERENCES = 20
@@ -31,8 +34,18 @@ class Verdict:
     note: str = ""
 
 
-def compare(case: Case, answers: Sequence[ItemResult], tolerance: float) -> Verdict:
-    """Judges the answers to one case; numbers may differ by `tolerance * max(1, abs(expected))`."""
+UNANSWERED = "has no answer to compare with"
+
+
+def compare(
+    case: Case, answers: Sequence[ItemResult], tolerance: float, tensors: Mapping[str, ModelOutput] | None = None
+) -> Verdict:
+    """Judges the answers to one case; numbers may differ by `tolerance * max(1, abs(expected))`.
+
+    `tensors` are the outputs that the model declares to be some: JSON that is expected of one is its numbers.
+    """
+    if not case.outputs and not case.accuracy:
+        return Verdict((UNANSWERED,))
     if len(answers) != len(case.inputs):
         return Verdict((f"{len(answers)} outputs for {len(case.inputs)} inputs",))
     findings: list[str] = []
@@ -44,70 +57,96 @@ def compare(case: Case, answers: Sequence[ItemResult], tolerance: float) -> Verd
                 f"{where}success is {str(answer.success).lower()}, expected {str(success).lower()}"
                 + (f"; error: {_shown(error)}" if error else "")
             )
+            if error:
+                continue  # its outputs are missing, and the error is not expected: that is said
         if case.outputs:
-            findings += [where + f for f in _compare_outputs(answer.output, case.outputs[index], tolerance)]
+            compared = _compare_outputs(answer.output, case.outputs[index], tolerance, tensors or {})
+            findings += [where + finding for finding in compared]
     if case.accuracy and not findings:
         return _accuracy(case.accuracy, answers)
     return Verdict(tuple(findings))
 
 
-def differences(expected: Any, found: Any, tolerance: float, path: str = "$") -> list[str]:
+def differences(expected: Any, found: Any, tolerance: float, path: str = "$", partial: bool = False) -> list[str]:
     """Where two JSON values differ, each with its path, at most `_SHOWN_DIFFERENCES` of them and a count
-    of the rest."""
+    of the rest. If it is `partial`, objects may have more than is expected."""
     lines: list[str] = []
-    _differences(expected, found, tolerance, path, lines)
+    _differences(expected, found, tolerance, path, partial, lines)
     if len(lines) > _SHOWN_DIFFERENCES:
         lines[_SHOWN_DIFFERENCES:] = [f"… and {len(lines) - _SHOWN_DIFFERENCES} more differences"]
     return lines
 
 
-def _differences(expected: Any, found: Any, tolerance: float, path: str, lines: list[str]) -> None:
-    if isinstance(expected, dict) and isinstance(found, dict):
+def _differences(expected: Any, found: Any, tolerance: float, path: str, partial: bool, lines: list[str]) -> None:
+    if is_summary(expected):
+        lines += vector_differences(expected, found, tolerance, path)
+    elif isinstance(expected, dict) and isinstance(found, dict):
         for key in expected.keys() - found.keys():
             lines.append(f"{path}.{key}: missing, expected {_json(expected[key])}")
-        for key in found.keys() - expected.keys():
+        for key in () if partial else found.keys() - expected.keys():
             lines.append(f"{path}.{key}: not expected, found {_json(found[key])}")
         for key in expected:
             if key in found:
-                _differences(expected[key], found[key], tolerance, f"{path}.{key}", lines)
+                _differences(expected[key], found[key], tolerance, f"{path}.{key}", partial, lines)
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
             lines.append(f"{path}: {len(found)} elements, expected {len(expected)}")
         for index, (one, other) in enumerate(zip(expected, found, strict=False)):
-            _differences(one, other, tolerance, f"{path}[{index}]", lines)
+            _differences(one, other, tolerance, f"{path}[{index}]", partial, lines)
     elif _is_number(expected) and _is_number(found):
         if not _close(expected, found, tolerance):
             lines.append(f"{path}: found {found!r}, expected {expected!r} (tolerance {tolerance:g})")
-    elif type(expected) is not type(found) or expected != found:
+    elif _kind(expected) != _kind(found):
+        lines.append(f"{path}: found {_json(found)}{_kind(found)}, expected {_json(expected)}{_kind(expected)}")
+    elif expected != found:
         lines.append(f"{path}: found {_json(found)}, expected {_json(expected)}")
 
 
-def _compare_outputs(output: Mapping[str, bytes], expected: Mapping[str, Expectation], tolerance: float) -> list[str]:
+def _kind(value: Any) -> str:
+    """What JSON calls it, for people; "" if the value itself says it."""
+    if value is None or isinstance(value, bool):
+        return ""
+    return {str: " (a string)", list: " (a list)", dict: " (an object)"}.get(type(value), " (a number)")
+
+
+def _compare_outputs(
+    output: Mapping[str, bytes],
+    expected: Mapping[str, Expectation],
+    tolerance: float,
+    tensors: Mapping[str, ModelOutput],
+) -> list[str]:
     findings = [f"output {key!r} is missing" for key in expected if key not in output]
     findings += [f"output {key!r} is not expected: {_shown(output[key])}" for key in output if key not in expected]
     for key, expectation in expected.items():
-        if key in output and (finding := _compare_output(output[key], expectation, tolerance)):
+        if key in output and (finding := _compare_output(output[key], expectation, tolerance, tensors.get(key))):
             findings.append(f"output {key!r} {finding}")
     return findings
 
 
-def _compare_output(data: bytes, expectation: Expectation, tolerance: float) -> str:
+def _compare_output(data: bytes, expectation: Expectation, tolerance: float, tensor: ModelOutput | None) -> str:
     if expectation.kind == CONTAINS:
         if expectation.value in data.decode(errors="replace"):
             return ""
         return f"does not contain the text\n  expected  {expectation.value}\n  found     {_shown(data)}"
-    if expectation.kind == EQUAL_JSON:
+    if expectation.kind in (EQUAL_JSON, PARTIAL_JSON):
         try:
-            found = json.loads(data)
+            found = numbers(data, tensor) if tensor else json.loads(data)
         except (ValueError, RecursionError) as error:
             return f"is not JSON ({error})\n  expected  {_json(expectation.value)}\n  found     {_shown(data)}"
-        lines = differences(expectation.value, found, tolerance)
+        except TensorError as error:
+            return f"has {error}\n  expected  {_json(expectation.value)}"
+        lines = differences(expectation.value, found, tolerance, partial=expectation.kind == PARTIAL_JSON)
         if not lines:
             return ""
         both = [f"  expected  {_json(expectation.value)}", f"  found     {_json(found)}"]
         return "\n".join(["differs", *(f"  {line}" for line in lines), *both])
     if data == expectation.value:
         return ""
+    if _as_json_string(data) == expectation.value.decode(errors="replace"):
+        return (
+            f"is a JSON string, expected a text without quotes\n  expected  {_shown(expectation.value)}\n"
+            f'  found     {_shown(data)}\n  if that is right, write {{"json": {_shown(data)}}}'
+        )
     return f"differs\n  expected  {_shown(expectation.value)}\n  found     {_shown(data)}"
 
 
@@ -141,6 +180,14 @@ def _elements(value: Any) -> list[Any]:
     if not isinstance(value, list):
         raise TypeError(f'"*" needs a list, found {type(value).__name__}')
     return value
+
+
+def _as_json_string(data: bytes) -> str | None:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, str) else None
 
 
 def _is_number(value: Any) -> bool:

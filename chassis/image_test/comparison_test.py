@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 
 import pytest
 
-from chassis.image_test.case_file import EQUAL_JSON, Accuracy, Case, Expectation
-from chassis.image_test.comparison import ItemResult, compare, differences
+from chassis.declaration.model_io import ModelOutput
+from chassis.image_test.case_file import EQUAL_BYTES, EQUAL_JSON, PARTIAL_JSON, Accuracy, Case, Expectation
+from chassis.image_test.comparison import UNANSWERED, ItemResult, compare, differences
+from chassis.image_test.vectors import summary
 
 TOLERANCE = 1e-6
 
@@ -33,17 +37,17 @@ def test_equal_within_the_tolerance(expected: object, found: object) -> None:
     ("expected", "found", "line"),
     [
         (1, 1.00001, "$: found 1.00001, expected 1 (tolerance 1e-06)"),
-        (1, True, "$: found true, expected 1"),
-        (0, False, "$: found false, expected 0"),
-        (1, "1", '$: found "1", expected 1'),
+        (1, True, "$: found true, expected 1 (a number)"),
+        (0, False, "$: found false, expected 0 (a number)"),
+        (1, "1", '$: found "1" (a string), expected 1 (a number)'),
         (1, float("inf"), "$: found inf, expected 1 (tolerance 1e-06)"),
         (1, float("nan"), "$: found nan, expected 1 (tolerance 1e-06)"),
-        (None, 0, "$: found 0, expected null"),
+        (None, 0, "$: found 0 (a number), expected null"),
         ([1, 2], [1], "$: 1 elements, expected 2"),
         ({"a": {"b": [0, 1]}}, {"a": {"b": [0, 2]}}, "$.a.b[1]: found 2, expected 1 (tolerance 1e-06)"),
         ({"a": 1}, {}, "$.a: missing, expected 1"),
         ({}, {"a": 1}, "$.a: not expected, found 1"),
-        ([], {}, "$: found {}, expected []"),
+        ([], {}, "$: found {} (an object), expected [] (a list)"),
     ],
 )
 def test_differences_are_told_with_their_path(expected: object, found: object, line: str) -> None:
@@ -70,7 +74,57 @@ def test_outputs_beyond_those_expected_are_findings() -> None:
 def test_a_failed_item_tells_its_error() -> None:
     case = case_of({"results.json": Expectation(EQUAL_JSON, 1)})
     verdict = compare(case, [ItemResult(False, {"error": b"no weights"})], TOLERANCE)
-    assert verdict.findings[0] == "success is false, expected true; error: no weights"
+    assert verdict.findings == ("success is false, expected true; error: no weights",)
+
+
+def test_a_string_is_told_from_the_text_in_it() -> None:
+    case = case_of({"results.json": Expectation(EQUAL_BYTES, b"42")})
+    [finding] = compare(case, [ItemResult(True, {"results.json": b'"42"'})], TOLERANCE).findings
+    assert "is a JSON string, expected a text without quotes" in finding
+    assert 'write {"json": "42"}' in finding
+    assert compare(case, [ItemResult(True, {"results.json": b"42"})], TOLERANCE).findings == ()
+
+
+def test_a_part_of_an_object_is_enough_if_the_case_says_so() -> None:
+    answer = [ItemResult(True, {"results.json": b'{"a": [{"b": 1, "c": 2}], "d": 3}'})]
+    right = case_of({"results.json": Expectation(PARTIAL_JSON, {"a": [{"b": 1}]})})
+    assert compare(right, answer, TOLERANCE).findings == ()
+    wrong = case_of({"results.json": Expectation(PARTIAL_JSON, {"a": [{"b": 2}], "e": 0})})
+    [finding] = compare(wrong, answer, TOLERANCE).findings
+    assert "$.a[0].b: found 1, expected 2" in finding
+    assert "$.e: missing" in finding
+    assert "$.d" not in finding
+
+
+def test_a_case_without_an_answer_fails() -> None:
+    assert compare(Case("c", ({},), (True,), (), None), [ItemResult(True, {})], TOLERANCE).findings == (UNANSWERED,)
+
+
+def test_a_tensor_is_compared_as_numbers() -> None:
+    tensors = {"y": ModelOutput("y", tensor="FP32[-1,2]")}
+    content = struct.pack("<4f", 1, 2, 3, 4)
+    right = case_of({"y": Expectation(EQUAL_JSON, [[1, 2], [3, 4.0000001]])})
+    assert compare(right, [ItemResult(True, {"y": content})], TOLERANCE, tensors).findings == ()
+    wrong = case_of({"y": Expectation(EQUAL_JSON, [[1, 2], [3, 5]])})
+    [finding] = compare(wrong, [ItemResult(True, {"y": content})], TOLERANCE, tensors).findings
+    assert "$[1][1]: found 4.0, expected 5" in finding
+    [finding] = compare(right, [ItemResult(True, {"y": content[:5]})], TOLERANCE, tensors).findings
+    assert "5 bytes, which are not FP32[-1,2]" in finding
+
+
+def test_a_long_vector_is_compared_by_norm_and_digest() -> None:
+    vector = [math.sin(place) for place in range(768)]
+    expected = {"embedding": json.loads(json.dumps(summary(vector)))}
+    near = [number + 1e-7 * (-1) ** place for place, number in enumerate(vector)]
+    assert differences(expected, {"embedding": near}, TOLERANCE) == []
+    for other in ([*vector[1:], vector[0]], [-number for number in vector], [vector[0] + 0.1, *vector[1:]]):
+        assert "$.embedding: a vector with" in differences(expected, {"embedding": other}, TOLERANCE)[0]
+    assert differences(expected, {"embedding": vector[1:]}, TOLERANCE) == [
+        "$.embedding: a vector of shape [767], expected [768]"
+    ]
+    assert differences(expected, {"embedding": "x"}, TOLERANCE) == [
+        "$.embedding: not a vector, expected one of shape [768]"
+    ]
 
 
 def test_a_different_number_of_items_is_a_finding() -> None:

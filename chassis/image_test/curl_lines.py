@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 
+from chassis.declaration.columns import Column
 from chassis.declaration.model_io import ModelInput
 
 _TEXT = ("text/",)
@@ -15,32 +16,46 @@ _VARYING = 2
 """The size of an example where a size varies."""
 
 
-def curl_lines(name: str, signature: str, inputs: Sequence[ModelInput], servers: Sequence[str], url: str) -> list[str]:
+def curl_lines(
+    name: str,
+    signature: str,
+    inputs: Sequence[ModelInput],
+    servers: Sequence[str],
+    url: str,
+    columns: Sequence[Column] = (),
+) -> list[str]:
     """A command for each HTTP protocol of `servers`.
 
     Args:
       name: the model's, in URLs.
-      signature: `bytes` or `mapping`.
+      signature: what an item is for the function (chassis/declaration/model_json.py).
       inputs: what it declares.
       servers: the front ends that run.
       url: such as `http://localhost:8080`.
+      columns: of a row, if items are rows.
     """
     lines = []
     if "v1-http" in servers:
-        lines.append(_line(f"{url}/v1/models/{name}:predict", _v1(signature, inputs)))
+        instance = {column.name: column.example for column in columns} or _v1(signature, inputs)
+        lines.append(_line(f"{url}/v1/models/{name}:predict", {"instances": [instance]}))
     if "v2-http" in servers:
-        lines.append(_line(f"{url}/v2/models/{name}/infer", {"inputs": [_tensor(part) for part in inputs]}))
+        tensors = [_column(column) for column in columns] or [_tensor(part) for part in inputs]
+        lines.append(_line(f"{url}/v2/models/{name}/infer", {"inputs": tensors}))
     return lines
+
+
+def _column(column: Column) -> dict[str, object]:
+    return {"name": column.name, "datatype": column.tensor_type, "shape": [1], "data": [column.example]}
 
 
 def _line(url: str, body: Mapping[str, object]) -> str:
     return f"curl -s {url} -d {shlex.quote(json.dumps(body))}"
 
 
-def _v1(signature: str, inputs: Sequence[ModelInput]) -> dict[str, object]:
-    if signature == "bytes":
-        return {"instances": [_instance(inputs[0])]}
-    return {"instances": [{part.name: _instance(part) for part in inputs}]}
+def _v1(signature: str, inputs: Sequence[ModelInput]) -> object:
+    if signature not in ("mapping", "arrays"):
+        return _instance(inputs[0])
+    return {part.name: _instance(part) for part in inputs}
 
 
 def _instance(part: ModelInput) -> object:

@@ -7,6 +7,7 @@ import shlex
 
 import pytest
 
+from chassis.declaration.columns import Column
 from chassis.declaration.model_io import ModelInput
 from chassis.image_test.curl_lines import curl_lines
 
@@ -36,6 +37,19 @@ def test_a_command_has_an_example_of_each_input(
     assert json.loads(v1[4]) == {"instances": [instance]}
     assert v2[2] == f"{URL}/v2/models/digits/infer"
     assert [tuple(tensor.values()) for tensor in json.loads(v2[4])["inputs"]] == tensors
+
+
+def test_a_row_is_asked_by_its_columns() -> None:
+    columns = [Column("amount", "FP64?"), Column("city", "TEXT")]
+    inputs = [ModelInput("input", "application/json")]
+    v1, v2 = (shlex.split(line) for line in curl_lines("m", "table", inputs, BOTH, URL, columns))
+    assert json.loads(v1[4]) == {"instances": [{"amount": 1.5, "city": "text"}]}
+    assert json.loads(v2[4]) == {
+        "inputs": [
+            {"name": "amount", "datatype": "FP64", "shape": [1], "data": [1.5]},
+            {"name": "city", "datatype": "BYTES", "shape": [1], "data": ["text"]},
+        ]
+    }
 
 
 def test_only_what_is_served_is_asked() -> None:

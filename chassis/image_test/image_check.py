@@ -7,16 +7,17 @@ import platform
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chassis.declaration.platforms import MACHINES
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import Case
-from chassis.image_test.comparison import compare
+from chassis.image_test.comparison import UNANSWERED, ItemResult, compare
 from chassis.image_test.junit import Result
 from chassis.image_test.omi_client import CallError, OmiClient
 from chassis.image_test.server import Launch, SandboxedServer, explain_start_failure
+from chassis.image_test.tensors import Declared, declared_in, with_tensors
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.layout_reader import ImageConfig, LayoutReader
 from chassis.oci.rootfs import RootFileSystem, Viewer, unpack
@@ -47,7 +48,7 @@ class Plan:
     `emulator` is a static qemu program, None if the CPU is this machine's; `emulator_cpu` the CPU it
     plays. `needs` is what the sandbox has to do, `rungs` those of the ladder to try. `tolerance` is the most
     that numbers may differ by; the others are seconds: until the server is ready, for one case, and from
-    Shutdown to the server's end.
+    Shutdown to the server's end. `update_command` writes the answers into the case files, "" if nothing does.
     """
 
     layout: Path
@@ -61,14 +62,18 @@ class Plan:
     startup_seconds: float = 120.0
     case_seconds: float = 120.0
     shutdown_seconds: float = 30.0
+    update_command: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What every case came to, and the end of the server's log."""
+    """What every case came to, the end of the server's log, the answers to each case (None if none came), and the
+    tensors that the model declares."""
 
     results: tuple[Result, ...]
     log: str
+    answers: tuple[tuple[ItemResult, ...] | None, ...] = ()
+    declared: Declared = field(default_factory=Declared)
 
 
 def check_image(plan: Plan, folder: Path, say: Callable[[str], None]) -> Outcome:
@@ -95,13 +100,16 @@ def check_server(plan: Plan, image: RootFileSystem, log: Path, say: Callable[[st
     sandbox = climb(plan.tools, plan.needs, plan.rungs, emulated=emulator is not None)
     say(sandbox.line())
     launch = Launch(image, sandbox, emulator)
+    declared = declared_in(image.path)
+    cases = [with_tensors(case, declared.inputs) for case in plan.cases]
     with _started(launch, log, plan.startup_seconds, say) as (server, client):
-        results = [_run_case(case, server, client, plan, say) for case in plan.cases]
+        ran = [_run_case(case, server, client, plan, declared, say) for case in cases]
+        results = [result for result, _ in ran]
         results.append(_stop(server, client, plan.shutdown_seconds, say))
         text = server.log()
         if emulator and _CHILDREN_SIGN in text and any(result.failure for result in results):
             say(_CHILDREN_HINT)
-        return Outcome(tuple(results), text)
+        return Outcome(tuple(results), text, tuple(answers for _, answers in ran), declared)
 
 
 def unpacked(layout: Path, root: Path, emulator: Path | None) -> RootFileSystem:
@@ -165,16 +173,27 @@ def explained(failure: str, server: SandboxedServer, launch: Launch) -> str:
     return f"{failure}{ended}\n{_quoted(text)}{hint}"
 
 
-def _run_case(case: Case, server: SandboxedServer, client: OmiClient, plan: Plan, say: Callable[[str], None]) -> Result:
+def _run_case(
+    case: Case,
+    server: SandboxedServer,
+    client: OmiClient,
+    plan: Plan,
+    declared: Declared,
+    say: Callable[[str], None],
+) -> tuple[Result, tuple[ItemResult, ...] | None]:
     begin = time.monotonic()
+    answers: tuple[ItemResult, ...] | None = None
     findings: tuple[str, ...]
     note = ""
     if (status := server.wait(0)) is not None:
         findings = (f"the server is gone (exit status {status})",)
     else:
         try:
-            verdict = compare(case, client.run(case.inputs, plan.case_seconds), plan.tolerance)
+            answers = tuple(client.run(case.inputs, plan.case_seconds))
+            verdict = compare(case, answers, plan.tolerance, declared.outputs)
             findings, note = verdict.findings, verdict.note
+            if findings == (UNANSWERED,) and plan.update_command:
+                findings = (f"{UNANSWERED}\n  to write what the image answers: {plan.update_command}",)
         except CallError as error:
             status = server.wait(_CRASH_SECONDS)
             ended = f"; the server ended with status {status}" if status is not None else ""
@@ -183,7 +202,7 @@ def _run_case(case: Case, server: SandboxedServer, client: OmiClient, plan: Plan
     say(f"{'FAIL' if findings else 'ok'}  {case.name}  {seconds:.2f} s{'  ' + note if note else ''}")
     for finding in findings:
         say("      " + finding.replace("\n", "\n      "))
-    return Result(case.name, seconds, "\n".join(findings))
+    return Result(case.name, seconds, "\n".join(findings)), answers
 
 
 def _stop(server: SandboxedServer, client: OmiClient, limit: float, say: Callable[[str], None]) -> Result:

@@ -167,8 +167,9 @@ def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tu
     lines.append(f"HTTP  {url}  description {url}/openapi.json  metrics {url}/metrics")
     document = _document(image)
     if document:
-        inputs = read_served(document)["inputs"]
-        lines += ["", *curl_lines(document["name"], document["signature"], inputs, servers, url), ""]
+        served = read_served(document)
+        asked = curl_lines(document["name"], document["signature"], served["inputs"], servers, url, served["columns"])
+        lines += ["", *asked, ""]
     return [*lines, "Ctrl-C stops it."]
 
 

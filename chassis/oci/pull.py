@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,27 @@ def pull_image(client: RegistryClient, digest: str, platform: Platform | None, f
     return pulled
 
 
+def pull_layout(
+    client: RegistryClient, digest: str, platform: Platform | None, folder: Path, without: Collection[str] = ()
+) -> PulledImage:
+    """Fetches an image as the layout `folder`, which is there, but for layers whose digests are in `without`.
+
+    Raises:
+      PullError, RegistryError: see `pull_image`.
+    """
+    image = pull_image(client, digest, platform, folder)
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    (blobs / digests.hex_of(image.descriptor.digest)).write_bytes(image.manifest)
+    (blobs / digests.hex_of(digests.of_bytes(image.config))).write_bytes(image.config)
+    for layer in image.layers:
+        file = blobs / digests.hex_of(layer.digest)
+        if layer.digest not in without and not file.exists():
+            client.fetch_blob(layer, file)
+    _write_entry(folder, image.descriptor)
+    return image
+
+
 def write_pulled_layout(output: Path, manifest_file: Path, config_file: Path, layers: Sequence[Path]) -> Descriptor:
     """Writes the layout of a pulled image into `output`; its layers are symbolic links relative to themselves. Returns
     the manifest's descriptor.
@@ -109,10 +130,15 @@ def write_pulled_layout(output: Path, manifest_file: Path, config_file: Path, la
         link = blobs / digests.hex_of(layer.digest)
         if not link.is_symlink():
             link.symlink_to(os.path.relpath(file, blobs))
+    _write_entry(output, descriptor)
+    return descriptor
+
+
+def _write_entry(output: Path, descriptor: Descriptor) -> None:
+    """What says that a directory is a layout, and which manifest it is of."""
     index = {"schemaVersion": 2, "mediaType": MEDIA_TYPE_INDEX, "manifests": [descriptor.to_json()]}
     (output / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}\n')
     (output / "index.json").write_text(json.dumps(index) + "\n")
-    return descriptor
 
 
 def parse_platform(text: str) -> Platform:

@@ -16,16 +16,25 @@ from types import ModuleType
 import cloudpickle
 
 from chassis.packaging.bytecode import check_version
+from chassis.packaging.codec_packages import check_packages
 from chassis.packaging.entry_module import module_name
 from chassis.packaging.errors import EntryPointError, MissingDependencyError, PackagingError
 from chassis.packaging.pickle_reader import pickled_code
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import describe_signature
+from chassis.packaging.signature import declared_by, describe_signature
 from chassis.packaging.worker import Result, run_worker
-from chassis.runtime.core.loader import Loader
+from chassis.runtime.core.loader import Loader, Records
 
 _IN_IMAGE = frozenset(
-    {"chassis", "chassis.accelerator", "chassis.call", "chassis.data", "chassis.errors", "chassis.runtime"}
+    {
+        "chassis",
+        "chassis.accelerator",
+        "chassis.call",
+        "chassis.data",
+        "chassis.errors",
+        "chassis.frameworks",
+        "chassis.runtime",
+    }
 )
 
 
@@ -66,6 +75,8 @@ def check(request: PickleRequest, pickle: Path) -> Result:
     for name in [name for name in sys.modules if _is_of_builder(name)]:
         del sys.modules[name]
     name = f"entry point {request.entry_point}" if request.entry_point else "the pickled function"
+    if request.framework:
+        name = f"framework {request.framework[0]!r}"
     try:
         with pickle.open("rb") as file:
             function = cloudpickle.load(file)
@@ -78,9 +89,13 @@ def check(request: PickleRequest, pickle: Path) -> Result:
         ) from None
     except (Exception, SystemExit) as error:
         raise PackagingError(f"{name}: the pickle does not load: {type(error).__name__}: {error}") from None
-    if not callable(function) and not isinstance(function, Loader):
+    if not callable(function) and not isinstance(function, Loader | Records):
         raise EntryPointError(f"{name} is a {type(function).__name__}, expected a function")
-    return Result(describe_signature(function, name, request.signature, request.batch_size))
+    signature = describe_signature(
+        function, name, request.signature, request.batch_size, has_columns=request.has_columns
+    )
+    check_packages(signature)
+    return Result(signature, declared=declared_by(function))
 
 
 if __name__ == "__main__":

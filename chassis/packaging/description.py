@@ -18,7 +18,7 @@ def status_response(metadata: ModelMetadata) -> omi_pb2.StatusResponse:
                 filename=part.name,
                 accepted_media_types=[media_type.strip() for media_type in part.media_type.split(",")],
                 max_size=part.max_size,
-                description=part.description,
+                description=part.description or _columns(metadata),
             )
             for part in metadata.inputs
         ],
@@ -36,6 +36,13 @@ def status_response(metadata: ModelMetadata) -> omi_pb2.StatusResponse:
         if key:
             setattr(getattr(response, message), key, getattr(named, one.name))
     return response
+
+
+def _columns(metadata: ModelMetadata) -> str:
+    """`a row: amount FP64?, city TEXT`; empty without columns. OMI has no other place for them."""
+    if not metadata.columns:
+        return ""
+    return "a row: " + ", ".join(f"{column.name} {column.type}" for column in metadata.columns)
 
 
 def server_settings(metadata: ModelMetadata, signature: str, python: str, *, takes_request: bool = False) -> bytes:

@@ -8,10 +8,10 @@ import pytest
 
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging import errors
-from chassis.packaging.dump_and_check_worker import leading_imports
 from chassis.packaging.isolated import Workplace
 from chassis.packaging.packager import Model, package_model
 from chassis.packaging.sample_models import written
+from chassis.packaging.shared_imports import leading_imports
 
 
 def test_pickle_and_check_in_one_process_are_as_in_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ import cloudpickle
 
 from chassis.data import DataNotFoundError
 from chassis.packaging import pickler, unpicklable
+from chassis.packaging.codec_packages import check_packages
+from chassis.packaging.data_reads import DataReads, twice
 from chassis.packaging.entry_module import SourceFinder, entry_name
 from chassis.packaging.errors import (
     EntryPointError,
@@ -25,10 +27,11 @@ from chassis.packaging.errors import (
     UnpicklableError,
     UnreproducibleError,
 )
+from chassis.packaging.framework_model import Framework, framework_model
 from chassis.packaging.imports import is_importable, required_imports
 from chassis.packaging.lost_statements import lost_statements, paths_beside
 from chassis.packaging.request import PickleRequest
-from chassis.packaging.signature import Predictor, as_predictor, describe_signature
+from chassis.packaging.signature import Predictor, as_predictor, declared_by, describe_signature
 from chassis.packaging.worker import Result, run_worker
 
 
@@ -40,18 +43,36 @@ def pickle_entry_point(request: PickleRequest, output: Path) -> Result:
     Raises:
       PackagingError: what is wrong with the model.
     """
+    if request.framework:
+        return _pickle_framework(request, output)
     finder = SourceFinder(request.sources, request.package_dir)
     finder.install()
     attribute = request.entry_point.partition(":")[2]
+    reads = DataReads(Path(os.environ["CHASSIS_DATA"]))
+    reads.start()
     function = _imported("entry point", request.entry_point, request)
     predictor = as_predictor(function, _imported("loader", request.loader, request) if request.loader else None)
-    signature = describe_signature(predictor, attribute, request.signature, request.batch_size)
+    signature = describe_signature(
+        predictor, attribute, request.signature, request.batch_size, has_columns=request.has_columns
+    )
+    check_packages(signature)
+    declared = declared_by(predictor)
     _check_imports(finder, request)
     notes = tuple(_lost(finder, request))
     content = _pickle(finder, predictor, attribute, request)
     _check_paths(content, request)
     output.write_bytes(content)
-    return Result(signature, notes)
+    note = twice(reads.end(), len(content))
+    return Result(signature, (*notes, note) if note else notes, declared=declared)
+
+
+def _pickle_framework(request: PickleRequest, output: Path) -> Result:
+    name, data, columns, tensors, outputs = request.framework
+    found = framework_model(Framework(name, data, tuple(columns), tuple(tensors), tuple(outputs)))
+    signature = describe_signature(found.predictor, f"framework {name!r}", found.signature, request.batch_size)
+    check_packages(signature)
+    output.write_bytes(pickler.dump(found.predictor, hashlib.sha256(name.encode()).digest()))
+    return Result(signature, declared=found.declared)
 
 
 def _imported(what: str, path: str, request: PickleRequest) -> Callable[..., object]:

@@ -23,7 +23,7 @@ def module_name(short_path: str) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def entry_name(what: str, module: str, package_dir: str, sources: Mapping[str, str]) -> str:
+def entry_name(what: str, module: str, package_dir: str, sources: Mapping[str, object]) -> str:
     """Returns the workspace name of the entry module, or of that of `load`.
 
     Args:

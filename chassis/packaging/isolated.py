@@ -7,7 +7,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chassis.confinement.confined_process import Ended, run_confined
@@ -16,12 +16,15 @@ from chassis.confinement.walls import Walls, action_inputs
 from chassis.image_interpreter import child_environment, does_not_run, wrong_version
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
+from chassis.packaging.warm_process import Step, WarmProcess
 from chassis.packaging.worker import Result, parse_answer
 
 _OWN = ("chassis", "cloudpickle")
 """What an image always has, taken from where this process has it."""
 
-_KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+KEPT = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR")
+"""The variables of this process that workers get."""
+
 _SHOWN_OUTPUT = 4000
 _ANSWER_BYTES = 1 << 20
 
@@ -43,6 +46,7 @@ class Workplace:
         inputs: Path | None = None,
         python: str | None = None,
         shared: Sequence[Path] | None = None,
+        warm: WarmProcess | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -56,6 +60,7 @@ class Workplace:
             below `root` (chassis/confinement). None: it is not confined.
           python: the minor version that the workers have to be of.
           shared: for code of one's own, what a confined worker may read beside that. It may set modes and times then.
+          warm: a process that has imported what the workers do, to fork them; they are confined, and alike otherwise.
         """
         self._root = root
         self._import_paths = import_paths
@@ -63,16 +68,16 @@ class Workplace:
         self._interpreter = str(interpreter.absolute()) if interpreter else sys.executable
         self._inputs = inputs
         self._python = python or f"{sys.version_info.major}.{sys.version_info.minor}"
-        self._kept = child_environment(interpreter, _KEPT)
+        self._kept = child_environment(interpreter, KEPT)
         self._shared = shared
+        self._warm = warm
         for name in ("data", "home", "output", "site", "tmp"):
             (root / name).mkdir()
         for key, file in data.items():
             link = root / "data" / key
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(file.resolve())
-        for package in _OWN:
-            (root / "site" / package).symlink_to(_place(package, sources=interpreter is not None).resolve())
+        link_own_packages(root / "site", interpreter)
 
     def run(self, worker: str, request: PickleRequest, pickle: Path, *, steps: int = 1) -> Result:
         """Runs the module `worker` with `request` on the file `pickle`; returns its result.
@@ -85,12 +90,13 @@ class Workplace:
           PackagingError: as the worker says, or that it crashed or took too long.
           ConfinementError: it is to be confined, and the kernel lacks what that takes.
         """
-        # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed;
-        # _START does what -P would, which Python 3.10 does not know.
-        command = [self._interpreter, "-S", "-B", "-c", _START, self._python, worker]
-        command += [str(pickle), str(self._answer)]
+        arguments = [str(pickle), str(self._answer)]
         limit = steps * self._timeout
-        ended = self._confined(command, request, pickle, limit) if self._inputs else self._free(command, request, limit)
+        if self._inputs:
+            ended = self._confined(worker, arguments, request, limit)
+        else:
+            command = [*worker_command(self._interpreter, self._python, worker), *arguments]
+            ended = self._free(command, request, limit)
         if ended.status is None:
             raise PackagingError(
                 f"importing and pickling the model took more than {limit:g} s: is there work at the top of its module?"
@@ -143,45 +149,74 @@ class Workplace:
             raise PackagingError(does_not_run(self._python, self._interpreter, error.strerror)) from None
         return Ended(done.returncode, done.stdout[-_SHOWN_OUTPUT:])
 
-    def _confined(self, command: list[str], request: PickleRequest, pickle: Path, limit: float) -> Ended:
+    def _confined(self, worker: str, arguments: list[str], request: PickleRequest, limit: float) -> Ended:
         assert self._inputs is not None
-        # Python itself, and Chassis, are among an action's inputs; beside an action they are where they are.
-        python = (Path(sys.base_prefix), Path(self._interpreter).resolve().parent)
-        packages = [action_inputs((self._root / "site" / package).resolve()) for package in _OWN]
         data = [link.resolve() for link in (self._root / "data").rglob("*") if link.is_symlink()]
         walls = Walls(
             readable=(
                 *action_inputs(self._inputs),
-                *python,
-                *itertools.chain(*packages),
+                *files_of_python(self._interpreter, self._root / "site"),
                 *data,
                 self._root,
-                pickle,
+                arguments[0],
                 *(self._shared or ()),
             ),
             writable=(self.output, self._root / "home", self._root / "tmp"),
             metadata=self._shared is not None,
         )
+        environment = self._environment() | {"TMPDIR": str(self._root / "tmp")}
+        if self._warm:
+            step = Step(worker, arguments, request.to_json(), self._inputs, environment, walls)
+            return self._warm.run(step, limit, _SHOWN_OUTPUT)
         return run_confined(
-            command,
+            [*worker_command(self._interpreter, self._python, worker), *arguments],
             walls,
             request=request.to_json(),
-            environment=self._environment() | {"TMPDIR": str(self._root / "tmp")},
+            environment=environment,
             timeout=limit,
             shown=_SHOWN_OUTPUT,
         )
 
     def _environment(self) -> dict[str, str]:
-        return self._kept | {
-            "CHASSIS_DATA": str(self._root / "data"),
-            "CHASSIS_IMPORT_PATHS": json.dumps([str(path) for path in self._import_paths]),
-            "HOME": str(self._root / "home"),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONHASHSEED": "0",
-            "PYTHONPATH": str(self._root / "site"),
-            "PYTHONUTF8": "1",
-            "TZ": "UTC",
-        }
+        return worker_environment(self._kept, self._root, self._import_paths)
+
+
+def worker_command(interpreter: str, python: str, worker: str) -> list[str]:
+    """What starts the module `worker`; its arguments follow."""
+    # -S: no site-packages of the machine; -B: no bytecode left behind. Not -I, which would ignore the hash seed;
+    # _START does what -P would, which Python 3.10 does not know.
+    return [interpreter, "-S", "-B", "-c", _START, python, worker]
+
+
+def worker_environment(kept: Mapping[str, str], root: Path, import_paths: Sequence[Path]) -> dict[str, str]:
+    """The variables of a worker in the place `root`, with `kept` of this process's own."""
+    return dict(kept) | {
+        "CHASSIS_DATA": str(root / "data"),
+        "CHASSIS_IMPORT_PATHS": json.dumps([str(path) for path in import_paths]),
+        "HOME": str(root / "home"),
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONPATH": str(root / "site"),
+        "PYTHONUTF8": "1",
+        "TZ": "UTC",
+    }
+
+
+def link_own_packages(site: Path, interpreter: Path | None) -> None:
+    """Has `site` lead to the packages that every image has, as the interpreter reads them; None is this one."""
+    for package in _OWN:
+        link = site / package
+        if not link.is_symlink():
+            link.symlink_to(_place(package, sources=interpreter is not None).resolve())
+
+
+def files_of_python(interpreter: str, site: Path) -> tuple[str | Path, ...]:
+    """The files of Python itself, and of what `link_own_packages` made links to."""
+    # They are among an action's inputs; beside an action they are where they are.
+    packages = [action_inputs((site / package).resolve()) for package in _OWN]
+    path = Path(interpreter)
+    runfiles = [action_inputs(parent) for parent in path.parents if parent.suffix == ".runfiles"]
+    return Path(sys.base_prefix), path.resolve().parent, *itertools.chain(*packages, *runfiles)
 
 
 def _place(package: str, *, sources: bool) -> Path:

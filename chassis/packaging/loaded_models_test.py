@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.packaging.data_reads import MIN_BYTES
 from chassis.packaging.sample_models import call, package
 
 LOADING = """
@@ -83,3 +84,33 @@ def test_what_is_printed_and_warned_of_while_pickling_is_shown(tmp_path: Path) -
     assert "hello\n" in packaged.printed
     assert "ml/model.py:3: UserWarning: made by another version" in packaged.printed
     assert package(tmp_path, {"model.py": "def process(a): return 1"}).printed == ""
+
+
+_KEPT = """
+import chassis
+
+WEIGHTS = chassis.data_path("weights.bin").read_bytes()
+
+
+def process(data):
+    return WEIGHTS[0]
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "size", "said"),
+    [
+        (_KEPT, MIN_BYTES, True),
+        (_KEPT, MIN_BYTES - 1000, False),
+        (_KEPT.replace(".read_bytes()", ".read_bytes()[:9]"), MIN_BYTES, False),
+        (_KEPT.replace("WEIGHTS =", "READ =").replace("WEIGHTS[0]", "1"), MIN_BYTES, False),
+    ],
+)
+def test_weights_that_are_in_the_pickle_and_in_the_data_are_told(
+    tmp_path: Path, source: str, size: int, said: bool
+) -> None:
+    notes = package(tmp_path, {"model.py": source}, data={"weights.bin": b"w" * size, "other.bin": b"o" * size}).notes
+    assert [note.partition(":")[0] for note in notes] == (["weights.bin"] if said else [])
+    if said:
+        assert "10.0 MB of `data` are read where the model is pickled, and the pickle has 10.0 MB" in notes[0]
+        assert "read them in the function that `loader` of the chassis_model names" in notes[0]

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from chassis.confinement.left_files import read_regular, scratch_directory
 from chassis.declaration.model import ModelMetadata
+from chassis.packaging.completion import complete
 from chassis.packaging.description import server_settings, status_response
 from chassis.packaging.errors import EntryPointError, PackagingError
 from chassis.packaging.isolated import NotSharedError, Workplace
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import read_signature
+from chassis.packaging.warm_process import WarmProcess
 from chassis.packaging.worker import Result
 
 
@@ -31,7 +33,8 @@ class Model:
       sources: path in the workspace to the file of each source.
       data: key to file or directory.
       import_paths: directories from which its dependencies are imported, and nothing else is.
-      signature: `bytes`, `mapping` or `auto`.
+      signature: one of `SIGNATURES`, or `auto`.
+      framework: the framework whose file the first of `data` is, in place of an entry point; None for none.
       loader: `module:attribute` of what is called before the first input, and whose result the function gets; or None.
     """
 
@@ -44,6 +47,7 @@ class Model:
     import_paths: Sequence[Path]
     signature: str = "auto"
     loader: str | None = None
+    framework: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def package_model(
     inputs: Path | None = None,
     shared: Sequence[Path] | None = None,
     scratch: Path | None = None,
+    warm: WarmProcess | None = None,
+    private_paths: Sequence[Path] = (),
 ) -> PackagedModel:
     """Pickles the model (or takes its pickle), checks that it loads where only its dependencies are, describes it.
 
@@ -83,13 +89,17 @@ def package_model(
     `interpreter`, or of the running one if that is None; its minor version has to be `python`, the image's. With
     `inputs`, the directory that Bazel's sandbox runs an action in, they are confined: they read what is there, and what
     `shared` names, and write nowhere else. `scratch` is a directory to work in, in place of the system's.
+    `warm` forks these processes, which are confined then (warm_process.py). The pickle holds none of `private_paths`
+    either.
 
     Raises:
       PackagingError: what is wrong with the model.
       ConfinementError: it is to be confined, and the kernel lacks what that takes.
     """
-    if (model.entry_point is None) == (model.pickle is None):
-        raise EntryPointError("a model has either an entry point or a ready pickle")
+    if sum(one is not None for one in (model.entry_point, model.pickle, model.framework)) != 1:
+        raise EntryPointError("a model has either an entry point, a ready pickle or a framework")
+    if model.framework is not None and not model.data:
+        raise EntryPointError(f"framework {model.framework!r}: the model's file is the first of `data`, which is empty")
     for what, path in (("entry point", model.entry_point), ("loader", model.loader)):
         if path is not None and not all(path.partition(":")):
             raise EntryPointError(f"{what} {path!r} is not of the form module:attribute")
@@ -108,10 +118,12 @@ def package_model(
             signature=model.signature,
             loader=model.loader or "",
             batch_size=model.metadata.batch_size,
-            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths)),
+            has_columns=bool(model.metadata.columns),
+            framework=_framework(model),
+            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths), *map(str, private_paths)),
         )
         python = python or running_version()
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared)
+        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared, warm)
         pickle = root / "model.pkl"
         if model.pickle is None:
             content, result = _pickled(workplace, request, pickle)
@@ -121,14 +133,23 @@ def package_model(
             pickle.write_bytes(content)
             result = _check(workplace, request, pickle)
         signature, takes_request = _known(result.signature)
-        _check_tensors(model, signature)
+        metadata = complete(model.metadata, signature, result.declared)
         return PackagedModel(
             content,
-            status_response(model.metadata).SerializeToString(deterministic=True),
-            server_settings(model.metadata, signature, python, takes_request=takes_request),
+            status_response(metadata).SerializeToString(deterministic=True),
+            server_settings(metadata, signature, python, takes_request=takes_request),
             result.notes,
             result.printed,
         )
+
+
+def _framework(model: Model) -> tuple[object, ...]:
+    if model.framework is None:
+        return ()
+    metadata = model.metadata
+    tensors = tuple(part.name for part in metadata.inputs if part.tensor)
+    columns, outputs = ([one.name for one in parts] for parts in (metadata.columns, metadata.outputs))
+    return model.framework, next(iter(model.data)), tuple(columns), tensors, tuple(outputs)
 
 
 def _pickled(workplace: Workplace, request: PickleRequest, pickle: Path) -> tuple[bytes, Result]:
@@ -164,16 +185,6 @@ def _known(said: str) -> tuple[str, bool]:
     if signature is None:  # the model's code ran in the process that says it
         raise PackagingError(f"the interpreter that runs the model's code says a signature of {said[:40]!r}")
     return signature
-
-
-def _check_tensors(model: Model, signature: str) -> None:
-    metadata = model.metadata
-    declared = [part.name for part in (*metadata.inputs, *metadata.outputs) if part.tensor]
-    if declared and signature != "mapping":
-        raise EntryPointError(
-            f"tensors are declared ({', '.join(declared)}), but the function is one of bytes to JSON\n"
-            '  give a function of mappings of bytes, annotated as one or with signature = "mapping", or no tensors'
-        )
 
 
 def _read(path: Path) -> bytes:

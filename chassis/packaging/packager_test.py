@@ -279,7 +279,7 @@ def test_work_at_the_top_of_a_module_is_bounded(tmp_path: Path) -> None:
 
 
 def test_a_model_with_pickle_and_entry_point_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(errors.EntryPointError, match="either an entry point or a ready pickle"):
+    with pytest.raises(errors.EntryPointError, match="either an entry point, a ready pickle or a framework"):
         package_model(Model(ModelMetadata(name="m"), "a:b", tmp_path / "p.pkl", "", {}, {}, []))
 
 

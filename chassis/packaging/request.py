@@ -22,6 +22,8 @@ class PickleRequest:
       batch_size: 0 for a function of one input.
       private_paths: directories whose names must not be in the pickle.
       loader: `module:attribute` of what is called before the first input; empty if nothing is.
+      has_columns: whether the model declares columns.
+      framework: `Framework` as a tuple, in place of an entry point; empty for none.
       pickle_name: what a ready pickle is called, for people; empty for an entry point.
     """
 
@@ -33,6 +35,8 @@ class PickleRequest:
     batch_size: int
     private_paths: tuple[str, ...]
     loader: str = ""
+    has_columns: bool = False
+    framework: tuple[Any, ...] = ()
     pickle_name: str = ""
 
     def to_json(self) -> str:

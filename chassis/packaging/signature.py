@@ -1,4 +1,4 @@
-"""Which of the four kinds a predict function is, by its annotations and what its target declares."""
+"""Of which kind a predict function is, by its annotations and what its target declares."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chassis.declaration.model_json import SIGNATURES
 from chassis.packaging.errors import EntryPointError
-from chassis.runtime.core.loader import Loader
-
-SIGNATURES = ("bytes", "mapping")
-"""What one item is for a function."""
+from chassis.packaging.records import columns_of, record_of
+from chassis.runtime.core.loader import Loader, Records
 
 _REQUEST, _REQUESTS = "request", "requests"
 
@@ -19,15 +18,19 @@ _SEQUENCES = frozenset({"list", "sequence", "iterable", "collection", "tuple", "
 _STREAMS = {"iterator": 0, "generator": 2, "asyncgenerator": 1, "asynciterator": 0, "asynciterable": 0}
 _MAPPINGS = frozenset({"dict", "mapping", "mutablemapping", "ordereddict"})
 _BYTES = frozenset({"bytes", "bytearray", "memoryview", "bytestring", "buffer"})
+_ARRAY = frozenset({"ndarray"})
+_VALUES = {"dataframe": "table", "image": "image", "str": "text"}
+_JOINED = ("table", "array", "arrays")
+"""What a batch function takes one of for all its items."""
 
 
-Predictor = Callable[..., object] | Loader
+Predictor = Callable[..., object] | Loader | Records
 """A predict function, or what is one once it has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Annotation:
-    """What an annotation says: a list of items or one, and `bytes`, `mapping` or None for what an item is."""
+    """What an annotation says: a list of items or one, and a signature or None for what an item is."""
 
     batch: bool
     item: str | None
@@ -44,9 +47,9 @@ def as_predictor(function: Callable[..., object], load: Callable[[], object] | N
             raise EntryPointError(
                 f"{function.__name__} is a class, whose own method `load` is called: give no other to load with"
             )
-        return Loader(function)
+        return _of_records(Loader(function))
     if load is None:
-        return function
+        return _of_records(function)
     if not callable(load) or inspect.isclass(load):
         raise EntryPointError(f"what loads is a {type(load).__name__}, expected a function that takes nothing")
     wanted = _required(load)
@@ -54,17 +57,32 @@ def as_predictor(function: Callable[..., object], load: Callable[[], object] | N
         raise EntryPointError(
             f"{getattr(load, '__name__', 'what loads')} must take nothing; it wants: {', '.join(wanted)}"
         )
-    return Loader(function, load)
+    return _of_records(Loader(function, load))
 
 
-def resolve_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
-    """Returns `bytes` or `mapping`: what one item is for `predictor`.
+def _of_records(predictor: Callable[..., object] | Loader) -> Predictor:
+    """With its record, if the predictor takes a dataclass or a list of them."""
+    try:
+        function = predictor.unloaded() if isinstance(predictor, Loader) else predictor
+        parameter = next(iter(inspect.signature(function).parameters.values()), None)
+    except (ValueError, TypeError, AttributeError):  # what is wrong is said when the signature is resolved
+        return predictor
+    annotation = _resolved(function, parameter.annotation) if parameter is not None else None
+    record = record_of(annotation)
+    return predictor if record is None else Records(predictor, record)
+
+
+def resolve_signature(
+    predictor: Predictor, name: str, requested: str, batch_size: int, *, has_columns: bool = False
+) -> str:
+    """Returns one of `SIGNATURES`: what one item is for `predictor`.
 
     Args:
       predictor: the predict function, or what is to be loaded before it is one.
       name: of the function, for messages.
-      requested: `bytes`, `mapping`, or `auto` for what the annotations say, `bytes` if they say nothing.
+      requested: one of them, or `auto` for what the annotations say, `bytes` if they say nothing.
       batch_size: above 0 for a batch function.
+      has_columns: whether the model declares columns: a `dict` of no more is a row then, and else a mapping to bytes.
 
     Raises:
       EntryPointError: the function takes other arguments than its input and the request, is a generator or a coroutine
@@ -74,19 +92,26 @@ def resolve_signature(predictor: Predictor, name: str, requested: str, batch_siz
     _check_stream(function, name, batch_size)
     parameter = _input_parameter(function, name, _wanted(batch_size))
     annotated = parameter is not None and parameter.annotation is not parameter.empty
-    said = _classify(_text(parameter.annotation)) if parameter is not None and annotated else None
+    said = _said(predictor, function, parameter.annotation) if parameter is not None and annotated else None
     shown = f"{parameter.name}: {_text(parameter.annotation)}" if parameter is not None and annotated else ""
     if said is not None and said.batch and not batch_size:
         raise EntryPointError(
             f"{name} takes a list ({shown}), but the model has no batch_size\n"
             "  set `batch_size` of the chassis_model, or give a function of one input"
         )
-    if said is not None and not said.batch and batch_size:
+    if said is not None and said.batch and said.item in _JOINED:
+        raise EntryPointError(
+            f"{name} takes a list ({shown}), but a batch of these is one of them\n"
+            "  take a data frame with a row for each input, or an array whose first axis counts them"
+        )
+    if said is not None and not said.batch and batch_size and said.item not in _JOINED:
         raise EntryPointError(
             f"{name} takes one input ({shown}), but batch_size is {batch_size}\n"
             "  leave `batch_size` out, or give a function that takes a list of inputs and returns a list of results"
         )
     item = said.item if said else None
+    if item == "mapping" and has_columns and requested == "auto":
+        return "json"
     if requested != "auto":
         if item and item != requested:
             raise EntryPointError(f"{name} takes {item} ({shown}), but signature is {requested!r}")
@@ -112,14 +137,34 @@ def takes_request(predictor: Predictor, name: str, batch_size: int) -> bool:
     return found is not None and found.kind in named
 
 
-def describe_signature(predictor: Predictor, name: str, requested: str, batch_size: int) -> str:
+def describe_signature(
+    predictor: Predictor, name: str, requested: str, batch_size: int, *, has_columns: bool = False
+) -> str:
     """Returns `resolve_signature`, with ` request` behind it if the function takes that; `read_signature` reads it.
 
     Raises:
       EntryPointError: see `resolve_signature` and `takes_request`.
     """
-    signature = resolve_signature(predictor, name, requested, batch_size)
+    signature = resolve_signature(predictor, name, requested, batch_size, has_columns=has_columns)
     return f"{signature} {_REQUEST}" if takes_request(predictor, name, batch_size) else signature
+
+
+def unwrapped(predictor: Predictor) -> Callable[..., object]:
+    """The function, or the class, that the user wrote."""
+    if isinstance(predictor, Records):
+        predictor = predictor.predictor
+    return predictor.function if isinstance(predictor, Loader) else predictor
+
+
+def declared_by(predictor: Predictor) -> dict[str, object]:
+    """Fields of the model's metadata that the function's annotations say, as JSON has them.
+
+    Raises:
+      EntryPointError: a field of its records is of a type that no column is.
+    """
+    if not isinstance(predictor, Records):
+        return {}
+    return {"columns": [[column.name, column.type] for column in columns_of(predictor.record)]}
 
 
 def read_signature(text: str) -> tuple[str, bool] | None:
@@ -133,6 +178,8 @@ def _wanted(batch_size: int) -> str:
 
 
 def _function(predictor: Predictor, name: str) -> Callable[..., object]:
+    if isinstance(predictor, Records):
+        predictor = predictor.predictor
     if not isinstance(predictor, Loader):
         return predictor
     if predictor.load is not None and len(positional := _positional(predictor.function)) == 1:
@@ -230,16 +277,59 @@ def _by_result(function: Callable[..., object]) -> str | None:
     return "mapping" if outer in _MAPPINGS and inner.split(",")[-1] in _BYTES else None
 
 
+def _said(predictor: Predictor, function: Callable[..., object], annotation: object) -> _Annotation | None:
+    if isinstance(predictor, Records):
+        outer = _outer(_plain(_text(annotation)))[0]
+        return _Annotation(outer in _SEQUENCES, "rows")
+    said = _classify(_text(annotation))
+    if said is not None and said.item in _MODULES:
+        kind = _resolved(function, annotation)
+        for part in getattr(kind, "__args__", ()) if said.batch else ():
+            kind = part
+        module = str(getattr(kind, "__module__", "")) if isinstance(kind, type) else _qualifier(annotation)
+        if module and module.partition(".")[0] not in _MODULES[said.item]:
+            return _Annotation(said.batch, None) if said.batch else None
+    elif said is not None and said.item == "json" and _by_result(function) == "mapping":
+        return _Annotation(said.batch, "mapping")
+    return said
+
+
+_MODULES = {"table": ("pandas", "pd"), "array": ("numpy", "np", "npt"), "image": ("PIL", "Image")}
+"""Where the types of these names come from, with their usual short names; others of their names are none of these."""
+
+
+def _qualifier(annotation: object) -> str:
+    """`pl.` of `list[pl.DataFrame]`, which is a text that stands for nothing here."""
+    found = re.search(r"(\w+(?:\.\w+)*)\.\w+\b(?!\.)", annotation) if isinstance(annotation, str) else None
+    return found[1] if found else ""
+
+
+def _resolved(function: Callable[..., object], annotation: object) -> object:
+    """What an annotation that is a text stands for; None if that is nothing that its module has."""
+    if not isinstance(annotation, str):
+        return annotation
+    target = inspect.unwrap(getattr(function, "__func__", getattr(function, "func", function)))
+    try:
+        return eval(annotation, getattr(target, "__globals__", {}), {})
+    except Exception:  # whatever an annotation raises that nobody evaluates
+        return None
+
+
 def _classify(text: str) -> _Annotation | None:
     outer, inner = _outer(_plain(text))
     if outer in _SEQUENCES:
         item = _classify(inner.removesuffix(",..."))
         return _Annotation(True, item.item if item else None)
     if outer in _MAPPINGS:
-        return _Annotation(False, "mapping")
+        value = inner.partition(",")[2]
+        if not value or value in _BYTES:
+            return _Annotation(False, "mapping")
+        return _Annotation(False, "arrays" if _outer(value)[0] in _ARRAY else "json")
     if outer in _BYTES:
         return _Annotation(False, "bytes")
-    return None
+    if outer in _ARRAY:
+        return _Annotation(False, "array")
+    return _Annotation(False, _VALUES[outer]) if outer in _VALUES else None
 
 
 def _text(annotation: object) -> str:

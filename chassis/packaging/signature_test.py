@@ -92,6 +92,6 @@ def test_another_parameter_is_refused(function: Callable[..., object], batch_siz
         describe_signature(function, "f", "auto", batch_size)
 
 
-@pytest.mark.parametrize("said", ["", "bytes ", "text", "bytes requests", "bytes request x", "mapping  request"])
+@pytest.mark.parametrize("said", ["", "bytes ", "texts", "bytes requests", "bytes request x", "mapping  request"])
 def test_what_no_worker_says_is_not_read(said: str) -> None:
     assert read_signature(said) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterator
 
-from chassis.runtime.core.loader import Loader
+from chassis.runtime.core.loader import Loader, Records
 
 _DEEPEST = 12
 _MAX_PARTS = 2000
@@ -62,7 +62,7 @@ def _all_parts(value: object) -> Iterator[tuple[str, object]]:
     wrapped = getattr(value, "__wrapped__", None)
     if wrapped is not None:
         yield getattr(wrapped, "__name__", "the wrapped function"), wrapped
-    if isinstance(value, Loader):
+    if isinstance(value, Loader | Records):
         for part in value:
             if part is not None:
                 yield getattr(part, "__name__", type(part).__name__), part

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TextIO
 
 from chassis.packaging import errors
@@ -29,15 +30,17 @@ class Result(NamedTuple):
       signature: of the function.
       notes: what the user should know, one sentence each.
       printed: what the model's code wrote to standard output and standard error.
+      declared: fields of the model's metadata that its code says, as JSON has them.
     """
 
     signature: str
     notes: tuple[str, ...] = ()
     printed: str = ""
+    declared: Mapping[str, object] = MappingProxyType({})
 
 
 def run_worker(answer: Path, work: Callable[[PickleRequest], Result], requests: TextIO | PickleRequest) -> int:
-    """Does `work`, writes `{"signature": …, "notes": […]}` or `{"error": [class, message]}`.
+    """Does `work`, writes `{"signature": …, "notes": […], "declared": {…}}` or `{"error": [class, message]}`.
 
     It goes to the file `answer`. `requests` is the request, or a stream to read it from.
     Returns 0: a process that ends otherwise has crashed.
@@ -45,7 +48,11 @@ def run_worker(answer: Path, work: Callable[[PickleRequest], Result], requests: 
     request = requests if isinstance(requests, PickleRequest) else PickleRequest.from_json(requests.read())
     try:
         result = work(request)
-        document: dict[str, object] = {"signature": result.signature, "notes": result.notes}
+        document: dict[str, object] = {
+            "signature": result.signature,
+            "notes": result.notes,
+            "declared": dict(result.declared),
+        }
     except PackagingError as error:
         document = {"error": [type(error).__name__, str(error)]}
     answer.write_text(json.dumps(document))
@@ -62,7 +69,8 @@ def parse_answer(content: bytes, printed: str) -> Result | PackagingError:
             if not isinstance(kind, type) or not issubclass(kind, PackagingError):
                 kind = PackagingError
             return kind(message)
-        signature, notes = document["signature"], document["notes"]
-        if isinstance(signature, str) and isinstance(notes, list):
-            return Result(signature, tuple(str(note)[:_MAX_NOTE] for note in notes[:_MAX_NOTES]), printed)
+        signature, notes, declared = document["signature"], document["notes"], document.get("declared", {})
+        if isinstance(signature, str) and isinstance(notes, list) and isinstance(declared, dict):
+            shown = tuple(str(note)[:_MAX_NOTE] for note in notes[:_MAX_NOTES])
+            return Result(signature, shown, printed, declared)
     return PackagingError("the interpreter that runs the model's code left no answer that can be read")

@@ -165,7 +165,8 @@ def _attributes(metadata: ModelMetadata, rule: str) -> dict[str, object]:
         if one.name in ("inputs", "outputs"):
             attributes[attribute] = {part.name: part.media_type for part in value}
         elif value != one.default:
-            attributes[attribute] = list(value) if isinstance(value, tuple) else value
+            shown = one.kind.document(value)
+            attributes[attribute] = dict(shown) if one.name == "columns" else shown  # type: ignore[call-overload]
     parts = (*metadata.inputs, *metadata.outputs)
     for one in metadata.outputs[0].FIELDS:
         of_rule, _, attribute = one.attribute.partition(".")

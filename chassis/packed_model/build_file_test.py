@@ -73,11 +73,14 @@ def test_every_field_that_a_target_takes_is_written():
 
 def test_texts_stay_texts_whatever_they_hold():
     hostile = '"]) + native.genrule(cmd="touch /x") # \\" \n\r\t\x00\x7f é 漢'
-    metadata = ModelMetadata("m", model_name=hostile, summary=hostile, inputs=(ModelInput(hostile, hostile),))
+    metadata = ModelMetadata(
+        "m", model_name=hostile, summary=hostile, inputs=(ModelInput(hostile, description=hostile),)
+    )
     text = build_file(metadata, ["numpy"], [])
     attributes = _calls(text)["m"]
     assert attributes["model_name"] == attributes["summary"] == hostile
-    assert attributes["inputs"] == {hostile: hostile}
+    assert attributes["inputs"] == {hostile: "application/octet-stream"}
+    assert attributes["descriptions"] == {hostile: hostile}
     assert set(_calls(text)) == {"m", "image", "push", "package"}
     assert "\\x" not in text
     assert "\\u" not in text

@@ -26,6 +26,7 @@ def write_locks(
     environment: Mapping[str, str] = os.environ,
     python: str = DEFAULT_PYTHON,
     check: Callable[[], None] = lambda: None,
+    command: str = _COMMAND,
 ) -> None:
     """Writes `requirements/NAME.txt` for each of `locks` below `directory`, whose file `inputs` has the requirements.
 
@@ -33,7 +34,7 @@ def write_locks(
     one that `environment` configures pip with.
 
     Locks share versions if they can: each takes those of the first. `check` is called several times a second, and
-    may raise to end it.
+    may raise to end it. `command` is what the locks say to renew them with.
 
     Raises:
       ChassisError: with uv's explanation: a requirement that does not exist, that conflicts, or that has no wheel.
@@ -52,5 +53,5 @@ def write_locks(
         glibc_minor = version_tuple(IMAGE_PYTHONS[python].glibc)[1]
         target = LockTarget(_MACHINES[name], version_tuple(python), glibc_minor)
         plan = LockPlan(output, (inputs,), target, first, tuple(sdists))
-        renew(plan, directory, uv, _COMMAND, made_from=made_from(plan, directory))
+        renew(plan, directory, uv, command, made_from=made_from(plan, directory))
         first = first or output

@@ -49,7 +49,7 @@ class PackedModel:
       metadata: what it says about itself; `metadata.name` is its target's name.
       pickle: the predict function, or the file that has it.
       requirements: what it needs, one distribution each.
-      signature: `bytes`, `mapping` or `auto`.
+      signature: what an item is for the function (chassis/declaration/model_json.py), or `auto`.
       files: key to the file with that content.
       python: minor version that pickled it.
     """

@@ -100,7 +100,13 @@ def write_package(
 
 def _write_workspace(model: PackedModel, directory: Path, platforms: tuple[str, ...], hub: str) -> str:
     """Writes what a workspace has beside the package; returns where the pickle is to be loaded."""
-    from chassis.packed_model.locks import write_locks  # uv and packaging, which a package alone does not need
+    try:
+        from chassis.packed_model.locks import write_locks  # uv and packaging, which a package alone does not need
+    except ModuleNotFoundError as error:
+        raise SaveError(
+            f"a workspace has locks of its wheels, and to make them the package {error.name} is missing\n"
+            "  pip install uv packaging (the extra `local` of the SDK's wheel has both), or save into a Bazel workspace"
+        ) from None
 
     locks = sorted({LOCKS[name] for name in platforms} | {BUILD_LOCK})
     (directory / "requirements.in").write_text("".join(f"{line}\n" for line in model.requirements))

@@ -48,6 +48,9 @@ _SAME_SIGNAL = 1.0
 """Seconds in which a second signal is the first once more: `timeout` and some supervisors send it to a process and to
 its group."""
 
+_COLLECTED = 10_000
+"""Objects more than at the last search for garbage that have the next begin."""
+
 _CLOSING = 2.0
 """Seconds that the model's thread has to end after the last answer, and again its libraries."""
 
@@ -136,6 +139,9 @@ class _Server:
         await front_ends.start()
         gc.freeze()
         gc.enable()
+        if settings.workers:
+            # Requests leave no garbage that has to be looked for; many at a time have as many objects as make it look.
+            gc.set_threshold(_COLLECTED)
         _LOG.info(
             "listening",
             extra={

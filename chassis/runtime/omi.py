@@ -97,9 +97,10 @@ class OmiService:
             caller = call.telling(self._model.contract, {})
         try:
             self._model.check_size(len(request.inputs))
-            asked = [_item(item.input) for item in request.inputs]
+            asked = [_item(item.input, call.lifted) for item in request.inputs]
             notes = _unsupported(request)
             del request  # the items are copies
+            call.lifted.clear()
             response = await self._run(asked, notes, caller)
             code = grpc.StatusCode.OK
             return response
@@ -150,8 +151,10 @@ class OmiService:
         )
 
 
-def _item(given: Mapping[str, bytes]) -> Item:
+def _item(given: Mapping[str, bytes], lifted: dict[bytes, memoryview]) -> Item:
     """A protobuf map as a dict; `dict(given)` would go through Python's own views of it, and take twice as long."""
+    if lifted:
+        return {name: bytes(lifted.pop(given[name], given[name])) for name in given}
     return {name: given[name] for name in given}
 
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from chassis.declaration.front_ends import MAX_WORKERS, SERVERS
-from chassis.declaration.model_json import FORMAT, read_served
+from chassis.declaration.model_json import FORMAT, SIGNATURES, read_served
 from chassis.errors import ChassisError
 from chassis.runtime.core.contract import Contract
-from chassis.runtime.core.predict import SIGNATURES
 from chassis.runtime.cpus import cpu_quota, threads_default, visible_cpus
 from chassis.runtime.limits import (
     Limits,
@@ -53,7 +52,7 @@ class Settings(NamedTuple):
       model_dir: holds model.pkl, status.pb and model.json (`CHASSIS_MODEL_DIR`).
       name: of the model in URLs (`MODEL_NAME`).
       version: of the model.
-      signature: `bytes` or `mapping`.
+      signature: what an item is for the function, one of `SIGNATURES`.
       batch_size: the most items of one call; 0 for a function of one item.
       python: minor version that pickled the model, such as `3.11`.
       contract: declared inputs and outputs.
@@ -155,9 +154,11 @@ def _settings(model_dir: str, document: dict[str, object], environment: _Environ
         contract=Contract(
             served["inputs"],
             served["outputs"],
-            one_input=signature == "bytes",
+            one_input=signature not in ("mapping", "arrays"),
             takes_request=document.get("takes_request") is True,
             request_headers=served["request_headers"],
+            signature=str(signature),
+            columns=served["columns"],
         ),
         version=str(served["version"]) or "1",
         servers=environment.choices("CHASSIS_SERVERS", served["servers"], SERVERS),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chassis.errors import ChassisError
+from chassis.runtime.core.json_result import encode
 
 Item = dict[str, bytes]
+
+# One word that ends as files do, or that has a directory before it: `missing.json`, `./cases/one`.
+_EXTENSIONS = "json|jsonl|txt|csv|png|jpe?g|gif|bmp|tiff?|wav|mp3|mp4|npy|npz|parquet"
+_LOOKS_LIKE_PATH = re.compile(rf"([.]{{0,2}}/)?([\w-]+/)*[\w-]+[.]({_EXTENSIONS})|([.]{{1,2}}/|/[\w.-]+/)[\w./-]+")
 
 
 class TestInputError(ChassisError, TypeError):
@@ -26,7 +33,7 @@ def items(given: object, name: str) -> list[Item]:
       name: the model's first input.
 
     Raises:
-      TestInputError: it is not one of these, or a file that cannot be read.
+      TestInputError: it is not one of these, or a file that cannot be read, or a text that is the path of none.
     """
     if isinstance(given, Mapping):
         return [_item(given)]
@@ -40,6 +47,36 @@ def items(given: object, name: str) -> list[Item]:
                 )
         return [_item(part) for part in given]
     return [{name: _content(given)}]
+
+
+def typed_items(given: object, names: Sequence[str]) -> list[Item]:
+    """As `items`, for a function that does not take bytes: values stand for themselves, as JSON.
+
+    A mapping whose keys are not `names`, the model's inputs, is a row; a data frame is its rows.
+
+    Raises:
+      TestInputError: it is nothing that JSON can express.
+    """
+    if type(given).__name__ == "DataFrame":
+        return [item for row in json.loads(encode(given)) for item in typed_items(row, names)]
+    if isinstance(given, Mapping):
+        if given and given.keys() <= set(names):
+            return [{str(name): _value(value) for name, value in given.items()}]
+        return [{names[0]: _value(dict(given))}]
+    if isinstance(given, list | tuple) and given and all(isinstance(part, Mapping) for part in given):
+        return [item for part in given for item in typed_items(part, names)]
+    return [{names[0]: _value(given)}]
+
+
+def _value(value: object) -> bytes:
+    if isinstance(value, str | bytes | bytearray | memoryview | os.PathLike) or callable(getattr(value, "read", None)):
+        return _content(value)
+    try:
+        return encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TestInputError(
+            f"a {type(value).__name__} is not an input: {str(error).replace('result', 'input')}"
+        ) from None
 
 
 def _item(mapping: Mapping[object, object]) -> Item:
@@ -59,7 +96,14 @@ def _content(value: object) -> bytes:
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str):
-        return _read(Path(value)) if _names_file(value) else value.encode()
+        if _names_file(value):
+            return _read(Path(value))
+        if _LOOKS_LIKE_PATH.fullmatch(value):
+            raise TestInputError(
+                f"{value!r} looks like a path, and there is no such file in {Path.cwd()}\n"
+                f"  name a file that is there; if the text itself is the input: {value.encode()!r}"
+            )
+        return value.encode()
     if isinstance(value, os.PathLike):
         return _read(Path(value))
     read = getattr(value, "read", None)

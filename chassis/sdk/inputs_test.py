@@ -40,6 +40,17 @@ def test_text_that_can_be_no_path_is_content():
     assert items("a\0b", "input") == [{"input": b"a\0b"}]
 
 
+def test_a_path_without_a_file_is_an_error_and_a_text_that_only_looks_a_little_like_one_is_not(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for path in ("missing.json", "./missing", "../cases/one.png", "cases/one.json", "/no/such/file"):
+        with pytest.raises(TestInputError) as raised:
+            items(path, "input")
+        assert f"{path!r} looks like a path, and there is no such file in {tmp_path}" in str(raised.value)
+        assert f"if the text itself is the input: b'{path}'" in str(raised.value)
+    for text in ("and/or", "1.5", "read a.json", '{"a": "b.json"}', "example.com", "v1.0", "/", "Mr. Jones"):
+        assert items(text, "input") == [{"input": text.encode()}]
+
+
 def test_what_is_no_input_is_named(tmp_path):
     refusals = [
         (3, "a int is not an input"),

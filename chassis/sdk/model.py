@@ -15,7 +15,8 @@ from chassis.packaging.signature import Predictor, as_predictor
 from chassis.packed_model.model import PackedModel, check_key
 from chassis.packed_model.requirements import Detected, merge, parse
 from chassis.packed_model.saved_package import save_package
-from chassis.sdk.inputs import Item, items
+from chassis.runtime.core.predict import UNTYPED
+from chassis.sdk.inputs import Item, items, typed_items
 from chassis.sdk.pickled import pickle_function, running_python
 from chassis.sdk.publishing import ModelPublisher, PublishOptions, PublishOptionsError, chosen_platforms
 from chassis.sdk.trial import ModelError, Trial, name_of
@@ -82,9 +83,19 @@ class ChassisModel:
         }
         if len({trial.signature for trial in self._trials.values()}) > 1:
             raise ModelError("process_fn and batch_process_fn take different inputs: one bytes, the other mappings")
-        self.metadata = ModelMetadata(name=slug(name_of(self._packed)), batch_size=batch_size or 0)
+        name, declared = slug(name_of(self._packed)), self._trials[self._packed].declared
+        self.metadata = ModelMetadata(name=name, batch_size=batch_size or 0).replace(**declared)
         self.additional_files: dict[str, Path] = {}
         self._requirements: list[str] = []
+
+    def __repr__(self) -> str:
+        """`ChassisModel(digits 0.0.1, batches of 16, files weights.npz)`."""
+        parts = [f"{self.metadata.name} {self.metadata.model_version}"]
+        if self._batch is not None:
+            parts.append(f"batches of {self.metadata.batch_size}")
+        if self.additional_files:
+            parts.append(f"files {', '.join(sorted(self.additional_files))}")
+        return f"ChassisModel({', '.join(parts)})"
 
     def describe(self, **fields: object) -> ModelMetadata:
         """Changes fields of `metadata`, such as `author` or `inputs`; docs/reference/settings.md has them all.
@@ -155,7 +166,8 @@ class ChassisModel:
         """Calls the function here, as the server in an image would, once for each input.
 
         Args:
-          test_input: a path, bytes, a text, an open file, a mapping from input name to content, or a list of mappings.
+          test_input: a path, bytes, a text, an open file, a mapping from input name to content, or a list of mappings;
+            for a function of rows or arrays also a row, a list of rows, a data frame or an array.
           request: what a function that takes it is told of the request, such as `Request(parameters={"top": 3})`;
             nobody's if it is left out.
 
@@ -166,7 +178,7 @@ class ChassisModel:
           TestInputError: the value is not an input.
           ModelTestError: the function failed, or returned what cannot be sent.
         """
-        given = items(test_input, self.metadata.inputs[0].name)
+        given = self._items(test_input)
         if self._single is not None:
             return [self._call(self._single, [item], request)[0] for item in given]
         return [output for item in given for output in self._call(self._packed, [item], request)]
@@ -183,7 +195,7 @@ class ChassisModel:
         """
         if self._batch is None:
             raise ModelError("the model has no batch_process_fn, try it with test")
-        given = items(test_input, self.metadata.inputs[0].name)
+        given = self._items(test_input)
         size = self.metadata.batch_size
         batch = given * size if len(given) == 1 else given
         return [
@@ -320,6 +332,12 @@ class ChassisModel:
         packed = self.pack()
         print(self.describe_requirements(), file=sys.stderr)
         return self._client.publish(packed, options)
+
+    def _items(self, test_input: object) -> list[Item]:
+        names = [part.name for part in self.metadata.inputs]
+        if self._trials[self._packed].signature in UNTYPED:
+            return items(test_input, names[0])
+        return typed_items(test_input, names)
 
     def _call(self, predictor: Predictor, batch: list[Item], request: Request | None) -> list[dict[str, bytes]]:
         return self._trials[predictor].call(self.metadata, self.additional_files, batch, request)

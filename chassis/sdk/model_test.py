@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import sys
 import threading
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from chassis.declaration.kinds import MetadataError
 from chassis.packaging.errors import EntryPointError
 from chassis.packed_model.model import PackedModelError
 from chassis.packed_model.requirements import RequirementError
+from chassis.packed_model.saved_package import SaveError
 from chassis.sdk.model import ChassisModel, slug
 from chassis.sdk.trial import ModelError, ModelTestError
 
@@ -31,6 +33,20 @@ def batch_process(contents):
 
 def mapping_process(item: dict[str, bytes]) -> dict[str, bytes]:
     return {"joined": item["a"] + item["b"]}
+
+
+def letters(content: bytes):
+    yield from content.decode()
+
+
+async def letters_later(content: bytes):
+    for letter in content.decode():
+        yield letter
+
+
+def pieces_of_mappings(item: dict[str, bytes]):
+    for word in item["text"].split():
+        yield {"word": word}
 
 
 @pytest.fixture
@@ -58,6 +74,12 @@ def test_a_batch_function_is_tried_with_one_and_with_a_batch(sample):
 def test_a_mapping_function_gets_the_mapping(sample):
     model = ChassisModel(process_fn=mapping_process)
     assert model.test({"a": sample, "b": "!"}) == [{"joined": b"\x01\x03!"}]
+
+
+def test_a_function_that_streams_is_tried_whole():
+    for function in (letters, letters_later):
+        assert ChassisModel(process_fn=function).test(b"abc") == [{"results.json": b'["a","b","c"]'}]
+    assert ChassisModel(process_fn=pieces_of_mappings).test({"text": b"one two"}) == [{"word": b"onetwo"}]
 
 
 def test_with_both_functions_each_has_its_test(sample):
@@ -141,6 +163,40 @@ def test_requirements_are_detected_and_added():
     assert model.pack().requirements == ("numpy>=2,<3", "pillow==12.0")
 
 
+def test_a_model_is_shown_as_what_it_is(tmp_path):
+    model = ChassisModel(batch_process_fn=batch_process, batch_size=4)
+    model.describe(model_name="Sizes", model_version="1.2")
+    assert repr(model) == "ChassisModel(sizes 1.2, batches of 4)"
+    (tmp_path / "labels.txt").write_text("")
+    model.add_file(tmp_path / "labels.txt")
+    assert repr(model) == "ChassisModel(sizes 1.2, batches of 4, files labels.txt)"
+    assert repr(ChassisModel(process)) == "ChassisModel(process 0.0.1)"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"inputs": {"input": "json"}}, "'json' is not a media type, expected such as application/json"),
+        ({"model_version": "1 0"}, "model_version: '1 0' is not a version, expected letters, digits and . _ + -"),
+    ],
+)
+def test_fields_that_no_image_can_have_say_what_is_right(fields, error):
+    with pytest.raises(MetadataError) as raised:
+        ChassisModel(process).describe(**fields)
+    assert error in str(raised.value)
+
+
+def test_a_workspace_needs_what_makes_locks_and_says_so(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "packaging", None)
+    for name in [name for name in sys.modules if name.startswith(("chassis.locking", "chassis.packed_model.locks"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "packaging.utils", None)
+    monkeypatch.setitem(sys.modules, "packaging.tags", None)
+    with pytest.raises(SaveError, match="pip install uv packaging"):
+        ChassisModel(process).save(tmp_path / "saved")
+    assert not (tmp_path / "saved").exists()
+
+
 def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
     monkeypatch.delenv("CHASSIS_DATA", raising=False)
     (tmp_path / "labels").mkdir()
@@ -150,7 +206,9 @@ def test_additional_files_are_found_by_data_path(tmp_path, monkeypatch):
         return chassis.data_path("labels/names.txt").read_text()
 
     model = ChassisModel(process_fn=named)
-    with pytest.raises(ModelTestError, match=r"no data 'labels/names\.txt'"):
+    with pytest.raises(
+        ModelTestError, match=r"no data 'labels/names\.txt'(.|\n)*add_file\(…, key='labels/names\.txt'\)"
+    ):
         model.test(b"")
     model.add_file(tmp_path / "labels")
     assert model.test(b"") == [{"results.json": b'"cat\\n"'}]

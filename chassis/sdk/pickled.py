@@ -15,9 +15,8 @@ import cloudpickle
 from chassis.declaration.pythons import PYTHONS
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.errors import UnpicklableError
-from chassis.packaging.signature import Predictor
+from chassis.packaging.signature import Predictor, unwrapped
 from chassis.packed_model.requirements import Detected, detect
-from chassis.runtime.core.loader import Loader
 from chassis.sdk.references import referenced_modules
 
 _MAX_ROUNDS = 20
@@ -43,7 +42,7 @@ def pickle_function(predictor: Predictor) -> PickledFunction:
       UnpicklableError: it holds what cannot be pickled, uses a local module that has no source, or this is a Python
         that no image has.
     """
-    function = predictor.function if isinstance(predictor, Loader) else predictor
+    function = unwrapped(predictor)
     name = getattr(function, "__name__", type(function).__name__)
     if running_python() not in PYTHONS:
         raise UnpicklableError(

@@ -11,12 +11,14 @@ from pathlib import Path
 from chassis.call import Request
 from chassis.declaration.model import ModelMetadata
 from chassis.errors import ChassisError
-from chassis.packaging.signature import Predictor, resolve_signature, takes_request
+from chassis.packaging.completion import complete
+from chassis.packaging.signature import Predictor, declared_by, resolve_signature, takes_request, unwrapped
 from chassis.packed_model.model import check_key
 from chassis.runtime.core.answer import Answer
 from chassis.runtime.core.contract import Contract
-from chassis.runtime.core.loader import Loader
+from chassis.runtime.core.loader import Loader, Records
 from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.typed import TypedInputError, as_predict
 from chassis.sdk.inputs import Item
 
 
@@ -32,7 +34,8 @@ class Trial:
     """A function to be tried; what it loads, it loads once.
 
     Attributes:
-      signature: `bytes` or `mapping`.
+      signature: what one item is for the function (chassis/declaration/model_json.py).
+      declared: fields of the metadata that the function's annotations say.
     """
 
     def __init__(self, predictor: Predictor, batch_size: int) -> None:
@@ -45,6 +48,7 @@ class Trial:
         self._batch_size = batch_size
         self._name = name_of(predictor)
         self.signature = resolve_signature(predictor, self._name, "auto", batch_size)
+        self.declared = declared_by(predictor)
         self._takes_request = takes_request(predictor, self._name, batch_size)
         self._loaded: Callable[..., object] | None = None
 
@@ -57,24 +61,32 @@ class Trial:
           For each item its outputs: name to content, as they would be sent.
 
         Raises:
+          EntryPointError: the model declares something else than the function takes.
           ModelError: there is a request, and the function takes none.
           ModelTestError: the function failed, or returned what cannot be sent.
         """
         if request is not None and not self._takes_request:
             wanted = "requests" if self._batch_size else "request"
             raise ModelError(f"{self._name} takes no request: give it a second parameter called `{wanted}`")
+        metadata = complete(metadata, self.signature, self.declared)
         contract = Contract(
             metadata.inputs,
             metadata.outputs,
-            one_input=self.signature == "bytes",
+            one_input=self.signature not in ("mapping", "arrays"),
             takes_request=self._takes_request,
+            signature=self.signature,
+            columns=metadata.columns,
         )
         for item in batch:
             refusal = contract.refusal(item)
             if refusal:
                 raise ModelTestError(f"{self._name}: {refusal.error}")
         with _data(files):
-            predict = PredictFunction(self._function(), self.signature, self._batch_size, contract)
+            called = PredictFunction(self._function(), self.signature, self._batch_size, contract)
+            try:
+                predict = as_predict(called)
+            except TypedInputError as error:
+                raise ModelTestError(f"{self._name}: {error}") from None
             try:
                 answers = predict(batch, [request] * len(batch) if request is not None else ())
             except Exception as error:
@@ -82,13 +94,14 @@ class Trial:
         return [self._output(place, answer) for place, answer in enumerate(answers)]
 
     def _function(self) -> Callable[..., object]:
-        if not isinstance(self._predictor, Loader):
+        if not isinstance(self._predictor, Loader | Records):
             return self._predictor
         if self._loaded is None:
             try:
                 self._loaded = self._predictor.loaded()
             except Exception as error:
-                called = name_of(self._predictor.load or self._predictor.function)
+                loader = self._predictor.predictor if isinstance(self._predictor, Records) else self._predictor
+                called = name_of(getattr(loader, "load", None) or loader)
                 raise ModelTestError(f"{called} failed to load: {type(error).__name__}: {error}") from error
         return self._loaded
 
@@ -100,7 +113,7 @@ class Trial:
 
 def name_of(predictor: Predictor) -> str:
     """The name of a function, or of a class, for people."""
-    function = predictor.function if isinstance(predictor, Loader) else predictor
+    function = unwrapped(predictor)
     return getattr(function, "__name__", type(function).__name__)
 
 

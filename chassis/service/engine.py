@@ -393,6 +393,11 @@ class Engine:
 
 
 def _message(error: ChassisError, job: Job) -> str:
+    if isinstance(error, AuthenticationError) and not job.with_credentials:
+        return (
+            f"{job.request.registry} wants credentials and the job has none, nothing was tagged: {error}\n"
+            "  publish again with registry_user and registry_pass, or have the service given its own (--registry)"
+        )
     if isinstance(error, AuthenticationError):
         return f"{job.request.registry} refused the credentials, nothing was tagged: {error}"
     if isinstance(error, UploadError):

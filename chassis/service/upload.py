@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from chassis.declaration.kinds import MetadataError
 from chassis.declaration.model import ModelMetadata
+from chassis.declaration.model_json import SIGNATURES
 from chassis.declaration.pythons import GIVEN_PYTHONS
 from chassis.errors import ChassisError
 from chassis.packed_model.model import DESCRIPTION, FILES, FORMAT, PICKLE, PackedModel, PackedModelError, check_key
@@ -125,8 +126,8 @@ def read_model(directory: Path, limits: Limits) -> PackedModel:
             f"the model was packed with Python {str(document.get('python'))[:20]}, and this service has images of "
             f"{', '.join(GIVEN_PYTHONS)}\n  pack it with a Python of one of these"
         )
-    if document.get("signature") not in ("auto", "bytes", "mapping"):
-        raise UploadError(f"{DESCRIPTION}: signature: expected auto, bytes or mapping")
+    if document.get("signature") not in ("auto", *SIGNATURES):
+        raise UploadError(f"{DESCRIPTION}: signature: expected auto, {', '.join(SIGNATURES)}")
     return PackedModel(
         metadata=_metadata(document.get("metadata"), limits),
         pickle=directory / PICKLE,

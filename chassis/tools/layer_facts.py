@@ -47,6 +47,6 @@ def _facts(flags: argparse.Namespace) -> Facts:
 
 if __name__ == "__main__":
     if persistent_worker.FLAG in sys.argv:
-        persistent_worker.serve(main)
+        persistent_worker.serve(lambda arguments, digests: main(arguments))
     else:
         sys.exit(main(sys.argv[1:]))

@@ -10,17 +10,24 @@ from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.persistent_worker import Digests
 from chassis.command_line.run import run_main
 from chassis.confinement.errors import ConfinementError
+from chassis.declaration.frameworks import FRAMEWORKS
 from chassis.declaration.metadata_file import read_metadata
+from chassis.declaration.model_json import SIGNATURES
 from chassis.errors import ChassisError
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
+from chassis.packaging.pickling_worker import Action, PicklingWorker
 from chassis.whole_file import whole_file
 
 _METADATA = flags.DEFINE_string(
     "metadata", None, "The model's metadata (chassis/declaration/metadata_file.py).", required=True
 )
 _ENTRY_POINT = flags.DEFINE_string("entry_point", None, "module:attribute.")
+_FRAMEWORK = flags.DEFINE_enum(
+    "framework", None, sorted(FRAMEWORKS), "The framework whose file the first of --data is, in place of --entry_point."
+)
 _LOADER = flags.DEFINE_string("loader", None, "module:attribute of what is called before the first input.")
 _PICKLE = flags.DEFINE_string("pickle", None, "A ready pickle of the function, in place of --entry_point.")
 _PACKAGE_DIR = flags.DEFINE_string("package_dir", "", "Directory that the entry module's name is relative to.")
@@ -29,13 +36,15 @@ _SOURCE = flags.DEFINE_multi_string(
 )
 _DATA = flags.DEFINE_multi_string("data", [], "KEY=FILE for chassis.data_path(KEY).")
 _IMPORT_PATH = flags.DEFINE_multi_string("import_path", [], "A directory from which dependencies are imported.")
-_SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", "bytes", "mapping"], "What one input is for the function.")
+_SIGNATURE = flags.DEFINE_enum("signature", "auto", ["auto", *SIGNATURES], "What one input is for the function.")
 _INTERPRETER = flags.DEFINE_string("interpreter", None, "The Python that imports and pickles; by default this one.")
 _PYTHON_VERSION = flags.DEFINE_string("python_version", running_version(), "The image's Python, as 3.11; this one's.")
 _TIMEOUT = flags.DEFINE_float("timeout", 300.0, "Seconds that importing and pickling may take.")
 _CONFINE = flags.DEFINE_bool(
     "confine", False, "Let the model's code see the files of this directory, as a sandbox has them, and no others."
 )
+_INPUT = flags.DEFINE_multi_string("input", [], "An input that is a file: for a persistent worker.")
+_TREE = flags.DEFINE_multi_string("tree", [], "An input that is a directory of another action: for the same.")
 _MODEL_PKL = flags.DEFINE_string("model_pkl", None, "Output: the pickle.", required=True)
 _STATUS_PB = flags.DEFINE_string("status_pb", None, "Output: a serialised OMI StatusResponse.", required=True)
 _MODEL_JSON = flags.DEFINE_string("model_json", None, "Output: settings of the server.", required=True)
@@ -66,7 +75,27 @@ _SHARED = tuple(
 
 def main(argv: Sequence[str]) -> None:
     """Packages one model; writes all of its outputs or none."""
-    model = Model(
+    model = _model()
+    _give(model, _package(model))
+
+
+def main_in_worker(worker: PicklingWorker, digests: Digests) -> None:
+    """The same, in a worker, whose inputs are those of `digests`."""
+    model = _model()
+    action = Action(
+        model,
+        _INPUT.value,
+        _TREE.value,
+        digests,
+        Path(_INTERPRETER.value) if _INTERPRETER.value else None,
+        _PYTHON_VERSION.value,
+        _TIMEOUT.value,
+    )
+    _give(model, worker.package(action))
+
+
+def _model() -> Model:
+    return Model(
         metadata=read_metadata(Path(_METADATA.value)),
         entry_point=_ENTRY_POINT.value or None,
         pickle=Path(_PICKLE.value) if _PICKLE.value else None,
@@ -76,8 +105,11 @@ def main(argv: Sequence[str]) -> None:
         import_paths=[Path(path) for path in _IMPORT_PATH.value],
         signature=_SIGNATURE.value,
         loader=_LOADER.value or None,
+        framework=_FRAMEWORK.value or None,
     )
-    packaged = _package(model)
+
+
+def _give(model: Model, packaged: PackagedModel) -> None:
     _tell(model.metadata.name, packaged)
     _write(
         {
@@ -142,4 +174,4 @@ def _write(outputs: Mapping[Path, bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, functools.partial(main_in_worker, PicklingWorker(_SHARED)))

@@ -12,8 +12,10 @@ from absl import flags
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 from chassis.image_test.case_file import read_cases
+from chassis.image_test.tensors import read_declared, with_tensors
 
 _CASE = flags.DEFINE_multi_string("case", None, "A case file.", required=True)
+_MODEL = flags.DEFINE_string("model", None, "The model.json, which says what inputs are tensors.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The file to write.", required=True)
 
 
@@ -21,8 +23,10 @@ def main(argv: Sequence[str]) -> None:
     """Writes the items of each case, but for those that are expected to fail."""
     del argv
     requests = []
+    inputs = read_declared(Path(_MODEL.value)).inputs
     for path in _CASE.value:
-        for case in read_cases(Path(path)):
+        for read in read_cases(Path(path)):
+            case = with_tensors(read, inputs)
             items = [item for item, succeeds in zip(case.inputs, case.success, strict=True) if succeeds]
             if not items:
                 raise ChassisError(f"{path}: {case.name}: is expected to fail, which does not warm a model up")

@@ -19,6 +19,9 @@ _WHEEL = flags.DEFINE_multi_string(
     "wheel", None, "A wheel, under its own file name; several share the layer.", required=True
 )
 _VENV = flags.DEFINE_string("venv", "opt/venv", "The virtual environment's path from the image's root.")
+_EXCLUDE = flags.DEFINE_multi_string(
+    "exclude", [], "A pattern of paths in site-packages to leave out, such as */tests/*; repeated."
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -29,8 +32,8 @@ def main(argv: Sequence[str]) -> None:
 
     def fill(writer: LayerWriter, compiler: BytecodeCompiler | None) -> Origin:
         if len(wheels) == 1:
-            return add_wheel(writer, wheels[0], venv, python_version, compiler)
-        return add_wheels(writer, wheels, venv, python_version, compiler)
+            return add_wheel(writer, wheels[0], venv, python_version, compiler, _EXCLUDE.value)
+        return add_wheels(writer, wheels, venv, python_version, compiler, _EXCLUDE.value)
 
     layer_flags.write(fill)
 

@@ -10,6 +10,7 @@ WheelInfo = provider(
         "unpacked": "bool: whether the wheel was made of files that a hub unpacked; missing where it is the index's own.",
         "version": "string: such as `1.26.4`.",
         "wheel": "File: the `.whl`, as the index has it.",
+        "without": "list of string: distributions that its metadata requires and its hub leaves out; missing where there are none.",
     },
 )
 

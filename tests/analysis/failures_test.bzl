@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python", "model_directory")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "TOOLS_PYTHON")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
@@ -190,6 +190,12 @@ def failure_tests(name):
         sets = ["vision"],
         tags = manual,
     )
+    model_directory(
+        name = "unfilled",
+        args = ["--fast"],
+        tags = manual,
+        tool = "//chassis/tools:warm_up",
+    )
     _of_rules_py(name = "rules_py_library")
     whl_install(name = "rules_py_wheel")
     for dep in ["rules_py_library", "rules_py_wheel"]:
@@ -278,6 +284,7 @@ def failure_tests(name):
         "missing": ["cupy-cuda13x is not locked for linux_arm64", "//requirements:linux_arm64_gpu.txt, line 15", "bazel run //ml:locks"],
         "model_of_rules_py_library": ["rules_py_library has no PyInfo of rules_python", "emit_rules_python_providers"],
         "model_of_rules_py_wheel": ["rules_py_wheel, a wheel of a hub of rules_py", "wheels.hub(name"],
+        "unfilled": ["no argument names {output}, the directory that //chassis/tools:warm_up is to fill", "args = [\"--fast\"]"],
         "not_in_set": ["pillow is not in the set fraud of @pypi; it is in vision", "run: bazel run //fraud:locks"],
         "no_layout": ["is neither a base of this build nor one OCI layout directory"],
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],

@@ -19,6 +19,14 @@ def requirement_of_an_extra_that_is_asked_for(plan: Plan) -> None:
     plan.wheels[0].metadata.append("Requires-Dist: pure[more]")
 
 
+@_sick(("PY001", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires pillow, which is not installed")
+def requirement_of_which_another_package_keeps_a_copy(plan: Plan) -> None:
+    plan.wheels[1].metadata.append("Requires-Dist: pillow")
+    plan.wheels[0].files["fast/_vendor/pillow-10.0.dist-info/METADATA"] = (
+        b"Metadata-Version: 2.1\nName: pillow\nVersion: 10.0\n"
+    )
+
+
 @_sick(("PY002", f"{SITE}/pure-2.1.dist-info/METADATA"), says="requires fast <1, and 1.0 is installed")
 def requirement_of_another_version(plan: Plan) -> None:
     plan.wheels[1].metadata[0] = "Requires-Dist: fast<1"

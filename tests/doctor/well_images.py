@@ -23,6 +23,30 @@ def unchanged(plan: Plan) -> None:
 
 
 @_well
+def release_past_an_upper_bound_of_its_requires_python(plan: Plan) -> None:
+    plan.wheels[0].metadata[0] = "Requires-Python: >=3.8,<3.11"
+
+
+@_well
+def copies_of_other_packages_within_one(plan: Plan) -> None:
+    plan.wheels[1].files["pure/_vendor/fast-0.9.dist-info/METADATA"] = (
+        b"Metadata-Version: 2.1\nName: fast\nVersion: 0.9\n"
+    )
+
+
+@_well
+def elf_file_of_no_machine(plan: Plan) -> None:
+    plan.wheels[0].files["fast/tests/none.elf"] = write_elf(ElfPlan(machine=0, stack="none"))
+
+
+@_well
+def plug_in_for_an_accelerator_that_is_not_there(plan: Plan) -> None:
+    plan.wheels[0].files["ai_edge_litert/vendors/qualcomm/compiler/libPlugin.so"] = plan.library(
+        needed=("libQnnHtp.so", "libc.so.6")
+    )
+
+
+@_well
 def driver_libraries_on_a_gpu_platform(plan: Plan) -> None:
     plan.accelerator = "cuda"
     spoil_core(plan, needed=("libcuda.so.1", "libnvidia-ml.so.1", "libnvidia-ptxjitcompiler.so.1", "libc.so.6"))

@@ -96,10 +96,13 @@ def test_the_difference_from_another_platform(document):
 
 
 def test_a_layout_that_is_none_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = _explain("--diff=empty", check=False, BUILD_WORKING_DIRECTORY=str(tmp_path))
+    assert "is not an OCI image layout" in done.stderr
     done = _explain("--diff=nothing", check=False, BUILD_WORKING_DIRECTORY=str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("error: ")
-    assert "is not an OCI image layout" in done.stderr
+    assert f"{tmp_path}/nothing does not exist, and it is not an image of a registry" in done.stderr
     assert "Traceback" not in done.stderr
 
 

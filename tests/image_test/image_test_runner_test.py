@@ -71,6 +71,7 @@ def start(folder: Path, image: Path, *flags: str, case: object = None) -> subpro
             "PYTHONPATH": os.pathsep.join([str(root), *(path for path in sys.path if path)]),
             "TEST_TMPDIR": str(folder / "tmp"),
             "XML_OUTPUT_FILE": str(folder / "report.xml"),
+            "BUILD_WORKSPACE_DIRECTORY": str(folder),
             "SECRET_OF_THE_MACHINE": "seen",
         },
         stdout=subprocess.PIPE,
@@ -163,3 +164,44 @@ def test_nothing_is_left_running_when_the_test_is_stopped(
             assert list((tmp_path / "tmp").iterdir()) == []
     finally:
         process.kill()
+
+
+def test_update_writes_the_answers_and_shows_the_difference(tmp_path: Path) -> None:
+    image = variant(tmp_path, Entrypoint=python(QUIET + SERVER))
+    (tmp_path / "case.json").write_text('[{"input": [1, 2], "output": [1, 3]}, {"input": [4]}]\n')
+    process = start(
+        tmp_path, image, "--update", "--case_name=case.json", case=json.loads((tmp_path / "case.json").read_text())
+    )
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 0, output
+    assert json.loads((tmp_path / "case.json").read_text()) == [
+        {"input": [1, 2], "output": [1, 2]},
+        {"input": [4], "output": [4]},
+    ]
+    assert '\n-[{"input": [1, 2], "output": [1, 3]}, {"input": [4]}]\n' in output
+    assert '\n+[{"input": [1, 2], "output": [1, 2]}, {"input": [4], "output": [4]}]\n' in output
+    again = start(
+        tmp_path, image, "--update", "--case_name=case.json", case=json.loads((tmp_path / "case.json").read_text())
+    )
+    output, _ = again.communicate(timeout=LIMIT_SECONDS)
+    assert output == "case.json: as it was\n"
+
+
+def test_an_update_without_answers_changes_nothing(tmp_path: Path) -> None:
+    dies = SERVER.replace("on_run()", "os._exit(3)", 1)
+    image = variant(tmp_path, Entrypoint=python(QUIET + dies))
+    process = start(tmp_path, image, "--update", "--case_name=case.json")
+    before = (tmp_path / "case.json").read_text()
+    output, _ = process.communicate(timeout=LIMIT_SECONDS)
+    assert process.returncode == 1
+    assert "1 cases have no answer: their files stay as they were" in output
+    assert "the server ended with status 3" in output
+    assert (tmp_path / "case.json").read_text() == before
+
+
+def test_a_case_without_an_answer_names_the_command_that_writes_it(tmp_path: Path) -> None:
+    image = variant(tmp_path, Entrypoint=python(QUIET + SERVER))
+    flags = ("--update_command=bazel run //model:image_test.update", "--case_name=model/case.json")
+    status, output = check(tmp_path, image, *flags, case={"input": [1]})
+    assert status == 1
+    assert "to write what the image answers: bazel run //model:image_test.update" in output

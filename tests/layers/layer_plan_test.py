@@ -45,6 +45,19 @@ def test_every_wheel_is_installed_whole(tmp_path):
     assert {path.stat().st_mode & 0o7777 for path in site.rglob("*") if path.is_dir()} == {0o755}
 
 
+def test_what_an_image_excludes_is_in_none_of_its_layers_and_in_no_record(tmp_path):
+    layout = LayoutReader(Path(os.environ["THREE_EXCLUDED"]))
+    assert [layer.origin.kind for layer in _image("THREE_EXCLUDED").layers] == ["wheel", "wheels"]
+    unpack(layout, tmp_path / "root")
+    site = tmp_path / "root" / _SITE
+    assert not (site / "shared_by_all").exists()
+    for number in range(3):
+        assert (site / f"tiny_{number}/__init__.py").is_file()
+        assert "shared_by_all" not in (site / f"tiny_{number}-1.0.dist-info/RECORD").read_text()
+    _, config = layout.image()
+    assert json.loads(config.labels["dev.chassis.exclude"]) == ["shared_by_all/*"]
+
+
 def test_the_same_wheels_make_the_same_layers():
     assert _digests("FEW") == _digests("FEW_AGAIN")
     assert _image("FEW").digest != _image("FEW_AGAIN").digest

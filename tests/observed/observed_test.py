@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -79,6 +80,24 @@ def test_the_process_says_what_every_process_does(tmp_path: Path) -> None:
     assert 0 < names["process_resident_memory_bytes"] < names["process_virtual_memory_bytes"]
     assert 3 < names["process_open_fds"] < names["process_max_fds"]
     assert before - 2 < names["process_start_time_seconds"] < time.time() + 2
+
+
+def test_processes_have_names_that_ps_shows(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, len), {"CHASSIS_WORKERS": "2"}) as server:
+        server.wait_health("SERVING")
+        until = time.monotonic() + 20
+        while value(server.http_port, "chassis_workers") < 2:
+            assert time.monotonic() < until
+        names = sorted(_names(server.process.pid))
+    assert names == ["chassis-forks", "chassis-model-0", "chassis-model-1", "chassis-server"]
+
+
+def _names(pid: int) -> Iterator[str]:
+    """Of a process and all that descend from it."""
+    yield Path(f"/proc/{pid}/comm").read_text().strip()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            yield from _names(int(child))
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])

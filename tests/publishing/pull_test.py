@@ -163,3 +163,21 @@ def test_a_layout_needs_every_layer(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "has 3 layers, 1 were given" in done.stderr
+
+
+def test_an_image_is_compared_with_one_of_a_registry(registry: RegistryServer, tmp_path: Path) -> None:
+    before, after = SampleLayout(tmp_path / "before"), SampleLayout(tmp_path / "after")
+    for layout, own in ((before, 30_000), (after, 40_000)):
+        layout.finish(layout.image(own, shared=(layout.layer(70_000),)))
+    published(registry, "explained", before.path)
+    reference = f"{registry.address}/explained:v1"
+    done = run_tool("explain", f"--image={after.path}", f"--diff={reference}", "--json")
+    assert done.returncode == 0, done.stderr
+    difference = json.loads(done.stdout)["difference"]
+    assert difference["complete"]
+    assert [len(difference["layers"][kind]) for kind in ("shared", "fetched")] == [1, 1]
+    here = run_tool("explain", f"--image={after.path}", f"--diff={before.path}", "--json")
+    assert json.loads(here.stdout)["difference"]["files"] == difference["files"]
+    absent = run_tool("explain", f"--image={after.path}", f"--diff={registry.address}/explained:absent")
+    assert absent.returncode == 1
+    assert absent.stderr == f"error: --diff={registry.address}/explained:absent: the registry has no tag absent\n"

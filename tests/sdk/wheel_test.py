@@ -72,7 +72,7 @@ def test_it_holds_what_the_sdk_needs_and_no_more(wheel: Path) -> None:
     assert not [name for name in names if name.endswith("_test.py")]
     required = [line.removeprefix("Requires-Dist: ") for line in metadata.splitlines() if line.startswith("Requires-")]
     assert [text for text in required if "extra" not in text] == ["Requires-Python: >=3.10", "cloudpickle", "urllib3"]
-    assert wheel.stat().st_size < 230_000
+    assert wheel.stat().st_size < 260_000
 
 
 def test_the_same_sources_give_the_same_bytes(wheel: Path) -> None:

@@ -39,10 +39,10 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
         yield running
 
 
-def _publish(service: ServiceProcess, registry: RegistryServer, password: str, **options: object) -> dict:
+def _publish(service: ServiceProcess, registry: RegistryServer, password: str | None, **options: object) -> dict:
     client = ChassisClient(service.url)
     model = client.create_model(process_fn=process)
-    job = model.publish("Cats", "0.0.1", USER, password, registry=registry.address, **options)
+    job = model.publish("Cats", "0.0.1", USER if password else None, password, registry=registry.address, **options)
     return client.block_until_complete(job["job_id"], timeout=_SECONDS, poll_interval=0.1)
 
 
@@ -93,6 +93,17 @@ def test_wrong_credentials_fail_the_job_and_tag_nothing(service: ServiceProcess,
     assert wrong not in json.dumps(job)
     for path in service.state.rglob("*"):
         assert path.is_dir() or wrong.encode() not in path.read_bytes(), path
+
+
+def test_no_credentials_where_some_are_wanted_are_told_from_wrong_ones(
+    service: ServiceProcess, registry: RegistryServer
+) -> None:
+    job = _publish(service, registry, None, repository="ann/nobody")
+    assert job["status"]["state"] == "failed"
+    message = job["status"]["message"]
+    assert f"{registry.address} wants credentials and the job has none, nothing was tagged" in message
+    assert "publish again with registry_user and registry_pass" in message
+    assert "refused" not in message
 
 
 def test_the_right_password_is_nowhere_either(service: ServiceProcess, registry: RegistryServer) -> None:

@@ -60,6 +60,11 @@ def is_module(path: str, size: int) -> bool:
     return path.endswith(".py") and 0 < size <= _MAX_SOURCE_BYTES
 
 
+def is_of_tests(path: str) -> bool:
+    """Whether a module of a wheel is of its test suite, which nothing in an image imports: `pandas/tests/test_a.py`."""
+    return "tests" in path.split("/")[:-1]
+
+
 class BytecodeCompiler:
     """Compiles modules in processes of its own, several at a time.
 

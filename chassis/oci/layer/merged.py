@@ -10,7 +10,7 @@ wheels are written from the last to the first: what is there already hides what 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -28,8 +28,10 @@ def add_wheels(
     venv: str,
     python_version: str,
     bytecode: BytecodeCompiler | None = None,
+    exclude: Sequence[str] = (),
 ) -> Origin:
-    """Installs wheels under the virtual environment `venv`; the order of `paths` does not matter.
+    """Installs wheels under the virtual environment `venv`; the order of `paths` does not matter. `exclude` is as of
+    `add_wheel`.
 
     Raises:
       WheelError: a wheel is damaged, hostile or not for that Python, or is given twice.
@@ -38,7 +40,7 @@ def add_wheels(
     labels = []
     for path in sorted(paths, key=lambda path: path.name, reverse=True):
         shared.begin(path.name)
-        origin = add_wheel(cast("LayerWriter", shared), path, venv, python_version, bytecode)
+        origin = add_wheel(cast("LayerWriter", shared), path, venv, python_version, bytecode, exclude)
         writer.end_part(origin.name, origin.version)
         labels.append(f"{origin.name} {origin.version}")
     return Origin("wheels", ", ".join(reversed(labels)))

@@ -11,7 +11,8 @@ from __future__ import annotations
 import binascii
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -22,7 +23,7 @@ from installer.utils import Scheme, construct_record_file, fix_shebang
 
 from chassis.declaration.distribution_name import canonical_name
 from chassis.oci.descriptor import Origin
-from chassis.oci.layer.bytecode import BytecodeCompiler, is_module
+from chassis.oci.layer.bytecode import BytecodeCompiler, is_module, is_of_tests
 from chassis.oci.layer.deflate_source import ContentError, DeflateSource
 from chassis.oci.layer.wheel_source import CheckedWheel, MemberStream, WheelError, install_wheel, open_wheel
 from chassis.oci.layer.writer import LayerWriter
@@ -38,19 +39,25 @@ _PYTHON_TAG = re.compile(r"(py|cp)(\d)(\d*)")
 
 
 def add_wheel(
-    writer: LayerWriter, path: Path, venv: str, python_version: str, bytecode: BytecodeCompiler | None = None
+    writer: LayerWriter,
+    path: Path,
+    venv: str,
+    python_version: str,
+    bytecode: BytecodeCompiler | None = None,
+    exclude: Sequence[str] = (),
 ) -> Origin:
     """Installs a wheel under the virtual environment `venv` (a path from the root, `opt/venv`).
 
     `python_version` is the target's, as `3.11`. With `bytecode`, each module in site-packages brings its `.pyc`, and
-    RECORD lists these with digest and size as it does all else.
+    RECORD lists these with digest and size as it does all else. Files of site-packages whose path there matches a
+    pattern of `exclude` are left out, and RECORD does not list them; what describes the distribution stays.
 
     Raises:
       WheelError: the wheel is damaged, hostile or not for that Python; the message begins with its file name.
     """
     with open_wheel(path) as wheel:
         check_python(wheel, python_version)
-        destination = _LayerDestination(writer, wheel, venv, python_version, bytecode)
+        destination = _LayerDestination(writer, wheel, venv, python_version, bytecode, exclude)
         install_wheel(wheel, destination)
         return Origin("wheel", canonical_name(wheel.distribution), wheel.version)
 
@@ -86,8 +93,11 @@ class _LayerDestination(WheelDestination):
         venv: str,
         python_version: str,
         bytecode: BytecodeCompiler | None,
+        exclude: Sequence[str],
     ) -> None:
         self._writer = writer
+        self._exclude = exclude
+        self._left_out: set[tuple[str, str]] = set()
         self._wheel = wheel
         self._bytecode = bytecode
         self._compiled: list[RecordEntry] = []
@@ -128,6 +138,9 @@ class _LayerDestination(WheelDestination):
             self._writer.add_bytes(place, data, mode)
             return RecordEntry(path, None, len(data))
         member = stream.member
+        if self._schemes[scheme] == self._site_packages and self._is_left_out(path):
+            self._left_out.add((scheme, path))
+            return RecordEntry(path, None, member.size)
         try:
             if scheme == "scripts" and self._starts_with_python(stream):
                 return self._write_with_interpreter(path, place, stream, mode)
@@ -135,7 +148,8 @@ class _LayerDestination(WheelDestination):
             stated = self._wheel.record.get(member.name, ("", "", ""))[1]
             if stated.startswith("sha256="):
                 self._stated[place] = (member.name, stated)
-            if self._bytecode and self._schemes[scheme] == self._site_packages and is_module(path, member.size):
+            is_imported = is_module(path, member.size) and not is_of_tests(path)
+            if self._bytecode and self._schemes[scheme] == self._site_packages and is_imported:
                 self._add_bytecode(self._bytecode.submit(place, stream.read()))
         except ContentError as error:
             raise WheelError(f"{self._wheel.label}: member {member.name!r} {error}") from None
@@ -150,9 +164,14 @@ class _LayerDestination(WheelDestination):
         digests = {place: _base64(digest) for place, digest in self._writer.digests().items()}
         self._check_record(digests)
         compiled = [(scheme, entry) for entry in self._compiled]
-        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in [*records, *compiled]]
+        kept = [(where, entry) for where, entry in records if (where, entry.path) not in self._left_out]
+        hashed = [(where, self._with_hash(where, entry, digests)) for where, entry in [*kept, *compiled]]
         with construct_record_file(hashed, self._prefixes.get) as stream:
             self._writer.add_bytes(f"{self._schemes[scheme]}/{record_file_path}", stream.read())
+
+    def _is_left_out(self, path: str) -> bool:
+        described = path.partition("/")[0].endswith(".dist-info")
+        return not described and any(fnmatchcase(path, pattern) for pattern in self._exclude)
 
     def _add_bytecode(self, compiled: Iterable[tuple[str, bytes]]) -> None:
         for place, data in compiled:

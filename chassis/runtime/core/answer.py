@@ -17,7 +17,17 @@ _MAX_ERROR = 2000
 _MAX_FRAMES = 6
 _SERVER = tuple(
     f"{__file__.rpartition('/')[0].rpartition('/')[0]}/{name}.py"
-    for name in ("core/model_thread", "core/predict", "core/warming", "workers/worker")
+    for name in (
+        *(
+            "codecs/results",
+            "codecs/typed_function",
+            "core/loader",
+            "core/model_thread",
+            "core/predict",
+            "core/warming",
+        ),
+        "workers/worker",
+    )
 )
 """Where the server calls the model from."""
 

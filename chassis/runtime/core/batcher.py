@@ -40,7 +40,9 @@ _CROWDED = 0.1
 """Callers count as coming together if more than this part of the latest items came while others waited."""
 
 _BUSY_TURN = 2e-5
-"""A turn that took longer, in seconds, does not count: the loop read a request, whose items may be next."""
+_BUSY_TURNS = 4
+"""A turn that took longer, in seconds, and so many times longer than the shortest, does not count: the loop read a
+request, whose items may be next. A slow processor's shortest is longer than a fast one's with a request."""
 
 _MAX_GATHERING = 2e-3
 """An item leaves for an idle model after so many seconds in any case."""
@@ -79,6 +81,7 @@ class Batcher:
         self._lanes: dict[Lane, deque[Batch]] = {}
         self._gathering = False
         self._crowd = 0.0
+        self._shortest = _MAX_GATHERING
         self._metrics = metrics or Metrics()
         self.tracer: Tracer | None = None
 
@@ -137,8 +140,11 @@ class Batcher:
 
     def waiting(self) -> int:
         """How many items wait."""
-        ahead = sum(len(batch.waiting) for batches in self._lanes.values() for batch in list(batches)[1:])
-        return len(self._pending) + ahead
+        count = len(self._pending)
+        for batches in self._lanes.values():
+            if len(batches) > 1:
+                count += sum(len(batch.waiting) for batch in list(batches)[1:])
+        return count
 
     def busy(self) -> float:
         """Seconds that the calls which have not ended yet have lasted, together."""
@@ -220,7 +226,10 @@ class Batcher:
         if since + self._max_wait > now:
             self._loop.call_later(since + self._max_wait - now, self._gather, pending, 0, now)
             return
-        turns = turns + 1 if pending == seen and now - before < _BUSY_TURN else 0
+        if seen:
+            self._shortest = min(self._shortest, now - before)
+        busy = now - before > max(_BUSY_TURN, _BUSY_TURNS * self._shortest)
+        turns = turns + 1 if pending == seen and not busy else 0
         wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS
         if self._max_wait or turns >= wanted or now - since > _MAX_GATHERING:
             self._gathering = False
@@ -288,7 +297,7 @@ class Batcher:
             self._metrics.batch_size.observe(len(batch.waiting))
             self._metrics.model_seconds.observe(batch.seconds())
             waits = {waiting.request: batch.started - waiting.since for waiting in batch.waiting}
-            self._metrics.statistics.count_call(len(batch.waiting), batch.seconds(), waits.values())
+            self._metrics.statistics.count_call(len(batch.waiting), batch.seconds(), len(waits), sum(waits.values()))
         for waiting in batch.waiting:
             if waiting.request.answers[waiting.index] is not None:
                 self._metrics.queue_seconds.observe(batch.started - waiting.since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,10 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 # W3C Trace Context, 3.2.2: version, trace-id, parent-id, trace-flags; all-zero ids are invalid.
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 _MAX_TRACEPARENT = 256
+
+# What a request is called that has no name: half by chance, which tells servers apart, half by number.
+_SERVER = os.urandom(4).hex()
+_NUMBERS = itertools.count()
 
 
 class Caller(NamedTuple):
@@ -63,7 +68,7 @@ UNKNOWN_CALLER = Caller()
 def identify(request_id: str | None, traceparent: str | None) -> Caller:
     """The caller with these headers; what is malformed counts as not sent."""
     if not request_id or not _REQUEST_ID.fullmatch(request_id):
-        request_id = os.urandom(8).hex()
+        request_id = f"{_SERVER}{next(_NUMBERS):08x}"
     if not traceparent or len(traceparent) > _MAX_TRACEPARENT or not _TRACEPARENT.fullmatch(traceparent):
         return Caller(request_id)
     return Caller(request_id, traceparent)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from chassis.declaration.columns import Column
 from chassis.declaration.model_io import ModelInput, ModelOutput
 from chassis.declaration.tensor import BYTES, item_shape, shown
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
@@ -21,6 +22,8 @@ class Contract(NamedTuple):
       one_input: whether the function takes the first input alone, so that an item must hold it.
       takes_request: whether it takes the request beside its input.
       request_headers: the headers, in lower case, that it is told of then.
+      signature: what an item is for the function (chassis/declaration/model_json.py).
+      columns: of a row, if items are rows.
     """
 
     inputs: tuple[ModelInput, ...] = (ModelInput("input"),)
@@ -28,6 +31,13 @@ class Contract(NamedTuple):
     one_input: bool = True
     takes_request: bool = False
     request_headers: tuple[str, ...] = ()
+    signature: str = "bytes"
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether the function takes something else than bytes, which its process makes of them."""
+        return self.signature not in ("bytes", "mapping")
 
     def refusal(self, item: Item) -> Answer | None:
         """The answer to an `item` that the model must not see; None if it may."""
@@ -38,7 +48,8 @@ class Contract(NamedTuple):
         if excess:
             return failed(excess, ErrorKind.TOO_LARGE)
         fault = _malformed("input", self.inputs, item)
-        return failed(fault, ErrorKind.INPUT) if fault else None
+        # Of a typed function a tensor may come in other forms, too: its process sees to that.
+        return failed(fault, ErrorKind.INPUT) if fault and not self.is_typed else None
 
     def fault(self, output: Mapping[str, bytes]) -> str | None:
         """Why `output` must not leave; None if it may."""

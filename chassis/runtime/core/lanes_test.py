@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -168,3 +169,22 @@ def test_a_lone_item_leaves_at_once_and_one_of_many_waits_for_others(monkeypatch
         assert await turns(b"alone") == alone[-1]
 
     drive_mortals(scenario, batch_size=4)
+
+
+def test_a_lone_item_leaves_soon_on_a_processor_whose_every_turn_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batcher_module, "_MAX_GATHERING", LIMIT)  # so that nothing leaves for its sake
+
+    async def scenario(queue: Batcher) -> None:
+        async def slow_turns() -> None:
+            while True:
+                until = time.perf_counter() + 5 * batcher_module._BUSY_TURN
+                while time.perf_counter() < until:
+                    pass
+                await asyncio.sleep(0)
+
+        slow = asyncio.create_task(slow_turns())
+        for _ in range(10):
+            assert outputs(await asyncio.wait_for(queue.submit(items(b"alone")), LIMIT / 2)) == [b"alone"]
+        slow.cancel()
+
+    drive_mortals(scenario)

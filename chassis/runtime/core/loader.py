@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Loader(NamedTuple):
@@ -46,6 +49,66 @@ class Loader(NamedTuple):
         kind: Any = self.function
         predict: Callable[..., object] = kind.__new__(kind).predict
         return predict
+
+
+class FileLoad:
+    """What loads a framework's file."""
+
+    def __init__(self, load: Callable[[Path, tuple[str, ...]], object], key: str, outputs: tuple[str, ...]) -> None:
+        """Takes the adapter's `load`, what `chassis.data_path` finds the file by, and the names of the outputs."""
+        self._load = load
+        self._key = key
+        self._outputs = outputs
+
+    def __call__(self) -> object:
+        """The model in the file."""
+        from chassis.data import data_path  # here, since few models need it
+
+        return self._load(data_path(self._key), self._outputs)
+
+
+class Records(NamedTuple):
+    """A predict function, or what is one once it has loaded, whose input is a dataclass.
+
+    Attributes:
+      predictor: the function, or a `Loader`.
+      record: the dataclass.
+    """
+
+    predictor: Callable[..., object] | Loader
+    record: type
+
+    def loaded(self) -> Callable[..., object]:
+        """The predict function, loaded, which takes dicts of the dataclass's fields."""
+        predictor = self.predictor
+        return RecordFunction(predictor.loaded() if isinstance(predictor, Loader) else predictor, self.record)
+
+
+class RecordFunction:
+    """A predict function of records as one of dicts.
+
+    Attributes:
+      left_out: the fields that a dict need not have.
+    """
+
+    def __init__(self, function: Callable[..., object], record: type) -> None:
+        self._function = function
+        self._record = record
+        self.left_out = defaults(record)
+
+    def __call__(self, given: Any, **told: object) -> object:
+        make = self._record
+        if isinstance(given, list):
+            return self._function([make(**row) for row in given], **told)
+        return self._function(make(**given), **told)
+
+
+def defaults(record: type) -> frozenset[str]:
+    """The fields of a dataclass that have a default."""
+    from dataclasses import MISSING, fields  # here, since few models need them
+
+    found = fields(record)
+    return frozenset(one.name for one in found if not (one.default is MISSING and one.default_factory is MISSING))
 
 
 _NOTHING = object()

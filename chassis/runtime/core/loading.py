@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from chassis.errors import ChassisError
-from chassis.runtime.core.loader import Loader
-from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.loader import Loader, Records
+from chassis.runtime.core.predict import Predict, PredictFunction
 from chassis.runtime.core.shared_libraries import mend_find_library
+from chassis.runtime.core.typed import as_predict
 from chassis.runtime.core.warming import warm_up
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ class ModelLoadError(ChassisError):
     """A model that this server cannot load."""
 
 
-def load_model(settings: Settings) -> PredictFunction:
+def load_model(settings: Settings) -> Predict:
     """The predict function of `settings.model_dir`, with what it declares, warmed up.
 
     Raises:
       SignedModelError: its files are not those that `settings.model_key` signed.
       ModelLoadError: see `load_function`.
+      TypedInputError: its input is made with a package that is not there.
       WarmUpError: a call of the warm-up failed.
       BaseException: whatever the model's own modules raise when they are imported.
     """
@@ -46,8 +48,10 @@ def load_model(settings: Settings) -> PredictFunction:
 
         check_signed(settings.model_dir, settings.model_key)
     function = load_function(f"{settings.model_dir}/model.pkl", settings.python)
-    predict = PredictFunction(
-        function, settings.signature, settings.batch_size, settings.contract, run_timeout=settings.run_timeout
+    predict = as_predict(
+        PredictFunction(
+            function, settings.signature, settings.batch_size, settings.contract, run_timeout=settings.run_timeout
+        )
     )
     warm_up(predict, settings.model_dir)
     # What loading left behind stays for good: no later collection has to look at it.
@@ -77,7 +81,7 @@ def load_function(path: str, python: str) -> Callable[..., object]:
             function = cloudpickle.load(file)
     except FileNotFoundError:
         raise ModelLoadError(f"{path} is not there") from None
-    if isinstance(function, Loader):
+    if isinstance(function, Loader | Records):
         return function.loaded()
     if not callable(function):
         raise ModelLoadError(f"{path} holds a {type(function).__name__}, expected a predict function")

@@ -98,9 +98,10 @@ class Metrics:
         """Counts a request to the model through the front end `protocol`, answered with its protocol's `code`."""
         key = (protocol, code)
         self._requests[key] = self._requests.get(key, 0) + 1
-        if protocol not in self._request_seconds:
-            self._request_seconds[protocol] = Histogram(_SECONDS)
-        self._request_seconds[protocol].observe(seconds)
+        histogram = self._request_seconds.get(protocol)
+        if histogram is None:
+            histogram = self._request_seconds[protocol] = Histogram(_SECONDS)
+        histogram.observe(seconds)
         self.statistics.count_request(succeeded=code in _SUCCEEDED, seconds=seconds)
 
     def text(self, *, waiting: int, ready: bool, busy: float = 0.0) -> str:

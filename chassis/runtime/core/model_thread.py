@@ -13,12 +13,12 @@ from collections.abc import Callable
 from chassis.runtime.core.answer import Answer, describe_exception
 from chassis.runtime.core.batch import Batch, Lane, Outcome
 from chassis.runtime.core.batcher import Batcher, NotLoaded
-from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.predict import Predict
 from chassis.runtime.core.service import ModelState, Report
 
 _LOG = logging.getLogger(__name__)
 
-Load = Callable[[], PredictFunction]
+Load = Callable[[], Predict]
 
 
 class _Source:
@@ -83,7 +83,7 @@ class ModelThread:
             outcome = self._streamed(predict, batch) if batch.stream else _outcome(predict, batch)
             self._loop.call_soon_threadsafe(self._batcher.finished, self, batch, outcome)
 
-    def _streamed(self, predict: PredictFunction, batch: Batch) -> Outcome:
+    def _streamed(self, predict: Predict, batch: Batch) -> Outcome:
         stream = batch.stream
         items = batch.begin()
         try:
@@ -111,7 +111,7 @@ class ModelThread:
         self._report(ModelState.FAILED, reason)
 
 
-def _outcome(predict: PredictFunction, batch: Batch) -> Outcome:
+def _outcome(predict: Predict, batch: Batch) -> Outcome:
     items, told = batch.begin(), batch.requests()
     try:
         if not items:

@@ -1,4 +1,4 @@
-"""The four kinds of predict function behind one call: items in, answers out."""
+"""The four kinds of predict function of bytes behind one call: items in, answers out."""
 
 from __future__ import annotations
 
@@ -7,19 +7,37 @@ import math
 import time
 import types
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from chassis.call import Request, Result
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.json_result import encode
 
-SIGNATURES = ("bytes", "mapping")
-"""What one item is for the function: the bytes of its first input, or the whole mapping."""
+UNTYPED = ("bytes", "mapping")
+"""What one item is for the function: the bytes of its first input, or the whole mapping; others are typed."""
 
 
 class ModelContractError(Exception):
     """A predict function that returned something else than its kind promises; no retry mends it."""
+
+
+class Predict(Protocol):
+    """What answers items: a `PredictFunction`, or one whose inputs are typed."""
+
+    @property
+    def batch_size(self) -> int:
+        """The most items of one call; 0 for a function that takes one item."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it declares."""
+
+    def __call__(self, items: Sequence[Item], requests: Sequence[Request] = ()) -> list[Answer]:
+        """Answers `items`, see `PredictFunction`."""
+
+    def stream(self, item: Item, requests: Sequence[Request] = ()) -> Iterator[Answer]:
+        """Answers `item` piece by piece."""
 
 
 class PredictFunction(NamedTuple):
@@ -27,7 +45,7 @@ class PredictFunction(NamedTuple):
 
     Attributes:
       function: one of the four kinds.
-      signature: one of `SIGNATURES`.
+      signature: one of `UNTYPED`; with another a `TypedFunction` calls it.
       batch_size: the most items of one call; 0 for a function that takes one item.
       contract: declared inputs and outputs, and whether the function takes the request.
       run_timeout: the most seconds of a call, which bound a request's deadline; None for no bound.
@@ -58,14 +76,18 @@ class PredictFunction(NamedTuple):
             if self.batch_size:
                 return [self._answer(result) for result in self._results(arguments)]
             return [self._whole(self.function(argument)) for argument in arguments]
-        until = math.inf if self.run_timeout is None else time.monotonic() + self.run_timeout
-        told = [_until(until, request) for request in requests or [Request()] * len(items)]
+        told = self.told(requests, len(items))
         if self.batch_size:
             return [self._answer(result) for result in self._results(arguments, requests=told)]
         return [
             self._whole(self.function(argument, request=request))
             for argument, request in zip(arguments, told, strict=True)
         ]
+
+    def told(self, requests: Sequence[Request], count: int) -> list[Request]:
+        """`requests`, or nobody's for each of `count` items if there are none, that end with the run timeout."""
+        until = math.inf if self.run_timeout is None else time.monotonic() + self.run_timeout
+        return [_until(until, request) for request in requests or [Request()] * count]
 
     def stream(self, item: Item, requests: Sequence[Request] = ()) -> Iterator[Answer]:
         """Answers `item` piece by piece if the function is a generator, of either kind; else once.

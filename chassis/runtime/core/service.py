@@ -127,7 +127,6 @@ class ModelService:
         """
         if self.state is ModelState.STOPPING:
             raise StoppingError(self.reason)
-        self.check_size(len(items))
         refusals = [self.contract.refusal(item) for item in items]
         refused = any(refusals)
         if refused:

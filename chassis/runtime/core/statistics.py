@@ -6,7 +6,6 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 
 class Duration:
@@ -23,9 +22,9 @@ class Duration:
         self.count = 0
         self.ns = 0
 
-    def add(self, seconds: float) -> None:
-        """Counts one more."""
-        self.count += 1
+    def add(self, seconds: float, times: int = 1) -> None:
+        """Counts so many more, which took `seconds` together."""
+        self.count += times
         self.ns += int(seconds * 1e9)
 
     def document(self) -> dict[str, int]:
@@ -54,10 +53,10 @@ class Statistics:
         """Counts items with an output."""
         self._inferences += count
 
-    def count_call(self, items: int, seconds: float, waits: Iterable[float]) -> None:
+    def count_call(self, items: int, seconds: float, requests: int, waited: float) -> None:
         """Counts a call of the model with `items`, which took `seconds`.
 
-        `waits` has, for each request with items among them, how many seconds it waited for that.
+        They are of so many `requests`, which had waited for it so many seconds together.
         """
         self._executions += 1
         self._last = int(time.time() * 1000)
@@ -65,9 +64,8 @@ class Statistics:
         if batch is None:
             batch = self._batches[items] = Duration()
         batch.add(seconds)
-        for wait in waits:
-            self._queue.add(wait)
-            self._infer.add(seconds)
+        self._queue.add(waited, requests)
+        self._infer.add(seconds * requests, requests)
 
     def document(self) -> dict[str, object]:
         """As JSON has it, without the model's name.

@@ -10,7 +10,7 @@ import json
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.answer import describe_exception
-from chassis.runtime.core.predict import PredictFunction
+from chassis.runtime.core.predict import Predict
 
 FILE = "warmup.json"
 
@@ -19,7 +19,7 @@ class WarmUpError(ChassisError):
     """A call before the model is ready that failed."""
 
 
-def warm_up(predict: PredictFunction, model_dir: str) -> int:
+def warm_up(predict: Predict, model_dir: str) -> int:
     """Makes the calls that `model_dir` holds; returns how many items they had.
 
     Raises:
@@ -40,7 +40,7 @@ def warm_up(predict: PredictFunction, model_dir: str) -> int:
     return done
 
 
-def _call(predict: PredictFunction, name: str, items: list[dict[str, bytes]], first: int) -> None:
+def _call(predict: Predict, name: str, items: list[dict[str, bytes]], first: int) -> None:
     refusals = [predict.contract.refusal(item) for item in items]
     try:
         answers = refusals if any(refusals) else predict(items)

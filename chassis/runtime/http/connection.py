@@ -43,7 +43,10 @@ class Owner(Protocol):
         """It is gone."""
 
     def handle(self, request: Request, *, spare: bool) -> Response | Awaitable[Response]:
-        """Answers; raises nothing."""
+        """Answers at once, and raises nothing, or later."""
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """The answer to a request that raised later."""
 
     def call_began(self) -> None:
         """A request arrived."""
@@ -256,10 +259,15 @@ class Connection(asyncio.Protocol):
                 self._send(pending, result)
             else:
                 self._task = self._loop.create_task(self._wait(pending, result))
-        self._resume()
+        if not self._reading:
+            self._resume()
 
     async def _wait(self, pending: _Pending, answer: Awaitable[Response]) -> None:
-        response = await answer
+        assert pending.request is not None
+        try:
+            response = await answer
+        except Exception as error:
+            response = self._owner.failed(pending.request, error)
         if response.pieces is not None:
             await self._send_pieces(pending, response)
         self._task = None

@@ -30,7 +30,7 @@ def http_server(settings: Settings, model: ModelService) -> HttpServer:
     def show_description(_: Request) -> Response:
         from chassis.runtime.http import openapi  # here, since it is seldom asked for
 
-        return json_response(200, openapi.describe(identity, VERSION, routes))
+        return json_response(200, openapi.describe(identity, VERSION, routes, model.contract))
 
     def not_found(request: Request) -> Response:
         parts = request.path.split("/")

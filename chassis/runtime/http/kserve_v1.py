@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from chassis.declaration.model_io import ModelOutput
 from chassis.declaration.tensor import BYTES
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.answer import Item
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError, quoted
@@ -36,6 +37,7 @@ class KserveV1:
         self._model = model
         self._identity = identity
         self._one_input = one_input
+        self._typed = model.contract.is_typed
 
     def routes(self) -> list[Route]:
         """The protocol."""
@@ -87,11 +89,17 @@ class KserveV1:
         """An instance is an object of inputs, or the content of the only one."""
         parts = {part.name: part for part in self._model.contract.inputs}
         if isinstance(instance, dict) and instance.keys() != {"b64"} and instance and instance.keys() <= parts.keys():
-            return {name: _content(index, parts[name], value) for name, value in instance.items()}
+            return {name: self._content(index, parts[name], value) for name, value in instance.items()}
         if len(parts) == 1 or self._one_input:
             name, part = next(iter(parts.items()))
-            return {name: _content(index, part, instance)}
+            return {name: self._content(index, part, instance)}
         raise RequestError(400, f"instances, {index}: expected an object of the model's inputs {quoted(parts)}")
+
+    def _content(self, index: int, part: Part, value: object) -> bytes:
+        try:
+            return input_content(part, value, typed=self._typed)
+        except RequestError as error:
+            raise RequestError(error.status, f"instances, {index}: {error}") from None
 
     def _prediction(self, output: Mapping[str, bytes]) -> bytes:
         """An item's output as JSON: the only one itself, several as an object."""
@@ -132,24 +140,24 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _content(index: int, part: Part, value: object) -> bytes:
-    try:
-        return input_content(part, value)
-    except RequestError as error:
-        raise RequestError(error.status, f"instances, {index}: {error}") from None
-
-
-def input_content(part: Part, value: object) -> bytes:
+def input_content(part: Part, value: object, *, typed: bool) -> bytes:
     """The content of an input in plain JSON: base64, numbers of a tensor in nested lists, text, or any JSON.
+
+    It is for a function whose inputs are `typed`, or for one of bytes.
 
     Raises:
       RequestError: it is not one of these.
     """
     try:
         if isinstance(value, dict) and value.keys() == {"b64"}:
-            return base64.b64decode(value["b64"], validate=True)
+            return decode_base64(value["b64"])
         if part.datatype != BYTES:
-            return from_nested(part.name, part.datatype, part.shape, value)
+            elements = from_nested(part.name, part.datatype, part.shape, value)
+            if not typed:
+                return elements
+            from chassis.runtime.inference.typed_tensors import array_content  # here, since many models need none
+
+            return array_content(part, elements)
         if isinstance(value, str):
             return value.encode()
         return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

@@ -88,9 +88,8 @@ class Response(NamedTuple):
             if not old:
                 text += "\r\ntransfer-encoding: chunked"
         elif self.status not in _WITHOUT_BODY:
-            text = f"{text}\r\ncontent-length: {len(self.body)}"
-            if self.body:
-                text = f"{text}\r\ncontent-type: {self.content_type}"
+            kind = f"\r\ncontent-type: {self.content_type}" if self.body else ""
+            text = f"{text}\r\ncontent-length: {len(self.body)}{kind}"
         for name, value in self.headers.items():
             text = f"{text}\r\n{name}: {value}"
         if caller is not None:
@@ -124,7 +123,7 @@ def json_response(status: int, value: object) -> Response:
 
 def write_json(value: object) -> bytes:
     """`value` as compact JSON."""
-    return _ENCODER.encode(value).encode()
+    return "".join(_CHUNKS(value, 0)).encode()
 
 
 def error_response(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -134,6 +133,9 @@ def error_response(status: int, message: str, headers: Mapping[str, str] | None 
     return Response(status, response.body, JSON, {**extra, **(headers or {})})
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"))
+# As `json.dumps(value, separators=(",", ":"))`, which makes one of these each time.
+_CHUNKS = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, True
+)
 _WITHOUT_BODY = (204, 304)
 _STARTS = {int(status): f"HTTP/1.1 {int(status)} {status.phrase}" for status in HTTPStatus}

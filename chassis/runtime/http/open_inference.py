@@ -34,11 +34,12 @@ from chassis.runtime.inference.exchange import (
     PLATFORM,
     Piece,
     answered,
+    inputs_metadata,
     items,
     outputs,
+    outputs_metadata,
     parameters_of,
     streamed,
-    tensor_metadata,
 )
 from chassis.runtime.inference.extensions import Extensions
 from chassis.runtime.inference.tensor import (
@@ -76,6 +77,11 @@ class OpenInference:
         self._model = extensions.model
         self._identity = extensions.identity
         self._extensions = extensions
+        columns = extensions.model.contract.columns
+        self._nullable = frozenset(column.name for column in columns if column.optional)
+        names = {"model_name": self._identity.name, "model_version": self._identity.version}
+        self._opening = write_json(names).removesuffix(b"}") + b',"outputs":'
+        """What each answer begins with."""
 
     def health_routes(self) -> list[Route]:
         """Liveness and readiness, which orchestrators ask for whatever the protocol."""
@@ -118,10 +124,12 @@ class OpenInference:
     def metadata(self, _: Request) -> Response:
         """The model's inputs and outputs."""
         contract = self._model.contract
-        described = {
-            kind: [dict(zip(("name", "datatype", "shape"), tensor_metadata(part), strict=True)) for part in parts]
-            for kind, parts in (("inputs", contract.inputs), ("outputs", contract.outputs))
+        described: dict[str, list[dict[str, object]]] = {
+            kind: [dict(zip(("name", "datatype", "shape"), one, strict=True)) for one in metadata]
+            for kind, metadata in (("inputs", inputs_metadata(contract)), ("outputs", outputs_metadata(contract)))
         }
+        for column, one in zip(contract.columns, described["inputs"], strict=False):
+            one["parameters"] = {"type": column.type}
         return json_response(
             200,
             {
@@ -230,10 +238,15 @@ class OpenInference:
         A model of one input takes it as `text_input` too. Of other members `id` and `parameters` alone are read.
         """
         document = read_object(request.take_body(), self._model.budget, request.cost)
-        declared = self._model.contract.inputs
-        item = {part.name: input_content(part, document[part.name]) for part in declared if part.name in document}
+        contract = self._model.contract
+        declared, typed = contract.inputs, contract.is_typed
+        item = {
+            part.name: input_content(part, document[part.name], typed=typed)
+            for part in declared
+            if part.name in document
+        }
         if not item and len(declared) == 1 and _TEXT_INPUT in document:
-            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT])}
+            item = {declared[0].name: input_content(declared[0], document[_TEXT_INPUT], typed=typed)}
         if not item:
             raise RequestError(
                 400, f"expected an object of the model's inputs {quoted(part.name for part in declared)}"
@@ -246,11 +259,12 @@ class OpenInference:
 
         What is one of the model's `inputs` is neither its id nor its parameters.
         """
-        given = {name: document.get(name) for name in ("id", "parameters") if name not in inputs}
-        identifier = optional(given, "id", "")
+        identifier = "" if "id" in inputs else optional(document, "id", "")
         if not isinstance(identifier, str):
             raise RequestError(400, "id: expected a string")
-        request.tell(self._model.contract, asked_parameters(given), identifier)
+        given = {} if "parameters" in inputs else asked_parameters(document)
+        if identifier or self._model.contract.takes_request:
+            request.tell(self._model.contract, given, identifier)
         return identifier
 
     def _plain(self, piece: Piece) -> dict[str, object]:
@@ -275,7 +289,7 @@ class OpenInference:
         binary = parts.pop()
         document = read_object(parts.pop(), self._model.budget, request.cost)
         identifier = self._tell(request, document)
-        tensors = read_inputs(document, binary)
+        tensors = read_inputs(document, binary, self._nullable)
         wanted = read_outputs(document, self._model.contract.outputs)
         document.clear()
         return _Asked(identifier, items(self._model, tensors), wanted)
@@ -295,16 +309,12 @@ class OpenInference:
             else:
                 output.update(values(tensor))
             described.append(output)
-        document: dict[str, object] = {
-            "model_name": self._identity.name,
-            "model_version": self._identity.version,
-            "outputs": described,
-        }
+        header = self._opening + write_json(described)
         if asked.identifier:
-            document["id"] = asked.identifier
+            header += b',"id":' + write_json(asked.identifier)
         if given.parameters:
-            document["parameters"] = dict(given.parameters)
-        header = write_json(document)
+            header += b',"parameters":' + write_json(dict(given.parameters))
+        header += b"}"
         if not contents:
             return Response(200, header)
         return Response(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from chassis.declaration.tensor import BYTES, NUMERIC
+from chassis.runtime.core.contract import Contract
 from chassis.runtime.http.message import Route
+from chassis.runtime.http.openapi_inputs import typed_schemas
 from chassis.runtime.inference.exchange import Identity
 
 Document = dict[str, object]
@@ -22,9 +25,12 @@ _ERRORS = {
 }
 
 
-def describe(identity: Identity, version: str, routes: Iterable[Route]) -> Document:
-    """The document of `routes`."""
-    operations = _operations()
+def describe(identity: Identity, version: str, routes: Iterable[Route], contract: Contract) -> Document:
+    """The document of `routes`, which serve a model of `contract`."""
+    operations, schemas = _operations(), _schemas()
+    for name, more in typed_schemas(contract).items():
+        properties: Any = schemas[name].get("properties", {})
+        schemas[name] = {**schemas[name], **more, "properties": {**properties, **more.get("properties", {})}}
     paths: dict[str, dict[str, Document]] = {}
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = operations[route.operation]
@@ -32,7 +38,7 @@ def describe(identity: Identity, version: str, routes: Iterable[Route]) -> Docum
         "openapi": "3.1.0",
         "info": {"title": identity.name, "version": identity.version, "x-chassis-version": version},
         "paths": paths,
-        "components": {"schemas": _schemas()},
+        "components": {"schemas": schemas},
     }
 
 
@@ -132,7 +138,7 @@ def _nullable(schema: Document) -> Document:
     return {**schema, "type": [schema["type"], "null"]}
 
 
-def _schemas() -> Document:
+def _schemas() -> dict[str, Document]:
     text: Document = {"type": "string"}
     tensor: dict[str, Document] = {
         "name": text,

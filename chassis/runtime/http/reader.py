@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
@@ -11,6 +10,7 @@ import httptools
 from chassis.runtime.content_coding import CODINGS, coding_of
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
+from chassis.runtime.http.host import fault_of
 from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.limits import Limits
 
@@ -40,11 +40,15 @@ _WAITING = 1024
 _UNCOUNTED_HEAD = 8192
 """Bytes of a head that the budget does not hear of."""
 
+_SMALL_HEAD = 5 * MAX_HEADERS
+"""Bytes of a head that has not too many headers: each has five at least."""
+
 MAX_WAITING = 16
 """Requests that wait so, after which no more are read."""
 
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|([A-Za-z0-9._-]+))(?::[0-9]{0,5})?")
-_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
+_USUAL = ("Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection")
+_NAMES = {given.encode(): name.lower() for name in _USUAL for given in (name, name.lower())}
+"""The headers that most requests have, as most clients write them."""
 
 _CLOSED = "the request is not one of HTTP/1.1"
 
@@ -65,6 +69,7 @@ class Reader:
     _cost: int
     _beside: int
     _left: int
+    _head_bytes: int
 
     def __init__(
         self,
@@ -82,7 +87,6 @@ class Reader:
         self.in_body = False
         self.body_bytes = 0
         self._limits = limits
-        self._most_head = limits.head_bytes
         self._budget = budget
         self._take = take
         self._proceed = proceed
@@ -91,6 +95,8 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
         self._held = b""
         self._line_began = False
+        self._host = self._path = ""
+        self._target = b""
         self._reset()
 
     def feed(self, data: bytes) -> bytes:
@@ -153,22 +159,28 @@ class Reader:
         """A header, or a trailer, of which none is wanted (RFC 9110, 6.5.1)."""
         if not self.in_head or self.refused:
             return
+        size = self._head_bytes = self._head_bytes + len(name) + len(value) + 4
+        if size > _SMALL_HEAD and not self._may_grow(size):
+            return
         headers = self._headers
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self._most_head:
-            self._refuse_head()
-            return
-        if self._head_bytes > _UNCOUNTED_HEAD and not self._count_head(2 * self._head_bytes):
-            return
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key = _NAMES.get(name) or name.decode("latin-1").lower()
+        text = value.decode("latin-1")
         if key in headers:
             if key == "host":
                 self._refuse(400, "the request has more than one Host")
             text = f"{headers[key]}, {text}"
             self._repeated += 1
         headers[key] = text
-        if len(headers) + self._repeated > MAX_HEADERS:
+
+    def _may_grow(self, size: int) -> bool:
+        """Refuses a head that is to have `size` bytes, or one header more, if that is too much."""
+        if size > self._limits.head_bytes:
+            self._refuse_head()
+            return False
+        if len(self._headers) + self._repeated >= MAX_HEADERS:
             self._refuse(431, f"the request has more than {MAX_HEADERS} headers")
+            return False
+        return size <= _UNCOUNTED_HEAD or self._count_head(2 * size)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -185,8 +197,12 @@ class Reader:
             if "host" not in headers:
                 self._refuse(400, "the request has no Host, which HTTP/1.1 asks for")
                 return
-        if (host := headers.get("host")) and not self._is_served(host):
-            return
+        host = headers.get("host")
+        if host and host != self._host:
+            if reason := fault_of(host, self._limits.hosts):
+                self._refuse(400, reason)
+                return
+            self._host = host
         self._method = self._parser.get_method()
         if self._method == b"CONNECT":
             self._refuse(501, "this server is not a proxy")
@@ -203,22 +219,6 @@ class Reader:
             length = int(headers["content-length"])  # the parser has seen that it is a number of 64 bits
             if length:
                 self._begin_body(length)
-
-    def _is_served(self, host: str) -> bool:
-        """Refuses a Host that is malformed, or none of those that are served, if they are listed.
-
-        A page of another site whose name was made to point here would else speak with the model as its own.
-        """
-        found = _HOST.fullmatch(host)
-        if not found:
-            self._refuse(400, "the request's Host is not a name or an address, with or without a port")
-            return False
-        name = (found[1] or "").lower().removesuffix(".")
-        # An address leads nowhere else, and is what probes of a cluster send.
-        if self._limits.hosts and name and not _ADDRESS.fullmatch(name) and name not in self._limits.hosts:
-            self._refuse(400, "the request's Host is not one of those that CHASSIS_HOSTS lists")
-            return False
-        return True
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -245,17 +245,14 @@ class Reader:
             return
         self.in_body = False
         headers = self._headers
-        try:
-            path = unquote((httptools.parse_url(self._url).path or b"/").decode("ascii"), errors="strict")
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            self._refuse(400, "the request's target is not a URL")
+        if self._url != self._target and not self._found_path():
             return
         keep_alive, old = self._parser.should_keep_alive(), self._old
         self._taken += 1
         if self._ahead() and not self._count_head(_WAITING + 2 * self._head_bytes):
             return
         # Of a body that is compressed nothing is known yet.
-        more = 0 if self._coding else int(self._cost * COPIES) - self._cost
+        more = int(self._cost * COPIES) - self._cost if self._cost and not self._coding else 0
         if more and not self._budget.take(more):
             refusal = error_response(503, self._budget.busy())
             if self._cost + more > self._budget.total:
@@ -265,7 +262,7 @@ class Reader:
             return
         request = Request(
             self._method.decode("ascii"),
-            path,
+            self._path,
             headers,
             self._body,
             identify(headers.get("x-request-id"), headers.get("traceparent")),
@@ -276,6 +273,17 @@ class Reader:
         self._take(request, None, keep_alive, old)
 
     # Steps.
+
+    def _found_path(self) -> bool:
+        """Reads the path in the target; one connection asks for the same again and again."""
+        try:
+            path = httptools.parse_url(self._url).path or b"/"
+            self._path = unquote(path.decode("ascii"), errors="strict")
+        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+            self._refuse(400, "the request's target is not a URL")
+            return False
+        self._target = self._url
+        return True
 
     def _reset(self) -> None:
         self._url = b""

@@ -135,7 +135,8 @@ class HttpServer:
         self._connections.pop(connection, None)
 
     def handle(self, request: Request, *, spare: bool = False) -> Response | Awaitable[Response]:
-        """Answers `request`; whatever fails becomes a response. A `spare` connection hears of health alone."""
+        """Answers `request`, at once or later; what fails later is for `failed`. A `spare` connection hears of health
+        alone."""
         result: Response | Awaitable[Response]
         try:
             if spare and request.path not in self._vital:
@@ -143,9 +144,9 @@ class HttpServer:
             result = self._decoded(request) if request.coding else self._answer(request)
         except Exception as error:
             result = _failure(request, error)
-        if not isinstance(result, Response):
-            return self._later(request, result)
         headers = request.headers
+        if not isinstance(result, Response):
+            return self._later(request, result) if "origin" in headers or "accept-encoding" in headers else result
         if "origin" in headers or ("accept-encoding" in headers and len(result.body) >= WORTH_IT):
             return self._shaped(request, result)
         return result
@@ -229,9 +230,10 @@ class HttpServer:
 
     def call_began(self) -> None:
         """Counts a request."""
+        if not self._open:
+            self._none_open.clear()
         self._open += 1
         self._arrivals += 1
-        self._none_open.clear()
 
     def call_ended(self) -> None:
         """Counts an answer that has left."""
@@ -289,10 +291,13 @@ class HttpServer:
             response = _failure(request, error)
         if response.pieces is not None:
             return self._shared(request, response) if "origin" in request.headers else response
-        if "origin" in request.headers or "accept-encoding" in request.headers:
-            shaped = self._shaped(request, response)
-            return shaped if isinstance(shaped, Response) else await shaped
-        return response
+        shaped = self._shaped(request, response)
+        return shaped if isinstance(shaped, Response) else await shaped
+
+    @staticmethod
+    def failed(request: Request, error: Exception) -> Response:
+        """The answer to a request that raised `error`."""
+        return _failure(request, error)
 
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()

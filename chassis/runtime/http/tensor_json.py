@@ -6,7 +6,8 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from chassis.runtime.core.contract import Part
@@ -19,6 +20,7 @@ HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is, if binary data follows it."""
 
 _OF_THE_PROTOCOL = ("binary_data_output",)
+_NONE: Mapping[str, object] = MappingProxyType({})
 
 
 class AskedOutputs(NamedTuple):
@@ -47,9 +49,12 @@ def split(request: Request) -> list[Any]:
     return [body[:length], memoryview(body)[length:]]
 
 
-def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]:
+def read_inputs(
+    document: dict[str, object], binary: memoryview, nullable: frozenset[str] = frozenset()
+) -> list[Tensor]:
+    """The tensors of a request; of those in `nullable` values may be missing."""
     inputs = document.get("inputs")
-    if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
+    if not isinstance(inputs, list) or not all([isinstance(entry, dict) for entry in inputs]):
         raise RequestError(400, "inputs: expected a list of tensors")
     position, tensors = 0, []
     for entry in inputs:
@@ -57,11 +62,12 @@ def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]
         if not isinstance(name, str):
             raise RequestError(400, "inputs: a tensor has a name, a string")
         datatype, shape = check_datatype(name, entry.get("datatype")), check_shape(name, entry.get("shape"))
-        parameters = _parameters(f"input {name!r}", entry)
+        parameters = _parameters(entry, "input", name)
         size = parameters.get("binary_data_size")
         if size is None:
             is_base64 = parameters.get("content_type") == "base64"
-            tensors.append(from_values(name, datatype, shape, entry.pop("data", None), is_base64=is_base64))
+            data, nulls = entry.pop("data", None), name in nullable
+            tensors.append(from_values(name, datatype, shape, data, is_base64=is_base64, nulls=nulls))
             continue
         if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= len(binary) - position:
             raise RequestError(
@@ -77,16 +83,18 @@ def read_inputs(document: dict[str, object], binary: memoryview) -> list[Tensor]
 
 
 def read_outputs(document: dict[str, object], declared: Sequence[Part]) -> AskedOutputs:
-    otherwise = optional(_parameters("the request", document), "binary_data_output", False)
-    outputs = optional(document, "outputs", [])
-    if not isinstance(outputs, list) or not isinstance(otherwise, bool):
+    otherwise = optional(_parameters(document, "the request"), "binary_data_output", False)
+    outputs = optional(document, "outputs", ())
+    if not isinstance(outputs, list | tuple) or not isinstance(otherwise, bool):
         raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
     binary: dict[str, bool] = {}
     classes: dict[str, int] = {}
+    if not outputs:
+        return AskedOutputs(binary, classes, otherwise)
     for entry in outputs:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise RequestError(400, "outputs: expected objects with a name, a string")
-        parameters = _parameters(f"output {entry['name']!r}", entry, (CLASSIFICATION,))
+        parameters = _parameters(entry, "output", entry["name"], (CLASSIFICATION,))
         chosen = optional(parameters, "binary_data", otherwise)
         asked = parameters.get(CLASSIFICATION)
         classes[entry["name"]] = 0 if asked is None else class_count(entry["name"], asked, declared)
@@ -97,24 +105,30 @@ def read_outputs(document: dict[str, object], declared: Sequence[Part]) -> Asked
     return AskedOutputs(binary, classes, otherwise)
 
 
-def _parameters(where: str, entry: dict[str, object], known: tuple[str, ...] = ()) -> dict[str, object]:
-    parameters = optional(entry, "parameters", {})
+def _parameters(
+    entry: dict[str, object], what: str, name: str | None = None, known: tuple[str, ...] = ()
+) -> Mapping[str, object]:
+    parameters = entry.get("parameters")
+    if parameters is None:
+        return _NONE
+    where = what if name is None else f"{what} {name!r}"
     if not isinstance(parameters, dict):
         raise RequestError(400, f"{where}: parameters is an object")
-    if parameters:
-        check_parameters(where, (name for name, value in parameters.items() if value is not None and name not in known))
+    check_parameters(where, (name for name, value in parameters.items() if value is not None and name not in known))
     return parameters
 
 
-def optional(entry: dict[str, object], name: str, default: object) -> object:
+def optional(entry: Mapping[str, object], name: str, default: object) -> object:
     """A member that may be left out; many clients write `null` then."""
     value = entry.get(name)
     return default if value is None else value
 
 
-def asked_parameters(document: dict[str, object]) -> dict[str, object]:
+def asked_parameters(document: Mapping[str, object]) -> Mapping[str, object]:
     """The parameters of a request that are for the model: those of the protocol itself are left out, and `null`."""
-    found = optional(document, "parameters", {})
+    found = document.get("parameters")
+    if found is None:
+        return _NONE
     if not isinstance(found, dict):
         raise RequestError(400, "parameters: expected an object")
     return {name: value for name, value in found.items() if name not in _OF_THE_PROTOCOL and value is not None}

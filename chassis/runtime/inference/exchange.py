@@ -11,7 +11,7 @@ from chassis.declaration.tensor import BYTES, FLOATS, item_shape, shown
 from chassis.runtime.core.answer import Answer, Item
 from chassis.runtime.core.batcher import QueueFullError
 from chassis.runtime.core.caller import Caller
-from chassis.runtime.core.contract import Part
+from chassis.runtime.core.contract import Contract, Part
 from chassis.runtime.core.request_error import BusyError, RequestError, quoted, raise_for_failed
 from chassis.runtime.core.service import ModelService, ModelState, StoppingError
 from chassis.runtime.inference.tensor import Tensor
@@ -23,6 +23,10 @@ _UNSUPPORTED = (CLASSIFICATION, "shared_memory_region", "shared_memory_offset", 
 _FEW = 64
 _ITEM_BYTES = 1000
 """What an item takes beside its content: it, its place in the queue and its answer."""
+
+
+TensorMetadata = tuple[str, str, list[int]]
+"""Name, datatype and shape of an input or an output."""
 
 
 class Identity(NamedTuple):
@@ -134,9 +138,14 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
     """
     if not tensors:
         raise RequestError(400, "the request has no inputs")
-    declared = {part.name: part for part in model.contract.inputs}
     count = tensors[0].shape[0]
     check_room(model, count)
+    if model.contract.is_typed:
+        from chassis.runtime.inference.typed_tensors import typed_items  # here, since many models need none
+
+        _check_agree(tensors)
+        return typed_items(model.contract, tensors)
+    declared = {part.name: part for part in model.contract.inputs}
     contents: dict[str, list[bytes]] = {}
     for tensor in tensors:
         if tensor.name in contents:
@@ -149,8 +158,23 @@ def items(model: ModelService, tensors: Sequence[Tensor]) -> list[Item]:
             )
         _check_declared(tensor, declared[tensor.name])
         contents[tensor.name] = tensor.items()
+    if len(contents) == 1:
+        return [{tensors[0].name: content} for content in contents[tensors[0].name]]
     names = list(contents)
     return [dict(zip(names, row, strict=True)) for row in zip(*contents.values(), strict=True)]
+
+
+def _check_agree(tensors: Sequence[Tensor]) -> None:
+    """Raises RequestError if a tensor is given twice, or has another number of items than the first."""
+    first, seen = tensors[0], set()
+    for tensor in tensors:
+        if tensor.name in seen:
+            raise RequestError(400, f"input {tensor.name!r} is given twice")
+        seen.add(tensor.name)
+        if tensor.shape[0] != first.shape[0]:
+            raise RequestError(
+                400, f"inputs {first.name!r} and {tensor.name!r} have {first.shape[0]} and {tensor.shape[0]} items"
+            )
 
 
 def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping[str, int]) -> list[Tensor]:
@@ -163,19 +187,29 @@ def outputs(answers: Sequence[Answer], declared: Sequence[Part], wanted: Mapping
     """
     rows: list[Mapping[str, bytes]] = [answer.output or {} for answer in answers]
     parts = {part.name: part for part in declared}
-    names = list(wanted) or [name for name in (*parts, *sorted(set(rows[0]) - set(parts))) if name in rows[0]]
+    names = list(wanted)
+    if not names:
+        names = [name for name in parts if name in rows[0]]
+        if len(names) < len(rows[0]):
+            names += sorted(rows[0].keys() - parts.keys())
     tensors = []
     for name in names:
-        if name not in parts and not all(name in row for row in rows):
-            raise RequestError(400, f"there is no output {name!r}, the model has {quoted(parts)}")
-        missing = [index for index, row in enumerate(rows) if name not in row]
-        if missing:
-            raise RequestError(500, f"the model gave no output {name!r} for item {missing[0]}")
         part = parts[name] if name in parts else ModelOutput(name)
-        tensor = output_tensor(part, [row[name] for row in rows])
+        try:
+            tensor = output_tensor(part, [row[name] for row in rows])
+        except KeyError:
+            raise _without(name, rows, parts) from None
         classes = wanted.get(name, 0)
         tensors.append(classified(tensor, classes, getattr(part, "labels", ())) if classes else tensor)
     return tensors
+
+
+def _without(name: str, rows: Sequence[Mapping[str, bytes]], parts: Mapping[str, Part]) -> RequestError:
+    """What is said if not each of `rows` has the output `name`."""
+    if name not in parts:
+        return RequestError(400, f"there is no output {name!r}, the model has {quoted(parts)}")
+    missing = next(index for index, row in enumerate(rows) if name not in row)
+    return RequestError(500, f"the model gave no output {name!r} for item {missing}")
 
 
 def parameters_of(answers: Sequence[Answer]) -> dict[str, object]:
@@ -208,8 +242,19 @@ def classified(tensor: Tensor, classes: int, labels: Sequence[str]) -> Tensor:
     return Tensor(tensor.name, BYTES, (count, classes), elements)
 
 
-def tensor_metadata(part: Part) -> tuple[str, str, list[int]]:
-    """Name, datatype and shape of a declared input or output; the first size, of the items, is -1."""
+def inputs_metadata(contract: Contract) -> list[TensorMetadata]:
+    """The model's inputs: what it declares, or the columns of its rows; the first size, of the items, is -1."""
+    if contract.columns:
+        return [(column.name, column.tensor_type, [-1]) for column in contract.columns]
+    return [_metadata(part) for part in contract.inputs]
+
+
+def outputs_metadata(contract: Contract) -> list[TensorMetadata]:
+    """The model's outputs."""
+    return [_metadata(part) for part in contract.outputs]
+
+
+def _metadata(part: Part) -> TensorMetadata:
     return part.name, part.datatype, [-1, *part.shape]
 
 

@@ -20,15 +20,17 @@ from chassis.runtime.inference.exchange import (
     CLASSIFICATION,
     EXTENSIONS,
     PLATFORM,
+    TensorMetadata,
     answered,
     check_outputs,
     check_parameters,
     class_count,
+    inputs_metadata,
     items,
     outputs,
+    outputs_metadata,
     parameters_of,
     streamed,
-    tensor_metadata,
 )
 from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
 from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
@@ -132,8 +134,8 @@ class InferenceService:
             name=self._identity.name,
             versions=[self._identity.version],
             platform=PLATFORM,
-            inputs=_described(self._model.contract.inputs),
-            outputs=_described(self._model.contract.outputs),
+            inputs=_described(inputs_metadata(self._model.contract)),
+            outputs=_described(outputs_metadata(self._model.contract)),
         )
 
     async def model_config(self, request: messages.ModelConfigRequest, call: Call) -> messages.ModelConfigResponse:
@@ -169,9 +171,10 @@ class InferenceService:
         try:
             self._identity.check(request.model_name, request.model_version)
             wanted = _wanted(request, self._model.contract.outputs)
-            asked = items(self._model, _inputs(request))
+            asked = items(self._model, _inputs(request, call.lifted))
             raw, identifier = bool(request.raw_input_contents), request.id
             del request  # the items are copies
+            call.lifted.clear()
             answers = await answered(self._model, asked, caller)
             tensors = outputs(answers, self._model.contract.outputs, wanted)
             self._check_answer(tensors, call.cost)
@@ -223,7 +226,7 @@ class InferenceService:
     async def _stream(self, request: messages.ModelInferRequest, call: Call, caller: Caller) -> None:
         self._identity.check(request.model_name, request.model_version)
         wanted = _wanted(request, self._model.contract.outputs)
-        asked = items(self._model, _inputs(request))
+        asked = items(self._model, _inputs(request, {}))
         told = _TELLS_FINAL in request.parameters
         async with contextlib.aclosing(streamed(self._model, asked, caller, wanted)) as pieces:
             async for piece in pieces:
@@ -308,10 +311,10 @@ def _message(document: dict[str, object], message: _AnyMessage) -> _AnyMessage:
     return message
 
 
-def _described(parts: Sequence[Part]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
+def _described(metadata: Sequence[TensorMetadata]) -> list[messages.ModelMetadataResponse.TensorMetadata]:
     return [
         messages.ModelMetadataResponse.TensorMetadata(name=name, datatype=datatype, shape=shape)
-        for name, datatype, shape in map(tensor_metadata, parts)
+        for name, datatype, shape in metadata
     ]
 
 
@@ -336,7 +339,8 @@ def _wanted(request: messages.ModelInferRequest, declared: Sequence[Part]) -> di
     return wanted
 
 
-def _inputs(request: messages.ModelInferRequest) -> list[Tensor]:
+def _inputs(request: messages.ModelInferRequest, lifted: dict[bytes, memoryview]) -> list[Tensor]:
+    """The tensors of `request`, whose large contents are in `lifted`, and are taken out of it."""
     raw = request.raw_input_contents
     if raw and len(raw) != len(request.inputs):
         raise RequestError(400, f"{len(raw)} raw contents for {len(request.inputs)} inputs, expected one for each")
@@ -347,13 +351,20 @@ def _inputs(request: messages.ModelInferRequest) -> list[Tensor]:
         if raw:
             if given.HasField("contents"):
                 raise RequestError(400, f"input {given.name!r} has contents and raw contents")
-            tensors.append(from_raw(given.name, datatype, shape, raw[index]))
+            content = raw[index]
+            tensors.append(from_raw(given.name, datatype, shape, lifted.pop(content, content)))
         else:
-            tensors.append(_from_contents(given.name, datatype, shape, given.contents))
+            tensors.append(_from_contents(given.name, datatype, shape, given.contents, lifted))
     return tensors
 
 
-def _from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: messages.InferTensorContents) -> Tensor:
+def _from_contents(
+    name: str,
+    datatype: str,
+    shape: tuple[int, ...],
+    contents: messages.InferTensorContents,
+    lifted: dict[bytes, memoryview],
+) -> Tensor:
     field = _FIELDS.get(datatype)
     if field is None:
         raise RequestError(400, f"input {name!r}: {datatype} comes in raw_input_contents alone")
@@ -367,7 +378,7 @@ def _from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: m
     if len(values) != count:
         raise RequestError(400, f"input {name!r}: {len(values)} elements, expected {count} for shape {list(shape)}")
     if datatype == BYTES:
-        return Tensor(name, datatype, shape, list(values))
+        return Tensor(name, datatype, shape, [bytes(lifted.pop(value, value)) for value in values])
     return from_numbers(name, datatype, shape, values)
 
 

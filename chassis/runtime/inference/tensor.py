@@ -6,8 +6,6 @@ https://github.com/kserve/open-inference-protocol: "Tensor Data", "Binary Tensor
 from __future__ import annotations
 
 import array
-import base64
-import binascii
 import itertools
 import math
 import struct
@@ -16,9 +14,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC
+from chassis.runtime.base64_text import decode_base64
 from chassis.runtime.core.request_error import RequestError
 
 _MAX_DIMENSIONS = 32
+_MAX_SIZE = 1 << 40
 
 _ARRAYS = {
     "BOOL": "B",
@@ -44,12 +44,14 @@ class Tensor(NamedTuple):
       datatype: BYTES or one of `NUMERIC`.
       shape: its sizes; the first counts items.
       elements: of BYTES, one content each; of the others one buffer of all, little-endian, row-major.
+      missing: of a column, where values are missing, in order; the elements are without them.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
     elements: Sequence[bytes | memoryview]
+    missing: Sequence[int] = ()
 
     def items(self) -> list[bytes]:
         """The content of each item: its one BYTES element, or the bytes of its numbers.
@@ -112,7 +114,7 @@ def check_shape(name: str, shape: object) -> tuple[int, ...]:
     if (
         not isinstance(shape, list)
         or not 0 < len(shape) <= _MAX_DIMENSIONS
-        or not all(isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 1 << 40 for size in shape)
+        or not all([type(size) is int and 0 <= size < _MAX_SIZE for size in shape])
         or not shape[0]
     ):
         raise RequestError(400, f"input {name!r}: its shape is a list of sizes; the first counts items, at least 1")
@@ -150,8 +152,12 @@ def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes | 
     return Tensor(name, datatype, shape, [content])
 
 
-def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool) -> Tensor:
+def from_values(
+    name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool, nulls: bool = False
+) -> Tensor:
     """A tensor of JSON values, flat or nested; strings of BYTES are UTF-8, or base64 if `is_base64`.
+
+    With `nulls` a value may be missing, which is `null`.
 
     Raises:
       RequestError: a value that does not fit the datatype, or a count that does not fit the shape.
@@ -159,7 +165,7 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
     if not isinstance(data, list):
         raise RequestError(400, f"input {name!r}: its data is a list")
     values, sizes = data, [len(data)]
-    while len(sizes) < _MAX_DIMENSIONS and any(isinstance(value, list) for value in values):
+    while len(sizes) < _MAX_DIMENSIONS and list in map(type, values):
         size = len(values[0]) if isinstance(values[0], list) else -1
         odd = next((i for i, value in enumerate(values) if not isinstance(value, list) or len(value) != size), None)
         if odd is not None:
@@ -170,9 +176,14 @@ def from_values(name: str, datatype: str, shape: tuple[int, ...], data: object, 
         raise RequestError(400, f"input {name!r}: its data has shape {sizes}, expected {list(shape)}")
     if len(values) != math.prod(shape):
         raise _miscounted(name, shape, len(values))
+    missing: Sequence[int] = ()
+    if nulls and None in values:
+        missing = [place for place, value in enumerate(values) if value is None]
+        values = [value for value in values if value is not None]
     if datatype == BYTES:
-        return Tensor(name, datatype, shape, [_content(name, value, is_base64, i) for i, value in enumerate(values)])
-    return Tensor(name, datatype, shape, [pack(name, datatype, values)])
+        elements: list[bytes | memoryview] = [_content(name, value, is_base64, i) for i, value in enumerate(values)]
+        return Tensor(name, datatype, shape, elements, missing)
+    return Tensor(name, datatype, shape, [pack(name, datatype, values)], missing)
 
 
 def from_numbers(name: str, datatype: str, shape: tuple[int, ...], values: Iterable[object]) -> Tensor:
@@ -269,8 +280,8 @@ def _content(name: str, value: object, is_base64: bool, index: int) -> bytes:
     if not isinstance(value, str):
         raise RequestError(400, f"input {name!r}: element {index}: an element of BYTES is a string")
     try:
-        return base64.b64decode(value, validate=True) if is_base64 else value.encode()
-    except (binascii.Error, ValueError):
+        return decode_base64(value) if is_base64 else value.encode()
+    except ValueError:
         kind = "base64" if is_base64 else "text that UTF-8 can express"
         raise RequestError(400, f"input {name!r}: element {index} is not {kind}") from None
 

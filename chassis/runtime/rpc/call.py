@@ -54,11 +54,13 @@ class Call:
       over: whether it has been ended, or its caller is gone.
       task: what answers it, to be cancelled when its caller is gone.
       cost: the bytes of the budget that are its own until it has ended.
+      lifted: large contents of its message, by the name that the message has in the place of each; whoever takes one
+        takes it out, so that the message's memory is free when all were.
     """
 
     __slots__ = (
         *("_begun", "_core", "_deadline", "_owner", "_trailing", "_waiter"),
-        *("busy", "caller", "cost", "metadata", "over", "task"),
+        *("busy", "caller", "cost", "lifted", "metadata", "over", "task"),
     )
 
     def __init__(
@@ -73,6 +75,7 @@ class Call:
         self.busy = False
         self.over = False
         self.cost = 0
+        self.lifted: dict[bytes, memoryview] = {}
         self.task: asyncio.Task[None] | None = None
         self._owner = owner
         self._core = core

@@ -11,10 +11,10 @@ from collections.abc import Callable
 import grpc
 
 from chassis.runtime.content_coding import ContentDecoder, ContentError, TooLargeError
-from chassis.runtime.core.budget import Budget
+from chassis.runtime.core.budget import Budget, trim_memory
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.rpc.call import Call, CallError
-from chassis.runtime.rpc.wire import FieldsError, Schema, count_fields
+from chassis.runtime.rpc.wire import FieldsError, Lifted, Schema, count_fields
 
 _SMALL = 1 << 16
 _MAX_FIELDS = 1 << 17
@@ -22,6 +22,9 @@ _MAX_FIELDS = 1 << 17
 
 _PACKED = 24
 """Bytes that a byte of a packed number may take, for a moment."""
+
+_TRIMMED = 1 << 24
+"""Bytes of a message after which what gRPC's core held it in, piece by piece, is returned to the system."""
 
 _GZIP = b"\x1f\x8b"
 _ZLIB = 0x78
@@ -46,23 +49,30 @@ async def plain(content: list[bytes], decoder: ContentDecoder, call: Call) -> by
     return bytes(data)
 
 
-def parse(data: bytes, read: Callable[[bytes], object], schema: Callable[[], Schema] | None, budget: Budget) -> object:
-    """The message in `data`.
+def parse(
+    data: bytes, read: Callable[[bytes], object], schema: Callable[[], Schema] | None, budget: Budget, call: Call
+) -> object:
+    """The message in `data`, but for its large contents, which are `lifted` of `call`.
 
     Raises:
       CallError: it needs more memory than `budget` leaves.
       google.protobuf.message.DecodeError: it is not a message.
     """
-    if len(data) > _SMALL:
-        try:
-            packed = count_fields(data, schema(), _MAX_FIELDS) if schema is not None else 0
-            budget.require(packed * _PACKED, "the message")
-        except FieldsError:
-            text = f"the message has more than {_MAX_FIELDS} fields"
-            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
-        except RequestError as error:
-            raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
-    return read(data)
+    if len(data) <= _SMALL or schema is None:
+        return read(data)
+    try:
+        packed = count_fields(data, schema(), _MAX_FIELDS)
+        budget.require(packed * _PACKED, "the message")
+    except FieldsError:
+        text = f"the message has more than {_MAX_FIELDS} fields"
+        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, text) from None
+    except RequestError as error:
+        raise CallError(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from None
+    if len(data) > _TRIMMED:
+        trim_memory()
+    lifted = Lifted(data, schema(), _SMALL)
+    call.lifted = lifted.contents
+    return read(lifted.message)
 
 
 def coding_of(data: bytes) -> str:

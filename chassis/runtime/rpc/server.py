@@ -204,7 +204,9 @@ class GrpcServer:
 
         async def answer(call: Call, content: list[bytes]) -> None:
             try:
-                message = [parse(await plain(content, self._decoder, call), method.read, schema, self._budget)]
+                data = await plain(content, self._decoder, call)
+                message = [parse(data, method.read, schema, self._budget, call)]
+                del data
             except (CallError, DecodeError) as error:
                 if method.protocol:
                     code = error.code if isinstance(error, CallError) else grpc.StatusCode.INVALID_ARGUMENT

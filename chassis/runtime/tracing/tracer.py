@@ -1,7 +1,7 @@
 """Spans: made when a request or a call of the model has ended, sent in batches by a thread.
 
-The loop's thread does next to nothing for a span: it keeps a tuple. OTLP's messages are few, so that the server has
-them itself (chassis/runtime/otlp.proto); OpenTelemetry's own SDK and exporter are eight packages more in each image.
+A span is bytes at once (otlp.py), which takes less than to keep what it is made of. OpenTelemetry's own SDK and
+exporter are eight packages more in each image.
 """
 
 from __future__ import annotations
@@ -12,25 +12,23 @@ import gzip
 import http.client
 import logging
 import os
+import random
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from chassis.runtime import otlp_pb2
 from chassis.runtime.core.caller import Caller
+from chassis.runtime.tracing import otlp
 from chassis.runtime.tracing.trace_settings import TraceSettings
 from chassis.runtime.version import VERSION
 
 _LOG = logging.getLogger(__name__)
 
 _INTERNAL, _SERVER = 1, 2
-_ERROR = 2
 _SUCCEEDED = ("OK", "200")
 _RATIO_BITS = 1 << 63
-
-Attributes = tuple[tuple[str, str | int], ...]
 
 
 class Context(NamedTuple):
@@ -42,17 +40,6 @@ class Context(NamedTuple):
     sampled: bool
 
 
-class _Span(NamedTuple):
-    context: Context
-    name: str
-    kind: int
-    began: float
-    ended: float
-    attributes: Attributes
-    links: tuple[Context, ...]
-    failed: bool
-
-
 class Tracer:
     """All methods belong to the event loop's thread."""
 
@@ -60,7 +47,11 @@ class Tracer:
         self._settings = settings
         self._model = model
         self._open: dict[int, Context] = {}
-        self._waiting: deque[_Span] = deque()
+        self._waiting: deque[bytes] = deque()
+        self._bits = random.Random(os.urandom(32)).getrandbits
+        self._all = settings.ratio >= 1.0
+        self._rests: dict[tuple[str, str], bytes] = {}
+        self._call = otlp.label(f"call {model}", _INTERNAL)
         self._dropped = 0
         self._enough = asyncio.Event()
 
@@ -71,10 +62,15 @@ class Tracer:
     def end(self, caller: Caller, protocol: str, code: str, seconds: float) -> None:
         """The request of `caller`, which took `seconds`, was answered with its protocol's `code`."""
         context = self._open.pop(id(caller), None) or self._context(caller)
-        now = time.monotonic()
-        attributes = (("chassis.protocol", protocol), ("chassis.code", code), ("chassis.request_id", caller.request_id))
+        if not context.sampled:
+            return
+        rest = self._rests.get((protocol, code)) or self._rest(protocol, code)
+        request_id = caller.request_id.encode()
+        rest += otlp.before_text("chassis.request_id", len(request_id)) + request_id
+        ended = time.time_ns()
+        began = ended - int(seconds * 1e9)
         failed = code not in _SUCCEEDED
-        self._add(_Span(context, f"{protocol} {self._model}", _SERVER, now - seconds, now, attributes, (), failed))
+        self._add(otlp.span(context.trace, context.span, context.parent, began, ended, rest=rest, failed=failed))
 
     def call(self, callers: Iterable[Caller], items: int, began: float, ended: float, *, failed: bool) -> None:
         """A call of the model with `items` of these callers, from `began` to `ended` (`time.monotonic`).
@@ -87,11 +83,12 @@ class Tracer:
             return
         first = requests[0]
         parent = first.span if len(requests) == 1 else b""
-        trace = first.trace if parent else os.urandom(16)
-        context = Context(trace, os.urandom(8), parent, sampled=True)
-        links = () if parent else requests
-        name = f"call {self._model}"
-        self._add(_Span(context, name, _INTERNAL, began, ended, (("chassis.items", items),), links, failed))
+        trace = first.trace if parent else self._bits(128).to_bytes(16, "big")
+        links = b"" if parent else b"".join([otlp.link(one.trace, one.span) for one in requests])
+        rest = self._call + otlp.attribute("chassis.items", items) + links
+        epoch = time.time() - time.monotonic()
+        times = int((epoch + began) * 1e9), int((epoch + ended) * 1e9)
+        self._add(otlp.span(trace, self._bits(64).to_bytes(8, "big"), parent, *times, rest=rest, failed=failed))
 
     async def run(self) -> None:
         """Sends what waits, until cancelled."""
@@ -114,9 +111,14 @@ class Tracer:
             _LOG.warning("spans were dropped: more came than could be sent", extra={"spans": self._dropped})
             self._dropped = 0
 
-    def _add(self, span: _Span) -> None:
-        if not span.context.sampled:
-            return
+    def _rest(self, protocol: str, code: str) -> bytes:
+        """What the spans of requests with one end have in common."""
+        rest = otlp.label(f"{protocol} {self._model}", _SERVER)
+        rest += otlp.attribute("chassis.protocol", protocol) + otlp.attribute("chassis.code", code)
+        self._rests[protocol, code] = rest
+        return rest
+
+    def _add(self, span: bytes) -> None:
         if len(self._waiting) >= self._settings.queue_size:
             self._dropped += 1
             return
@@ -127,22 +129,22 @@ class Tracer:
     def _context(self, caller: Caller) -> Context:
         """Below the caller's span, or the first of a trace."""
         settings = self._settings
-        parts = caller.traceparent.split("-")
-        if len(parts) >= 4:
+        if caller.traceparent:
+            parts = caller.traceparent.split("-")
             trace, parent = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
             sampled = bool(int(parts[3], 16) & 1) if settings.parent_based else self._chosen(trace)
         else:
-            trace, parent = os.urandom(16), b""
-            sampled = self._chosen(trace)
-        return Context(trace, os.urandom(8), parent, sampled)
+            trace, parent = self._bits(128).to_bytes(16, "big"), b""
+            sampled = self._all or self._chosen(trace)
+        return Context(trace, self._bits(64).to_bytes(8, "big"), parent, sampled)
 
     def _chosen(self, trace: bytes) -> bool:
         return (int.from_bytes(trace[8:], "big") >> 1) < self._settings.ratio * _RATIO_BITS
 
-    def _send(self, spans: list[_Span]) -> None:
+    def _send(self, spans: list[bytes]) -> None:
         """Sends them; in a thread."""
         settings = self._settings
-        body = _encoded(spans, settings.attributes)
+        body = otlp.export(settings.attributes, "chassis", VERSION, spans)
         headers = {"content-type": "application/x-protobuf", **dict(settings.headers)}
         if settings.compressed:
             body, headers["content-encoding"] = gzip.compress(body, mtime=0), "gzip"
@@ -157,34 +159,3 @@ class Tracer:
                 raise http.client.HTTPException(f"the collector answered {response.status}")
         finally:
             connection.close()
-
-
-def _encoded(spans: list[_Span], attributes: tuple[tuple[str, str], ...]) -> bytes:
-    request: Any = otlp_pb2.ExportTraceServiceRequest()  # type: ignore[attr-defined]
-    resource = request.resource_spans.add()
-    for key, value in attributes:
-        resource.resource.attributes.add(key=key).value.string_value = value
-    scope = resource.scope_spans.add()
-    scope.scope.name, scope.scope.version = "chassis", VERSION
-    epoch = time.time_ns() - time.monotonic_ns()
-    for span in spans:
-        made = scope.spans.add(
-            trace_id=span.context.trace,
-            span_id=span.context.span,
-            parent_span_id=span.context.parent,
-            name=span.name,
-            kind=span.kind,
-            start_time_unix_nano=epoch + int(span.began * 1e9),
-            end_time_unix_nano=epoch + int(span.ended * 1e9),
-        )
-        for key, content in span.attributes:
-            kept = made.attributes.add(key=key).value
-            if isinstance(content, int):
-                kept.int_value = content
-            else:
-                kept.string_value = content
-        for link in span.links:
-            made.links.add(trace_id=link.trace, span_id=link.span)
-        if span.failed:
-            made.status.code = _ERROR
-    return bytes(request.SerializeToString())

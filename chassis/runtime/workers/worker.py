@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from chassis.runtime import logs
 from chassis.runtime.core.answer import Answer, describe_exception, exception_kind, frames
 from chassis.runtime.core.loading import load_model
-from chassis.runtime.core.predict import ModelContractError, PredictFunction
+from chassis.runtime.core.predict import ModelContractError, Predict
 from chassis.runtime.ending import CLOSING, end_process
 from chassis.runtime.settings import Settings
 from chassis.runtime.workers import forks, messages
@@ -55,7 +55,7 @@ def work(connection: socket.socket, settings: Settings, number: int) -> NoReturn
         end_process(0, CLOSING)
 
 
-def _answers(predict: PredictFunction, items: list[dict[str, bytes]], requests: list[Request]) -> Message:
+def _answers(predict: Predict, items: list[dict[str, bytes]], requests: list[Request]) -> Message:
     try:
         return messages.answers_message(predict(items, requests))
     except ModelContractError as error:
@@ -66,7 +66,7 @@ def _answers(predict: PredictFunction, items: list[dict[str, bytes]], requests: 
 
 
 def _streamed(
-    predict: PredictFunction,
+    predict: Predict,
     items: list[dict[str, bytes]],
     requests: list[Request],
     connection: socket.socket,

@@ -3,8 +3,6 @@
 # The releases whose archive holds one shared pool. An entry for another suite (a vendor's, Ubuntu's) is not a Debian mirror.
 _SUITES = ["stable", "oldstable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke"]
 
-ENVIRON = ["CHASSIS_DEBIAN_MIRROR", "CHASSIS_DEBIAN_SECURITY_MIRROR"]
-
 # Where the archive of security updates has its packages, and no other archive.
 _SECURITY_POOL = "pool/updates/"
 
@@ -39,14 +37,18 @@ def _from_deb822_style(content):
     return None
 
 def _find(rctx):
-    """The mirror's URL without a closing slash; fails with the remedy if there is none."""
+    """The mirror's URL without a closing slash; fails with the remedy if there is none.
+
+    Bazel is not told of what is asked here: it would fetch again for another mirror, though the lock has each file's hash, and
+    would write the address down, which may hold a password.
+    """
     named = rctx.os.environ.get("CHASSIS_DEBIAN_MIRROR")
     if named:
         return named.rstrip("/")
     candidates = []
     parts = rctx.path("/etc/apt/sources.list.d")
     if parts.exists:
-        for file in sorted(parts.readdir(), key = lambda path: path.basename):
+        for file in sorted(parts.readdir(watch = "no"), key = lambda path: path.basename):
             if file.basename.endswith(".sources"):
                 candidates.append(_from_deb822_style(rctx.read(file, watch = "no")))
             elif file.basename.endswith(".list"):

@@ -4,7 +4,7 @@ load("//rules/private/declaration:declared.bzl", "LOADERS")
 load("//rules/private/tools:host_machine.bzl", "linux_architecture")
 load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 load(":debian_lock.bzl", "debian_lock")
-load(":debian_mirror.bzl", "ENVIRON", "debian_mirror")
+load(":debian_mirror.bzl", "debian_mirror")
 
 def _fetch(rctx, lock):
     """Downloads every package of a lock, side by side, and checks it.
@@ -86,7 +86,6 @@ filegroup(
 debian_packages = repository_rule(
     implementation = _packages_impl,
     attrs = _LOCK_ATTRS,
-    environ = ENVIRON,
     doc = "The `.deb` files of a lock, as `//:packages`.",
 )
 
@@ -114,6 +113,7 @@ _MISSING = """\
 #!/bin/sh
 echo "{program}: the mirror does not have {packages}, which {lock} names" >&2
 echo "  renew the lock with: bazel run //base_images:update" >&2
+echo "  or have it from a mirror that has them: CHASSIS_DEBIAN_MIRROR=URL bazel fetch --force --repo=@@{repository}" >&2
 exit 69
 """
 
@@ -209,6 +209,7 @@ def _missing(rctx, program, missing):
         lock = "//%s:%s" % (rctx.attr.moving_lock.package, rctx.attr.moving_lock.name),
         packages = " ".join([package.name + " " + package.version for package, _ in missing]),
         program = program.rpartition("/")[2],
+        repository = rctx.name,
     )
 
 def _root_impl(rctx):
@@ -304,6 +305,5 @@ debian_root = repository_rule(
         "pythonhome": attr.string(doc = "Where the root's Python has its `lib/python3.x`, such as `usr`; empty without Python."),
         "static_programs": attr.string_dict(doc = "Statically linked programs to export by name, such as `usr/bin/qemu-aarch64-static`: they need no launcher."),
     },
-    environ = ENVIRON,
     doc = "The packages of a lock, unpacked but not installed, with launchers for their programs (Linux, of the CPU that the lock is for).",
 )

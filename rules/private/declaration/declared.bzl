@@ -112,6 +112,47 @@ SERVER_PORTS = {
     "v2-http": "8080/tcp",
 }
 
+# By framework whose files are models by themselves, the distributions that its adapter imports.
+FRAMEWORKS = {
+    "lightgbm": ["lightgbm"],
+    "onnx": ["onnxruntime"],
+    "sklearn": ["scikit-learn", "joblib"],
+    "xgboost": ["xgboost"],
+}
+
+# The most inputs of one call of such a model, unless it says.
+FRAMEWORK_BATCH_SIZE = 64
+
+# What a column of a table may be; with ? behind it a value may be missing.
+COLUMN_TYPES = [
+    "BOOL",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "FP32",
+    "FP64",
+    "TEXT",
+    "TIMESTAMP",
+]
+
+# What one input may be for a function.
+SIGNATURES = [
+    "bytes",
+    "mapping",
+    "table",
+    "rows",
+    "array",
+    "arrays",
+    "image",
+    "text",
+    "json",
+]
+
 # The most layers of an image: container runtimes stop there.
 MAX_LAYERS = 127
 

@@ -30,12 +30,21 @@ _HUBS = {
     "emulated_build": {
         "locks": {Label("//benchmarks:emulated_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
+    "frameworks": {"lock": Label("//requirements:frameworks.txt")},
     "fuzzing": {
         "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
+    "kserve_client": {
+        "any_python": True,
+        "locks": {Label("//tests/clients:kserve.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
+    },
     "old_wheels": {
         "locks": {Label("//tests/old_wheels:old.txt"): "linux_amd64"},
+    },
+    "omi_client": {
+        "any_python": True,
+        "locks": {Label("//tests/clients:omi.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
     },
     "perf_analyzer": {
         "locks": {Label("//tests/perf_analyzer:perf_analyzer.txt"): "linux_amd64_py311"},
@@ -72,6 +81,17 @@ _DEBIAN_ROOTS = {
             "pigz": "usr/bin/pigz",
             "tar": "bin/tar",
             "zstd": "usr/bin/zstd",
+        },
+    },
+    "chassis_clients": {
+        "lock": Label("//tests/clients:tools_amd64.lock"),
+        "moving_lock": Label("//tests/clients:java_amd64.lock"),
+        "programs": {
+            "ab": "usr/bin/ab",
+            "curl": "usr/bin/curl",
+            "hey": "usr/bin/hey",
+            "java": "usr/lib/jvm/java-17-openjdk-amd64/bin/java",
+            "nginx": "usr/sbin/nginx",
         },
     },
     "chassis_gcc_arm64": {

@@ -61,8 +61,8 @@ def _facts_of(ctx, layer, name):
 
 def _check_allowed(ctx):
     for key, reason in ctx.attr.doctor_allow.items():
-        if key.partition(":")[0] not in DOCTOR_CODES:
-            fail("\n%s: doctor_allow: %r is neither a code nor CODE:path-pattern. Codes: %s (docs/doctor.md)" % (
+        if key.partition(":")[0].partition("(")[0] not in DOCTOR_CODES:
+            fail("\n%s: doctor_allow: %r is neither a code nor CODE:path-pattern nor CODE(subject). Codes: %s (docs/doctor.md)" % (
                 ctx.label,
                 key,
                 ", ".join(DOCTOR_CODES),
@@ -70,12 +70,29 @@ def _check_allowed(ctx):
         if not reason.strip():
             fail("\n%s: doctor_allow: %r has no reason: say why it is right to ship it" % (ctx.label, key))
 
-def doctor_labels(ctx):
-    """The labels that record an image's waivers; fails if one is not as it should be."""
-    _check_allowed(ctx)
-    return {DOCTOR_LABEL: json.encode(ctx.attr.doctor_allow)} if ctx.attr.doctor_allow else {}
+def waivers(ctx, wheels):
+    """What an image waives: its own `doctor_allow`, and what hubs leave out of its wheels.
 
-def examine(ctx, config, variant, layers, base_files, base):
+    Args:
+      ctx: context of a rule with `DOCTOR_ATTRS`.
+      wheels: list of WheelInfo.
+
+    Returns:
+      A dict from key to reason; fails if one is not as it should be.
+    """
+    _check_allowed(ctx)
+    left_out = {
+        "PY001(%s)" % needed: "left out of what %s requires by `without` of its hub" % wheel.distribution
+        for wheel in wheels
+        for needed in getattr(wheel, "without", [])
+    }
+    return left_out | ctx.attr.doctor_allow
+
+def doctor_labels(allow):
+    """The labels that record an image's waivers."""
+    return {DOCTOR_LABEL: json.encode(allow)} if allow else {}
+
+def examine(ctx, config, variant, layers, base_files, base, allow):
     """Examines an image.
 
     Args:
@@ -85,6 +102,7 @@ def examine(ctx, config, variant, layers, base_files, base):
       layers: list of LayerInfo, lowest first.
       base_files: list of File, the first of them the base's OCI layout directory; none if its layers are among `layers`.
       base: Label, the base's, for people.
+      allow: what `waivers` returned.
 
     Returns:
       (DoctorInfo, OutputGroupInfo): the group `doctor` has the report, `_validation` fails if there are findings.
@@ -103,7 +121,7 @@ def examine(ctx, config, variant, layers, base_files, base):
     spec = ctx.actions.declare_file(name + ".doctor.spec.json")
     ctx.actions.write(spec, json.encode_indent({
         "accelerator": ctx.attr.accelerator,
-        "allow": ctx.attr.doctor_allow,
+        "allow": allow,
         "architecture": ctx.attr.architecture,
         "base_facts": base_facts.path if base_facts else None,
         "cmd": config["cmd"],

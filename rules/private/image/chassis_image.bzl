@@ -2,7 +2,7 @@
 
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/declaration:declared.bzl", "MAX_LAYERS", "MAX_WORKERS", "SERVER_PORTS")
-load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine")
+load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine", "waivers")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
 load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
@@ -183,7 +183,10 @@ def _impl(ctx):
         "ml.openmodel.port": "45000",
         "ml.openmodel.protocols": '["v2"]',
     }
-    labels.update(doctor_labels(ctx))
+    allow = waivers(ctx, [entry.wheel for entry in placed.environment + placed.own])
+    labels.update(doctor_labels(allow))
+    if ctx.attr.exclude:
+        labels["dev.chassis.exclude"] = json.encode(ctx.attr.exclude)
     labels.update(ctx.attr.labels)
 
     config = {
@@ -216,7 +219,7 @@ def _impl(ctx):
         "variant": variant,
     }, layers, base_documents, _status_files(ctx))
     layout = image_layout(ctx, documents, layers, base_files)
-    doctor, output_groups = examine(ctx, config, variant, layers, base_files, base_target.label)
+    doctor, output_groups = examine(ctx, config, variant, layers, base_files, base_target.label, allow)
     files = depset([layout] + [layer.blob for layer in layers] + base_files)
     return [
         DefaultInfo(
@@ -261,6 +264,7 @@ def chassis_image(
         cpu_features = [],
         doctor_allow = {},
         env = {},
+        exclude = [],
         labels = {},
         model_key = None,
         user = "65532:65532",
@@ -299,6 +303,9 @@ def chassis_image(
       doctor_allow: findings of the doctor that are right to ship: code, or `CODE:path-pattern`, to the reason, which the
         image's label `dev.chassis.doctor.allow` records.
       env: environment of the container, over that of the base and the server.
+      exclude: patterns of files of the model's wheels to leave out, by their path in site-packages, where `*` matches slashes
+        too: `["*/tests/*"]`. `RECORD` does not list them, the doctor examines what is left, and the image's label
+        `dev.chassis.exclude` records the patterns. Layers of wheels are then the image's own, shared with no other.
       labels: labels of the image.
       model_key: label of a private key, such as an encrypted `cosign.key`: the model's files and data are signed in the build, as
         OpenSSF's model signing has it, and the server loads them only as they were signed if `CHASSIS_MODEL_KEY` is set
@@ -351,6 +358,7 @@ def chassis_image(
         cpu_features = cpu_features,
         doctor_allow = doctor_allow,
         env = chosen | env,
+        exclude = exclude,
         labels = labels,
         model = model,
         model_key = model_key,

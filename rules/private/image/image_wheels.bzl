@@ -5,6 +5,7 @@ load(":layer_plan.bzl", "layer_plan")
 
 # For rules that make images, beside LAYER_ATTRS.
 IMAGE_WHEELS_ATTRS = {
+    "exclude": attr.string_list(),
     "wheel_layers": attr.int(),
     "workers": attr.int(),
     "_wheel_layer": attr.label(default = "//chassis/tools:wheel_layer", cfg = "exec", executable = True),
@@ -87,20 +88,23 @@ def wheel_layers(ctx, wheels, most):
         most,
     )
     return [
-        packaged[layer.names[0]].layer if len(layer.names) == 1 else _shared_layer(ctx, layer, packaged)
+        packaged[layer.names[0]].layer if len(layer.names) == 1 and not ctx.attr.exclude else _own_layer(ctx, layer, packaged)
         for layer in planned
     ]
 
-def _shared_layer(ctx, planned, packaged):
+def _own_layer(ctx, planned, packaged):
+    """A layer of this image alone: several wheels share it, or it lacks some of their files."""
     files = [packaged[name].wheel.wheel for name in planned.names]
     args = ctx.actions.args()
     args.add_all(files, format_each = "--wheel=%s")
+    args.add_all(ctx.attr.exclude, format_each = "--exclude=%s")
+    alone = len(files) == 1
     return layer_action(
         ctx,
-        "%s.wheels_%d" % (ctx.label.name, planned.share),
+        "%s.wheel.%s" % (ctx.label.name, planned.names[0]) if alone else "%s.wheels_%d" % (ctx.label.name, planned.share),
         ctx.attr._wheel_layer[DefaultInfo].files_to_run,
         args,
         files,
-        "wheels " + ", ".join(["%s %s" % (name, packaged[name].wheel.version) for name in planned.names]),
+        ("wheel " if alone else "wheels ") + ", ".join(["%s %s" % (name, packaged[name].wheel.version) for name in planned.names]),
         "WheelLayer",
     )

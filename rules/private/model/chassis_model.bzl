@@ -1,5 +1,6 @@
 """chassis_model: a Python predict function, with its data and dependencies, ready to be put into images."""
 
+load("//rules/private/declaration:declared.bzl", "FRAMEWORK_BATCH_SIZE")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
@@ -80,7 +81,7 @@ def _identity(wheel):
     """Name and version, which a file's name spells in its own way."""
     return wheel.distribution, wheel.version.replace("_", "-")
 
-def _warm_up(ctx):
+def _warm_up(ctx, settings):
     """Path in the image to the file of what the model is asked before it is ready, if there is any."""
     if not ctx.files.warmup:
         return {}
@@ -90,16 +91,35 @@ def _warm_up(ctx):
     output = ctx.actions.declare_file(ctx.label.name + ".warmup.json")
     args = ctx.actions.args()
     args.add_all(cases, format_each = "--case=%s")
+    args.add(settings, format = "--model=%s")
     args.add(output, format = "--output=%s")
     ctx.actions.run(
         executable = ctx.executable._warm_up,
         arguments = [args],
-        inputs = ctx.files.warmup,
+        inputs = ctx.files.warmup + [settings],
         outputs = [output],
         mnemonic = "WarmUp",
         progress_message = "Warm-up of %{label}",
     )
     return {"app/model/warmup.json": output}
+
+_NOT_A_PROGRAM = """#!/bin/sh
+cat >&2 <<'END'
+error: %s is a model, which nothing runs: its image does
+  to serve it: bazel run %s:image.serve, if its chassis_image is called `image`
+  the images of this workspace: bazel query 'kind(chassis_image, //...)'
+END
+exit 1
+"""
+
+def _not_a_program(ctx, sibling):
+    """What `bazel run` of a model says, in place of Bazel's own words that it is not executable."""
+    label = names.label_for_people(ctx.label)
+
+    # Beside the model's files, which are looked for where the target's path leads.
+    script = ctx.actions.declare_file("not_a_program", sibling = sibling)
+    ctx.actions.write(script, _NOT_A_PROGRAM % (label, label.rpartition(":")[0]), is_executable = True)
+    return script
 
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
@@ -122,9 +142,12 @@ def _impl(ctx):
         "app/model/model.json": pickle.settings,
         "app/model/model.pkl": pickle.pickle,
         "app/model/status.pb": pickle.status,
-    } | _warm_up(ctx)))
+    } | _warm_up(ctx, pickle.settings)))
     return [
-        DefaultInfo(files = depset([pickle.pickle, pickle.status, pickle.settings])),
+        DefaultInfo(
+            executable = _not_a_program(ctx, pickle.pickle),
+            files = depset([pickle.pickle, pickle.status, pickle.settings]),
+        ),
         ModelInfo(
             imports = imports,
             layers = layers,
@@ -143,6 +166,7 @@ _chassis_model = rule(
     implementation = _impl,
     attrs = _ATTRS,
     doc = _DOC,
+    executable = True,
     provides = [ModelInfo],
 )
 
@@ -161,6 +185,7 @@ def _parts(media_types, max_sizes, tensors, descriptions, labels = None):
 def chassis_model(
         name,
         entry_point = None,
+        framework = None,
         loader = None,
         srcs = [],
         pickle = None,
@@ -172,6 +197,7 @@ def chassis_model(
         version = "0.0.1",
         inputs = {"input": "application/octet-stream"},
         outputs = {"results.json": "application/json"},
+        columns = {},
         max_sizes = {},
         tensors = {},
         descriptions = {},
@@ -199,10 +225,10 @@ def chassis_model(
         target_compatible_with = [],
         testonly = False,
         visibility = None):
-    """A Python predict function, with its data and dependencies, ready for `chassis_image`.
+    """A Python predict function, or a framework's file, with its data and dependencies, ready for `chassis_image`.
 
     The entry module is imported on the build machine, with the build machine's wheels (but see `pickle_on`), and its
-    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is one of four kinds:
+    function pickled by value; modules of `deps` are pickled by reference and shipped. The predict function is of one of these kinds:
     `bytes -> JSON-able`, with batch_size `list[bytes] -> list[JSON-able]`, and the same with mappings from input name to
     bytes, to mappings from output name to bytes. A generator streams (docs/serving.md). A second parameter called `request`, of a batch
     function `requests`, is told of the request: `chassis.Request` in docs/reference/sdk.md.
@@ -225,6 +251,8 @@ def chassis_model(
       entry_point: `module:attribute`; the module is relative to this package and one of `srcs`. The attribute is a
         predict function, or a class that has one as its method `predict`: each process of the model makes an instance
         and calls its method `load`, if it has one, before the model counts as ready.
+      framework: in place of a function, the framework whose file the first of `data` is: `sklearn`, `xgboost`, `lightgbm` or
+        `onnx` (docs/frameworks.md). Its packages are in `deps`; `batch_size` is 64 unless it is given.
       loader: `module:attribute` of a function without arguments that each process of the model calls once, before the
         model counts as ready and under `load_timeout`: for what cannot be pickled, such as a session, or takes long.
         The predict function gets what it returned as its first argument, before the input.
@@ -242,15 +270,18 @@ def chassis_model(
       version: the model's version.
       inputs: input name to media type.
       outputs: output name to media type.
+      columns: of a function of rows, column name to type: `FP64`, or `FP64?` if a value may be missing; docs/models.md has the
+        types.
       max_sizes: input or output name to the most bytes, such as `"10M"`.
-      tensors: of a function of mappings, input or output name to the tensor that its bytes are in the Open Inference
+      tensors: of a function of arrays or mappings, input or output name to the tensor that its bytes are in the Open Inference
         Protocol: datatype and shape of one item, such as `"FP32[3,224]"`, `"INT64[]"` for one number, `"FP32[-1]"` where
         a size varies. The function gets and gives the elements in row-major order, little-endian: what
         `numpy.frombuffer(item["row"], "<f4")` reads and `.tobytes()` writes. Without one it is a `BYTES` tensor.
       descriptions: input or output name to what it is, for people.
       labels: of an output that is a tensor, what its elements stand for, in their order: output name to a list of texts.
         Callers who ask for classes (the classification extension of the Open Inference Protocol) get them.
-      signature: `bytes`, `mapping`, or `auto` to go by the function's annotations.
+      signature: `auto` to go by the function's annotations; or what one input is: `bytes`, `mapping`, `table`, `rows`, `array`,
+        `arrays`, `image`, `text`, `json` (docs/models.md).
       author: of the model.
       source: where the model comes from, such as a URL.
       model_type: what kind of model it is, such as `"image classification"`.
@@ -289,6 +320,10 @@ def chassis_model(
         tensors = tensors,
         descriptions = descriptions,
         labels = labels,
+        version = version,
+        columns = columns,
+        framework = framework,
+        data = data,
     )
     if problem:
         fail("chassis_model(name = %r): %s" % (name, problem))
@@ -302,7 +337,9 @@ def chassis_model(
         fail("chassis_model(name = %r): %s" % (name, keys))
     metadata = {
         "author": author,
-        "batch_size": batch_size,
+        "batch_size": batch_size or (FRAMEWORK_BATCH_SIZE if framework else 0),
+        # JSON of Starlark has the keys of a dict sorted.
+        "columns": [[column, kind] for column, kind in columns.items()],
         "details": details,
         "drain_timeout": drain_timeout,
         "inputs": _parts(inputs, max_sizes, tensors, descriptions),
@@ -332,6 +369,7 @@ def chassis_model(
         data_keys = keys,
         deps = deps + [Label("//chassis")],
         entry_point = entry_point or "",
+        framework = framework or "",
         interpreter = Label("//platforms:python") if pickle_on == "target" else None,
         loader = loader or "",
         metadata = json.encode_indent(metadata, indent = " ") + "\n",

@@ -4,6 +4,7 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/python:image_python.bzl", "interpreter_of", "python_of")
 load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
 load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
@@ -26,6 +27,7 @@ _ATTRS = {
     "data_on_target": attr.label_list(allow_files = True),
     "deps": attr.label_list(),
     "entry_point": attr.string(),
+    "framework": attr.string(),
     "interpreter": attr.label(
         cfg = "target",
         executable = True,
@@ -62,6 +64,8 @@ def _impl(ctx):
     args.add(metadata, format = "--metadata=%s")
     if ctx.file.pickle:
         args.add(ctx.file.pickle, format = "--pickle=%s")
+    elif ctx.attr.framework:
+        args.add("--framework=" + ctx.attr.framework)
     else:
         args.add("--entry_point=" + ctx.attr.entry_point)
     if ctx.attr.loader:
@@ -78,7 +82,8 @@ def _impl(ctx):
     for path in imports.to_list():
         roots[path] = None
     args.add_all(_import_paths(ctx, sources, roots), format_each = "--import_path=%s")
-    if ctx.attr._confine[BuildSettingInfo].value:
+    confine = ctx.attr._confine[BuildSettingInfo].value
+    if confine:
         args.add("--confine")
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
@@ -96,20 +101,22 @@ def _impl(ctx):
         if python.emulated:
             args.add("--timeout=%d" % _EMULATED_TIMEOUT_S)
         tools.append(ctx.attr.interpreter[DefaultInfo].files_to_run)
-    args.use_param_file("--flagfile=%s")
-    args.set_param_file_format("multiline")
-    ctx.actions.run(
+    inputs = depset(
+        [metadata] + ctx.files.srcs + (ctx.files.data + ctx.files.data_on_target) + ([ctx.file.pickle] if ctx.file.pickle else []),
+        transitive = [sources, beside],
+    )
+    args.add_all(inputs, map_each = _input, expand_directories = False)
+    run_in_worker(
+        ctx,
+        args,
         executable = ctx.executable._pickle_model,
-        arguments = [args],
-        inputs = depset(
-            [metadata] + ctx.files.srcs + (ctx.files.data + ctx.files.data_on_target) + ([ctx.file.pickle] if ctx.file.pickle else []),
-            transitive = [sources, beside],
-        ),
+        inputs = inputs,
         outputs = outputs.values(),
         tools = tools,
         mnemonic = "PickleModel",
         progress_message = "Pickling %{label}",
-        toolchain = None,
+        # The service wants Bazel's sandbox around the walls, and the target's Python is a program that makes a root for it.
+        worker = not confine and not ctx.attr.interpreter,
     )
     return [
         DefaultInfo(files = depset(outputs.values())),
@@ -122,6 +129,10 @@ def _impl(ctx):
             status = outputs["status_pb"],
         ),
     ]
+
+def _input(file):
+    """An input, for a worker, which has no sandbox and is told what the model may read."""
+    return ("--tree=" if file.is_directory else "--input=") + file.path
 
 def _import_paths(ctx, sources, roots):
     """Where the runfiles paths of `roots` are in the action, and the roots of the repositories that sources are in.

@@ -1,8 +1,8 @@
 """What can be known to be wrong with a chassis_model's attributes before anything runs."""
 
-load("//rules/private/declaration:declared.bzl", "DATATYPES")
+load("//rules/private/declaration:declared.bzl", "COLUMN_TYPES", "DATATYPES", "FRAMEWORKS", "SIGNATURES")
 
-_SIGNATURES = ["auto", "bytes", "mapping"]
+_SIGNATURES = ["auto"] + SIGNATURES
 _PICKLE_ON = ["exec", "target"]
 
 def _tensor_problem(text):
@@ -24,6 +24,23 @@ def _tensor_problem(text):
         return "two sizes vary: the bytes of a tensor tell but one"
     return None
 
+def _media_type_problem(name, text):
+    """What is wrong with the media type `text` of an input or output, or None."""
+    for one in text.split(","):
+        major, slash, minor = one.partition(";")[0].strip(" ").partition("/")
+        if not (major and slash and minor) or "/" in minor or " " in major + minor:
+            return "%r: %r is not a media type, expected such as \"application/json\" or \"image/png\"" % (name, text)
+    return None
+
+def _version_problem(text):
+    """What is wrong with a version, or None."""
+    plain = text
+    for char in ["-", ".", "_", "+"]:
+        plain = plain.replace(char, "")
+    if not text or (plain.isalnum() and text[0].isalnum() and len(text) <= 128):
+        return None
+    return "version = %r: expected letters, digits and . _ + - such as \"0.0.1\"" % text
+
 def _module_problem(attribute, path, srcs, example):
     """What is wrong with `path`, a `module:attribute` whose module has to be one of `srcs`, or None."""
     module, colon, name = path.partition(":")
@@ -34,7 +51,18 @@ def _module_problem(attribute, path, srcs, example):
         return "%s = %r: its module is %s, which is not in srcs = %r" % (attribute, path, wanted, srcs)
     return None
 
-def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}):
+def _framework_problem(framework, entry_point, pickle, srcs, loader, data):
+    """What is wrong with the attributes of a framework's model, or None."""
+    if framework not in FRAMEWORKS:
+        return "framework = %r: choose one of %s, or give a function (`entry_point`)" % (framework, ", ".join(FRAMEWORKS))
+    for name, value in [("entry_point", entry_point), ("pickle", pickle), ("srcs", srcs), ("loader", loader)]:
+        if value:
+            return "`%s` is for a function: a model of a framework is a file in `data`" % name
+    if not data:
+        return "framework = %r: give the model's file, as the first of `data`" % framework
+    return None
+
+def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pickle_on, loader = None, max_sizes = {}, tensors = {}, descriptions = {}, labels = {}, version = "0.0.1", columns = {}, framework = None, data = []):
     """Checks the attributes against each other.
 
     Args:
@@ -51,18 +79,28 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
       tensors: dict, input or output name to datatype and shape.
       descriptions: dict, input or output name to a text.
       labels: dict, output name to a list of texts.
+      version: the model's.
+      columns: dict, column name to a type.
+      framework: name of a framework, or None.
+      data: labels of its file and other files.
 
     Returns:
       What is wrong and what to do, or None.
     """
-    if bool(entry_point) == bool(pickle):
-        return "give either `entry_point` (with `srcs`) or `pickle`"
+    if framework:
+        problem = _framework_problem(framework, entry_point, pickle, srcs, loader, data)
+        if problem:
+            return problem
+    elif bool(entry_point) == bool(pickle):
+        return "give either `entry_point` (with `srcs`) or `pickle`, or `framework` with its file in `data`"
     if entry_point:
         problem = _module_problem("entry_point", entry_point, srcs, "model:batch_process")
         if not problem and loader:
             problem = _module_problem("loader", loader, srcs, "model:load")
         if problem:
             return problem
+    elif framework:
+        pass
     elif loader:
         return "`loader` is for an `entry_point`; a ready pickle holds its own"
     elif srcs:
@@ -75,10 +113,22 @@ def _check(entry_point, pickle, srcs, batch_size, signature, inputs, outputs, pi
         return "pickle_on = %r: choose one of %s" % (pickle_on, ", ".join(_PICKLE_ON))
     if not inputs or not outputs:
         return "inputs and outputs need a name each, such as {\"input\": \"application/json\"}"
+    for attribute, named in [("inputs", inputs), ("outputs", outputs)]:
+        for name, media_type in named.items():
+            problem = _media_type_problem(name, media_type)
+            if problem:
+                return "%s: %s" % (attribute, problem)
+    if _version_problem(version):
+        return _version_problem(version)
     for attribute, named in [("descriptions", descriptions), ("max_sizes", max_sizes), ("tensors", tensors)]:
         for name in named:
             if name not in inputs and name not in outputs:
                 return "%s: %r is not one of the inputs and outputs %s" % (attribute, name, ", ".join(inputs.keys() + outputs.keys()))
+    for name, text in columns.items():
+        if text.removesuffix("?") not in COLUMN_TYPES:
+            return "columns: %r of %r is not one of %s, with ? behind it if a value may be missing" % (text, name, ", ".join(COLUMN_TYPES))
+        if name in inputs:
+            return "columns: %r is the name of the input too: give that another in `inputs`" % name
     for name in labels:
         if name not in outputs:
             return "labels: %r is not one of the outputs %s" % (name, ", ".join(outputs.keys()))

@@ -1,5 +1,7 @@
 """model_directory: a directory that a program makes in the build, as one target for `data`."""
 
+load("//rules/private/tools:names.bzl", "names")
+
 _DOC = """What a program writes into a directory, as one target: a model of MLflow, spaCy or Hugging Face, for `data` of a `chassis_model`.
 
 ```starlark
@@ -34,7 +36,12 @@ _ATTRS = {
 
 def _impl(ctx):
     if not [argument for argument in ctx.attr.args if _OUTPUT in argument]:
-        fail("%s: no argument names %s, the directory that %s is to fill: args = %r" % (ctx.label, _OUTPUT, ctx.attr.tool.label, ctx.attr.args))
+        fail("\n%s: no argument names %s, the directory that %s is to fill: args = %r" % (
+            names.label_for_people(ctx.label),
+            _OUTPUT,
+            names.label_for_people(ctx.attr.tool.label),
+            ctx.attr.args,
+        ))
     output = ctx.actions.declare_directory(ctx.label.name)
     args = ctx.actions.args()
     for argument in ctx.attr.args:

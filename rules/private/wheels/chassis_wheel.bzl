@@ -38,6 +38,7 @@ _ATTRS = UNPACK_ATTRS | {
     "srcs": attr.label_list(allow_files = True, doc = "Sources in place of an sdist."),
     "tag": attr.string(doc = "The tag that the wheel must have."),
     "version": attr.string(mandatory = True, doc = "The version."),
+    "without": attr.string_list(doc = "Distributions that its metadata requires and the hub leaves out."),
     "_build_wheel": attr.label(default = "//chassis/tools:build_wheel", cfg = "exec", executable = True),
     "_bwrap": attr.label(default = "//platforms/build_machine:bwrap", cfg = "exec", allow_single_file = True),
     "_cc": attr.label(default = "//platforms/zig:cc", cfg = "exec", allow_single_file = True),
@@ -142,7 +143,8 @@ def _build(ctx):
 def _impl(ctx):
     if bool(ctx.file.sdist) == bool(ctx.files.srcs):
         fail("%s: give either `sdist` or `srcs`" % ctx.label)
-    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, ctx.attr.lock or names.label_for_people(ctx.label))
+    lock = ctx.attr.lock or names.label_for_people(ctx.label)
+    return wheel_providers(ctx, _build(ctx), ctx.attr.distribution, ctx.attr.version, lock, without = ctx.attr.without)
 
 _wheel_from_source = rule(
     implementation = _impl,

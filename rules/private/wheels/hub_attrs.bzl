@@ -44,6 +44,10 @@ HUB_ATTRS = CROSS_BUILD_ATTRS | {
               "`{\"fraud\": \"//fraud:requirements.txt\", \"vision\": \"//vision:uv.lock\"}`. An image names its set with `requirements`. " +
               "Keys of `extras` and `groups` may be sets, too.",
     ),
+    "without": attr.string_list_dict(
+        doc = "Requirements that a distribution declares and is to go without, whether the lock has them or not: " +
+              "`{\"xgboost\": [\"nvidia-nccl-cu12\"]}` where models run on one machine. The doctor reports each as waived.",
+    ),
     "renew": attr.string(doc = "The command that errors name to renew the locks; by default the one that the lock itself names, or `bazel run //:locks`."),
 }
 
@@ -62,7 +66,8 @@ def hub_options(
         platforms = [],
         pythons = [],
         renew = "",
-        sets = {}):
+        sets = {},
+        without = {}):
     """HUB_ATTRS' values, for an extension that has no tags.
 
     Args:
@@ -81,6 +86,7 @@ def hub_options(
       pythons: as there.
       renew: as there.
       sets: as there.
+      without: as there.
 
     Returns:
       A struct of them.
@@ -101,6 +107,7 @@ def hub_options(
         pythons = pythons,
         renew = renew,
         sets = sets,
+        without = without,
     )
 
 def hub_locks(attr, describe):

@@ -22,6 +22,7 @@ _ATTRS = TRANSITION_ATTRS | UNPACK_ATTRS | {
     "size": attr.int(doc = "The wheel's size in bytes, 0 if it is not known."),
     "src": attr.label(mandatory = True, allow_single_file = [".whl"], doc = "The wheel."),
     "version": attr.string(mandatory = True, doc = "The version."),
+    "without": attr.string_list(doc = "Distributions that its metadata requires and the hub leaves out."),
 }
 
 def _site_packages(ctx, file, distribution, version, bytecode = False):
@@ -41,7 +42,7 @@ def _site_packages(ctx, file, distribution, version, bytecode = False):
     )
     return directory
 
-def wheel_providers(ctx, file, distribution, version, lock, size = 0):
+def wheel_providers(ctx, file, distribution, version, lock, size = 0, without = []):
     """What a rule returns that stands for one wheel; it has `UNPACK_ATTRS`.
 
     Args:
@@ -51,6 +52,7 @@ def wheel_providers(ctx, file, distribution, version, lock, size = 0):
       version: its version.
       lock: where it comes from, see WheelInfo.
       size: in bytes, 0 if it is not known before the build.
+      without: what it requires and goes without.
 
     Returns:
       A list of providers.
@@ -62,6 +64,7 @@ def wheel_providers(ctx, file, distribution, version, lock, size = 0):
         size = size,
         version = version,
         wheel = file,
+        without = without,
     )
     return [
         DefaultInfo(files = depset([file])),
@@ -78,7 +81,15 @@ def wheel_providers(ctx, file, distribution, version, lock, size = 0):
     ]
 
 def _impl(ctx):
-    return wheel_providers(ctx, ctx.file.src, ctx.attr.distribution, ctx.attr.version, ctx.attr.lock, ctx.attr.size)
+    return wheel_providers(
+        ctx,
+        ctx.file.src,
+        ctx.attr.distribution,
+        ctx.attr.version,
+        ctx.attr.lock,
+        ctx.attr.size,
+        ctx.attr.without,
+    )
 
 wheel = rule(
     implementation = _impl,

@@ -3,7 +3,7 @@
 # More than any lock has; Starlark has no endless loop.
 _MAX_STEPS = 100000
 
-def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {}):
+def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {}, without = {}):
     """Collects a distribution and what it depends on, through its extras and theirs. A cycle just ends the walk.
 
     Args:
@@ -13,6 +13,7 @@ def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {
       locked: every name of the lock.
       extras: name to the extras that the lock asks of it: they are followed wherever it is reached.
       problems: name to why the lock's pin of it cannot be used.
+      without: name to what it depends on and is to go without.
 
     Returns:
       The sorted list of names. An error, a string, in its place if the lock lacks one.
@@ -34,6 +35,8 @@ def wheel_closure(distribution, read_metadata, locked, extras = {}, problems = {
 
         # pip warns about an extra that the wheel does not offer, and goes on.
         for needed, wanted in metadata["requires"].get(extra, []):
+            if needed in without.get(name, []):
+                continue
             asking = "%s%s==%s needs %s" % (name, "[%s]" % extra if extra else "", metadata["version"], needed)
             if needed in problems:
                 return "%s: %s" % (asking, problems[needed])

@@ -32,6 +32,14 @@ _CASES = {
 # What the lock asks of the distributions themselves.
 _EXTRAS = {"rooted": ["more", "unknown"]}
 
+# What is left out, of whom.
+_WITHOUT = [
+    ("needs-missing", {"needs-missing": ["nowhere"]}, ["needs-missing"]),
+    ("needs-missing", {"alone": ["nowhere"]}, "needs-missing==1.0 needs nowhere, which the lock does not hold"),
+    ("left", {"right": ["alone"]}, ["left", "right"]),
+    ("with-extra", {}, ["with-extra"]),
+]
+
 def _closure_test_impl(ctx):
     env = unittest.begin(ctx)
     for distribution, wanted in _CASES.items():
@@ -41,6 +49,14 @@ def _closure_test_impl(ctx):
             _REQUIRES.keys(),
             _EXTRAS,
             {"broken": "it is broken"},
+        )
+        asserts.equals(env, wanted, found)
+    for distribution, without, wanted in _WITHOUT:
+        found = wheel_closure(
+            distribution,
+            lambda name: {"requires": _REQUIRES[name], "version": "1.0"},
+            _REQUIRES.keys(),
+            without = without,
         )
         asserts.equals(env, wanted, found)
     return unittest.end(env)

@@ -51,11 +51,13 @@ def _distribution_build(attr, alias, name, found_in):
             arms.append(_arm(attr, platform, ":missing_on_" + platform))
     arms.append("        %r: %r,\n" % ("//conditions:default" if attr.any_python else "@chassis//platforms:is_other", _OTHER_MACHINE))
     no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py314 with 3.14); it has: %s. " +
-                "Lock for it too, and name the lock, or the version in `pythons`, in the hub; or give the image another `python`. " +
+                "For a platform: add its lock, such as linux_arm64_gpu, to `platforms` of the hub's wheel_locks, run %s, and name the " +
+                "lock in the hub. For a Python: name the version in `pythons` of the hub, or give the image another `python`. " +
                 "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
         attr.shown,
         DEFAULT_PYTHON,
         ", ".join(sorted(attr.locks)),
+        attr.renew[sorted(attr.renew)[0]],
     )
     return missing_distribution_build.head + "\n".join(targets) + """
 alias(
@@ -115,7 +117,7 @@ def _variants(platforms, pythons, read, named):
                 found[lock_variant(platform, python)] = None
     return found.keys()
 
-def _closure_of_lock(name, pins, extras, problems):
+def _closure_of_lock(name, pins, extras, problems, without):
     """The closure of a distribution if the lock has the graph; an error as a string."""
     return wheel_closure(
         name,
@@ -123,6 +125,7 @@ def _closure_of_lock(name, pins, extras, problems):
         pins,
         extras,
         problems,
+        without,
     )
 
 def _identity(pin, platform, index):
@@ -146,6 +149,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
     """
     buildable = [normalize_name(distribution) for distribution in options.cross_build]
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
+    without = {normalize_name(name): [normalize_name(needed) for needed in left] for name, left in options.without.items()}
     indexes = {normalize_name(distribution): url for distribution, url in options.index_urls.items()}
     distributions, names, places, problems, renewals = {}, {}, {}, {}, {}
     listed, universal, unreadable = {}, {}, []
@@ -189,7 +193,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
                 places["%s %s" % (platform, pin.name)] = pin.where
                 closure = []
                 if pin.requires != None:
-                    closure = _closure_of_lock(pin.name, pins, extras, selected.problems)
+                    closure = _closure_of_lock(pin.name, pins, extras, selected.problems, without)
                     if type(closure) == "string":
                         problems["%s %s" % (platform, pin.name)] = closure
                 file_name = file_repository_name(name, platform, pin.name)
@@ -211,6 +215,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
                         version = pin.version,
                         wheel = pin.wheel,
                         where = pin.where,
+                        without = without.get(pin.name, []),
                     )
                 own_name = closure_repository_name(name, platform, pin.name)
                 wheel_closure_repository(
@@ -225,6 +230,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
                     platform = platform,
                     problems = {} if closure else selected.problems,
                     renew = renew,
+                    without = {} if closure else without,
                     wheels = closure if type(closure) == "list" else [],
                 )
     wheel_hub_repository(
@@ -252,6 +258,6 @@ def check_named(name, options, listed, locks):
       listed: every distribution of its locks; nothing is checked if there is none yet.
       locks: the locks' names.
     """
-    for distribution in options.cross_build + options.build_requires.keys() + options.index_urls.keys():
+    for distribution in options.cross_build + options.build_requires.keys() + options.index_urls.keys() + options.without.keys():
         if listed and normalize_name(distribution) not in listed:
             fail("hub %s: %s is named for it, and none of its locks has it: %s" % (name, distribution, ", ".join(locks)))

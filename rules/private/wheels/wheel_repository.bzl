@@ -105,6 +105,7 @@ def _file_impl(rctx):
         lock = json.encode(attr.where),
         size = 0 if is_sdist else min(metadata["size"], _MAX_INT),
         version = json.encode(attr.version),
+        without = json.encode(attr.without),
     ))
     make_modes_plain(rctx)
 
@@ -126,6 +127,7 @@ wheel(
     lock = {lock},
     size = {size},
     version = {version},
+    without = {without},
 )
 """
 
@@ -146,6 +148,7 @@ wheel_from_source(
     lock = {lock},
     sdist = ":file",
     version = {version},
+    without = {without},
 )
 """
 
@@ -175,6 +178,7 @@ wheel_file_repository = repository_rule(
         "version": attr.string(mandatory = True),
         "wheel": attr.string(doc = "The wheel's file name, with `url`."),
         "where": attr.string(mandatory = True, doc = "Lock and line."),
+        "without": attr.string_list(doc = "Distributions that it requires and goes without."),
         "_fetch_sdist": attr.label(default = "//chassis/fetching:fetch_sdist.py"),
         "_fetch_wheel": attr.label(default = "//chassis/fetching:fetch_wheel.py"),
     },
@@ -195,6 +199,7 @@ def _closure_impl(rctx):
         attr.locked,
         attr.extras,
         attr.problems,
+        attr.without,
     )
     if type(closure) == "string":
         fail("%s\n  on %s, in %s\n  renew the lock: %s" % (closure, attr.platform, attr.lock, attr.renew))
@@ -227,6 +232,7 @@ wheel_closure_repository = repository_rule(
         "platform": attr.string(mandatory = True),
         "problems": attr.string_dict(doc = "Name to why the lock's pin of it cannot be used."),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
+        "without": attr.string_list_dict(doc = "Name to what it depends on and goes without."),
         "wheels": attr.string_list(doc = "The closure, if the lock says it; by default the wheels' metadata does."),
     },
     doc = "A distribution with all that its metadata says it depends on, on one platform.",

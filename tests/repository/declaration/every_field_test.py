@@ -29,8 +29,9 @@ EVERYTHING = ModelMetadata(
     technical="it compares",
     performance="good",
     batch_size=4,
-    inputs=(ModelInput("row", "application/x-row", "10M", "FP32[3,-1]", "a row of pixels"),),
+    inputs=(ModelInput("row", "application/x-row", "10M", "", "a row of pixels"),),
     outputs=(ModelOutput("nearest", "application/x-nearest", "1K", "INT64[]", "the nearest row", ("the only one",)),),
+    columns={"red": "FP32", "name": "TEXT?"},
     required_ram="1G",
     num_cpus=0.5,
     num_gpus=1,
@@ -62,7 +63,7 @@ def _rules(text: str) -> dict[str, dict[str, object]]:
     return found
 
 
-WRITTEN = _rules(build_file(EVERYTHING, (), (), "mapping"))
+WRITTEN = _rules(build_file(EVERYTHING, (), (), "json"))
 BUILT = _rules(Path(os.environ["BUILD_FILE"]).read_text())
 
 
@@ -114,7 +115,7 @@ def test_every_served_field_is_in_the_image() -> None:
     for key, parts in (("inputs", EVERYTHING.inputs), ("outputs", EVERYTHING.outputs)):
         # A description is in the Status alone.
         assert served[key] == tuple(part.replace(description="") for part in parts)
-    assert document["signature"] == "mapping"
+    assert document["signature"] == "json"
 
 
 def test_every_field_with_a_place_in_the_status_is_there() -> None:

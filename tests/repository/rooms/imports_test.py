@@ -19,10 +19,10 @@ _ROOT = Path(chassis.__file__).parents[1]
 LAYERS = (
     ("chassis",),
     ("compression", "confinement", "debian", "declaration"),
-    ("bootstrap", "deployment", "fetching", "oci", "runtime"),
+    ("bootstrap", "deployment", "fetching", "frameworks", "oci", "runtime"),
     ("doctor", "locking", "packaging", "sandbox"),
     ("cross", "image_test", "packed_model", "trust"),
-    ("build_api", "command_line"),
+    ("build_api", "command_line", "new_workspace"),
     ("service",),
     ("sdk",),
     ("reference", "tools"),
@@ -94,6 +94,18 @@ def _circle(root: Path) -> list[str]:
 
 def test_rooms_import_from_lower_layers_alone() -> None:
     assert _upward(_ROOT, LAYERS) == []
+
+
+def test_adapters_of_frameworks_import_nothing_of_chassis_and_nothing_imports_them() -> None:
+    """A model names one, and that alone is imported: none costs another model anything."""
+    modules = _modules(_ROOT)
+    for module, path in modules.items():
+        found = sorted(set(_imports(path, modules)))
+        if _room(module, modules) == "frameworks":
+            assert found == [], module
+            assert len(path.read_text().splitlines()) < 100, module
+        else:
+            assert not [target for target in found if _room(target, modules) == "frameworks"], module
 
 
 def test_every_room_of_the_table_is_there() -> None:
