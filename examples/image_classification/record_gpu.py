@@ -1,8 +1,11 @@
 """Records what the image for arm64 with CUDA is made of, so that tests need not its 3 GB.
 
-`./bazelw run //examples/image_classification:record_gpu --//rules:bytecode=false` builds the whole image and writes
-arm64_gpu.json beside this file: the settings, each layer's descriptor, the digest of the manifest, and the doctor's
-facts, of the files only those that the loader and Python look for. Bytecode is not among these.
+    ./bazelw build //examples/image_classification:image_arm64_gpu --//rules:bytecode=false
+    ./bazelw run //examples/image_classification:record_gpu -- bazel-bin/examples/image_classification/image_arm64_gpu
+
+The first builds the whole image, the second writes arm64_gpu.json beside this file: the settings, each layer's
+descriptor, the digest of the manifest, and the doctor's facts, of the files only those that the loader and Python look
+for. Bytecode is not among these.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import os
 import sys
 from pathlib import Path
 
+from chassis.command_line.run import caller_path
 from chassis.doctor.examination import facts_of_layout
 from chassis.doctor.facts import Facts, LayerFacts, encode
 from chassis.oci.descriptor import LayerDescriptor
@@ -50,7 +54,7 @@ def _smaller(facts: LayerFacts) -> LayerFacts:
 def main() -> int:
     """Writes the record."""
     output = Path(os.environ["BUILD_WORKSPACE_DIRECTORY"], _RECORD)
-    document = record(Path(sys.argv[1]))
+    document = record(caller_path(sys.argv[1]))
     output.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n")
     size = sum(layer["size"] for layer in document["layers"])
     print(f"{_RECORD}: {len(document['layers'])} layers, {size / 1e6:.1f} MB, manifest {document['manifest']}")
