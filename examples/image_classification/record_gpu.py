@@ -1,9 +1,10 @@
 """Records what the image for arm64 with CUDA is made of, so that tests need not its 3 GB.
 
     ./bazelw build //examples/image_classification:image_arm64_gpu --//rules:bytecode=false
-    ./bazelw run //examples/image_classification:record_gpu -- bazel-bin/examples/image_classification/image_arm64_gpu
+    layout=$(readlink -f bazel-bin/examples/image_classification/image_arm64_gpu)
+    ./bazelw run //examples/image_classification:record_gpu -- "$layout"
 
-The first builds the whole image, the second writes arm64_gpu.json beside this file: the settings, each layer's
+The first builds the whole image, the last writes arm64_gpu.json beside this file: the settings, each layer's
 descriptor, the digest of the manifest, and the doctor's facts, of the files only those that the loader and Python look
 for. Bytecode is not among these.
 """
