@@ -28,8 +28,8 @@ from chassis.trust.comparison import ImageRecord, differences
 from chassis.trust.errors import RebuildError
 from chassis.trust.keys import PublicKey, Signer, password_of, read_public_key, read_signer
 from chassis.trust.publication import BUNDLE_TYPE, bundle_annotations
-from chassis.trust.rebuild import REBUILD, Rebuilder, Recipe, provenance_of, rebuild_statement, recipe_of
-from chassis.trust.statement import CYCLONEDX, PROVENANCE, SPDX
+from chassis.trust.rebuild import Rebuilder, Recipe, provenance_of, rebuild_statement, recipe_of
+from chassis.trust.statement import CYCLONEDX, PROVENANCE, REBUILD, SPDX
 from chassis.trust.verification import Verified, verify_image
 
 _KINDS = {"cyclonedx": CYCLONEDX, "provenance": PROVENANCE, "rebuild": REBUILD, "spdx": SPDX}
@@ -133,7 +133,7 @@ def _make_again(client: RegistryClient, image: Descriptor, keys: Sequence[Public
 
 
 def _attest(client: RegistryClient, image: Descriptor, recipe: Recipe, signer: Signer) -> None:
-    bundle = sign_statement(rebuild_statement(image.digest, recipe), signer)
+    bundle = sign_statement(rebuild_statement(image.digest, recipe, FLAGS.bazel_flag), signer)
     artifact = Artifact(BUNDLE_TYPE, "rebuild.sigstore.json", bundle, bundle_annotations(REBUILD))
     (report,) = SubjectReferrers(client, image).attach([artifact])
     print(f"{image.digest}: {report.outcome}: {report.name}", file=sys.stderr)

@@ -23,10 +23,7 @@ from chassis.oci.descriptor import read_json
 from chassis.oci.layout_reader import LayoutReader
 from chassis.trust.comparison import ImageRecord
 from chassis.trust.errors import RebuildError
-from chassis.trust.statement import BUILD_TYPE, PROVENANCE, Statement
-
-REBUILD = "https://chassis.dev/attestation/rebuild/v1"
-"""The predicate of a statement that an image was made again, and is the same."""
+from chassis.trust.statement import BUILD_TYPE, PROVENANCE, REBUILD, Statement
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TARGET = re.compile(r"(@@?[\w.+~-]*)?//[^\s:]*:[^\s:]+")
@@ -34,10 +31,12 @@ _PLATFORM = re.compile(r"(@@?[\w.+~-]*)?//[\w/.+-]*:[\w/.+-]+")
 _VALUE = re.compile(r"[\w.+-]*")
 _FLAGS = {"bytecode": "--@chassis//rules:bytecode", "chunk_size": "--@chassis//rules:chunk_size"}
 _FLAGS |= {"compression": "--@chassis//rules:compression"}
-_NO_CACHES = ("--disk_cache=", "--remote_cache=")
-"""What a cache gives was made by whoever may write into it."""
+_NO_CACHES = ("--disk_cache=", "--remote_cache=", "--remote_executor=")
+"""What a cache gives was made by whoever may write into it; an engine has one, too."""
 
-_WITHHELD = ("BUILD_", "RUNFILES_", "JAVA_RUNFILES", "PYTHON", "TEST_", "GIT_")
+_WITHHELD = ("BUILD_", "RUNFILES_", "JAVA_RUNFILES", "PYTHON", "TEST_", "GIT_", "COSIGN_")
+"""Variables of whoever asks that the build does not get: it runs what the commit says, and is not told the password of
+the key that it is attested with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +140,13 @@ class Rebuilder:
                 f"{where}: its provenance names commit {recipe.commit}, which the repository {root} does not have\n"
                 f"  {remedy[0].upper()}{remedy[1:]}."
             )
+        # The build runs what the commit says, as whoever asks for it. A fetched proposal is in the repository, too.
+        refs = ["--count=1", f"--contains={recipe.commit}", "refs/heads", "refs/remotes", "refs/tags"]
+        if not _git(root, "for-each-ref", *refs) and not _is_ancestor(root, recipe.commit):
+            raise RebuildError(
+                f"{where}: its provenance names commit {recipe.commit}, which is on no branch or tag of the repository "
+                f"{root}\n  Its build would run as you. Fetch the branch that it is on, or check the commit out if you trust it."
+            )
 
     def _bazel_build(self, folder: Path, workspace: Path, recipe: Recipe) -> ImageRecord:
         bazel = [str(self._program(workspace)), f"--output_base={folder / 'output'}", "--max_idle_secs=60"]
@@ -194,6 +200,11 @@ def _output_files(events: Path) -> Iterator[Path]:
                 yield Path(unquote(urlsplit(file["uri"]).path))
 
 
+def _is_ancestor(root: Path, commit: str) -> bool:
+    command = ["git", "-C", str(root), "merge-base", "--is-ancestor", commit, "HEAD"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 def _git(folder: Path, *arguments: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     command = ["git", "-C", str(folder), *arguments]
@@ -237,11 +248,15 @@ def _names_commit(statement: Statement) -> bool:
         return False
 
 
-def rebuild_statement(digest: str, recipe: Recipe) -> Statement:
-    """That the image `digest` was made again from a recipe, and is the same: the same bytes for the same image."""
+def rebuild_statement(digest: str, recipe: Recipe, options: Sequence[str] = ()) -> Statement:
+    """That the image `digest` was made again from a recipe, and is the same: the same bytes for the same image.
+
+    `options` are what was added to the build, such as a cache, for whoever judges the statement.
+    """
     predicate = {
         "commit": {"gitCommit": recipe.commit},
         "flags": list(recipe.flags),
+        "options": list(options),
         "result": "SAME",
         "target": recipe.target,
     }

@@ -17,6 +17,9 @@ SPDX = "https://spdx.dev/Document"
 BUILD_TYPE = "https://chassis.dev/build/image/v1"
 """What provenance calls a build of these rules."""
 
+REBUILD = "https://chassis.dev/attestation/rebuild/v1"
+"""That an image was made again, and is the same."""
+
 SIGNED_IMAGE = "https://sigstore.dev/cosign/sign/v1"
 """What cosign 3 signs: the image, and nothing said of it."""
 

@@ -16,7 +16,7 @@ from chassis.oci.registry.client import RegistryClient
 from chassis.trust.bundle import MEDIA_TYPE, verify_bundle
 from chassis.trust.errors import SignatureError
 from chassis.trust.simple_signature import PAYLOAD_TYPE, SIGNATURE, signature_tag, signed_claims, verify_claim
-from chassis.trust.statement import SIGNED_IMAGE, Statement
+from chassis.trust.statement import REBUILD, SIGNED_IMAGE, Statement
 from chassis.trust.verifying_key import VerifyingKey
 
 MAX_BUNDLE_BYTES = 64 << 20
@@ -41,6 +41,8 @@ def verify_image(
     client: RegistryClient, digest: str, keys: Sequence[VerifyingKey], needed: Sequence[str] = ()
 ) -> Verified:
     """Verifies the image or index `digest`; `needed` are the predicate types of statements that have to be there, too.
+
+    Whoever made the image again signs that alone: if nothing else is needed, no signature of the image is.
 
     Raises:
       SignatureError: none of `keys` signed it, or what is needed is missing; the message has each reason.
@@ -117,11 +119,11 @@ def _check(
 ) -> None:
     names = ", ".join(key.where for key in keys)
     reasons = "".join(f"\n  {reason}" for reason in refused[:10])
-    if not forms:
-        what = "no signature of it verifies" if refused else "is not signed"
-        raise SignatureError(f"{client.repository}@{digest}: {what} with {names}{reasons}")
     said = {statement.predicate_type for statement in statements}
     missing = [kind for kind in needed if kind not in said]
+    if not forms and (missing or set(needed) != {REBUILD}):
+        what = "no signature of it verifies" if refused else "is not signed"
+        raise SignatureError(f"{client.repository}@{digest}: {what} with {names}{reasons}")
     if missing:
         kinds = ", ".join(missing)
         raise SignatureError(

@@ -249,6 +249,41 @@ def test_a_commit_that_is_not_there_is_named(repository: tuple[Path, str]) -> No
     assert "Fetch it from https://git.example/m." in str(caught.value)
 
 
+def test_a_commit_that_is_on_no_branch_is_not_built(repository: tuple[Path, str], tmp_path: Path) -> None:
+    root, commit = repository
+
+    def git(*command: str) -> str:
+        who = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+        done = subprocess.run(
+            ["git", *who, *command], cwd=root, check=True, env=git_environment(tmp_path), capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    proposed = git("commit-tree", "-p", commit, "-m", "proposed", f"{commit}^{{tree}}")
+    git("update-ref", "refs/pull/1/head", proposed)
+    recipe = Recipe(proposed, "", "//:image", ())
+    with pytest.raises(
+        RebuildError, match=r"is on no branch or tag of the repository .*\n  Its build would run as you"
+    ):
+        Rebuilder(root / "team", Path("/bin/false")).build(recipe, "r")
+    git("checkout", "-q", "--detach", proposed)
+    with pytest.raises(RebuildError, match="failed with status 1"):
+        Rebuilder(root / "team", Path("/bin/false")).build(recipe, "r")
+
+
+def test_a_build_is_not_told_the_password_of_the_key(
+    repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COSIGN_PASSWORD", "open-sesame")
+    program = tmp_path / "bazel"
+    program.write_text(f"#!/bin/sh\nenv >>{tmp_path}/seen\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(RebuildError, match="failed with status 1"):
+        Rebuilder(repository[0] / "team", program).build(Recipe(repository[1], "", "//:image", ()), "r")
+    assert "PATH=" in (tmp_path / "seen").read_text()
+    assert "open-sesame" not in (tmp_path / "seen").read_text()
+
+
 def test_a_build_that_fails_leaves_nothing(
     repository: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
