@@ -145,7 +145,7 @@ class Rebuilder:
         if not _git(root, "for-each-ref", *refs) and not _is_ancestor(root, recipe.commit):
             raise RebuildError(
                 f"{where}: its provenance names commit {recipe.commit}, which is on no branch or tag of the repository "
-                f"{root}\n  Its build would run as you. Fetch the branch that it is on, or check it out if you trust it."
+                f"{root}\n  Its build would run as you. Fetch the branch that it is on, or check it out if you trust it"
             )
 
     def _bazel_build(self, folder: Path, workspace: Path, recipe: Recipe) -> ImageRecord:
