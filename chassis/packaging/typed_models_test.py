@@ -140,7 +140,7 @@ def test_a_field_that_is_not_a_column() -> None:
         ("bytes", {"inputs": {"x": {"tensor": "FP32"}}}, {}, "but the function is one of bytes to JSON"),
         ("text", {"inputs": {"x": {"tensor": "FP32"}}}, {}, "but the function takes text"),
         ("array", {"inputs": {"x": {"tensor": "BF16"}}}, {}, "'x' is declared as BF16, which NumPy lacks"),
-        ("text", {"inputs": {"x": "", "y": ""}}, {}, "takes one input, the model declares 2: x, y"),
+        ("text", {"inputs": {"x": "text/plain", "y": "text/plain"}}, {}, "takes one input, the model declares 2: x, y"),
         ("rows", {"columns": {"a": "FP64"}}, {"columns": [["a", "TEXT"]]}, "columns are declared twice"),
         ("rows", {}, {"columns": 1}, "cannot be declared: columns: 1 is of the wrong type"),
         ("rows", {}, {"colums": []}, "cannot be declared: "),

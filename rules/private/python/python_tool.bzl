@@ -129,13 +129,37 @@ def _impl(ctx):
         python,
     ]
 
-python_tool = rule(
+_python_tool = rule(
     implementation = _impl,
     attrs = _ATTRS | _COMPILED_ATTRS,
     cfg = tools_python_transition,
     doc = _DOC,
     executable = True,
 )
+
+_python_program = rule(
+    implementation = _impl,
+    attrs = _ATTRS | _COMPILED_ATTRS,
+    doc = "A `python_tool` that is told what the build makes.",
+    executable = True,
+)
+
+def python_tool(name, env_paths = {}, path_args = [], **kwargs):
+    """A Python program on the tools' Python.
+
+    One that is told the path of something, such as an image, gets it as it is for whoever asks: for their image's Python. Any other
+    is built once, whatever Python an image asks for.
+
+    Args:
+      name: the target's name.
+      env_paths: as `_ATTRS` has it.
+      path_args: likewise.
+      **kwargs: its other attributes, and Bazel's common ones.
+    """
+    if env_paths or path_args:
+        _python_program(name = name, env_paths = env_paths, path_args = path_args, **kwargs)
+    else:
+        _python_tool(name = name, **kwargs)
 
 bare_python_tool = rule(
     implementation = _impl,
