@@ -1,4 +1,7 @@
-"""Runs mypy on the files that Bazel gives, with the repository's configuration; each is the module of its path."""
+"""Runs mypy on the files that Bazel gives, with the repository's configuration; each is the module of its path.
+
+Options of mypy may come before the files.
+"""
 
 import os
 import sys
@@ -7,7 +10,7 @@ from pathlib import Path
 from mypy import api
 
 
-def main(files: list[str]) -> int:
+def main(args: list[str]) -> int:
     runfiles = Path(os.environ["RUNFILES_DIR"])
     configurations = [path for path in runfiles.glob("*/pyproject.toml") if "[tool.mypy]" in path.read_text()]
     if len(configurations) != 1:
@@ -15,9 +18,11 @@ def main(files: list[str]) -> int:
         return 1
     root = configurations[0].parent
     os.environ["MYPYPATH"] = str(root)
-    options = ["--config-file", str(configurations[0]), "--no-site-packages", "--cache-dir", os.devnull]
+    files = [os.path.relpath(arg, root) for arg in args if not arg.startswith("--")]
+    options = [arg for arg in args if arg.startswith("--")]
+    options += ["--config-file", str(configurations[0]), "--no-site-packages", "--cache-dir", os.devnull]
     os.chdir(root)
-    found, failure, status = api.run([*options, *(os.path.relpath(file, root) for file in files)])
+    found, failure, status = api.run([*options, *files])
     print(found + failure, end="")
     return status
 

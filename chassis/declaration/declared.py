@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
-    from typing import Self, dataclass_transform
+    # Of mypy's own stubs: Python 3.10 has neither in `typing`.
+    from typing_extensions import Self, dataclass_transform  # noqa: UP035
 else:
 
     def dataclass_transform(**_: object) -> object:

@@ -14,6 +14,6 @@ def decode_base64(text: str) -> bytes:
       ValueError: it is not base64, padded, and nothing else.
       TypeError: it is not text.
     """
-    # Python 3.10 has no strict mode, and what it has makes bytes of the text first.
-    strict = sys.version_info >= (3, 11)
-    return binascii.a2b_base64(text, strict_mode=True) if strict else base64.b64decode(text, validate=True)
+    if sys.version_info >= (3, 11):  # noqa: UP036, images may have 3.10
+        return binascii.a2b_base64(text, strict_mode=True)
+    return base64.b64decode(text, validate=True)  # which makes bytes of the text first

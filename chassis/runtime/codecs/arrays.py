@@ -46,7 +46,9 @@ class ArrayReader:
         shape = item_shape(self._part.datatype, self._part.shape, len(content))
         if shape is None:
             raise InputError(f"input {self._part.name!r} has {len(content)} bytes, which are not {self._shown}")
-        return np.frombuffer(content, self._type).reshape(shape)
+        if self._part.datatype == "BOOL":
+            npy.check_booleans(content)
+        return np.frombuffer(content, self._type).reshape(shape).copy()  # writable, as one from JSON is
 
     def join(self, values: Sequence[Any]) -> Any:
         """The array of several items, the first axis of which counts them."""
@@ -63,15 +65,11 @@ class ArrayReader:
         ):
             raise InputError(f"input {self._part.name!r} has shape {list(found.shape)}, expected {self._shown}")
         if found.dtype == self._type:
-            return found
-        with np.errstate(all="ignore"):
-            cast = found.astype(self._type)
-        lossy = np.isfinite(found) & ~np.isfinite(cast) if self._type.kind == "f" else cast != found  # type: ignore[union-attr]
-        if np.any(lossy):
-            place = tuple(int(axis) for axis in np.argwhere(lossy)[0])
-            shown_place = "".join(f"[{axis}]" for axis in place)
-            raise InputError(f"input {self._part.name!r}{shown_place}: {found[place]} is not of {self._part.datatype}")
-        return cast
+            return found if found.flags.writeable else found.copy()  # of NPY it is not, of JSON it is
+        try:
+            return cast(found, self._part.datatype)
+        except ValueError as error:
+            raise InputError(f"input {self._part.name!r}{error}") from None
 
 
 class ArrayCodec:
@@ -113,6 +111,29 @@ class ArraysCodec:
 
     def join(self, values: Sequence[dict[str, Any]]) -> Any:
         return {name: reader.join([value[name] for value in values]) for name, reader in self._readers.items()}
+
+
+def cast(found: Any, datatype: str) -> Any:
+    """An array of numbers or booleans as one of `datatype`, if no value changes but by rounding to a float.
+
+    Raises:
+      ValueError: one would; the message is its place, and that it is not of the datatype.
+    """
+    wanted = np.dtype(npy.TYPES[datatype])
+    with np.errstate(all="ignore"):
+        made = found.astype(wanted)
+    if wanted.kind == "f":
+        lossy = np.isfinite(found) & ~np.isfinite(made)
+    else:
+        lossy = made != found
+        if found.dtype.kind == "f" and wanted.kind in "iu":
+            # Some CPUs give the largest integer for 2**63, which is equal to it as a float.
+            lossy |= found >= 2.0 ** (wanted.itemsize * 8 - (wanted.kind == "i"))
+    if np.any(lossy):
+        place = tuple(int(axis) for axis in np.argwhere(lossy)[0])
+        shown_place = "".join(f"[{axis}]" for axis in place)
+        raise ValueError(f"{shown_place}: {found[place]} is not of {datatype}")
+    return made
 
 
 def _parsed(content: bytes) -> Any:

@@ -33,6 +33,8 @@ TYPES = {
 _DATATYPES = {name: datatype for datatype, name in TYPES.items()}
 _MAX_HEADER = 4096
 _MAX_LENGTH = 1 << 40
+_MAX_DIMENSIONS = 32
+"""NumPy 1 takes no more."""
 _ALIGNED = 64
 
 
@@ -44,7 +46,7 @@ class Header(NamedTuple):
     offset: int
 
 
-@functools.cache
+@functools.lru_cache(256)  # bounded, since callers choose the shapes
 def header(datatype: str, shape: tuple[int, ...]) -> bytes:
     """What comes before the elements of an array, row-major."""
     described = {"descr": TYPES[datatype], "fortran_order": False, "shape": shape}
@@ -68,7 +70,20 @@ def read_header(content: bytes) -> Header:
     size = len(content) - end
     if size != math.prod(found.shape) * int(TYPES[found.datatype][2:]):
         raise InputError(f"the array of NumPy has {size} bytes, which are not {found.datatype}{list(found.shape)}")
+    if found.datatype == "BOOL":
+        check_booleans(content[end:])
     return found._replace(offset=end)
+
+
+def check_booleans(elements: bytes) -> None:
+    """Refuses bytes that are not booleans: NumPy takes any, and then counts some that are true as more than one.
+
+    Raises:
+      InputError: a byte is neither 0 nor 1.
+    """
+    if bytes(elements).translate(None, b"\0\1"):
+        place, found = next((place, found) for place, found in enumerate(elements) if found > 1)
+        raise InputError(f"byte {place} of the booleans is {found}, expected 0 or 1")
 
 
 @functools.lru_cache(256)
@@ -85,4 +100,6 @@ def _parsed(text: bytes) -> Header:
         raise InputError(
             "the array of NumPy is not little-endian numbers or booleans in row-major order (numpy.ascontiguousarray)"
         ) from None
+    if len(shape) > _MAX_DIMENSIONS:
+        raise InputError(f"the array of NumPy has {len(shape)} dimensions, expected {_MAX_DIMENSIONS} at most")
     return Header(datatype, shape, 0)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chassis.declaration.tensor import BYTES, FLOATS, NUMERIC, item_shape, shown
+from chassis.declaration.tensor import BYTES, NUMERIC, item_shape, shown
 from chassis.runtime.codecs.npy import TYPES
 from chassis.runtime.core.contract import Part
 from chassis.runtime.core.json_result import encode
@@ -74,22 +74,29 @@ def _content(part: Part, value: object) -> bytes:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if part.media_type.startswith("image/") and hasattr(value, "save"):
-        buffer = io.BytesIO()
-        value.save(buffer, part.media_type.partition("/")[2].partition("+")[0].upper())
-        return buffer.getvalue()
+        return _picture(part, value)
     return value.encode() if isinstance(value, str) else encode(value)
+
+
+def _picture(part: Part, value: Any) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        value.save(buffer, part.media_type.partition("/")[2].partition("+")[0].upper())
+    except KeyError:
+        raise ValueError(
+            f"output {part.name!r} is declared as {part.media_type}, which Pillow does not write: return its bytes"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"output {part.name!r} cannot be {part.media_type}: {error}") from None
+    return buffer.getvalue()
 
 
 def _elements(part: Part, value: Any) -> bytes:
     """The elements of a declared tensor, little-endian and row-major."""
     if hasattr(value, "__array__") and part.datatype in TYPES:
-        import numpy as np  # here, since the value is of it
-
-        array = np.asarray(value)
-        content: bytes = array.astype(TYPES[part.datatype]).tobytes()
+        array = _array(part, value)
+        content: bytes = array.tobytes()
         shape = array.shape
-        if array.dtype.kind == "f" and part.datatype not in FLOATS and not np.all(array == np.trunc(array)):
-            raise ValueError(f"output {part.name!r} holds fractions, and is declared as {part.datatype}")
     else:
         values, lengths = [value.tolist() if hasattr(value, "tolist") else value], []
         while isinstance(values[0], list | tuple):
@@ -100,10 +107,29 @@ def _elements(part: Part, value: Any) -> bytes:
             if not values:
                 break
         shape = tuple(lengths)
+        if part.datatype == "BOOL" and any(one not in (0, 1) for one in values):  # pack takes any for true
+            raise ValueError(f"output {part.name!r} is not of BOOL: it holds other than true and false")
         try:
             content = struct.pack(f"<{len(values)}{NUMERIC[part.datatype][0]}", *values)
-        except struct.error as error:
+        except (struct.error, OverflowError) as error:
             raise ValueError(f"output {part.name!r} is not of {part.datatype}: {error}") from None
     if item_shape(part.datatype, part.shape, len(content)) != shape:
         raise ValueError(f"output {part.name!r} has shape {list(shape)}, expected {shown(part.datatype, part.shape)}")
     return content
+
+
+def _array(part: Part, value: Any) -> Any:
+    """`value`, which NumPy knows as an array, in the declared datatype."""
+    import numpy as np  # here, since the value is of it
+
+    from chassis.runtime.codecs.arrays import cast  # here, since it imports NumPy
+
+    array = np.asarray(value)
+    if array.dtype.kind == "O":
+        array = np.array(array.tolist())
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"output {part.name!r} is an array of {array.dtype}, and is declared as {part.datatype}")
+    try:
+        return cast(array, part.datatype)
+    except ValueError as error:
+        raise ValueError(f"output {part.name!r}{error}") from None

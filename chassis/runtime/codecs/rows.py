@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,6 +18,14 @@ from chassis.runtime.codecs.input_error import InputError, shown
 _MAX_FP32 = (2 - 2**-23) * 2.0**127
 _EXACT = 1 << 53
 """Integers up to here are floats, too: those of a column with missing values are."""
+
+_ISO_8601 = re.compile(
+    r"(?P<year>\d{4})(?P<dash>-?)(?P<month>\d\d)(?P=dash)(?P<day>\d\d)"
+    r"(?:[Tt ](?P<hour>\d\d)(?:(?P<colon>:?)(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?)?)?"
+    r"(?:Z|(?P<sign>[+-])(?P<hours>[01]\d|2[0-3])(?::?(?P<minutes>[0-5]\d))?)?)?",
+    re.ASCII,
+)
+"""Days of the calendar, perhaps with a time. What `fromisoformat` takes differs by Python's version."""
 
 Read = Callable[[Any], object]
 
@@ -71,7 +80,13 @@ def from_json(content: bytes) -> object:
       InputError: it is not JSON.
     """
     try:
-        return json.loads(content, parse_constant=_refuse)
+        text = content.decode(json.detect_encoding(content))
+        value: object = json.loads(text, parse_constant=_refuse)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # an escape may be half of a character
+        return value
+    except UnicodeEncodeError:
+        raise InputError("the input's JSON holds half of a surrogate pair, which is not text") from None
     except UnicodeDecodeError as error:
         raise InputError(f"the input is not JSON: byte {error.start} is not UTF-8") from None
     except ValueError as error:
@@ -157,8 +172,15 @@ def _timestamp(value: object) -> object:
     """Without a zone, in UTC if it had one."""
     if not isinstance(value, str):
         raise ValueError("a time as ISO 8601 writes it")
+    match = _ISO_8601.fullmatch(value)
     try:
-        found = datetime.datetime.fromisoformat(value.removesuffix("Z") + "+00:00" * value.endswith("Z"))
-        return found if found.tzinfo is None else found.astimezone(datetime.UTC).replace(tzinfo=None)
+        if match is None:
+            raise ValueError
+        part = match.groupdict("")
+        names = ("year", "month", "day", "hour", "minute", "second")
+        year, month, day, hour, minute, second = (int(part[name] or 0) for name in names)
+        found = datetime.datetime(year, month, day, hour, minute, second, int(part["fraction"][:6].ljust(6, "0")))
+        ahead = datetime.timedelta(hours=int(part["hours"] or 0), minutes=int(part["minutes"] or 0))
+        return found + ahead if part["sign"] == "-" else found - ahead
     except (ValueError, OverflowError):
         raise ValueError("a time as ISO 8601 writes it, such as 2024-05-01T12:00:00Z") from None

@@ -58,7 +58,7 @@ class TypedFunction:
           ImportError: what the inputs are read with, pandas or NumPy, is not there.
         """
         self._predict = predict
-        self._codec = codec(predict.signature, predict.contract, left_out(predict.function))
+        self._codec = codec(predict.signature, predict.contract, predict.function)
         self.batch_size = predict.batch_size
         self.contract = predict.contract
         self.signature = predict.signature
@@ -153,14 +153,14 @@ class TypedFunction:
             return answer if answer.output is None else answer._replace(parameters=dict(result.parameters))
         try:
             output = results.outputs(result, self.contract.outputs)
-        except (TypeError, ValueError, RecursionError) as error:
+        except (TypeError, ValueError, ArithmeticError, LookupError, OSError, RecursionError) as error:
             return failed(f"the model's result cannot be sent: {error}", ErrorKind.CONTRACT)
         fault = self.contract.fault(output)
         return failed(fault, ErrorKind.CONTRACT) if fault else Answer(output)
 
 
-def codec(signature: str, contract: Contract, left_out: frozenset[str] = frozenset()) -> Codec:
-    """What reads the items of a function of `signature`; `left_out` are columns that a row need not name.
+def codec(signature: str, contract: Contract, function: object = None) -> Codec:
+    """What reads the items of `function`, which is of `signature`; a `RecordFunction` says of what class they are.
 
     Raises:
       ImportError: what it reads them with is not there.
@@ -176,10 +176,22 @@ def codec(signature: str, contract: Contract, left_out: frozenset[str] = frozens
         return ArrayCodec(contract.inputs[0]) if signature == "array" else ArraysCodec(contract.inputs)
     reads: dict[str, Callable[[bytes], object]] = {"text": text, "image": image, "json": json_object}
     if contract.columns:
-        reads["json"] = reads["rows"] = RowReader(contract.columns, left_out).read
+        reads["json"] = reads["rows"] = _rows(contract, function)
     return ValueCodec(name, reads[signature])
 
 
-def left_out(function: object) -> frozenset[str]:
-    """The columns that a row need not name: fields of the function's records that have defaults."""
-    return getattr(function, "left_out", frozenset())
+def _rows(contract: Contract, function: object) -> Callable[[bytes], object]:
+    """What reads a row: as a dict, or as the dataclass that `function` takes."""
+    record: Any = getattr(function, "record", None)
+    if record is None:
+        return RowReader(contract.columns).read
+    reader = RowReader(contract.columns, getattr(function, "left_out", frozenset()))
+
+    def read(content: bytes) -> object:
+        row = reader.read(content)
+        try:
+            return record(**row)
+        except ValueError as error:  # of its `__post_init__`
+            raise InputError(f"the row is not a {record.__name__}: {error}") from None
+
+    return read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from chassis.runtime.codecs.input_error import InputError
 from chassis.runtime.codecs.typed_function import TypedFunction
 from chassis.runtime.core.answer import Answer, ErrorKind
 from chassis.runtime.core.contract import Contract
+from chassis.runtime.core.loader import RecordFunction
 from chassis.runtime.core.predict import ModelContractError, PredictFunction
 
 
@@ -220,3 +222,150 @@ def test_whatever_bytes_are_said_to_be_an_array_are_one_or_refused() -> None:
             reader.read(bytes(changed))
         except InputError:
             continue
+
+
+def test_arrays_of_numpy_have_32_dimensions_at_most() -> None:
+    """NumPy 1 takes 32 and NumPy 2 64; with more it raises."""
+    reader = ArrayReader(ModelInput("x", tensor="FP32[1]"))
+    for dimensions in (33, 65):
+        with pytest.raises(InputError, match=f"has {dimensions} dimensions, expected 32 at most"):
+            reader.read(npy.header("FP32", (1,) * dimensions) + bytes(4))
+    with pytest.raises(InputError, match="has shape"):
+        reader.read(npy.header("FP32", (1,) * 32) + bytes(4))
+
+
+@pytest.mark.parametrize("batch_size", [0, 4])
+def test_an_array_can_be_written_to_however_it_came(batch_size: int) -> None:
+    def doubled(array: np.ndarray) -> object:
+        array *= 2
+        return array.tolist()
+
+    function = typed(doubled, "array", batch_size, tensor="FP32[2]")
+    elements = np.array([1, 2], "<f4").tobytes()
+    items = [b"[1, 2]", elements, npy.header("FP32", (2,)) + elements, npy.header("INT32", (2,)) + bytes(8)]
+    assert results(function([{"x": content} for content in items])) == [[2, 4], [2, 4], [2, 4], [0, 0]]
+
+
+def test_headers_of_shapes_that_callers_choose_do_not_fill_the_memory() -> None:
+    for length in range(1000):
+        npy.header("FP32", (length,))
+    assert npy.header.cache_info().currsize <= 256
+
+
+@pytest.mark.parametrize(
+    ("tensor", "result", "message"),
+    [
+        ("INT8[]", np.int64(300), "output 'y': 300 is not of INT8"),
+        ("INT8[2]", np.array([1, 300]), "output 'y'[1]: 300 is not of INT8"),
+        ("UINT8[]", np.int64(-1), "output 'y': -1 is not of UINT8"),
+        ("INT32[]", np.float64("inf"), "output 'y': inf is not of INT32"),
+        ("INT32[]", np.float32("nan"), "output 'y': nan is not of INT32"),
+        ("INT64[]", np.float64(2.0**63), "output 'y': 9.22337203685477"),
+        ("INT64[]", np.float64(3.5), "output 'y': 3.5 is not of INT64"),
+        ("FP32[]", np.float64(1e300), "output 'y': 1e+300 is not of FP32"),
+        ("FP32[]", 1e300, "output 'y' is not of FP32: "),
+        ("FP64[]", 10**400, "output 'y' is not of FP64: "),
+        ("BOOL[]", np.int64(2), "output 'y': 2 is not of BOOL"),
+        ("BOOL[1]", ["false"], "output 'y' is not of BOOL: "),
+        ("FP32[]", np.complex64(1j), "output 'y' is an array of complex64, and is declared as FP32"),
+        ("FP32[1]", np.array(["1"]), "output 'y' is an array of <U1, and is declared as FP32"),
+    ],
+)
+def test_a_result_that_its_datatype_does_not_hold_is_an_error(tensor: str, result: object, message: str) -> None:
+    function = typed(lambda text: result, "text", 0, outputs=(ModelOutput("y", tensor=tensor),))
+    (answer,) = asked(function, "")
+    assert answer.kind is ErrorKind.CONTRACT
+    assert str(answer.error).startswith(f"the model's result cannot be sent: {message}")
+
+
+@pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, OSError, KeyError, IndexError])
+def test_a_result_that_cannot_be_read_costs_no_other_item(error: type[Exception]) -> None:
+    class Hidden:
+        def tolist(self) -> object:
+            raise error("hidden")
+
+    function = typed(lambda texts: [Hidden() if text == "b" else text for text in texts], "text")
+    found = function([{"x": text} for text in (b"a", b"b", b"c")])
+    assert [answer.output and json.loads(answer.output["results.json"]) for answer in found] == ["a", None, "c"]
+    assert found[1].kind is ErrorKind.CONTRACT
+    assert "hidden" in str(found[1].error)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        rb'{"t": "\ud800"}',
+        rb'{"t": "a\uDFFFb"}',
+        b'{"t": "\xed\xa0\x80"}',
+        '{"t": "\ud800"}'.encode("utf-16", "surrogatepass"),
+    ],
+)
+@pytest.mark.parametrize("signature", ["rows", "json", "table"])
+def test_half_of_a_surrogate_pair_is_not_text(content: bytes, signature: str) -> None:
+    columns = {} if signature == "json" else {"t": "TEXT"}
+    (answer,) = typed(lambda rows: [0], signature, columns=columns)([{"x": content}])
+    assert answer.kind is ErrorKind.INPUT
+    (answer,) = typed(lambda rows: [0], signature, columns=columns)([{"x": rb'{"t": "\ud83d\ude00"}'}])
+    assert answer.output
+
+
+@pytest.mark.parametrize("header", [b"", npy.header("BOOL", (2,))])
+def test_booleans_are_bytes_of_0_and_1(header: bytes) -> None:
+    reader = ArrayReader(ModelInput("x", tensor="BOOL[2]"))
+    assert reader.read(header + b"\0\1").tolist() == [False, True]
+    with pytest.raises(InputError, match="byte 1 of the booleans is 2, expected 0 or 1"):
+        reader.read(header + b"\1\2")
+
+
+@dataclasses.dataclass
+class Parcel:
+    grams: int
+    country: str = "CH"
+
+    def __post_init__(self) -> None:
+        if self.grams < 0:
+            raise ValueError("grams are negative")
+
+
+@pytest.mark.parametrize("batch_size", [0, 4])
+def test_a_record_that_refuses_its_values_is_a_bad_item(batch_size: int) -> None:
+    def grams(given: Any) -> object:
+        return [one.grams for one in given] if batch_size else given.grams
+
+    function = typed(RecordFunction(grams, Parcel), "rows", batch_size, columns={"grams": "INT64", "country": "TEXT"})
+    answers = asked(function, {"grams": 1}, {"grams": -1}, {"grams": 2, "country": "DE"})
+    assert results(answers) == [1, "the row is not a Parcel: grams are negative", 2]
+    assert answers[1].kind is ErrorKind.INPUT
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("2024-05-01", "2024-05-01T00:00:00"),
+        ("20240501", "2024-05-01T00:00:00"),
+        ("2024-05-01 12", "2024-05-01T12:00:00"),
+        ("2024-05-01T12:30", "2024-05-01T12:30:00"),
+        ("2024-05-01T12:30:15.5Z", "2024-05-01T12:30:15.500000"),
+        ("2024-05-01T12:30:15,123456789Z", "2024-05-01T12:30:15.123456"),
+        ("20240501T123015Z", "2024-05-01T12:30:15"),
+        ("2024-05-01T00:30:00+02", "2024-04-30T22:30:00"),
+        ("2024-05-01T00:30:00-0130", "2024-05-01T02:00:00"),
+        ("2024-05-01T00:30:00+05:30", "2024-04-30T19:00:00"),
+        ("2024-0501", None),
+        ("2024-02-30", None),
+        ("2024-05-01T24:00", None),
+        ("2024-05-01T12:3015", None),
+        ("2024-05-01T12:00+24:00", None),
+        ("0001-01-01T00:00+01:00", None),
+        ("2024-W18-3", None),
+        ("٢٠٢٤-05-01", None),
+        ("2024-05-01\n", None),
+    ],
+)
+def test_times_are_the_same_in_every_python(text: str, wanted: str | None) -> None:
+    """Python 3.10 lacks `datetime.UTC`, and its `fromisoformat` takes few forms."""
+    (answer,) = asked(typed(lambda rows: rows, "json", columns={"t": "TIMESTAMP"}), {"t": text})
+    if wanted is None:
+        assert answer.kind is ErrorKind.INPUT
+    else:
+        assert results([answer]) == [{"t": wanted}]

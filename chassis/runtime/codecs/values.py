@@ -48,20 +48,30 @@ def json_object(content: bytes) -> dict[str, object]:
 
 
 def image(content: bytes) -> Any:
-    """The picture in `content`, of any format that Pillow reads, or an array of UINT8 [height, width, channels]."""
+    """The picture in `content`, of one of `_FORMATS`, or an array of UINT8 [height, width, channels]."""
     from PIL import Image, UnidentifiedImageError  # here, since the model alone brings it
 
     if content[:6] == npy.MAGIC:
         return _pixels(content)
+    Image.init()
+    formats = [one for one in _FORMATS if one in Image.OPEN]
     try:
-        found = Image.open(io.BytesIO(content))
-        found.load()
+        found = Image.open(io.BytesIO(content), formats=formats)
+        size, most = found.width * found.height, Image.MAX_IMAGE_PIXELS
+        if most is None or size <= most:
+            found.load()
+            return found
     except UnidentifiedImageError:
-        raise InputError("the input is not a picture that Pillow reads") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"the input is not a picture of {', '.join(formats)}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise what they like
         raise InputError(f"the input is not a whole picture: {error}") from None
-    return found
+    raise InputError(f"the picture has {size} pixels, more than {most} (PIL.Image.MAX_IMAGE_PIXELS)")
 
+
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")
+"""Of what Pillow has. The decoders of rare formats are little tested, and whoever calls chooses the format."""
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 

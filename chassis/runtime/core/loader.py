@@ -79,28 +79,26 @@ class Records(NamedTuple):
     record: type
 
     def loaded(self) -> Callable[..., object]:
-        """The predict function, loaded, which takes dicts of the dataclass's fields."""
+        """The predict function, loaded, with its dataclass."""
         predictor = self.predictor
         return RecordFunction(predictor.loaded() if isinstance(predictor, Loader) else predictor, self.record)
 
 
 class RecordFunction:
-    """A predict function of records as one of dicts.
+    """A predict function of records.
 
     Attributes:
-      left_out: the fields that a dict need not have.
+      record: the dataclass of one.
+      left_out: the fields that a row need not have.
     """
 
     def __init__(self, function: Callable[..., object], record: type) -> None:
         self._function = function
-        self._record = record
+        self.record = record
         self.left_out = defaults(record)
 
     def __call__(self, given: Any, **told: object) -> object:
-        make = self._record
-        if isinstance(given, list):
-            return self._function([make(**row) for row in given], **told)
-        return self._function(make(**given), **told)
+        return self._function(given, **told)
 
 
 def defaults(record: type) -> frozenset[str]:

@@ -6,8 +6,8 @@ import contextlib
 import math
 import time
 import types
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from chassis.call import Request, Result
 from chassis.runtime.core.answer import Answer, ErrorKind, Item, failed
@@ -208,17 +208,46 @@ def pieces(result: object) -> Generator[object, None, None]:
         return
     import asyncio  # here, since few functions need it
 
-    with asyncio.Runner() as runner:
-        if isinstance(result, types.CoroutineType):
-            yield runner.run(result)
-            return
+    if hasattr(asyncio, "Runner"):
+        with asyncio.Runner() as runner:
+            yield from _awaited(result, runner.run)
+    else:
+        loop = asyncio.new_event_loop()
         try:
-            while True:
-                yield runner.run(_next(result))
-        except StopAsyncIteration:
-            return
+            yield from _awaited(result, loop.run_until_complete)
         finally:
-            runner.run(_closed(result))
+            loop.run_until_complete(_ended())
+            loop.close()
+
+
+def _awaited(
+    result: AsyncGenerator[object, None] | Coroutine[object, object, object],
+    run: Callable[[Coroutine[Any, Any, object]], object],
+) -> Generator[object, None, None]:
+    if isinstance(result, types.CoroutineType):
+        yield run(result)
+        return
+    given: Any = result
+    try:
+        while True:
+            yield run(_next(given))
+    except StopAsyncIteration:
+        return
+    finally:
+        run(_closed(given))
+
+
+async def _ended() -> None:
+    """Ends what a function left running in the event loop, as `asyncio.Runner` does, which Python 3.10 lacks."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()
 
 
 async def _next(given: AsyncGenerator[object, None]) -> object:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -80,7 +83,44 @@ def test_an_output_above_its_max_size_fails_with_both_sizes() -> None:
     assert answer.error == "output 'results.json' has 2002 bytes, more than its max_size 1K (1024 bytes)"
 
 
-def test_a_coroutine_gives_its_result_and_not_a_list_of_it() -> None:
+@pytest.mark.parametrize("runner", [True, False])
+def test_what_an_async_function_left_running_ends_with_it(runner: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Python 3.10 too, which lacks `asyncio.Runner`."""
+    if not runner:
+        monkeypatch.delattr(asyncio, "Runner", raising=False)
+    ended = []
+
+    async def endless(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async def letters(content: bytes) -> AsyncIterator[str]:
+        left = asyncio.create_task(endless("task"))
+        try:
+            for letter in content.decode():
+                await asyncio.sleep(0)
+                yield letter
+        finally:
+            ended.append(f"generator, {left.done()}")
+
+    predict = PredictFunction(letters, "bytes", 0, Contract())
+    assert [piece.output for piece in predict.stream({"input": b"ab"})] == [
+        {"results.json": b'"a"'},
+        {"results.json": b'"b"'},
+    ]
+    assert ended == ["generator, False", "task"]
+    with contextlib.closing(predict.stream({"input": b"ab"})) as stream:
+        next(stream)
+    assert ended[2:] == ["generator, False", "task"]
+
+
+@pytest.mark.parametrize("runner", [True, False])
+def test_a_coroutine_gives_its_result_and_not_a_list_of_it(runner: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not runner:
+        monkeypatch.delattr(asyncio, "Runner", raising=False)
+
     async def later(content: bytes) -> int:
         return len(content)
 
