@@ -43,6 +43,10 @@ class Parcel:
     country: str | None
     express: bool = False
 
+    def __post_init__(self) -> None:
+        if self.grams < 0:
+            raise ValueError(f"grams: {self.grams}")
+
 def predict(parcels: list[Parcel]) -> list[str]:
     return [f"{type(one).__name__} {one.grams} {one.country} {one.express}" for one in parcels]
 """

@@ -209,6 +209,19 @@ def test_a_row_is_the_dataclass_that_the_function_takes(start: Start) -> None:
     ]
 
 
+def test_a_row_that_no_dataclass_can_be_is_refused_over_every_protocol(start: Start) -> None:
+    server = start("rows")
+    bad = {"grams: -1": (-1, "CH"), "half of a surrogate pair": (1, "\ud800")}
+    for message, (grams, country) in bad.items():
+        row = {"grams": grams, "country": country}
+        good, refusal = omi(server, {"grams": 1, "country": "CH"}, row)
+        assert good == "Parcel 1 CH False"
+        assert message in str(refusal)
+        assert message in refused(server, "v1/models/m:predict", {"instances": [row]})
+        inputs = {"inputs": [tensor("grams", "INT64", [1], [grams]), tensor("country", "BYTES", [1], [country])]}
+        refused(server, "v2/models/m/infer", inputs)
+
+
 def test_an_array_is_of_the_declared_type_whatever_a_caller_sends(start: Start) -> None:
     server = start("array")
     rows = np.array([[1, 2, 3], [4, 5, 6]])

@@ -9,7 +9,7 @@ import warnings
 import zlib
 
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from chassis.declaration.model_io import ModelInput, ModelOutput
 from chassis.runtime.codecs.input_error import InputError
@@ -19,7 +19,7 @@ from chassis.runtime.core.answer import ErrorKind
 from chassis.runtime.core.contract import Contract
 from chassis.runtime.core.predict import PredictFunction
 
-COMMON = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP"]
+COMMON = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
 
 
 def picture(name: str) -> bytes:
