@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -64,7 +65,8 @@ def _answer(descriptor: int, what: bool | int) -> None:
 
 
 def _warm(imports: Sequence[tuple[str, Sequence[str]]], own: set[int]) -> bool:
-    """Whether it may serve: a file that a wheel has open would be one that all models have."""
+    """Whether it may serve: a file or memory that a wheel has open would be one that all models have."""
+    before = _shared_memory()
     try:
         good = import_all(imports)
     except (Exception, SystemExit):
@@ -74,7 +76,17 @@ def _warm(imports: Sequence[tuple[str, Sequence[str]]], own: set[int]) -> bool:
     gc.freeze()  # no fork goes through it again, and so copies it
     listing = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
     others = [number for number in listing if number > 2 and number not in own and _is_open(number)]
-    return good and not others
+    # A timer is this process's, and no fork has it; its handler would run here.
+    timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    ticking = any(signal.getitimer(timer)[0] for timer in timers)
+    return good and not others and not ticking and _shared_memory() <= before
+
+
+def _shared_memory() -> set[str]:
+    """The mappings that a fork has in common with this process: lines of `/proc/self/maps`."""
+    # ADDRESSES PERMISSIONS …, with `s` for shared as the last of four. A path may hold any byte.
+    lines = Path("/proc/self/maps").read_bytes().decode("utf-8", "replace").split("\n")
+    return {line for line in lines if line and line.split(" ", 2)[1][3:4] == "s"}
 
 
 def _is_open(descriptor: int) -> bool:
