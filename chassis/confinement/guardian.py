@@ -135,7 +135,10 @@ def _guard(work: Callable[[], object], parent: int, writer: int) -> None:
         except ConfinementError as error:
             answer = (None, str(error), isinstance(error, NoWallsError))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_descendants()
+        try:
+            end_descendants()
+        except ConfinementError as error:
+            answer = (None, str(error), False)
         with os.fdopen(writer, "wb") as answers:
             answers.write(json.dumps(answer).encode())
         status = 0

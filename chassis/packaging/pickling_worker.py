@@ -123,7 +123,7 @@ class PicklingWorker:
             return None
         try:
             process = self._kept.pop(key, None) or self._start(key, action)
-        except (NotWarmError, ConfinementError):
+        except (NotWarmError, ConfinementError, OSError):
             self._refuse(key)
             return None
         try:

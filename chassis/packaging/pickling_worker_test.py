@@ -389,6 +389,20 @@ def test_a_wheel_that_forks_cannot_share_is_imported_by_each(actions: Actions, w
     assert not actions.warm()
 
 
+def test_a_wheel_that_maps_a_file_which_nobody_can_write_is_imported_once(actions: Actions) -> None:
+    actions.wheel(
+        "import ctypes, mmap\n"
+        "map_file = ctypes.CDLL(None).mmap\n"
+        "map_file.restype = ctypes.c_void_p\n"
+        "with open(__file__) as file:\n"  # Python's own keeps the file open
+        "    size, flags = ctypes.c_size_t(4096), mmap.MAP_SHARED\n"
+        "    PLACE = map_file(None, size, mmap.PROT_READ, flags, file.fileno(), ctypes.c_long(0))\n"
+        "STATE = open('/proc/self/maps').read().count('numbers_of')\n"
+    )
+    assert actions.package(_WHEEL + "print(numbers_of.STATE)\ndef process(a: bytes): return 1\n").printed == "1\n"
+    assert actions.warm()
+
+
 def test_nothing_goes_on_after_a_worker_that_is_killed(tmp_path: Path) -> None:
     if not landlock_version():
         pytest.skip("this kernel has no Landlock: nothing is kept")

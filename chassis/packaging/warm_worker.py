@@ -13,6 +13,7 @@ import gc
 import importlib
 import json
 import os
+import re
 import runpy
 import signal
 import sys
@@ -31,6 +32,8 @@ from chassis.packaging.worker import run_worker
 from chassis.runtime.core import loader
 
 _PRELOADED = (bytecode, loader, lost_statements, pickle_reader, pickler, run_worker, unpicklable)
+
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ...([ps]) ")
 
 NO_WALLS = 78
 """The status of a step for which the kernel lacks what its walls take."""
@@ -83,10 +86,16 @@ def _warm(imports: Sequence[tuple[str, Sequence[str]]], own: set[int]) -> bool:
 
 
 def _shared_memory() -> set[str]:
-    """The mappings that a fork has in common with this process: lines of `/proc/self/maps`."""
-    # ADDRESSES PERMISSIONS …, with `s` for shared as the last of four. A path may hold any byte.
-    lines = Path("/proc/self/maps").read_bytes().decode("utf-8", "replace").split("\n")
-    return {line for line in lines if line and line.split(" ", 2)[1][3:4] == "s"}
+    """The mappings that a fork has in common with this process and may write to: lines of `/proc/self/maps`."""
+    found, mapping = set[str](), ""
+    for line in Path("/proc/self/smaps").read_bytes().decode("utf-8", "replace").split("\n"):
+        if match := _MAPPING.match(line):
+            mapping = line
+            if match[1] == "s":
+                found.add(mapping)
+        elif line.startswith("VmFlags:") and "mw" not in line.split():  # a file that was opened to be read: glibc's
+            found.discard(mapping)
+    return found
 
 
 def _is_open(descriptor: int) -> bool:
