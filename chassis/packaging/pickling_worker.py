@@ -35,7 +35,7 @@ from chassis.packaging.staged_inputs import StagedInputs, can_be_copied, real_tr
 from chassis.packaging.warm_process import NotWarmError, WarmProcess
 
 _SANDBOXES = "bazel-workers"
-"""The directory of Bazel's in which a worker with a sandbox has its own."""
+"""The directory of Bazel's in which each worker with a sandbox has one, and the sandbox in that."""
 
 _MOST = 2
 """Processes that are kept: each has the memory that its imports take."""
@@ -86,7 +86,10 @@ class PicklingWorker:
         self._shared = shared
         self._directory = Path.cwd()
         # Not beside the outputs, which Bazel may remove, nor in the system's directory, which may be small.
-        self._place = self._directory / "bazel-out" / f"chassis-pickling-{os.getpid()}"
+        # Nor in a worker's sandbox, from which Bazel removes what it does not know before each action: beside it.
+        sandboxed = self._directory.parent.parent.name == _SANDBOXES
+        parent = self._directory.parent if sandboxed else self._directory / "bazel-out"
+        self._place = parent / f"chassis-pickling-{os.getpid()}"
         self._kept: dict[_Key, WarmProcess] = {}
         self._refused: dict[_Key, None] = {}
         self._numbers = itertools.count()
@@ -117,8 +120,7 @@ class PicklingWorker:
 
     def _warm(self, action: Action, trees: Mapping[str, Path]) -> PackagedModel | None:
         """The model, if a process that is kept does for it, or one that can be. None if anything is wrong with it."""
-        # In a worker's sandbox Bazel removes what it does not know before each action, and so what walls name.
-        key = None if _SANDBOXES in self._directory.parts else _key(action, trees)
+        key = _key(action, trees)
         if key is None or key in self._refused:
             return None
         try:
@@ -179,7 +181,7 @@ class PicklingWorker:
             shared=self._shared,
             scratch=scratch,
             warm=warm,
-            private_paths=[self._directory],
+            private_paths=[self._directory, self._place],
         )
 
     def _start(self, key: _Key, action: Action) -> WarmProcess:

@@ -8,6 +8,7 @@ import functools
 import multiprocessing
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -289,13 +290,26 @@ def test_a_model_with_more_than_is_copied_is_packaged_by_processes_of_its_own(ac
     assert not actions.warm()
 
 
-def test_a_worker_in_a_sandbox_keeps_no_process_that_could_write_there(tmp_path: Path) -> None:
+def test_a_worker_in_a_sandbox_keeps_a_process_that_writes_nothing_there(tmp_path: Path) -> None:
+    if not landlock_version():
+        pytest.skip("this kernel has no Landlock: nothing is kept")
     directory = tmp_path / "bazel-workers" / "worker-1-PickleModel" / "main"
     directory.mkdir(parents=True)
     with contextlib.chdir(directory):
         actions = Actions(directory)
+        program = written(directory / "tool.runfiles" / "tool.py", b"the worker's own")
+        attack = f"STATE = []\ntry: open({str(program)!r}, 'a').close(); STATE.append(1)\nexcept OSError: pass\n"
+        actions.wheel(attack)
+        for _ in range(2):
+            shows = _WHEEL + "print(numbers_of.STATE)\ndef process(a: bytes): return 1\n"
+            assert actions.package(shows).printed == "[]\n"
+            assert actions.warm()
+            for path in directory.glob("bazel-out/*"):  # as Bazel does
+                shutil.rmtree(path)
+        actions.wheel("STATE = []\n")
         assert actions.package(_PLAIN) == actions.alone(_PLAIN)
-        assert not actions.warm()
+        actions.worker.stop()
+        assert [path.name for path in directory.parent.iterdir()] == ["main"]
 
 
 def test_nothing_is_left_of_a_worker_that_stops(actions: Actions) -> None:
