@@ -174,4 +174,4 @@ def _write(outputs: Mapping[Path, bytes]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main, functools.partial(main_in_worker, PicklingWorker(_SHARED)))
+    run_main(main, in_worker=functools.partial(main_in_worker, PicklingWorker(_SHARED)))
