@@ -16,6 +16,7 @@ from chassis.errors import ChassisError
 
 def run_main(
     main: Callable[[Sequence[str]], int | None],
+    *,
     positional: bool = False,
     in_worker: Callable[[persistent_worker.Digests], int | None] | None = None,
 ) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from chassis.confinement.descendants import adopt_orphans, end_descendants
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import NoWallsError
 from chassis.confinement.guardian import in_guardian
 from chassis.confinement.walls import Walls
 
@@ -39,7 +39,8 @@ def run_confined(
     process is killed meanwhile (guardian.py). The last `shown` bytes of output are kept.
 
     Raises:
-      ConfinementError: the kernel has not what the walls are made of.
+      NoWallsError: the kernel has not what the walls are made of.
+      ConfinementError: something goes on of what it started.
     """
 
     def work() -> object:
@@ -66,7 +67,7 @@ def _run(
                 preexec_fn=restrict,
             )
         except subprocess.SubprocessError as error:
-            raise ConfinementError(f"the walls around {command[0]} cannot be built: {error}") from None
+            raise NoWallsError(f"the walls around {command[0]} cannot be built: {error}") from None
         status: int | None = None
         try:
             status = process.wait(timeout)

@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import ConfinementError, NoWallsError
 
 _PR_SET_CHILD_SUBREAPER = 36
 _SECONDS = 20.0
@@ -19,7 +19,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def adopt_orphans() -> None:
     """From now on a process whose parent has ended becomes a child of this one, however it detached itself."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise ConfinementError(f"orphans cannot be adopted: {os.strerror(ctypes.get_errno())}")
+        raise NoWallsError(f"orphans cannot be adopted: {os.strerror(ctypes.get_errno())}")
 
 
 def end_descendants(of: int | None = None) -> None:

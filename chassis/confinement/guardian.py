@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Callable
 
 from chassis.confinement.descendants import adopt_orphans, end_descendants
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import ConfinementError, NoWallsError
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -50,9 +50,9 @@ def in_guardian(work: Callable[[], object]) -> object:
         end_descendants()
     if not answer:
         raise ConfinementError("the process that watches over confined code was killed")
-    result, error = json.loads(answer)
+    result, error, lacks_walls = json.loads(answer)
     if error is not None:
-        raise ConfinementError(error)
+        raise (NoWallsError if lacks_walls else ConfinementError)(error)
     return result
 
 
@@ -131,11 +131,14 @@ def _guard(work: Callable[[], object], parent: int, writer: int) -> None:
     try:
         _begin(parent)
         try:
-            answer: tuple[object, str | None] = (work(), None)
+            answer: tuple[object, str | None, bool] = (work(), None, False)
         except ConfinementError as error:
-            answer = (None, str(error))
+            answer = (None, str(error), isinstance(error, NoWallsError))
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_descendants()
+        try:
+            end_descendants()
+        except ConfinementError as error:
+            answer = (None, str(error), False)
         with os.fdopen(writer, "wb") as answers:
             answers.write(json.dumps(answer).encode())
         status = 0

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from enum import IntFlag
 from pathlib import Path
 
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import NoWallsError
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 """System calls, of the same numbers on every architecture."""
@@ -90,11 +90,11 @@ class Ruleset:
         `binding` lets any be bound. Without `files` all of them stay open, and file systems can be mounted still.
 
         Raises:
-          ConfinementError: the kernel has no Landlock.
+          NoWallsError: the kernel has no Landlock.
         """
         version = landlock_version()
         if not version:
-            raise ConfinementError(
+            raise NoWallsError(
                 "this kernel has no Landlock, or it is switched off: it takes Linux 5.13 with `landlock` among the "
                 "modules of the parameter `lsm=`"
             )
@@ -105,7 +105,7 @@ class Ruleset:
         size = 24 if version >= SCOPES_SINCE else 16 if version >= NETWORK_SINCE else 8
         self.descriptor = _libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0)
         if self.descriptor < 0:
-            raise ConfinementError(f"Landlock: no ruleset: {os.strerror(ctypes.get_errno())}")
+            raise NoWallsError(f"Landlock: no ruleset: {os.strerror(ctypes.get_errno())}")
         if net:
             for port in ports or ():
                 self._add(2, struct.pack("=QQ", _CONNECT_TCP, port), f"port {port}")
@@ -138,14 +138,14 @@ class Ruleset:
         """Gives up, for good, what no rule allows.
 
         Raises:
-          ConfinementError: the kernel refuses.
+          NoWallsError: the kernel refuses.
         """
         if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) or _libc.syscall(_RESTRICT_SELF, self.descriptor, 0):
-            raise ConfinementError(f"Landlock: {os.strerror(ctypes.get_errno())}")
+            raise NoWallsError(f"Landlock: {os.strerror(ctypes.get_errno())}")
 
     def _add(self, kind: int, rule: bytes, name: str) -> None:
         if _libc.syscall(_ADD_RULE, self.descriptor, kind, rule, 0):
-            raise ConfinementError(f"Landlock: no rule for {name}: {os.strerror(ctypes.get_errno())}")
+            raise NoWallsError(f"Landlock: no rule for {name}: {os.strerror(ctypes.get_errno())}")
 
 
 def _handled(version: int) -> Access:

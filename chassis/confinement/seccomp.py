@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import NoWallsError
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
@@ -268,7 +268,7 @@ def confining_filter(*, metadata: bool, signals: bool, truncating: bool) -> byte
       truncating: whether files may be truncated by their name.
 
     Raises:
-      ConfinementError: the machine is neither x86_64 nor aarch64.
+      NoWallsError: the machine is neither x86_64 nor aarch64.
     """
     machine = _machine()
     refused = dict.fromkeys(_NEVER, errno.EPERM) | {"socket": errno.EACCES} | dict.fromkeys(_MISSING, errno.ENOSYS)
@@ -290,7 +290,7 @@ def serving_filter(*, sockets: bool) -> bytes:
     streams, of TCP and Unix: to which ports of TCP they connect is Landlock's matter, too.
 
     Raises:
-      ConfinementError: the machine is neither x86_64 nor aarch64.
+      NoWallsError: the machine is neither x86_64 nor aarch64.
     """
     refused = dict.fromkeys(_NOT_OF_SERVERS, errno.EPERM) | dict.fromkeys(_MISSING, errno.ENOSYS)
     only = {"clone": _ONLY["clone"]} | ({} if sockets else {"socket": _STREAMS})
@@ -301,13 +301,13 @@ def set_filter(program: bytes) -> None:
     """Sets the filter for this process, which must not be able to gain privileges any more.
 
     Raises:
-      ConfinementError: the kernel refuses.
+      NoWallsError: the kernel refuses.
     """
     buffer = ctypes.create_string_buffer(program, len(program))
     pointer = struct.pack("HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, pointer, 0, 0):
-        raise ConfinementError(f"no filter of system calls: {os.strerror(ctypes.get_errno())}")
+        raise NoWallsError(f"no filter of system calls: {os.strerror(ctypes.get_errno())}")
 
 
 def _program(machine: _Machine, refused: Mapping[str, int], only: Mapping[str, Sequence[_Argument]]) -> bytes:
@@ -346,7 +346,7 @@ def _when(number: int, arguments: Sequence[_Argument], error: int) -> list[tuple
 def _machine() -> _Machine:
     machine = _MACHINES.get(platform.machine())
     if machine is None:
-        raise ConfinementError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
+        raise NoWallsError(f"no filter of system calls for {platform.machine()}: there are x86_64 and aarch64")
     return machine
 
 

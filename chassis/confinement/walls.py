@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chassis.confinement import landlock
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import NoWallsError
 from chassis.confinement.landlock import DEVICE, READ, WRITE, Ruleset, landlock_version
 from chassis.confinement.seccomp import confining_filter, set_filter
 
@@ -63,11 +63,11 @@ class Walls:
         """Gives the function that puts a forked child behind the walls, the `preexec_fn` of a Popen.
 
         Raises:
-          ConfinementError: the kernel has not what they are made of.
+          NoWallsError: the kernel has not what they are made of.
         """
         version = landlock_version()
         if 0 < version < landlock.TRUNCATE_SINCE and not _is_read_only("/"):
-            raise ConfinementError(
+            raise NoWallsError(
                 f"this kernel's Landlock, version {version}, lets confined code truncate files: it takes Linux 6.2, or "
                 "a sandbox that mounts the file system read-only"
             )
@@ -113,7 +113,7 @@ def drop_capabilities() -> None:
         number += 1
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
     if _libc.capset(header, bytes(24)):
-        raise ConfinementError(f"capabilities cannot be dropped: {os.strerror(ctypes.get_errno())}")
+        raise NoWallsError(f"capabilities cannot be dropped: {os.strerror(ctypes.get_errno())}")
 
 
 def _links(root: str) -> Iterator[str]:

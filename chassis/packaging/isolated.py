@@ -47,6 +47,7 @@ class Workplace:
         python: str | None = None,
         shared: Sequence[Path] | None = None,
         warm: WarmProcess | None = None,
+        work: Path | None = None,
     ) -> None:
         """Lays out `root`, an empty directory.
 
@@ -61,6 +62,7 @@ class Workplace:
           python: the minor version that the workers have to be of.
           shared: for code of one's own, what a confined worker may read beside that. It may set modes and times then.
           warm: a process that has imported what the workers do, to fork them; they are confined, and alike otherwise.
+          work: another empty directory, for all that workers may write; `root` if it is None.
         """
         self._root = root
         self._import_paths = import_paths
@@ -71,8 +73,9 @@ class Workplace:
         self._kept = child_environment(interpreter, KEPT)
         self._shared = shared
         self._warm = warm
-        for name in ("data", "home", "output", "site", "tmp"):
-            (root / name).mkdir()
+        self._work = work or root
+        for directory in (root / "data", root / "site", self._home, self.output, self._temporary):
+            directory.mkdir()
         for key, file in data.items():
             link = root / "data" / key
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -120,7 +123,15 @@ class Workplace:
     @property
     def output(self) -> Path:
         """Where a worker may leave what it makes."""
-        return self._root / "output"
+        return self._work / "output"
+
+    @property
+    def _home(self) -> Path:
+        return self._work / "home"
+
+    @property
+    def _temporary(self) -> Path:
+        return self._work / "tmp"
 
     @property
     def _answer(self) -> Path:
@@ -161,10 +172,10 @@ class Workplace:
                 arguments[0],
                 *(self._shared or ()),
             ),
-            writable=(self.output, self._root / "home", self._root / "tmp"),
+            writable=(self.output, self._home, self._temporary),
             metadata=self._shared is not None,
         )
-        environment = self._environment() | {"TMPDIR": str(self._root / "tmp")}
+        environment = self._environment() | {"TMPDIR": str(self._temporary)}
         if self._warm:
             step = Step(worker, arguments, request.to_json(), self._inputs, environment, walls)
             return self._warm.run(step, limit, _SHOWN_OUTPUT)
@@ -178,7 +189,7 @@ class Workplace:
         )
 
     def _environment(self) -> dict[str, str]:
-        return worker_environment(self._kept, self._root, self._import_paths)
+        return worker_environment(self._kept, self._root, self._import_paths) | {"HOME": str(self._home)}
 
 
 def worker_command(interpreter: str, python: str, worker: str) -> list[str]:

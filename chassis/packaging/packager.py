@@ -105,8 +105,10 @@ def package_model(
             raise EntryPointError(f"{what} {path!r} is not of the form module:attribute")
     if model.loader is not None and model.entry_point is None:
         raise EntryPointError("loader is for an entry point: a ready pickle holds its own")
-    with scratch_directory("chassis-", scratch) as directory:
-        root = directory.resolve()
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(scratch_directory("chassis-", scratch)).resolve()
+        # The process that forks may write where its forks do: to nothing else that is here.
+        work = stack.enter_context(scratch_directory("chassis-", warm.work)).resolve() if warm else None
         import_paths = [path.absolute() for path in model.import_paths]
         place = root / "place"
         place.mkdir()
@@ -120,10 +122,18 @@ def package_model(
             batch_size=model.metadata.batch_size,
             has_columns=bool(model.metadata.columns),
             framework=_framework(model),
-            private_paths=(str(root), str(Path.cwd()), *map(str, import_paths), *map(str, private_paths)),
+            private_paths=(
+                str(root),
+                *([str(work)] if work else ()),
+                str(Path.cwd()),
+                *map(str, import_paths),
+                *map(str, private_paths),
+            ),
         )
         python = python or running_version()
-        workplace = Workplace(place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared, warm)
+        workplace = Workplace(
+            place, dict(model.data), import_paths, timeout, interpreter, inputs, python, shared, warm, work
+        )
         pickle = root / "model.pkl"
         if model.pickle is None:
             content, result = _pickled(workplace, request, pickle)

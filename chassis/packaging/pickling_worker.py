@@ -7,6 +7,7 @@ model: a directory with the inputs of its action (staged_inputs.py), and walls a
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import hashlib
@@ -17,9 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chassis.confinement.errors import ConfinementError
-from chassis.confinement.left_files import scratch_directory
-from chassis.confinement.walls import Walls
+from chassis.confinement.errors import ConfinementError, NoWallsError
+from chassis.confinement.left_files import remove_left, scratch_directory
 from chassis.image_interpreter import child_environment
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.isolated import (
@@ -31,11 +31,11 @@ from chassis.packaging.isolated import (
 )
 from chassis.packaging.packager import Model, PackagedModel, package_model
 from chassis.packaging.shared_imports import shareable_imports
-from chassis.packaging.staged_inputs import StagedInputs, stage
+from chassis.packaging.staged_inputs import StagedInputs, can_be_copied, real_trees, stage
 from chassis.packaging.warm_process import NotWarmError, WarmProcess
 
 _SANDBOXES = "bazel-workers"
-"""The directory of Bazel's in which a worker with a sandbox has its own: nothing else is below that."""
+"""The directory of Bazel's in which each worker with a sandbox has one, and the sandbox in that."""
 
 _MOST = 2
 """Processes that are kept: each has the memory that its imports take."""
@@ -86,10 +86,14 @@ class PicklingWorker:
         self._shared = shared
         self._directory = Path.cwd()
         # Not beside the outputs, which Bazel may remove, nor in the system's directory, which may be small.
-        self._place = self._directory / "bazel-out" / f"chassis-pickling-{os.getpid()}"
+        # Nor in a worker's sandbox, from which Bazel removes what it does not know before each action: beside it.
+        sandboxed = self._directory.parent.parent.name == _SANDBOXES
+        parent = self._directory.parent if sandboxed else self._directory / "bazel-out"
+        self._place = parent / f"chassis-pickling-{os.getpid()}"
         self._kept: dict[_Key, WarmProcess] = {}
         self._refused: dict[_Key, None] = {}
         self._numbers = itertools.count()
+        atexit.register(self.stop)
 
     def package(self, action: Action) -> PackagedModel:
         """The files of the model's directory.
@@ -98,43 +102,58 @@ class PicklingWorker:
           PackagingError: what is wrong with the model.
         """
         self._place.mkdir(parents=True, exist_ok=True)
-        with scratch_directory("model-", self._place) as scratch:
-            inputs = stage(action.files, action.trees, action.digests, scratch / "inputs")
-            packaged = self._warm(action, inputs, scratch)
-            return packaged or self._cold(action, inputs, scratch)
+        trees = real_trees(action.trees, action.digests)
+        try:
+            return self._warm(action, trees) or self._cold(action, trees)
+        finally:
+            if not self._kept:  # a process that is kept has it removed whatever becomes of this one
+                remove_left(self._place)
 
     def stop(self) -> None:
-        """Ends the processes that are kept."""
+        """Ends the processes that are kept, and removes what was written."""
+        self._end_kept()
+        remove_left(self._place)
+
+    def _end_kept(self) -> None:
         while self._kept:
             self._kept.popitem()[1].stop()
 
-    def _warm(self, action: Action, inputs: StagedInputs, scratch: Path) -> PackagedModel | None:
+    def _warm(self, action: Action, trees: Mapping[str, Path]) -> PackagedModel | None:
         """The model, if a process that is kept does for it, or one that can be. None if anything is wrong with it."""
-        key = _key(action, inputs)
+        key = _key(action, trees)
         if key is None or key in self._refused:
             return None
         try:
             process = self._kept.pop(key, None) or self._start(key, action)
-        except (NotWarmError, ConfinementError):
+        except (NotWarmError, ConfinementError, OSError):
             self._refuse(key)
             return None
         try:
-            packaged = self._package(action, inputs, scratch, process)
+            # Only now, after the imports: what wheels run then finds no model's files.
+            with scratch_directory("model-", process.models) as scratch:
+                inputs = stage(action.files, trees, scratch / "inputs", copied=True)
+                packaged = self._package(action, inputs, scratch, process)
         except PackagingError:
             packaged = None  # said again by processes of its own, as anywhere else
-        except (NotWarmError, ConfinementError):
+        except (NotWarmError, ConfinementError, OSError):
             process.stop()
             self._refuse(key)
             return None
         self._kept[key] = process
         return packaged
 
-    def _cold(self, action: Action, inputs: StagedInputs, scratch: Path) -> PackagedModel:
-        self.stop()  # what runs confined code ends all that this process has started
+    def _cold(self, action: Action, trees: Mapping[str, Path]) -> PackagedModel:
+        self._end_kept()  # what runs confined code ends all that this process has started
+        self._place.mkdir(parents=True, exist_ok=True)
+        with scratch_directory("model-", self._place) as scratch:
+            inputs = stage(action.files, trees, scratch / "inputs", copied=False)
+            return self._package_alone(action, inputs, scratch)
+
+    def _package_alone(self, action: Action, inputs: StagedInputs, scratch: Path) -> PackagedModel:
         with contextlib.chdir(inputs.root):
             try:
                 return self._package(action, inputs, scratch, None)
-            except ConfinementError as error:
+            except NoWallsError as error:
                 print(
                     f"note: {action.model.metadata.name}: its code is not confined on this machine: {error}\n"
                     "  `build --strategy=PickleModel=sandboxed` has Bazel do it, as far as it can",
@@ -162,7 +181,7 @@ class PicklingWorker:
             shared=self._shared,
             scratch=scratch,
             warm=warm,
-            private_paths=[self._directory],
+            private_paths=[self._directory, self._place],
         )
 
     def _start(self, key: _Key, action: Action) -> WarmProcess:
@@ -171,28 +190,16 @@ class PicklingWorker:
         place = self._place / f"warm-{next(self._numbers)}"
         interpreter = str(self._directory / key.interpreter) if key.interpreter else sys.executable
         trees = [tree for tree, _ in key.trees]
-
-        def lay_out() -> None:
-            """Bazel removes what it does not know from a worker's sandbox, before each action."""
-            for name in ("data", "home", "site", "tmp"):
-                (place / name).mkdir(parents=True, exist_ok=True)
-            link_own_packages(place / "site", key.interpreter)
-
-        lay_out()
-        below = self._directory if _SANDBOXES in self._directory.parts else self._place
-        walls = Walls(
-            readable=(*files_of_python(interpreter, place / "site"), *trees, *self._shared, "/proc"),
-            writable=(below,),
-            metadata=True,
-        )
+        for name in ("data", "home", "site", "tmp"):
+            (place / name).mkdir(parents=True)
+        link_own_packages(place / "site", key.interpreter)
         environment = worker_environment(child_environment(key.interpreter, KEPT), place, trees)
         return WarmProcess(
             worker_command(interpreter, key.python, "chassis.packaging.warm_worker"),
             environment | {"TMPDIR": str(place / "tmp")},
             key.imports,
-            walls,
+            (*files_of_python(interpreter, place / "site"), *trees, *self._shared, "/proc"),
             place,
-            lay_out,
             action.timeout,
         )
 
@@ -202,20 +209,20 @@ class PicklingWorker:
         self._refused[key] = None
 
 
-def _key(action: Action, inputs: StagedInputs) -> _Key | None:
+def _key(action: Action, real: Mapping[str, Path]) -> _Key | None:
     """Which process does for a model; None if none that is confined beforehand has what this one reads."""
     model = action.model
     paths = [str(path) for path in model.import_paths]
-    if not inputs.whole or not set(action.trees) <= set(paths):
+    if not set(action.trees) <= set(paths) or not can_be_copied(action.files):
         return None
-    trees = tuple((inputs.trees[path], _digest(path, action.digests)) for path in paths if path in inputs.trees)
+    trees = tuple((real[path], _digest(path, action.digests)) for path in paths if path in real)
     if not all(digest for _, digest in trees):
         return None
     try:
         imports = shareable_imports(model.entry_point, model.package_dir, model.sources) if model.entry_point else []
     except (PackagingError, SyntaxError, ValueError, OSError):
         return None
-    elsewhere = set(_importable(action.files, [path for path in paths if path not in inputs.trees]))
+    elsewhere = set(_importable(action.files, [path for path in paths if path not in real]))
     shared = itertools.takewhile(lambda each: each[0].partition(".")[0] not in elsewhere, imports)
     return _Key(action.interpreter, action.python, tuple(shared), trees)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import multiprocessing
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from chassis.confinement import descendants
+from chassis.confinement.errors import ConfinementError
 from chassis.confinement.walls import landlock_version
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.errors import PackagingError
@@ -168,13 +172,15 @@ def descriptors():
     raise OSError
 reached = [name for name, what in {
     "another's input": lambda: open(OTHER).read(),
-    "the same by its copy": lambda: open(PLACE + "/model-another/inputs/ml/other.py").read(),
+    "the same by its copy": lambda: open(PLACE + "/warm-0/models/model-another/inputs/ml/other.py").read(),
     "a secret": lambda: open(SECRET).read(),
     "the wheel": lambda: open(numbers_of.__file__, "a"),
     "the process that forks": lambda: os.kill(os.getppid(), signal.SIGKILL),
     "its memory": lambda: open(f"/proc/{os.getppid()}/mem", "r+b"),
     "its variables": lambda: open(f"/proc/{os.getppid()}/environ", "rb").read(),
     "its files": lambda: open(PLACE + "/warm-0/output.log", "w"),
+    "what another wrote": lambda: open(PLACE + "/warm-0/work/another/output/model.pkl").read(),
+    "what another is to be checked by": lambda: open(PLACE + "/warm-0/work/another/output/model.pkl", "w"),
     "its packages": lambda: os.symlink("/", PLACE + "/warm-0/site/evil"),
     "its descriptors": descriptors,
     "the network": lambda: socket.create_connection(("127.0.0.1", PORT), 5),
@@ -190,7 +196,8 @@ def test_a_model_reaches_neither_another_nor_the_process_that_forks(actions: Act
     actions.package(_PLAIN, "other")
     kept = actions.warm()
     (place,) = (actions.root / "bazel-out").iterdir()
-    written(place / "model-another" / "inputs" / "ml" / "other.py", b"left by another worker")
+    written(place / "warm-0" / "models" / "model-another" / "inputs" / "ml" / "other.py", b"left by another worker")
+    written(place / "warm-0" / "work" / "another" / "output" / "model.pkl", b"left by another worker")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         source = _REACHES
         for name, value in {
@@ -204,6 +211,143 @@ def test_a_model_reaches_neither_another_nor_the_process_that_forks(actions: Act
     assert actions.warm() == kept
     assert actions.package(_PLAIN) == actions.alone(_PLAIN)
     assert actions.warm() == kept
+
+
+_WHEEL_THAT_ATTACKS = """
+import os
+STATE = []
+place = os.path.dirname(os.environ["TMPDIR"])
+def attempt(what, path):
+    try:
+        what(path)
+    except OSError:
+        return
+    STATE.append((what.__name__, path))
+def append(path):
+    with open(path, "a") as file:
+        file.write("# by the wheel")
+def replace(path):
+    os.rename(path, place + "/tmp/moved")
+    os.symlink("/", path)
+def make(path):
+    os.symlink("/", path + "/evil")
+OWN = {place + "/home", place + "/tmp", place + "/work"}
+LOG = place + "/output.log"  # of the steps, and opened by them
+assert LOG in [entry.path for entry in os.scandir(place)]
+for root, directories, files in [*os.walk(place), *os.walk(os.path.dirname(place))]:
+    for path in (root + "/" + name for name in files):
+        if path != LOG:
+            attempt(append, path)
+        attempt(replace, path)
+    for path in (root + "/" + name for name in directories):
+        if path not in OWN:
+            attempt(make, path)
+        attempt(replace, path)
+attempt(make, place)
+attempt(make, os.path.dirname(place))
+attempt(append, place + "/site/chassis/__init__.py")
+attempt(append, __file__)
+for path in SOURCES:
+    attempt(lambda each: open(each).read(), path)
+    attempt(append, path)
+"""
+
+
+def test_a_wheel_reaches_no_file_of_a_model_nor_what_the_worker_writes(actions: Actions) -> None:
+    sources = [str(actions.root / "ml" / "model.py"), str(actions.root / "made" / "key")]
+    actions.wheel(_WHEEL_THAT_ATTACKS.replace("SOURCES", repr(sources)))
+    source = _WHEEL + "print('reached', numbers_of.STATE)\ndef process(a: bytes): return 1\n"
+    for _ in range(2):
+        assert "reached []" in actions.package(source, data={"key": b"value"}).printed
+    assert actions.warm()
+    assert (actions.root / "ml" / "model.py").read_text() == source
+    assert (actions.root / "made" / "key").read_bytes() == b"value"
+
+
+@pytest.mark.parametrize("wheel", ["STATE = []\n", "FILE = open(__file__)\nSTATE = []\n"])
+def test_inputs_are_the_same_files_afterwards_to_whoever_looks_at_their_times(actions: Actions, wheel: str) -> None:
+    actions.wheel(wheel)
+    actions.model(_PLAIN, "model", {"key": b"value"})
+    files = [path for path in actions.root.rglob("*") if path.is_file()]
+    # Not by `Actions.package`, which writes them anew.
+    action = Action(
+        actions.model(_PLAIN, "model"), ["ml/model.py", "made/key"], ["wheel"], {}, None, running_version(), 20.0
+    )
+    digests = {str(path.relative_to(actions.root)): "1" for path in files}
+    before = {path: (path.stat().st_ctime_ns, path.stat().st_nlink) for path in files}
+    actions.worker.package(dataclasses.replace(action, digests=digests))
+    assert bool(actions.warm()) == ("FILE" not in wheel)
+    assert {path: (path.stat().st_ctime_ns, path.stat().st_nlink) for path in files} == before
+
+
+def test_a_model_with_more_than_is_copied_is_packaged_by_processes_of_its_own(actions: Actions) -> None:
+    source = _WHEEL + (
+        "import os\nfrom chassis import data_path\nSIZE = os.path.getsize(data_path('key'))\n"
+        "def process(a: bytes): return SIZE\n"
+    )
+    data = {"key": bytes((64 << 20) + 1)}
+    assert actions.package(source, data=data) == actions.alone(source, data=data)
+    assert not actions.warm()
+
+
+def test_a_worker_in_a_sandbox_keeps_a_process_that_writes_nothing_there(tmp_path: Path) -> None:
+    if not landlock_version():
+        pytest.skip("this kernel has no Landlock: nothing is kept")
+    directory = tmp_path / "bazel-workers" / "worker-1-PickleModel" / "main"
+    directory.mkdir(parents=True)
+    with contextlib.chdir(directory):
+        actions = Actions(directory)
+        program = written(directory / "tool.runfiles" / "tool.py", b"the worker's own")
+        attack = f"STATE = []\ntry: open({str(program)!r}, 'a').close(); STATE.append(1)\nexcept OSError: pass\n"
+        actions.wheel(attack)
+        for _ in range(2):
+            shows = _WHEEL + "print(numbers_of.STATE)\ndef process(a: bytes): return 1\n"
+            assert actions.package(shows).printed == "[]\n"
+            assert actions.warm()
+            for path in directory.glob("bazel-out/*"):  # as Bazel does
+                shutil.rmtree(path)
+        actions.wheel("STATE = []\n")
+        assert actions.package(_PLAIN) == actions.alone(_PLAIN)
+        actions.worker.stop()
+        assert [path.name for path in directory.parent.iterdir()] == ["main"]
+
+
+def test_nothing_is_left_of_a_worker_that_stops(actions: Actions) -> None:
+    actions.package(_PLAIN)
+    assert actions.warm()
+    assert list((actions.root / "bazel-out").iterdir())
+    actions.worker.stop()
+    assert not list((actions.root / "bazel-out").iterdir())
+    actions.wheel("FILE = open(__file__)\nSTATE = []\n")
+    actions.package(_PLAIN)
+    assert not actions.warm()
+    assert not list((actions.root / "bazel-out").iterdir())
+
+
+def test_of_what_a_model_writes_the_end_alone_is_read(actions: Actions) -> None:
+    source = _WHEEL + (
+        "import os\nos.ftruncate(1, 1 << 40)\nprint('the end', flush=True)\ndef process(a: bytes): return 1\n"
+    )
+    for _ in range(2):
+        assert actions.package(source).printed.endswith("the end\n")
+        assert actions.warm()
+
+
+def test_a_model_that_cannot_be_ended_does_not_run_again_without_walls(
+    actions: Actions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(descendants, "_SECONDS", -1.0)  # so that one process does for a thousand
+    marks = actions.root / "marks"
+    source = _WHEEL + (
+        "import os, time\n"
+        f"try: open({str(marks)!r}, 'w').close()\n"
+        "except OSError: pass\n"
+        "if not os.fork():\n    os.setsid()\n    time.sleep(600)\n"
+        "def process(a: bytes): return 1\n"
+    )
+    with pytest.raises(ConfinementError, match="go on after it"):
+        actions.package(source)
+    assert not marks.exists()
 
 
 def test_what_a_model_leaves_running_is_ended_before_the_next(actions: Actions) -> None:
@@ -246,6 +390,8 @@ def test_another_content_of_a_wheel_is_imported_anew(actions: Actions) -> None:
     [
         "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\nSTATE = []\n",
         "FILE = open(__file__)\nSTATE = []\n",
+        "import mmap\nSHARED = mmap.mmap(-1, 4096)\nSTATE = []\n",
+        "import signal\nsignal.setitimer(signal.ITIMER_VIRTUAL, 600)\nSTATE = []\n",
         "import chassis.errors\nSTATE = []\n",
         "raise RuntimeError\n",
     ],
@@ -255,6 +401,20 @@ def test_a_wheel_that_forks_cannot_share_is_imported_by_each(actions: Actions, w
     with contextlib.suppress(PackagingError):  # of the last
         assert actions.package(_PLAIN) == actions.alone(_PLAIN)
     assert not actions.warm()
+
+
+def test_a_wheel_that_maps_a_file_which_nobody_can_write_is_imported_once(actions: Actions) -> None:
+    actions.wheel(
+        "import ctypes, mmap\n"
+        "map_file = ctypes.CDLL(None).mmap\n"
+        "map_file.restype = ctypes.c_void_p\n"
+        "with open(__file__) as file:\n"  # Python's own keeps the file open
+        "    size, flags = ctypes.c_size_t(4096), mmap.MAP_SHARED\n"
+        "    PLACE = map_file(None, size, mmap.PROT_READ, flags, file.fileno(), ctypes.c_long(0))\n"
+        "STATE = open('/proc/self/maps').read().count('numbers_of')\n"
+    )
+    assert actions.package(_WHEEL + "print(numbers_of.STATE)\ndef process(a: bytes): return 1\n").printed == "1\n"
+    assert actions.warm()
 
 
 def test_nothing_goes_on_after_a_worker_that_is_killed(tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Mapping
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 _COPIED_BYTES = 64 << 20
-"""A larger file on another file system stays where it is."""
+_COPIED_FILES = 4096
+"""What is copied at most for one model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,10 @@ class StagedInputs:
     Attributes:
       root: the directory; a file has the same path below it as below the directory that the action runs in.
       trees: path of a directory among the inputs to where its files really are.
-      whole: whether all but the trees is really there, and no link to where it was before.
     """
 
     root: Path
     trees: Mapping[str, Path]
-    whole: bool
 
     def at(self, path: Path) -> Path:
         """Where an input is, given its path in the action: a tree where it really is, and what is in one too."""
@@ -34,27 +33,47 @@ class StagedInputs:
         return self.root / path
 
 
-def stage(files: Iterable[str], trees: Iterable[str], known: Mapping[str, str], root: Path) -> StagedInputs:
+def can_be_copied(files: Sequence[str]) -> bool:
+    """Whether inputs are files, and few and small enough for a copy of all."""
+    if len(files) > _COPIED_FILES:
+        return False
+    left = _COPIED_BYTES
+    for file in files:
+        try:
+            status = Path(file).stat()
+        except OSError:
+            return False
+        left -= status.st_size
+        if not stat.S_ISREG(status.st_mode) or left < 0:
+            return False
+    return True
+
+
+def stage(files: Iterable[str], trees: Mapping[str, Path], root: Path, *, copied: bool) -> StagedInputs:
     """Puts inputs into `root`, a directory that does not exist yet.
+
+    Never by hard links: those would be the files themselves, which code could write to where it may write at all, and a
+    link more changes what Bazel knows a file of a repository by.
 
     Args:
       files: paths of files, from the directory that the action runs in.
-      trees: paths of directories that are outputs of other actions.
-      known: paths of all inputs, those in trees by themselves; see `digests` of persistent_worker.py.
+      trees: path of each directory that is an output of another action to where its files are.
       root: the directory.
+      copied: the files are copied; otherwise there are links to them.
     """
     root.mkdir()
-    whole = True
     made = {root}
     for file in files:
         place = root / file
         _parents(place, made)
-        whole &= _put(Path(file).resolve(), place)
-    real = {tree: _real(tree, known) for tree in trees}
-    for tree, found in real.items():
+        if copied:
+            shutil.copy2(file, place)  # with its time, which its bytecode may name
+        else:
+            place.symlink_to(Path(file).resolve())
+    for tree, found in trees.items():
         _parents(root / tree, made)
         (root / tree).symlink_to(found)
-    return StagedInputs(root, real, whole)
+    return StagedInputs(root, trees)
 
 
 def _parents(place: Path, made: set[Path]) -> None:
@@ -63,18 +82,14 @@ def _parents(place: Path, made: set[Path]) -> None:
         made.add(place.parent)
 
 
-def _put(file: Path, place: Path) -> bool:
-    """A second name of the file, or a copy; or a link to it, and then False."""
-    if file.is_file():
-        try:
-            os.link(file, place)
-            return True
-        except OSError:  # another file system, or not the user's own
-            if file.stat().st_size <= _COPIED_BYTES:
-                shutil.copyfile(file, place)
-                return True
-    place.symlink_to(file)
-    return False
+def real_trees(trees: Iterable[str], known: Mapping[str, str]) -> dict[str, Path]:
+    """Where the files of directories are that are outputs of other actions.
+
+    Args:
+      trees: their paths.
+      known: paths of all inputs, those in trees by themselves; see `digests` of persistent_worker.py.
+    """
+    return {tree: _real(tree, known) for tree in trees}
 
 
 def _real(tree: str, known: Mapping[str, str]) -> Path:
@@ -84,5 +99,5 @@ def _real(tree: str, known: Mapping[str, str]) -> Path:
             file, inner = Path(path).resolve(), path[len(tree) :]
             if str(file).endswith(inner):
                 return Path(str(file)[: -len(inner)])
-            break
+            # Itself a link, to another file of the tree: the next tells.
     return Path(tree).resolve()

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from chassis.confinement.walls import Walls
 from chassis.packaging.warm_worker import NO_WALLS
 
 _STARTED_S = 60.0
+_PRINTED_BYTES = 1 << 16
 
 
 class NotWarmError(Exception):
@@ -58,9 +59,8 @@ class WarmProcess:
         command: Sequence[str],
         environment: Mapping[str, str],
         imports: Sequence[tuple[str, Sequence[str]]],
-        walls: Walls,
+        readable: Sequence[str | Path],
         place: Path,
-        lay_out: Callable[[], None],
         timeout: float,
     ) -> None:
         """Starts it and has it import.
@@ -69,10 +69,9 @@ class WarmProcess:
           command: the interpreter, and what it runs before two descriptors that are added here.
           environment: its variables.
           imports: modules, with the names taken of each.
-          walls: around it, and so around all of its steps.
-          place: a directory for its files, which it may read. It goes at the end, and its parent too if this process is
-            gone.
-          lay_out: makes that directory, and what it imports Chassis from, if they are gone.
+          readable: what it and all of its steps may read, beside `place`.
+          place: a directory for its files, with its `home` and its `tmp`, which it may write to. It goes at the end,
+            and its parent too if this process is gone.
           timeout: seconds that the imports may take.
 
         Raises:
@@ -80,7 +79,11 @@ class WarmProcess:
           ConfinementError: the kernel lacks what the walls take.
         """
         self._place = place
-        self._lay_out = lay_out
+        self.models.mkdir()
+        self.work.mkdir()
+        self._output.touch()
+        # No directory in which this process writes, or makes what the code is to read: that would follow its links.
+        walls = Walls((*readable, place), (place / "home", place / "tmp", self.work, self._output), metadata=True)
         jobs, self._jobs = os.pipe()
         self._answers, answers = os.pipe()
         log, parent = place / "imports.log", os.getpid()
@@ -112,10 +115,24 @@ class WarmProcess:
         try:
             if self._ask({"imports": imports}, _STARTED_S + timeout) is not True:
                 raise NotWarmError
-            self._printed = log.read_bytes()
+            self._printed = _end_of(log, _PRINTED_BYTES)
         except BaseException:
             self.stop()
             raise
+
+    @property
+    def models(self) -> Path:
+        """Where its steps may read, and neither they nor the process itself may write."""
+        return self._place / "models"
+
+    @property
+    def work(self) -> Path:
+        """Where a step may have a directory that it may write to."""
+        return self._place / "work"
+
+    @property
+    def _output(self) -> Path:
+        return self._place / "output.log"
 
     def run(self, step: Step, timeout: float, shown: int) -> Ended:
         """Runs one step, for at most `timeout` seconds; what it started is ended when this returns.
@@ -126,16 +143,18 @@ class WarmProcess:
           NotWarmError: the process is gone.
           ConfinementError: the kernel lacks what the walls take.
         """
-        self._lay_out()
-        request, output = self._place / "request.json", self._place / "output.log"
-        request.write_text(step.request)
-        output.write_bytes(self._printed)
+        request = self._place / "request.json"
+        try:
+            request.write_text(step.request)
+            self._output.write_bytes(self._printed)
+        except OSError:
+            raise NotWarmError from None
         status = self._ask(
             {
                 "worker": step.worker,
                 "arguments": list(step.arguments),
                 "request": str(request),
-                "output": str(output),
+                "output": str(self._output),
                 "directory": str(step.directory),
                 "environment": dict(step.environment),
                 "readable": [str(path) for path in step.walls.readable],
@@ -144,7 +163,7 @@ class WarmProcess:
             },
             timeout,
         )
-        said = output.read_bytes()[-shown:].decode("utf-8", "replace")
+        said = _end_of(self._output, shown).decode("utf-8", "replace")
         if status == NO_WALLS:
             raise ConfinementError(said.strip())
         return Ended(status, said)
@@ -181,3 +200,9 @@ class WarmProcess:
                 raise NotWarmError
             text += block
         return json.loads(text)
+
+
+def _end_of(file: Path, most: int) -> bytes:
+    with file.open("rb") as content:
+        content.seek(max(0, content.seek(0, os.SEEK_END) - most))
+        return content.read(most)

@@ -13,7 +13,9 @@ import gc
 import importlib
 import json
 import os
+import re
 import runpy
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -30,6 +32,8 @@ from chassis.packaging.worker import run_worker
 from chassis.runtime.core import loader
 
 _PRELOADED = (bytecode, loader, lost_statements, pickle_reader, pickler, run_worker, unpicklable)
+
+_MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ ...([ps]) ")
 
 NO_WALLS = 78
 """The status of a step for which the kernel lacks what its walls take."""
@@ -64,7 +68,8 @@ def _answer(descriptor: int, what: bool | int) -> None:
 
 
 def _warm(imports: Sequence[tuple[str, Sequence[str]]], own: set[int]) -> bool:
-    """Whether it may serve: a file that a wheel has open would be one that all models have."""
+    """Whether it may serve: a file or memory that a wheel has open would be one that all models have."""
+    before = _shared_memory()
     try:
         good = import_all(imports)
     except (Exception, SystemExit):
@@ -74,7 +79,23 @@ def _warm(imports: Sequence[tuple[str, Sequence[str]]], own: set[int]) -> bool:
     gc.freeze()  # no fork goes through it again, and so copies it
     listing = [int(entry.name) for entry in Path("/proc/self/fd").iterdir()]
     others = [number for number in listing if number > 2 and number not in own and _is_open(number)]
-    return good and not others
+    # A timer is this process's, and no fork has it; its handler would run here.
+    timers = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
+    ticking = any(signal.getitimer(timer)[0] for timer in timers)
+    return good and not others and not ticking and _shared_memory() <= before
+
+
+def _shared_memory() -> set[str]:
+    """The mappings that a fork has in common with this process and may write to: lines of `/proc/self/maps`."""
+    found, mapping = set[str](), ""
+    for line in Path("/proc/self/smaps").read_bytes().decode("utf-8", "replace").split("\n"):
+        if match := _MAPPING.match(line):
+            mapping = line
+            if match[1] == "s":
+                found.add(mapping)
+        elif line.startswith("VmFlags:") and "mw" not in line.split():  # a file that was opened to be read: glibc's
+            found.discard(mapping)
+    return found
 
 
 def _is_open(descriptor: int) -> bool:

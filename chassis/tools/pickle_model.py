@@ -12,7 +12,7 @@ from absl import flags
 
 from chassis.command_line.persistent_worker import Digests
 from chassis.command_line.run import run_main
-from chassis.confinement.errors import ConfinementError
+from chassis.confinement.errors import NoWallsError
 from chassis.declaration.frameworks import FRAMEWORKS
 from chassis.declaration.metadata_file import read_metadata
 from chassis.declaration.model_json import SIGNATURES
@@ -135,7 +135,7 @@ def _package(model: Model) -> PackagedModel:
         return package()
     try:
         return package(inputs=Path.cwd(), shared=_SHARED)
-    except ConfinementError as error:
+    except NoWallsError as error:
         print(f"note: {model.metadata.name}: its code is not confined on this machine: {error}", file=sys.stderr)
         return package()
 
