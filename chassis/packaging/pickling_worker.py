@@ -86,9 +86,9 @@ class PicklingWorker:
         self._shared = shared
         self._directory = Path.cwd()
         # Not beside the outputs, which Bazel may remove, nor in the system's directory, which may be small.
-        # Nor in a worker's sandbox, from which Bazel removes what it does not know before each action: beside it.
+        # Nor in a worker's sandbox or around it, where Bazel removes what it does not know before each action.
         sandboxed = self._directory.parent.parent.name == _SANDBOXES
-        parent = self._directory.parent if sandboxed else self._directory / "bazel-out"
+        parent = self._directory.parent.parent if sandboxed else self._directory / "bazel-out"
         self._place = parent / f"chassis-pickling-{os.getpid()}"
         self._kept: dict[_Key, WarmProcess] = {}
         self._refused: dict[_Key, None] = {}
