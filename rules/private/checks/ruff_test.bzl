@@ -23,7 +23,7 @@ def ruff_test(name = "ruff_test", srcs = None):
     # For tests that read sources.
     native.filegroup(
         name = "python_sources",
-        srcs = native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
+        srcs = native.glob(["**/*.py"], allow_empty = True, exclude = ["**/*_pb2*.py"]),
         testonly = True,
         visibility = ["//tests:__subpackages__"],
     )
