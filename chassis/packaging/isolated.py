@@ -227,7 +227,10 @@ def files_of_python(interpreter: str, site: Path) -> tuple[str | Path, ...]:
     packages = [action_inputs((site / package).resolve()) for package in _OWN]
     path = Path(interpreter)
     runfiles = [action_inputs(parent) for parent in path.parents if parent.suffix == ".runfiles"]
-    return Path(sys.base_prefix), path.resolve().parent, *itertools.chain(*packages, *runfiles)
+    program = path.resolve()
+    # An installation of the workspace's own has its libraries beside the program, and need not declare each.
+    libraries = [found] if (found := program.parent.parent / "lib").is_dir() and program.parent.name == "bin" else []
+    return Path(sys.base_prefix), program.parent, *libraries, *itertools.chain(*packages, *runfiles)
 
 
 def _place(package: str, *, sources: bool) -> Path:
