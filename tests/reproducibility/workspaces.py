@@ -9,7 +9,6 @@ from pathlib import Path
 
 from machine import CHECKOUT
 
-PLATFORMS = ("amd64", "amd64_gpu", "arm64", "arm64_gpu")
 
 _MODULE = """\
 module(name = "{name}")
@@ -98,7 +97,9 @@ def write_workspaces(checkout: Path, team: Path, outer: Path) -> None:
       outer: directory of the other.
     """
     names = {"chassis": checkout, "team": team}
-    locks = ", ".join(f'"@chassis//requirements:linux_{platform}.txt": "linux_{platform}"' for platform in PLATFORMS)
+    # Of every Python: the model is trained by a program on the tools', which need not be the images'.
+    stems = sorted(path.stem for path in (checkout / "requirements").glob("linux_*.txt"))
+    locks = ", ".join(f'"@chassis//requirements:{stem}.txt": "{stem}"' for stem in stems)
     values = {"locks": locks, **{name: str(path) for name, path in names.items()}}
     for workspace in (team, outer):
         _write_model(checkout / "model", workspace)
