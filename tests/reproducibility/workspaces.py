@@ -9,7 +9,6 @@ from pathlib import Path
 
 from machine import CHECKOUT
 
-
 _MODULE = """\
 module(name = "{name}")
 
