@@ -285,4 +285,4 @@ def test_a_picture_is_an_image_of_pillow(tmp_path: Path) -> None:
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer))))
         assert (picture == 255 - pixels).all()
     assert b"is not a whole picture" in half.output["error"]
-    assert no.output["error"] == b"the input is not a picture that Pillow reads"
+    assert no.output["error"].startswith(b"the input is not a picture of ")
