@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from chassis.errors import ChassisError
-from chassis.oci.registry.errors import AuthenticationError, CancelledError
+from chassis.oci.registry.errors import CancelledError
 from chassis.oci.registry.transport import Cancellation
 from chassis.service.build_policy import BuildPolicy
 from chassis.service.clients import OWN, Client, Clients, webhook_key, webhook_secret
+from chassis.service.failure import failure_message
 from chassis.service.image_build import JobRun
 from chassis.service.job import Job, JobRequest, JobState, RegistryCredentials
 from chassis.service.job_log import JobLog
@@ -22,7 +23,7 @@ from chassis.service.job_store import JobStore, UploadTakenError
 from chassis.service.printable import printable
 from chassis.service.retention import OUTPUTS, Figure, Keeper, Retention
 from chassis.service.state import hold_directory
-from chassis.service.upload import Limits, UploadError
+from chassis.service.upload import Limits
 from chassis.service.upload_store import QuotaError, UnknownUploadError, Upload, UploadStore
 from chassis.service.webhook import Webhooks
 
@@ -316,7 +317,7 @@ class Engine:
                         f"stopped: it ran for {self._job_seconds / 60:g} minutes, as long as a job may (--job_minutes)"
                     )
             except ChassisError as error:
-                message = log.hide(_message(error, job))
+                message = log.hide(failure_message(error, job))
             except Exception as error:  # a defect of the service must end the job, not the worker
                 message = log.hide(f"{type(error).__name__}: {error}")
                 log.output(traceback.format_exc())
@@ -390,16 +391,3 @@ class Engine:
         for job in self._store.in_state(JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED):
             if job.request.webhook and not job.webhook_sent and (job.finished or 0.0) > recent:
                 self._call_webhook(job)
-
-
-def _message(error: ChassisError, job: Job) -> str:
-    if isinstance(error, AuthenticationError) and not job.with_credentials:
-        return (
-            f"{job.request.registry} wants credentials and the job has none, nothing was tagged: {error}\n"
-            "  publish again with registry_user and registry_pass, or have the service given its own (--registry)"
-        )
-    if isinstance(error, AuthenticationError):
-        return f"{job.request.registry} refused the credentials, nothing was tagged: {error}"
-    if isinstance(error, UploadError):
-        return f"the upload cannot be read any more: {error}"
-    return str(error)

@@ -5,65 +5,21 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import io
 import json
 import posixpath
 import random
 import subprocess
 import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.oci.layer.bytecode import BytecodeCompiler
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
+from chassis.oci.layer.sample_wheels import FILES, INFO, NOISE, SITE, demo_wheel, extracted, record_of
 from chassis.oci.layer.wheel import add_wheel
 from chassis.oci.layer.wheel_source import WheelError, machine
-
-_SITE = "opt/venv/lib/python3.11/site-packages"
-_NAME = "demo_pkg-1.2-py3-none-any.whl"
-_INFO = "demo_pkg-1.2.dist-info"
-_NOISE = random.Random(2).randbytes(300_000)
-_FILES: dict[str, bytes] = {
-    "demo_pkg/__init__.py": b"def main():\n    print('hello from demo')\n",
-    "demo_pkg/empty.py": b"",
-    "demo_pkg/noise.bin": _NOISE,
-    "demo_pkg/text.txt": b"line\n" * 400_000,
-    "demo_pkg/__pycache__/x.cpython-311.pyc": b"not wanted",
-    "demo_pkg-1.2.data/scripts/run-demo": b"#!python\nimport demo_pkg\n",
-    "demo_pkg-1.2.data/scripts/tool": b"\x7fELF tool",
-    "demo_pkg-1.2.data/data/share/demo.txt": b"data",
-    "demo_pkg-1.2.data/headers/demo.h": b"#pragma once\n",
-    "demo_pkg-1.2.data/platlib/demo_native.so": b"\x7fELF library",
-    f"{_INFO}/METADATA": b"Metadata-Version: 2.1\nName: demo-pkg\nVersion: 1.2\n",
-    f"{_INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    f"{_INFO}/entry_points.txt": b"[console_scripts]\ndemo = demo_pkg:main\n",
-    f"{_INFO}/INSTALLER": b"someone else\n",
-}
-
-
-def _record(files: dict[str, bytes]) -> bytes:
-    rows = []
-    for name, data in files.items():
-        value = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-        rows.append(f"{name},sha256={value},{len(data)}\n")
-    return "".join([*rows, f"{_INFO}/RECORD,,\n"]).encode()
-
-
-def _wheel(directory: Path, name: str = _NAME, record: bytes | None = None, **changes: bytes | None) -> Path:
-    files = {key: value for key, value in (_FILES | changes).items() if value is not None}
-    files[f"{_INFO}/RECORD"] = _record(files) if record is None else record
-    path = directory / name
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file, data in files.items():
-            info = zipfile.ZipInfo(file)
-            info.external_attr = (0o100755 if file.endswith(".so") else 0o100644) << 16
-            info.compress_type = zipfile.ZIP_STORED if file.endswith(".bin") else zipfile.ZIP_DEFLATED
-            archive.writestr(info, data)
-    return path
 
 
 def _layer(wheel: Path, out: Path, python: str = "3.11", **options) -> tuple[dict, list, bytes]:
@@ -76,42 +32,37 @@ def _layer(wheel: Path, out: Path, python: str = "3.11", **options) -> tuple[dic
     )
 
 
-def _extracted(blob: bytes) -> dict[str, tuple[bytes, int]]:
-    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as archive:
-        return {m.name: (archive.extractfile(m).read(), m.mode) for m in archive if m.isfile()}
-
-
 def test_every_scheme_lands_in_the_virtual_environment(tmp_path):
-    descriptor, files, blob = _layer(_wheel(tmp_path), tmp_path / "out")
-    found = _extracted(blob)
+    descriptor, files, blob = _layer(demo_wheel(tmp_path), tmp_path / "out")
+    found = extracted(blob)
     found.pop("stargz.index.json")
     assert descriptor["origin"] == {"kind": "wheel", "name": "demo-pkg", "version": "1.2"}
-    assert found[f"{_SITE}/demo_pkg/__init__.py"] == (_FILES["demo_pkg/__init__.py"], 0o644)
-    assert found[f"{_SITE}/demo_pkg/noise.bin"] == (_NOISE, 0o644)
-    assert found[f"{_SITE}/demo_pkg/text.txt"] == (_FILES["demo_pkg/text.txt"], 0o644)
-    assert found[f"{_SITE}/demo_native.so"] == (b"\x7fELF library", 0o755)
+    assert found[f"{SITE}/demo_pkg/__init__.py"] == (FILES["demo_pkg/__init__.py"], 0o644)
+    assert found[f"{SITE}/demo_pkg/noise.bin"] == (NOISE, 0o644)
+    assert found[f"{SITE}/demo_pkg/text.txt"] == (FILES["demo_pkg/text.txt"], 0o644)
+    assert found[f"{SITE}/demo_native.so"] == (b"\x7fELF library", 0o755)
     assert found["opt/venv/share/demo.txt"] == (b"data", 0o644)
     assert found["opt/venv/include/site/python3.11/demo_pkg/demo.h"] == (b"#pragma once\n", 0o644)
     assert found["opt/venv/bin/run-demo"] == (b"#!/opt/venv/bin/python\nimport demo_pkg\n", 0o755)
     assert found["opt/venv/bin/tool"] == (b"\x7fELF tool", 0o755)
     script, mode = found["opt/venv/bin/demo"]
     assert script.startswith(b"#!/opt/venv/bin/python\n") and b"from demo_pkg import main" in script and mode == 0o755
-    assert found[f"{_SITE}/{_INFO}/INSTALLER"] == (b"chassis\n", 0o644)
+    assert found[f"{SITE}/{INFO}/INSTALLER"] == (b"chassis\n", 0o644)
     assert not any("__pycache__" in path for path in found)
     assert {file["path"] for file in files if file["type"] == "file"} == set(found)
     assert {file["mode"] for file in files if file["type"] == "dir"} == {0o755}
 
 
 def test_the_installed_record_lists_every_file_with_its_digest(tmp_path):
-    _, _, blob = _layer(_wheel(tmp_path), tmp_path / "out")
-    found = _extracted(blob)
+    _, _, blob = _layer(demo_wheel(tmp_path), tmp_path / "out")
+    found = extracted(blob)
     found.pop("stargz.index.json")
-    rows = [line.split(",") for line in found[f"{_SITE}/{_INFO}/RECORD"][0].decode().splitlines()]
+    rows = [line.split(",") for line in found[f"{SITE}/{INFO}/RECORD"][0].decode().splitlines()]
     assert len(rows) == len(found)
     for path, digest, size in rows:
-        place = posixpath.normpath(f"{_SITE}/{path}")
+        place = posixpath.normpath(f"{SITE}/{path}")
         data, _ = found.pop(place)
-        if path == f"{_INFO}/RECORD":
+        if path == f"{INFO}/RECORD":
             assert (digest, size) == ("", "")
             continue
         assert size == str(len(data))
@@ -120,7 +71,7 @@ def test_the_installed_record_lists_every_file_with_its_digest(tmp_path):
 
 
 def test_deflate_streams_are_copied_as_they_are(tmp_path):
-    wheel = _wheel(tmp_path)
+    wheel = demo_wheel(tmp_path)
     _, _, blob = _layer(wheel, tmp_path / "out")
     with zipfile.ZipFile(wheel) as archive:
         info = archive.getinfo("demo_pkg/text.txt")
@@ -130,7 +81,7 @@ def test_deflate_streams_are_copied_as_they_are(tmp_path):
 
 @pytest.mark.parametrize("compression", ["gzip", "zstd", "none"])
 def test_other_forms_hold_the_same_files(tmp_path, compression):
-    wheel = _wheel(tmp_path)
+    wheel = demo_wheel(tmp_path)
     expected, files, _ = _layer(wheel, tmp_path / "estargz")
     descriptor, others, blob = _layer(wheel, tmp_path / compression, compression=compression)
     assert others == files
@@ -140,7 +91,7 @@ def test_other_forms_hold_the_same_files(tmp_path, compression):
 
 
 def test_chunked_layers_hold_the_same_files(tmp_path):
-    wheel = _wheel(tmp_path)
+    wheel = demo_wheel(tmp_path)
     _, files, blob = _layer(wheel, tmp_path / "1")
     descriptor, chunked_files, chunked = _layer(wheel, tmp_path / "2", chunk_size=1 << 16)
     assert chunked_files == files and chunked != blob
@@ -149,7 +100,7 @@ def test_chunked_layers_hold_the_same_files(tmp_path):
 
 def test_pip_installs_the_same_packages(tmp_path):
     pytest.importorskip("pip", reason="the comparison needs pip")
-    wheel = _wheel(tmp_path)
+    wheel = demo_wheel(tmp_path)
     target = tmp_path / "target"
     subprocess.run(
         [
@@ -168,9 +119,9 @@ def test_pip_installs_the_same_packages(tmp_path):
         check=True,
     )
     found = {
-        path.removeprefix(_SITE + "/"): data
-        for path, (data, _) in _extracted(_layer(wheel, tmp_path / "out")[2]).items()
-        if path.startswith(_SITE)
+        path.removeprefix(SITE + "/"): data
+        for path, (data, _) in extracted(_layer(wheel, tmp_path / "out")[2]).items()
+        if path.startswith(SITE)
     }
     for path in sorted(target.rglob("*")):
         name = str(path.relative_to(target))
@@ -186,7 +137,7 @@ def test_pip_installs_the_same_packages(tmp_path):
 # What pip takes, however odd it is: changes of the wheel, and then paths with the content that they have.
 _TAKEN = {
     "data directory spelled otherwise": (
-        {"Demo.Pkg-1.2.data/data/share/odd.txt": b"odd"} | {k: None for k in _FILES if ".data/" in k},
+        {"Demo.Pkg-1.2.data/data/share/odd.txt": b"odd"} | {k: None for k in FILES if ".data/" in k},
         {"opt/venv/share/odd.txt": b"odd"},
     ),
     "launcher of an entry point": (
@@ -194,19 +145,19 @@ _TAKEN = {
         {"opt/venv/bin/demo": b"from demo_pkg import main"},
     ),
     "option twice": (
-        {f"{_INFO}/entry_points.txt": b"[console_scripts]\ndemo = a:b\n  demo = demo_pkg:main\n[other]\nx y z =\n"},
+        {f"{INFO}/entry_points.txt": b"[console_scripts]\ndemo = a:b\n  demo = demo_pkg:main\n[other]\nx y z =\n"},
         {"opt/venv/bin/demo": b"from demo_pkg import main"},
     ),
     "section twice, and both kinds": (
         {
-            f"{_INFO}/entry_points.txt": b"[gui_scripts]\ndemo=a:b\n[console_scripts]\ndemo=c:d\n"
+            f"{INFO}/entry_points.txt": b"[gui_scripts]\ndemo=a:b\n[console_scripts]\ndemo=c:d\n"
             b"[gui_scripts]\nx = demo_pkg:main [e]"
         },
         {"opt/venv/bin/demo": b"from a import b", "opt/venv/bin/x": b"from demo_pkg import main"},
     ),
     "names that differ by case": (
         {"demo_pkg/Empty.py": b"X = 1\n", "DEMO_pkg/x.py": b""},
-        {f"{_SITE}/demo_pkg/Empty.py": b"X = 1\n", f"{_SITE}/DEMO_pkg/x.py": b"", f"{_SITE}/demo_pkg/empty.py": b""},
+        {f"{SITE}/demo_pkg/Empty.py": b"X = 1\n", f"{SITE}/DEMO_pkg/x.py": b"", f"{SITE}/demo_pkg/empty.py": b""},
     ),
 }
 
@@ -214,7 +165,7 @@ _TAKEN = {
 @pytest.mark.parametrize("case", _TAKEN)
 def test_what_pip_takes_is_taken(tmp_path, case):
     changes, expected = _TAKEN[case]
-    found = _extracted(_layer(_wheel(tmp_path, **changes), tmp_path / "out")[2])
+    found = extracted(_layer(demo_wheel(tmp_path, **changes), tmp_path / "out")[2])
     for path, content in expected.items():
         assert content in found[path][0] if content else found[path][0] == b""
     assert not [path for path in found if ".data/" in path]
@@ -225,7 +176,7 @@ _REFUSED = {
     "other cpu": (
         {
             "name": "demo_pkg-1.2-py3-none-manylinux_2_17_x86_64.whl",
-            f"{_INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-manylinux_2_17_aarch64\n",
+            f"{INFO}/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: py3-none-manylinux_2_17_aarch64\n",
         },
         "WHEEL file says py3-none-many",
     ),
@@ -235,11 +186,11 @@ _REFUSED = {
     ),
     "no wheel name": ({"name": "demo.whl"}, "not named as a wheel"),
     "other distribution": ({"name": "other-1.2-py3-none-any.whl"}, "belongs to another distribution"),
-    "no WHEEL": ({f"{_INFO}/WHEEL": None}, "has no demo_pkg-1.2.dist-info/WHEEL"),
-    "wheel version 2": ({f"{_INFO}/WHEEL": b"Wheel-Version: 2.0\n"}, "Wheel-Version '2.0'"),
+    "no WHEEL": ({f"{INFO}/WHEEL": None}, "has no demo_pkg-1.2.dist-info/WHEEL"),
+    "wheel version 2": ({f"{INFO}/WHEEL": b"Wheel-Version: 2.0\n"}, "Wheel-Version '2.0'"),
     "two dist-infos": ({"x-1.dist-info/METADATA": b""}, "2 .dist-info directories"),
     "record lies": (
-        {"record": _record(_FILES | {"demo_pkg/__init__.py": b"else"})},
+        {"record": record_of(FILES | {"demo_pkg/__init__.py": b"else"})},
         "differs from its SHA-256 in RECORD",
     ),
     "record is not a table": ({"record": b"a,b,c,d\n"}, "RECORD is malformed"),
@@ -247,25 +198,25 @@ _REFUSED = {
     "bad data scheme": ({"demo_pkg-1.2.data/nowhere/x": b""}, "none of the schemes"),
     "scheme file itself": ({"demo_pkg-1.2.data/platlib": b""}, "none of the schemes"),
     "data directory is a file": (
-        {"demo_pkg-1.2.data": b""} | {k: None for k in _FILES if ".data/" in k},
+        {"demo_pkg-1.2.data": b""} | {k: None for k in FILES if ".data/" in k},
         "none of the",
     ),
     "entry point climbs": (
-        {f"{_INFO}/entry_points.txt": b"[console_scripts]\n../x = a:b\n"},
+        {f"{INFO}/entry_points.txt": b"[console_scripts]\n../x = a:b\n"},
         "entry point '../x'",
     ),
     "entry point malformed": (
-        {f"{_INFO}/entry_points.txt": b"[console_scripts]\nx = not a module!\n"},
+        {f"{INFO}/entry_points.txt": b"[console_scripts]\nx = not a module!\n"},
         "entry_points.txt, line 2: 'x = not a module!' is not a script's `name = module:attribute`",
     ),
     "entry points no ini": (
-        {f"{_INFO}/entry_points.txt": b"nothing\n"},
+        {f"{INFO}/entry_points.txt": b"nothing\n"},
         "entry_points.txt, line 1: 'nothing' is in no section",
     ),
     "file under a file": ({"demo_pkg/empty.py/x": b"x"}, "not a directory"),
     "two data directories": ({"Demo.Pkg-1.2.data/data/x": b""}, "has 2 .data directories"),
     "another's data directory": (
-        {"other-1.2.data/data/x": b""} | {k: None for k in _FILES if ".data/" in k},
+        {"other-1.2.data/data/x": b""} | {k: None for k in FILES if ".data/" in k},
         "other-1.2.data belongs to another distribution",
     ),
 }
@@ -274,7 +225,7 @@ _REFUSED = {
 @pytest.mark.parametrize("case", _REFUSED)
 def test_bad_wheels_are_refused_by_name_and_leave_nothing(tmp_path, case):
     changes, message = _REFUSED[case]
-    wheel = _wheel(tmp_path, **changes)
+    wheel = demo_wheel(tmp_path, **changes)
     out = tmp_path / "out"
     with pytest.raises(WheelError, match=message) as caught:
         _layer(wheel, out)
@@ -283,9 +234,9 @@ def test_bad_wheels_are_refused_by_name_and_leave_nothing(tmp_path, case):
 
 
 def test_damage_in_the_data_is_refused(tmp_path):
-    wheel = _wheel(tmp_path)
+    wheel = demo_wheel(tmp_path)
     data = bytearray(wheel.read_bytes())
-    position = data.index(_NOISE) + 1000
+    position = data.index(NOISE) + 1000
     data[position] ^= 1
     wheel.write_bytes(data)
     with pytest.raises(WheelError, match=r"demo_pkg/noise\.bin' has CRC-32"):
@@ -293,7 +244,7 @@ def test_damage_in_the_data_is_refused(tmp_path):
 
 
 def test_random_damage_is_refused_or_harmless(tmp_path):
-    wheel = _wheel(tmp_path, **{"demo_pkg/text.txt": b"short", "demo_pkg/noise.bin": b"noise"})
+    wheel = demo_wheel(tmp_path, **{"demo_pkg/text.txt": b"short", "demo_pkg/noise.bin": b"noise"})
     data = wheel.read_bytes()
     rng = random.Random(3)
     for turn in range(150):
@@ -329,10 +280,10 @@ def test_random_damage_is_refused_or_harmless(tmp_path):
 )
 def test_wheels_are_taken_for_the_python_that_they_fit(tmp_path, tags, fits):
     inside = "".join(f"Tag: {tags.split('-')[0]}-{tags.split('-')[1]}-{tags.split('-')[2]}\n")
-    wheel = _wheel(
+    wheel = demo_wheel(
         tmp_path,
         name=f"demo_pkg-1.2-{tags}.whl",
-        **{f"{_INFO}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n{inside}".encode()},
+        **{f"{INFO}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\n{inside}".encode()},
     )
     if fits:
         _layer(wheel, tmp_path / "out")
@@ -352,58 +303,3 @@ def test_machines_of_platform_tags():
         "cp311-cp311-macosx_11_0_arm64": "macosx_11_0_arm64",
     }
     assert {tag: machine(tag) for tag in expected} == expected
-
-
-def _with_bytecode(wheel: Path, out: Path, *exclude: str) -> dict[str, tuple[bytes, int]]:
-    out.mkdir()
-    outputs = LayerOutputs(out / "blob", out / "descriptor", out / "files")
-    with BytecodeCompiler("3.11") as compiler:
-        write_layer(outputs, lambda writer: add_wheel(writer, wheel, "opt/venv", "3.11", compiler, exclude))
-    return _extracted(outputs.blob.read_bytes())
-
-
-def test_bytecode_is_all_that_is_added_and_record_lists_it(tmp_path):
-    wheel = _wheel(tmp_path, **{"demo_pkg/template.py": b"this is {no} Python\n"})
-    _, _, blob = _layer(wheel, tmp_path)
-    plain, compiled = _extracted(blob), _with_bytecode(wheel, tmp_path / "compiled")
-    place = f"{_SITE}/demo_pkg/__pycache__/__init__.cpython-311.pyc"
-    record, table = f"{_SITE}/{_INFO}/RECORD", "stargz.index.json"
-    assert compiled.keys() - plain.keys() == {place}
-    assert plain.keys() <= compiled.keys()
-    assert {path for path in plain if plain[path] != compiled[path]} == {record, table}
-    data, mode = compiled[place]
-    assert mode == 0o644
-    value = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
-    row = f"demo_pkg/__pycache__/__init__.cpython-311.pyc,sha256={value},{len(data)}"
-    assert set(compiled[record][0].decode().splitlines()) - set(plain[record][0].decode().splitlines()) == {row}
-
-
-_SUITE = {
-    "demo_pkg/tests/__init__.py": b"",
-    "demo_pkg/tests/test_demo.py": b"x = 1\n",
-    "demo_pkg/testing.py": b"x = 1\n",
-    "tests.py": b"x = 1\n",
-}
-
-
-def test_the_test_suite_of_a_wheel_is_not_compiled(tmp_path):
-    compiled = _with_bytecode(_wheel(tmp_path, **_SUITE), tmp_path / "compiled")
-    assert f"{_SITE}/demo_pkg/tests/test_demo.py" in compiled
-    names = {path.rpartition("/")[2] for path in compiled if path.endswith(".pyc")}
-    assert names == {"__init__.cpython-311.pyc", "testing.cpython-311.pyc", "tests.cpython-311.pyc"}
-
-
-def test_what_is_left_out_is_in_no_layer_and_in_no_record(tmp_path):
-    wheel = _wheel(tmp_path, **_SUITE)
-    whole = _with_bytecode(wheel, tmp_path / "whole")
-    less = _with_bytecode(wheel, tmp_path / "less", "*/tests/*", "*.txt", "demo_pkg/testing.py")
-    gone = {
-        *(f"demo_pkg/{name}" for name in ("tests/__init__.py", "tests/test_demo.py", "text.txt", "testing.py")),
-        "demo_pkg/__pycache__/testing.cpython-311.pyc",
-    }
-    assert whole.keys() - less.keys() == {f"{_SITE}/{path}" for path in gone}
-    record = f"{_SITE}/{_INFO}/RECORD"
-    rows = {kind: set(files[record][0].decode().splitlines()) for kind, files in (("whole", whole), ("less", less))}
-    assert {row.partition(",")[0] for row in rows["whole"] - rows["less"]} == gone
-    assert rows["less"] < rows["whole"]
-    assert f"{_SITE}/{_INFO}/entry_points.txt" in less  # what describes the distribution stays, whatever it matches

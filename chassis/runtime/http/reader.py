@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import unquote
 
 import httptools
 
@@ -12,6 +11,7 @@ from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
 from chassis.runtime.http.host import fault_of
 from chassis.runtime.http.message import Request, Response, error_response
+from chassis.runtime.http.target import path_in
 from chassis.runtime.limits import Limits
 
 MAX_HEADERS = 200
@@ -245,8 +245,12 @@ class Reader:
             return
         self.in_body = False
         headers = self._headers
-        if self._url != self._target and not self._found_path():
-            return
+        if self._url != self._target:  # a connection asks for the same again and again
+            path = path_in(self._url)
+            if path is None:
+                self._refuse(400, "the request's target is not a URL")
+                return
+            self._target, self._path = self._url, path
         keep_alive, old = self._parser.should_keep_alive(), self._old
         self._taken += 1
         if self._ahead() and not self._count_head(_WAITING + 2 * self._head_bytes):
@@ -273,17 +277,6 @@ class Reader:
         self._take(request, None, keep_alive, old)
 
     # Steps.
-
-    def _found_path(self) -> bool:
-        """Reads the path in the target; one connection asks for the same again and again."""
-        try:
-            path = httptools.parse_url(self._url).path or b"/"
-            self._path = unquote(path.decode("ascii"), errors="strict")
-        except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-            self._refuse(400, "the request's target is not a URL")
-            return False
-        self._target = self._url
-        return True
 
     def _reset(self) -> None:
         self._url = b""
