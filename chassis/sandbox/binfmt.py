@@ -61,19 +61,21 @@ def register_here(emulator: Path, head: bytes, place: Path) -> None:
     Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
     _checked("mount", _libc.mount(b"none", b"/", None, _PRIVATE, None))
     _checked("mount binfmt_misc", _libc.mount(b"binfmt_misc", os.fsencode(place), b"binfmt_misc", 0, None))
-    descriptor = os.open(place / "register", os.O_WRONLY)
-    try:
-        os.write(descriptor, _rule(head, emulator))
-    finally:
-        os.close(descriptor)
+    with emulator.open("rb") as program:
+        descriptor = os.open(place / "register", os.O_WRONLY)
+        try:
+            # By its descriptor: the name might be long, or have a colon.
+            os.write(descriptor, _rule(head, f"/proc/self/fd/{program.fileno()}"))
+        finally:
+            os.close(descriptor)
 
 
-def _rule(head: bytes, emulator: Path) -> bytes:
+def _rule(head: bytes, emulator: str) -> bytes:
     """What binfmt_misc is told. Position independent programs are of another kind, and any ABI of the CPU is taken."""
     magic = head[:7] + bytes(9) + b"\x02" + head[17:HEAD_BYTES]
     mask = b"\xff" * 7 + bytes(9) + b"\xfe" + b"\xff" * 3
     escaped = (b"".join(b"\\x%02x" % byte for byte in part) for part in (magic, mask))
-    return b":emulated:M::%b:%b:%b:PF" % (*escaped, os.fsencode(emulator.resolve()))
+    return b":emulated:M::%b:%b:%b:PF" % (*escaped, emulator.encode())
 
 
 def _checked(what: str, result: int) -> None:

@@ -179,7 +179,7 @@ def _bubblewrap(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
             argv[0] = _native(program)
         options += ["--chdir", program.directory, "--clearenv"]
         register = stack.enter_context(_emulated_children(sandbox, program))
-        environment = {**program.environment, **_cpu_of_children(program.emulator)}
+        environment = {**_cpu_of_children(sandbox, program.emulator), **program.environment}
         for name, value in environment.items():
             options += ["--setenv", name, value]
         descriptors = tuple(stack.enter_context(_open_filter()))
@@ -218,9 +218,9 @@ def _emulated_children(sandbox: Sandbox, program: Program) -> Iterator[Callable[
         yield lambda: register_here(emulator.file, head, place)
 
 
-def _cpu_of_children(emulator: Emulator | None) -> dict[str, str]:
+def _cpu_of_children(sandbox: Sandbox, emulator: Emulator | None) -> dict[str, str]:
     """What the kernel starts has no command line to say it."""
-    return {"QEMU_CPU": emulator.cpu} if emulator and emulator.cpu else {}
+    return {"QEMU_CPU": emulator.cpu} if emulator and emulator.cpu and Need.CHILDREN in sandbox.gives else {}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def test_programs_scripts_and_processes_are_emulated_as_their_parent_is(
         assert "an emulated program cannot start others" in str(error)
         return
     assert not reason
-    emulator = Emulator(needed("CHASSIS_TEST_ARM64_EMULATOR"), EMULATOR_PATH, "cortex-a57")
+    file = tmp_path / "emulator:of arm64"
+    shutil.copy2(needed("CHASSIS_TEST_ARM64_EMULATOR"), file)
+    emulator = Emulator(file, EMULATOR_PATH, "cortex-a57")
     with SandboxedServer(Launch(image, sandbox, emulator), {}, tmp_path / "log") as server:
         assert server.wait(120) == 0, server.log()
         seen = json.loads(server.log().splitlines()[-1])
