@@ -205,6 +205,8 @@ def worker_environment(kept: Mapping[str, str], root: Path, import_paths: Sequen
         "CHASSIS_DATA": str(root / "data"),
         "CHASSIS_IMPORT_PATHS": json.dumps([str(path) for path in import_paths]),
         "HOME": str(root / "home"),
+        # joblib warns where walls leave it no semaphores, and a pickle is not to depend on whether there are.
+        "JOBLIB_MULTIPROCESSING": "0",
         "LC_ALL": "C.UTF-8",
         "PYTHONHASHSEED": "0",
         "PYTHONPATH": str(root / "site"),
