@@ -20,7 +20,7 @@ ABSENT = "nothing"
 _SHOWN_DIGITS = 12
 _MOST_SHOWN = 200
 _CONFIG_MAPS = {"Labels": "label", "Env": "environment variable"}
-# What a layer is made of, by its kind: if one of these differs, it is no wonder that the layer does.
+# What a layer is made of, by its kind: if one of these differs, so does the layer.
 _MADE_OF = {
     "base": ("deb", "base"),
     "code": ("source",),

@@ -66,7 +66,7 @@ def build_machines_tests(name):
     """
     _tool_files(
         name = name + "_tools",
-        tags = ["manual"],
+        tags = ["manual"],  # What the tests below look at; by itself it is nothing to build.
         tools = [
             "//base_images:image_python",
             "//chassis/tools:image_layout",

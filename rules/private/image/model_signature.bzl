@@ -9,7 +9,7 @@ MODEL_SIGNATURE_ATTRS = {
 }
 
 def model_signature(ctx, layers):
-    """The layer with /app/model.sig; none if there is no key.
+    """Makes the layer with /app/model.sig, if there is a key.
 
     Args:
       ctx: context of a rule with `MODEL_SIGNATURE_ATTRS` and `LAYER_ATTRS`.
