@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from chassis.runtime.varint import read_varint, to_varint
+
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor
 
@@ -55,17 +57,17 @@ def count_fields(data: bytes, schema: Schema, most: int) -> int:
                 count += 1
                 if count > most:
                     raise FieldsError
-                tag, position = _varint(data, position)
+                tag, position = read_varint(data, position)
                 kind = tag & 7
                 if kind == _LENGTH:
-                    length, position = _varint(data, position)
+                    length, position = read_varint(data, position)
                     if tag in kinds.messages:
                         parts.append((position, min(end, position + length), kinds.messages[tag]))
                     elif tag in kinds.packed:
                         packed += length
                     position += length
                 elif kind == _VARINT:
-                    _, position = _varint(data, position)
+                    _, position = read_varint(data, position)
                 else:
                     position += _SIZES.get(kind, 0)
     except IndexError:
@@ -96,21 +98,21 @@ class Lifted:
         parts: list[bytes | memoryview] = []
         start = position = 0
         while position < len(data):
-            tag, position = _varint(data, position)
+            tag, position = read_varint(data, position)
             kind = tag & 7
             if kind == _VARINT:
-                _, position = _varint(data, position)
+                _, position = read_varint(data, position)
             elif kind != _LENGTH:
                 position += _SIZES[kind] if kind in _SIZES else len(data) + 1
             else:
                 named = position
-                length, position = _varint(data, position)
+                length, position = read_varint(data, position)
                 end = position + length
                 if end > len(data):
                     raise IndexError
                 if length > self._least and (tag in schema.messages or tag in schema.contents):
                     value = self._in_place_of(data[position:end], tag, schema)
-                    parts += [data[start:named], _as_varint(len(value)), value]
+                    parts += [data[start:named], to_varint(len(value)), value]
                     start = end
                 position = end
         if position > len(data):
@@ -123,23 +125,3 @@ class Lifted:
         name = self._secret + len(self.contents).to_bytes(4, "little")
         self.contents[name] = value
         return name
-
-
-def _as_varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
-
-
-def _varint(data: bytes | memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80 or shift > 63:
-            return value, position
-        shift += 7

@@ -9,6 +9,8 @@ import functools
 import struct
 from collections.abc import Iterable
 
+from chassis.runtime.varint import to_varint
+
 _ERROR = b"\x7a\x02\x18\x02"
 """`status` with the code 2."""
 
@@ -23,16 +25,7 @@ def _field(number: int, content: bytes) -> bytes:
 
 @functools.lru_cache(4096)
 def _beginning(number: int, length: int) -> bytes:
-    return _varint(number << 3 | 2) + _varint(length)
-
-
-def _varint(number: int) -> bytes:
-    found = bytearray()
-    while number > 0x7F:
-        found.append(number & 0x7F | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
+    return to_varint(number << 3 | 2) + to_varint(length)
 
 
 @functools.lru_cache(1024)
@@ -49,13 +42,13 @@ def _key(key: str) -> bytes:
 
 def attribute(key: str, value: str | int, field: int = 9) -> bytes:
     """An attribute of a span; of a resource with 1 as `field`."""
-    content = b"\x18" + _varint(value) if isinstance(value, int) else _field(1, value.encode(errors="replace"))
+    content = b"\x18" + to_varint(value) if isinstance(value, int) else _field(1, value.encode(errors="replace"))
     return _field(field, _key(key) + _field(2, content))
 
 
 def label(name: str, kind: int) -> bytes:
     """A span's name and its kind: 1 for internal, 2 for a server's."""
-    return _field(5, name.encode()) + b"\x30" + _varint(kind)
+    return _field(5, name.encode()) + b"\x30" + to_varint(kind)
 
 
 def link(trace: bytes, span: bytes) -> bytes:
