@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chassis.confinement.walls import landlock_version
+from chassis.confinement.landlock import landlock_version
 from chassis.declaration.model import ModelMetadata
 from chassis.packaging.packager import Model, PackagedModel, package_model, running_version
 from chassis.packaging.pickling_worker import Action, PicklingWorker

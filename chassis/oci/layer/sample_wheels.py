@@ -59,4 +59,5 @@ def demo_wheel(directory: Path, name: str = NAME, record: bytes | None = None, *
 def extracted(blob: bytes) -> dict[str, tuple[bytes, int]]:
     """Content and mode of each file in a layer."""
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(blob))) as archive:
-        return {m.name: (archive.extractfile(m).read(), m.mode) for m in archive if m.isfile()}
+        files = ((member, archive.extractfile(member)) for member in archive if member.isfile())
+        return {member.name: (file.read(), member.mode) for member, file in files if file}
