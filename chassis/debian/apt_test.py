@@ -68,6 +68,8 @@ _PACKAGES = (
 _CLOSURES = {
     ("app",): "app lib libc postfix runtime vim",
     ("lib",): "lib libc",
+    # Another package has its name now.
+    ("editor",): "runtime vim",
     ("vim", "lib"): "lib libc runtime vim",
 }
 

@@ -31,6 +31,7 @@ _SERVERS_VARIABLE = "CHASSIS_SERVERS"
 _PAGE_PORT = 8090
 _PAGE_PROTOCOLS = ("v1-http", "v2-http")
 """Those that the page speaks, what it likes best first."""
+_END = "Ctrl-C stops it."
 _POLL_SECONDS = 0.1
 _MORE_SECONDS = 5.0
 """Seconds that a server may take to end, more than it gives what it accepted."""
@@ -195,7 +196,7 @@ def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tu
     if [name for name in servers if name not in HTTP_SERVERS]:
         lines.append(f"gRPC  {host}:{grpc_port}")
     if not [name for name in servers if name in HTTP_SERVERS]:
-        return lines
+        return [*lines, _END]
     url = f"http://{host}:{http_port}"
     lines.append(f"HTTP  {url}  description {url}/openapi.json  metrics {url}/metrics")
     document = _document(image)
@@ -203,7 +204,7 @@ def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tu
         served = read_served(document)
         asked = curl_lines(document["name"], document["signature"], served["inputs"], servers, url, served["columns"])
         lines += ["", *asked, ""]
-    return [*lines, "Ctrl-C stops it."]
+    return [*lines, _END]
 
 
 def _document(image: RootFileSystem) -> dict[str, object]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,6 +72,42 @@ def test_the_commands_that_it_prints_work_and_a_signal_ends_it_well(tmp_path: Pa
     written = (tmp_path / "output").read_text()
     assert "stopping: what was accepted is answered first" in written
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_what_was_accepted_is_answered_before_it_ends(tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, lines), ThreadPoolExecutor(1) as pool:
+        (command,) = (shlex.split(line) for line in lines if line.startswith("curl ") and ":predict" in line)
+        host, _, path = command[2].removeprefix("http://").partition("/")
+        port = int(host.rpartition(":")[2])
+        workers = leaves(process.pid)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        answer = pool.submit(call, port, "POST", f"/{path}", {"instances": [[0] * 64]}, timeout=LIMIT_SECONDS)
+        wait_until(
+            lambda: re.search(
+                r"^\w*requests_in_flight\w*(\{.*\})? 1", call(port, "GET", "/metrics").body.decode(), re.M
+            )
+        )
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "stopping" in (tmp_path / "output").read_text())
+        assert not answer.done()
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
+        assert answer.result(LIMIT_SECONDS).status == 200
+        assert process.wait(LIMIT_SECONDS) == 0
+
+
+def leaves(pid: int) -> list[int]:
+    """The processes below one that have none below them."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [leaf for child in children for leaf in leaves(int(child))] or [pid]
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    end = time.monotonic() + LIMIT_SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_there_is_no_page_if_none_is_wanted_or_no_protocol_is_there_to_ask_over(tmp_path: Path) -> None:

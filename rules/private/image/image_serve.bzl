@@ -8,7 +8,7 @@ load(":image_runner.bzl", "RUNNER_ATTRS", "image_runner", "located")
 _DOC = """Serves an image until Ctrl-C: `bazel run //model:image.serve [-- --port=8080] [--grpc_port=45000] [--env=NAME=VALUE]`.
 
 The server runs from the image's own root, as in `chassis_test`, and under an emulator where the platform's CPU is not this
-machine's. It prints commands that ask the model.
+machine's. It prints commands that ask the model, and serves a page to try it on in a browser (`--page_port`, 8090).
 """
 
 _ATTRS = RUNNER_ATTRS | {

@@ -36,6 +36,9 @@ def write_record(layers: Sequence[LayerFacts]) -> str:
             elif file.type != "dir" or file.mode != 0o755:
                 special.append([file.path, file.type, file.mode, file.size, file.digest, file.link])
         facts |= {"files": special, "ordinary": ordinary}
+        for _, elf in facts["elves"]:
+            if "requires" in elf:
+                elf["requires"] = _short(elf["requires"])
         lines.append(json.dumps({key: value for key, value in facts.items() if value}, separators=(",", ":")))
     return "[\n" + ",\n".join(lines) + "\n]\n"
 
@@ -47,9 +50,27 @@ def read_record(text: str, scratch: Path) -> tuple[LayerFacts, ...]:
     layers = [blank | {key: value for key, value in line.items() if key != "ordinary"} for line in json.loads(text)]
     for layer, line in zip(layers, json.loads(text), strict=True):
         layer["files"] = [*layer["files"], *_rows(line.get("ordinary", {}))]
+        for _, elf in layer["elves"]:
+            elf["requires"] = _long(elf.get("requires", {}))
     path = scratch / "facts.json"
     path.write_text(json.dumps({**empty, "layers": layers}))
     return read_facts(path).layers
+
+
+def _short(needs: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The versions of symbols by library, `?` behind one that is weak."""
+    found: dict[str, list[str]] = {}
+    for need in needs:
+        found.setdefault(need["library"], []).append(need["version"] + "?" * need["weak"])
+    return found
+
+
+def _long(needs: dict[str, list[str]]) -> list[dict[str, Any]]:
+    return [
+        {"library": library, "version": version.removesuffix("?"), "weak": version.endswith("?")}
+        for library, versions in needs.items()
+        for version in versions
+    ]
 
 
 def _kept(layer: LayerFacts) -> Iterable[LayerFile]:
