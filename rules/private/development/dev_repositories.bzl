@@ -46,6 +46,12 @@ _HUBS = {
     "pictures": {
         "locks": {Label("//examples/image_classification:pictures.txt"): "linux_amd64"},
     },
+    "popular": {
+        "locks": {
+            Label("//tests/doctor/popular_wheels:linux_amd64.txt"): "linux_amd64",
+            Label("//tests/doctor/popular_wheels:linux_arm64.txt"): "linux_arm64",
+        },
+    },
     "pypi": {"locks": CHASSIS_LOCKS},
     "remote_engine": {
         "any_python": True,
