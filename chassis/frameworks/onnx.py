@@ -64,7 +64,9 @@ def _fed(one: Any, given: Any, inputs: int) -> Any:
 
 def describe(path: Path, columns: Sequence[str], inputs: Sequence[str], outputs: Sequence[str]) -> Mapping[str, object]:
     """Its inputs, unless columns are declared, and its outputs, as tensors."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # Else it binds threads to CPUs, and says so where a build may not.
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     given = [one for one in session.get_outputs() if one.type in _TYPES]
     if not given:
         raise ValueError("the model gives no tensor: convert it without maps (skl2onnx: zipmap=False)")
