@@ -143,6 +143,7 @@ def _import_paths(ctx, sources, roots):
     trees = {}
     prefixes = {"": None}
     repositories = {}
+    seen = {}
     for file in sources.to_list():
         if file.is_directory:
             trees[runfiles_path(ctx, file)] = file.path
@@ -151,6 +152,9 @@ def _import_paths(ctx, sources, roots):
         # `bazel-out/…/bin` before a generated file, `external` before another repository's, nothing else.
         prefix = file.path.removesuffix(file.short_path.removeprefix("../")).rstrip("/")
         repository = names.repository_of(file)
+        if (prefix, repository) in seen:
+            continue
+        seen[prefix, repository] = None
         prefixes[prefix] = None
 
         # What pickles has Chassis' own package already.
