@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import threading
 from collections.abc import Callable, Iterator
@@ -46,10 +47,8 @@ def server(tmp_path: Path, group: ControlGroup) -> Iterator[RunningServer]:
 
 def _post(server: RunningServer, path: str, body: bytes) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=120)
-    try:
+    with contextlib.suppress(BrokenPipeError):  # refused before all was sent: the answer says why
         connection.request("POST", path, body)
-    except BrokenPipeError:
-        pass  # refused before all was sent: the answer says why
     answer = connection.getresponse()
     content = answer.read()
     connection.close()
