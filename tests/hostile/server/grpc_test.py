@@ -141,7 +141,7 @@ def test_many_small_messages_that_inflate_to_much_are_bounded_and_health_answers
     bomb = message(stream.compress(bytes(_MESSAGE - 1)) + stream.flush(), compressed=True)
     coding = header(b"grpc-encoding", b"gzip")
     with Memory(server) as memory:
-        for _ in range(3):
+        for _ in range(2):
             with contextlib.ExitStack() as stack:
                 peers = [stack.enter_context(Peer(server.port)) for _ in range(4)]
                 for peer in peers:
