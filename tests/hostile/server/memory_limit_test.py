@@ -23,6 +23,7 @@ _LARGE = 50_000_000
 _MESSAGE = 15_000_000
 """Of gRPC an eighth of what requests may take is read, unless a setting says otherwise."""
 
+_BODIES = 4
 _CALLERS = 8
 
 
@@ -73,8 +74,8 @@ def test_an_instance_of_50_mb_is_answered_and_of_many_at_once_each_is_answered_o
 ) -> None:
     content = body(_LARGE)
     assert _post(server, path, content)[0] == 200
-    with ThreadPoolExecutor(_CALLERS) as pool:
-        found = [status for status, _ in pool.map(lambda _: _post(server, path, content), range(_CALLERS))]
+    with ThreadPoolExecutor(_BODIES) as pool:
+        found = [status for status, _ in pool.map(lambda _: _post(server, path, content), range(_BODIES))]
     assert set(found) <= {200, 503}, found
     assert 200 in found
     assert _post(server, path, content)[0] == 200
