@@ -77,10 +77,6 @@ def target_cpu():
     choices = {Label("//platforms/cpu:" + name): name for names in CPUS.values() for name in names}
     return select(choices | {"//conditions:default": ""})
 
-# What a rule says if `target_architecture` is "".
-UNKNOWN_PLATFORM = """no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64.
-Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, or write one with those constraints."""
-
 def target_architecture():
     """The target's architecture as OCI names it, `amd64` or `arm64`, or "": a value for a string attribute.
 
