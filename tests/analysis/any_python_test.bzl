@@ -17,6 +17,18 @@ _python314_test = analysistest.make(_has_sources_impl, config_settings = {_FLAG:
 # Of which Chassis brings nothing.
 _python312_test = analysistest.make(_has_sources_impl, config_settings = {_FLAG: "3.12"})
 
+def _is_a_wheel_impl(ctx):
+    env = analysistest.begin(ctx)
+    files = analysistest.target_under_test(env)[DefaultInfo].files.to_list()
+    asserts.equals(env, ["whl"], [file.extension for file in files])
+    return analysistest.end(env)
+
+# What is pure Python needs nothing of the target's CPU, nor of the image's Python.
+_arm64_wheel_test = analysistest.make(_is_a_wheel_impl, config_settings = {
+    _FLAG: "3.14",
+    "//command_line_option:platforms": str(Label("//platforms:arm64")),
+})
+
 _SawInfo = provider("What a select on rules_python's flag chose.", fields = {"version": "string."})
 
 _select_of_rules_python = rule(
@@ -45,6 +57,8 @@ def any_python_tests(name):
     _python314_test(name = name + "_314", target_under_test = "//chassis/packed_model")
     _python312_test(name = name + "_312", target_under_test = "//chassis/packed_model")
 
+    _arm64_wheel_test(name = name + "_wheel", target_under_test = "//chassis:wheel")
+
     # A rules_python before 0.24 has no such flag.
     versions = ["3.11", "3.13"] if RULES_PYTHON_VERSION_FLAG else []
     for version in versions:
@@ -65,5 +79,5 @@ def any_python_tests(name):
         )
     native.test_suite(
         name = name,
-        tests = [name + "_314", name + "_312"] + ["%s_rules_python_%s" % (name, version) for version in versions],
+        tests = [name + "_314", name + "_312", name + "_wheel"] + ["%s_rules_python_%s" % (name, version) for version in versions],
     )

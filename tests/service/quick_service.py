@@ -2,7 +2,8 @@
 
 `python -m tests.service.quick_service STATE [PORT [OPTIONS]]` serves on loopback and prints its port; OPTIONS is the
 JSON of `QuickOptions`. What a job does follows from the model's name: `slow…` waits until STATE/gate is there, `bad…`
-fails, `loud…` writes what a terminal would obey, any other has an image at once. STATE/runs has a line for each run.
+fails, `loud…` writes what a terminal would obey, any other has an image at once. STATE/runs has a line for each run,
+and STATE/pythons the version that its model was packed with.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from chassis.service.publisher import Publisher
 from chassis.service.retention import Retention
 from chassis.service.server import make_app
 from chassis.service.serving import serve
-from chassis.service.upload import Limits
+from chassis.service.upload import Limits, read_model
 from chassis.service.webhook import Webhooks
 from tests.publishing.sample_images import sample_image
 
@@ -84,8 +85,9 @@ class QuickBuild:
     def run(self, run: JobRun) -> dict[str, object]:
         """By the model's name."""
         name = run.job.name
-        with self._lock, (self._root / "runs").open("a") as runs:
+        with self._lock, (self._root / "runs").open("a") as runs, (self._root / "pythons").open("a") as pythons:
             runs.write(f"{run.job.id}\n")
+            pythons.write(f"{read_model(run.upload, _LIMITS).python}\n")
         run.log.line(f"building {name}")
         if name.startswith("loud"):
             run.log.output(_LOUD)

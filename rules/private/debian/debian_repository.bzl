@@ -1,6 +1,6 @@
 """Repositories of pinned Debian packages: the `.deb` files themselves, or their files unpacked to run from."""
 
-load("//rules/private/declaration:declared.bzl", "LOADERS")
+load("//rules/private/declaration:declared.bzl", "LOADERS", "MACHINES")
 load("//rules/private/tools:host_machine.bzl", "linux_architecture")
 load("//rules/private/tools:repository_process.bzl", "link_program", "make_modes_plain", "run_bare")
 load(":debian_lock.bzl", "debian_lock")
@@ -124,13 +124,19 @@ exit 69
 # to nothing go: a root is an input of actions, and Bazel takes neither kind to a remote cache.
 _KEEP_LINKS_INSIDE = """\
 cd "$1" || exit
-find . -type l -lname '/*' | while IFS= read -r link; do
+find . -type l | while IFS= read -r link; do
   target=$(readlink "$link")
-  target=${target#"$1"}
-  up=$(printf %s "${link%/*}" | sed 's#^[.]##; s#/[^/]*#../#g')
-  ln -sfn "$up${target#/}" "$link" || exit
+  case "$target" in
+  /*)
+    target=${target#"$1"}
+    up=$(printf %s "${link%/*}" | sed 's#^[.]##; s#/[^/]*#../#g')
+    ln -sfn "$up${target#/}" "$link" || exit
+    ;;
+  esac
 done
-find . -xtype l -delete
+find . -type l | while IFS= read -r link; do
+  if [ ! -e "$link" ]; then rm "$link" || exit; fi
+done
 """
 
 def _keep_links_inside(rctx):
@@ -165,15 +171,14 @@ def _reduce_python(rctx):
             rctx.delete(path)
 
 def _host_interpreter(rctx, architecture):
-    """An interpreter of the release of this root that this machine runs: its own, or that of the root for the other CPU."""
+    """An interpreter of the release of this root that this machine runs: its own, that of the root for the other CPU, or None."""
     host = linux_architecture(rctx)
     name = rctx.attr.programs.keys()[0]
     if host == architecture:
         return rctx.path(name)
     if host and rctx.attr.other_cpu:
         return rctx.path(Label("@@%s%s//:%s" % (rctx.name.removesuffix(rctx.attr.own_name), rctx.attr.other_cpu, name)))
-    fail("%s: the Python of %s is for Linux %s and has its library compiled where it is fetched, and this machine is %s %s" %
-         (rctx.name, rctx.attr.lock, architecture, rctx.os.name, rctx.os.arch))
+    return None
 
 def _compile_python(rctx, python):
     """What Debian's scripts would do, or Python on its first run if it could write here: bytecode. It is the same on every CPU."""
@@ -256,23 +261,50 @@ def _root_impl(rctx):
         ), executable = True)
     if rctx.attr.pythonhome:
         architecture, _, _ = _loader(rctx)
-        _compile_python(rctx, _host_interpreter(rctx, architecture))
+        interpreter = _host_interpreter(rctx, architecture)
+        if not interpreter:
+            return _write_uncompiled(rctx, architecture)
+        _compile_python(rctx, interpreter)
     for name, program in rctx.attr.static_programs.items():
         if not rctx.path("root/" + program).exists:
             fail("%s: no package of %s holds %s" % (rctx.name, rctx.attr.lock, program))
         link_program(rctx, "root/" + program, name)
-    rctx.file("BUILD.bazel", """\
+    return _write_root(rctx)
+
+# Of a Python that this machine does not run: an action compiles its library.
+_UNCOMPILED = """\
+load("@chassis//rules/private/debian:compiled_python.bzl", "compiled_python", "python_launcher")
+
 package(default_visibility = ["//visibility:public"])
 
-exports_files(%r)
+_LINUX = [
+    "@platforms//os:linux",
+    "@platforms//cpu:%s",
+]
 
-# What its programs read. Of a Python these are few files, each an input; of anything else one directory, which a sandbox
-# links as a whole.
-filegroup(
-    name = "files",
-    srcs = %s,
+compiled_python(
+    name = "root",
+    exec_compatible_with = _LINUX,
+    launcher = "python_as_it_came",
+    pythonhome = %r,
+    root = glob(["root/**"], exclude = ["root/lib64/**", "root/usr/share/**"]),
+    target_compatible_with = _LINUX,
 )
 
+python_launcher(
+    name = "python",
+    launcher = "python_as_it_came",
+    target_compatible_with = _LINUX,
+)
+
+filegroup(
+    name = "files",
+    srcs = [":root"],
+)
+"""
+
+# pip of a Python.
+_PIP = """
 # pip as a directory to import from, if the root has Debian's python3-pip-whl.
 filegroup(
     name = "pip_package",
@@ -284,10 +316,29 @@ filegroup(
     name = "pip_wheel",
     srcs = glob(["root/usr/share/python-wheels/pip-*.whl"], allow_empty = True),
 )
+"""
+
+def _write_uncompiled(rctx, architecture):
+    rctx.file("python_as_it_came", rctx.read("python"), executable = True)
+    rctx.file("BUILD.bazel", _UNCOMPILED % (MACHINES[architecture], rctx.attr.pythonhome) + _PIP)
+    make_modes_plain(rctx)
+
+def _write_root(rctx):
+    rctx.file("BUILD.bazel", """\
+package(default_visibility = ["//visibility:public"])
+
+exports_files(%r)
+
+# What its programs read. Of a Python these are few files, each an input; of anything else one directory, which a sandbox
+# links as a whole.
+filegroup(
+    name = "files",
+    srcs = %s,
+)
 """ % (
         rctx.attr.programs.keys() + rctx.attr.static_programs.keys() + ["root"],
         'glob(["root/**"], exclude = ["root/lib64/**", "root/usr/share/**"])' if rctx.attr.pythonhome else '["root"]',
-    ))
+    ) + _PIP)
     make_modes_plain(rctx)
 
 debian_root = repository_rule(

@@ -4,8 +4,9 @@ load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/declaration:declared.bzl", "MAX_LAYERS", "MAX_WORKERS", "SERVER_PORTS")
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine", "waivers")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
+load("//rules/private/platform:machine.bzl", "for_linux")
 load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
-load("//rules/private/platform:target.bzl", "UNKNOWN_PLATFORM", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
+load("//rules/private/platform:target.bzl", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/private/python:image_python.bzl", "python_of")
 load("//rules/private/python:python_transition.bzl", "check_python", "platform_python", "python_transition")
 load("//rules/private/tools:names.bzl", "names")
@@ -138,8 +139,6 @@ def _software(ctx, model, base, python_version, wheels, layers, facts):
     )
 
 def _impl(ctx):
-    if not ctx.attr.architecture:
-        fail("\n%s: %s" % (ctx.label, UNKNOWN_PLATFORM))
     check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
     model = _one(ctx.attr.model)[ModelInfo]
     server = _one(ctx.attr.server)[ServerInfo]
@@ -343,6 +342,7 @@ def chassis_image(
     chosen = {} if sorted(servers) == sorted(SERVER_PORTS) else {"CHASSIS_SERVERS": ",".join(servers)}
     if wheel_layers < 1:
         fail("chassis_image(name = %r): wheel_layers = %d: wheels need one layer at least" % (name, wheel_layers))
+    kwargs = kwargs | {"target_compatible_with": kwargs.get("target_compatible_with", []) + for_linux()}
     _chassis_image(
         name = name,
         accelerator = target_accelerator(),

@@ -3,6 +3,7 @@
 load("//rules/private/declaration:declared.bzl", "FRAMEWORK_BATCH_SIZE")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
+load("//rules/private/platform:machine.bzl", "for_linux")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/wheels:hub_labels.bzl", "check_dependencies", "where_locked")
 load("//rules/providers:code_info.bzl", "CodeInfo")
@@ -363,7 +364,7 @@ def chassis_model(
         "summary": summary,
         "technical": technical,
     }
-    compatible_with = target_compatible_with + (where_locked(deps) if pickle_on == "target" else [])
+    compatible_with = target_compatible_with + for_linux() + (where_locked(deps) if pickle_on == "target" else [])
     chassis_pickle(
         name = name + ".pickled",
         data = data if pickle_on == "exec" else [],

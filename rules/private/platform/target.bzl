@@ -81,10 +81,6 @@ def target_cpu():
     """
     return _TARGET_CPU
 
-# What a rule says if `target_architecture` is "".
-UNKNOWN_PLATFORM = """no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64.
-Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, or write one with those constraints."""
-
 _TARGET_ARCHITECTURE = select({
     Label("//platforms:is_linux_amd64_any"): "amd64",
     Label("//platforms:is_linux_arm64_any"): "arm64",

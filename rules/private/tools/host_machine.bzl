@@ -22,6 +22,17 @@ def linux_architecture(rctx):
     cpu = host_cpu(rctx)
     return cpu if rctx.os.name == "linux" and cpu in _PYTHONS else ""
 
+def host_pip(rctx):
+    """The directory that has pip's package; on a machine that has no Python of ours, one that is not to be run.
+
+    Args:
+      rctx: the repository's context.
+
+    Returns:
+      A path.
+    """
+    return rctx.path(_PYTHONS[linux_architecture(rctx) or "amd64"]).dirname.get_child("pip")
+
 def host_python(rctx):
     """The tools' Python for a program of a repository rule, with pip's package beside it as `pip`.
 

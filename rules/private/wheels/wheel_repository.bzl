@@ -1,10 +1,11 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
 load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS", "lock_target")
-load("//rules/private/tools:host_machine.bzl", "host_python")
+load("//rules/private/tools:host_machine.bzl", "host_pip", "host_python", "linux_architecture")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
 load(":wheel_download.bzl", "download_wheel")
+load(":wheel_metadata.bzl", "wheel_metadata")
 
 # Variables that can hold pip's configuration.
 # A change of these fetches again. Addresses are not among them: Bazel writes down what it goes by, and they may hold a
@@ -36,10 +37,6 @@ def closure_repository_name(hub, platform, distribution):
     """The apparent name of the repository that holds a wheel together with what it depends on."""
     return "__".join([hub, platform, distribution.replace("-", "_")])
 
-def _pip(rctx):
-    """The directory that has pip's package."""
-    return host_python(rctx).dirname.get_child("pip")
-
 def _fetch(rctx, tool, more):
     """Runs a tool that fetches the locked file; returns its result."""
     attr = rctx.attr
@@ -59,7 +56,7 @@ def _fetch(rctx, tool, more):
     if attr.index_url:
         arguments += ["--index-url", attr.index_url]
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
-    return run_fetching(rctx, arguments, {"PYTHONPATH": str(_pip(rctx))})
+    return run_fetching(rctx, arguments, {"PYTHONPATH": str(host_pip(rctx))})
 
 def _reasons(rctx):
     """What the exit status of a tool means."""
@@ -85,7 +82,9 @@ def _file_impl(rctx):
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
     if not is_sdist:
-        wheel = download_wheel(rctx, _pip(rctx))
+        wheel = download_wheel(rctx, host_pip(rctx))
+        if not linux_architecture(rctx):
+            return _without_python(rctx, wheel, what)
         have = ["--have", rctx.path(wheel)] if wheel else []
         platforms = ["--platform=" + tag for tag in lock_target(attr.platform).platform_tags]
         result = _fetch(rctx, attr._fetch_wheel, platforms + have)
@@ -95,6 +94,20 @@ def _file_impl(rctx):
     if result.return_code:
         reason = _reasons(rctx).get(result.return_code, "it could not be fetched.")
         fail("%s: %s\n%s" % (what, reason, result.stderr.strip()))
+    return _write_build(rctx, is_sdist, what)
+
+def _without_python(rctx, wheel, what):
+    """The same on a machine that runs none of our programs: what Bazel's downloader could not have is not fetched by pip there."""
+    if not wheel:
+        fail(("%s: Bazel's downloader could not have it, and pip, which fetches it then, is run on Linux on x86_64 and aarch64 alone; " +
+              "this machine is %s %s") % (what, rctx.os.name, rctx.os.arch))
+    problem = wheel_metadata.read(rctx, wheel, lock_target(rctx.attr.platform).environment)
+    if problem:
+        fail("%s: %s" % (what, problem))
+    _write_build(rctx, False, what)
+
+def _write_build(rctx, is_sdist, what):
+    attr = rctx.attr
     metadata = json.decode(rctx.read("metadata.json"))
     if metadata["name"] != attr.distribution:
         fail("%s: its metadata names another distribution, %s" % (what, metadata["name"]))
