@@ -13,6 +13,7 @@ from chassis.oci.push_plan import PushPlan
 from chassis.trust.publication import ImageDocuments, Publication, read_documents
 
 if TYPE_CHECKING:
+    from chassis.trust.image_signer import ImageSigner
     from chassis.trust.keys import Signer
 
 FLAGS = flags.FLAGS
@@ -21,6 +22,19 @@ flags.DEFINE_string("key", None, "Private key: an encrypted cosign.key (COSIGN_P
 flags.DEFINE_string("signer", None, "Program that signs, such as a KMS's client: docs/trust.md.")
 flags.DEFINE_bool("signature_tags", None, "Sign in the older form too, under the tag sha256-….sig.")
 flags.DEFINE_alias("signature-tags", "signature_tags")
+
+
+flags.DEFINE_bool("keyless", None, "Sign with an identity rather than a key, by Sigstore's services: docs/trust.md.")
+flags.DEFINE_string(
+    "identity_token", None, "File with the identity token of --keyless; else SIGSTORE_ID_TOKEN, or CI's."
+)
+flags.DEFINE_alias("identity-token", "identity_token")
+flags.DEFINE_string("signing_config", None, "Which services of Sigstore sign, if not the public ones: a JSON file.")
+flags.DEFINE_alias("signing-config", "signing_config")
+flags.DEFINE_string("trusted_root", None, "Whom to trust of Sigstore, if not the public services: a JSON file.")
+flags.DEFINE_alias("trusted-root", "trusted_root")
+
+_OF_KEYLESS = ("identity_token", "signing_config", "trusted_root")
 
 
 def publication(plan: PushPlan) -> Publication:
@@ -33,25 +47,59 @@ def publication(plan: PushPlan) -> Publication:
         ImageDocuments(about.cyclonedx, about.spdx, about.provenance) for about in plan.documents_about
     )
     tags = plan.signature_tags if FLAGS.signature_tags is None else FLAGS.signature_tags
-    return Publication(documents, _signer(plan), tags)
-
-
-def _signer(plan: PushPlan) -> Signer | None:
-    named = [name for name in ("key", "signer") if FLAGS[name].value]
-    wanted = FLAGS.sign if FLAGS.sign is not None else bool(named or plan.sign_key)
+    wanted = _wanted(plan)
     if not wanted:
-        if named and FLAGS.sign is False:
-            raise ChassisError(f"--nosign and --{named[0]} contradict each other; leave one out")
-        return None
-    if len(named) == 2:
-        raise ChassisError("--key and --signer: only one of the two can sign; leave one out")
+        return Publication(documents)
+    if FLAGS.keyless or (plan.keyless and FLAGS.keyless is None and not (FLAGS.key or FLAGS.signer)):
+        if tags:
+            raise ChassisError("--signature_tags: the older form takes a key; leave it out, or give --key")
+        return Publication(documents, _keyless())
+    for name in _OF_KEYLESS:
+        if FLAGS[name].value:
+            raise ChassisError(f"--{name}: belongs to --keyless; give that too, or leave it out")
+    from chassis.trust.bundle import KeySigner
+
+    signer = _signer(plan)
+    return Publication(documents, KeySigner(signer), signer if tags else None)
+
+
+def _wanted(plan: PushPlan) -> bool:
+    """Whether something is to be signed."""
+    named = [name for name in ("key", "signer", "keyless") if FLAGS[name].value]
+    if FLAGS.sign is False and named:
+        raise ChassisError(f"--nosign and --{named[0]} contradict each other; leave one out")
+    if len(named) > 1:
+        raise ChassisError(f"--{named[0]} and --{named[1]}: only one of the two can sign; leave one out")
+    return bool(named or plan.sign_key or plan.keyless) if FLAGS.sign is None else bool(FLAGS.sign)
+
+
+def _signer(plan: PushPlan) -> Signer:
     if FLAGS.signer:
         from chassis.trust.signer_program import program_signer
 
         return program_signer(FLAGS.signer)
     key = caller_path(FLAGS.key) if FLAGS.key else plan.sign_key
     if key is None:
-        raise ChassisError("--sign: nothing to sign with: give --key cosign.key or --signer PROGRAM")
+        raise ChassisError("--sign: nothing to sign with: give --key cosign.key, --signer PROGRAM or --keyless")
     from chassis.trust.keys import password_of, read_signer  # takes half as long to import as all the rest
 
     return read_signer(key, password_of(os.environ))
+
+
+def _keyless() -> ImageSigner:
+    if bool(FLAGS.signing_config) != bool(FLAGS.trusted_root):
+        raise ChassisError("--signing_config and --trusted_root: give both, of the same services, or neither")
+    try:
+        from chassis.trust.keyless import identity_token, keyless_signer
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith(("sigstore", "chassis.trust.keyless")):
+            raise
+        raise ChassisError(
+            "--keyless: this program does not have the package `sigstore`\n  Push by an oci_push target with "
+            "`keyless = True`"
+        ) from None
+    if str(FLAGS.identity_token).startswith("eyJ"):
+        raise ChassisError("--identity_token: is a token, which any process here could read; give a file with it")
+    token_file, signing, root = (caller_path(FLAGS[name].value) if FLAGS[name].value else None for name in _OF_KEYLESS)
+    token = identity_token(token_file, os.environ)
+    return keyless_signer(token, signing, root)

@@ -41,7 +41,8 @@ class DocumentsAbout:
 @dataclass(frozen=True, slots=True)
 class PushPlan:
     """What `oci_push` says. Paths are absolute; `documents` is a layout without layers, `layouts` those of bases, and
-    `target` the label. `documents_about` are to be attached, `sign_key` is a private key to sign with, or None."""
+    `target` the label. `documents_about` are to be attached, `sign_key` is a private key to sign with, or None;
+    with `keyless` an identity signs."""
 
     target: str
     documents: Path
@@ -57,6 +58,7 @@ class PushPlan:
     documents_about: tuple[DocumentsAbout, ...] = ()
     sign_key: Path | None = None
     signature_tags: bool = False
+    keyless: bool = False
 
     def all_tags(self, more: Sequence[str] = ()) -> list[str]:
         """Every tag, those of files and of the workspace's status too.
@@ -118,6 +120,7 @@ def read_plan(path: Path, runfiles: Path) -> PushPlan:
             ),
             sign_key=runfiles / fields["sign_key"] if fields.get("sign_key") else None,
             signature_tags=bool(fields.get("signature_tags")),
+            keyless=bool(fields.get("keyless")),
         )
     except (KeyError, TypeError) as error:
         raise PushPlanError(f"{path}: is not the plan of a push: {error!r}") from None

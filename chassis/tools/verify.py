@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from absl import flags
@@ -31,6 +32,7 @@ from chassis.trust.publication import BUNDLE_TYPE, bundle_annotations
 from chassis.trust.rebuild import Rebuilder, Recipe, provenance_of, rebuild_statement, recipe_of
 from chassis.trust.statement import CYCLONEDX, PROVENANCE, REBUILD, SPDX
 from chassis.trust.verification import Verified, verify_image
+from chassis.trust.verifying_key import VerifyingIdentity
 
 _KINDS = {"cyclonedx": CYCLONEDX, "provenance": PROVENANCE, "rebuild": REBUILD, "spdx": SPDX}
 _REBUILD_SECONDS = 4 * 3600.0
@@ -38,6 +40,16 @@ _REBUILD_SECONDS = 4 * 3600.0
 FLAGS = flags.FLAGS
 flags.DEFINE_string("image", None, "The image, host[:port]/path:tag or @sha256:….", short_name="i")
 flags.DEFINE_multi_string("key", [], "Public key in PEM; of several, one has to have signed.")
+flags.DEFINE_string(
+    "certificate_identity", None, "Who has to have signed without a key, as the certificate names them."
+)
+flags.DEFINE_alias("certificate-identity", "certificate_identity")
+flags.DEFINE_string("certificate_oidc_issuer", None, "The URL of who knows that identity.")
+flags.DEFINE_alias("certificate-oidc-issuer", "certificate_oidc_issuer")
+flags.DEFINE_string(
+    "trusted_root", None, "Whose certificates count, if not those of Sigstore's public services: a JSON file."
+)
+flags.DEFINE_alias("trusted-root", "trusted_root")
 flags.DEFINE_multi_enum("require", [], sorted(_KINDS), "A signed statement that has to be there.")
 flags.DEFINE_string("layout", None, "OCI layout that the image has to be the same as, as an oci_verify target has it.")
 flags.DEFINE_float("timeout", 300.0, "Seconds that it may take; with --rebuild four hours.", lower_bound=0.001)
@@ -52,11 +64,14 @@ def main(argv: Sequence[str]) -> int:
     del argv
     if not FLAGS.image:
         raise ChassisError("no image: name one, such as registry.example/digits:0.0.1")
-    if not FLAGS.key:
-        raise ChassisError("no key: give the public one of who signs, --key cosign.pub")
+    if not FLAGS.key and not FLAGS.certificate_identity:
+        raise ChassisError(
+            "no key: give the public one of who signs, --key cosign.pub, or an identity, --certificate_identity"
+        )
     if FLAGS.attest and not FLAGS.rebuild:
         raise ChassisError("--attest: says that an image was made again; give --rebuild too")
-    keys = [read_public_key(caller_path(name)) for name in FLAGS.key]
+    identities = _identities()
+    who = Trusted([read_public_key(caller_path(name)) for name in FLAGS.key], identities)
     signer = read_signer(caller_path(FLAGS.attest), password_of(os.environ)) if FLAGS.attest else None
     reference = parse_reference(FLAGS.image)
     seconds = _REBUILD_SECONDS if FLAGS.rebuild and not FLAGS["timeout"].present else FLAGS.timeout
@@ -71,13 +86,38 @@ def main(argv: Sequence[str]) -> int:
             raise ChassisError(f"{FLAGS.image}: the registry does not have it")
         if not FLAGS.rebuild:
             _check_same(digest)
-        verified = verify_image(client, digest, keys, [_KINDS[name] for name in FLAGS.require])
-        print(_summary(verified, str(reference.repository)), file=sys.stderr)
+        verified = who.verify(client, digest, [_KINDS[name] for name in FLAGS.require])
+        print(_summary(verified, str(reference.repository), who), file=sys.stderr)
         if FLAGS.rebuild:
             for image in _images(client, digest):
-                _make_again(client, image, keys, signer)
+                _make_again(client, image, who, signer)
     print(digest, flush=True)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """Who has to have signed: one of the keys, or of the identities."""
+
+    keys: Sequence[PublicKey]
+    identities: Sequence[VerifyingIdentity]
+
+    def verify(self, client: RegistryClient, digest: str, needed: Sequence[str] = ()) -> Verified:
+        """See `verify_image`."""
+        return verify_image(client, digest, self.keys, needed, identities=self.identities)
+
+
+def _identities() -> list[VerifyingIdentity]:
+    given = {name: FLAGS[name].value for name in ("certificate_identity", "certificate_oidc_issuer", "trusted_root")}
+    if not any(given.values()):
+        return []
+    for name in ("certificate_identity", "certificate_oidc_issuer"):
+        if not given[name]:
+            raise ChassisError(f"--{name}: is missing: an identity is a name and the issuer that knows it; give both")
+    from chassis.trust.keyless import Identity, read_trusted_root  # as slow to import as all the rest
+
+    root = read_trusted_root(caller_path(FLAGS.trusted_root) if FLAGS.trusted_root else None)
+    return [Identity(FLAGS.certificate_identity, FLAGS.certificate_oidc_issuer, root)]
 
 
 def _check_same(digest: str) -> None:
@@ -87,8 +127,9 @@ def _check_same(digest: str) -> None:
             raise ChassisError(f"{FLAGS.image}: is {digest}, but this build makes {built}")
 
 
-def _summary(verified: Verified, repository: str) -> str:
-    lines = [f"{repository}@{verified.digest} is signed by {', '.join(FLAGS.key)}"]
+def _summary(verified: Verified, repository: str, who: Trusted) -> str:
+    names = [*FLAGS.key, *(identity.where for identity in who.identities)]
+    lines = [f"{repository}@{verified.digest} is signed by {', '.join(names)}"]
     lines += [f"  as {form}" for form in verified.forms]
     lines += [f"  says {kind}" for kind in sorted({one.predicate_type for one in verified.statements})]
     lines += [f"  left out: {reason}" for reason in verified.refused]
@@ -105,14 +146,14 @@ def _images(client: RegistryClient, digest: str) -> list[Descriptor]:
     return [Descriptor.from_json(entry, where) for entry in listed]
 
 
-def _make_again(client: RegistryClient, image: Descriptor, keys: Sequence[PublicKey], signer: Signer | None) -> None:
+def _make_again(client: RegistryClient, image: Descriptor, who: Trusted, signer: Signer | None) -> None:
     """Makes one image again, and attaches that it is the same if there is a signer.
 
     Raises:
       RebuildError: it cannot be made, or is another; the message names each input that differs.
     """
     where = f"{client.repository}@{image.digest}"
-    provenance = provenance_of(verify_image(client, image.digest, keys).statements, where)
+    provenance = provenance_of(who.verify(client, image.digest).statements, where)
     recipe = recipe_of(provenance, where)
     workspace = os.environ.get("BUILD_WORKSPACE_DIRECTORY")
     if not workspace:

@@ -1,4 +1,4 @@
-"""Sigstore bundles v0.3 with an in-toto statement, signed by a key (github.com/sigstore/protobuf-specs,
+"""Sigstore bundles v0.3 with an in-toto statement, signed by a key or an identity (github.com/sigstore/protobuf-specs,
 sigstore_bundle).
 
 The envelope is DSSE (github.com/secure-systems-lab/dsse): what is signed is the payload with its type before it.
@@ -9,11 +9,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chassis.trust.errors import SignatureError
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement, read_statements
-from chassis.trust.verifying_key import VerifyingKey
+from chassis.trust.verifying_key import VerifyingIdentity, VerifyingKey
 
 if TYPE_CHECKING:
     from chassis.trust.keys import Signer
@@ -42,12 +43,58 @@ def sign_statement(statement: Statement, signer: Signer) -> bytes:
     return json.dumps(bundle, separators=(",", ":")).encode()
 
 
-def verify_bundle(data: bytes, keys: Sequence[VerifyingKey], where: str) -> list[Statement]:
-    """The statements in a bundle, once for each subject, if one of `keys` signed it.
+@dataclass(frozen=True, slots=True)
+class KeySigner:
+    """An `ImageSigner` that signs with a key."""
+
+    signer: Signer
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same statement gets the same bundle each time."""
+        return self.signer.repeatable
+
+    @property
+    def name(self) -> str:
+        """The digest of the public key."""
+        return self.signer.public.hint
+
+    def bundle(self, statement: Statement) -> bytes:
+        """The bundle with the signed statement."""
+        return sign_statement(statement, self.signer)
+
+    def said(self, bundle: bytes, where: str) -> list[Statement]:
+        """The statements in a bundle, if this key signed it; else `SignatureError`."""
+        return verify_bundle(bundle, [self.signer.public], where)
+
+
+def verify_bundle(
+    data: bytes, keys: Sequence[VerifyingKey], where: str, *, identities: Sequence[VerifyingIdentity] = ()
+) -> list[Statement]:
+    """The statements in a bundle, once for each subject, if one of `keys` or of `identities` signed it.
 
     Raises:
-      SignatureError: it is not a bundle, it is signed by another key, or what was signed was changed.
+      SignatureError: it is not a bundle, another signed it, or what was signed was changed.
     """
+    payload_type, payload, signatures = _envelope(data, where)
+    if payload_type != PAYLOAD_TYPE:
+        raise SignatureError(f"{where}: signs {payload_type!r}, expected {PAYLOAD_TYPE!r}")
+    message = pre_authentication(payload_type, payload)
+    if any(key.verifies(signature, message) for key in keys for signature in signatures):
+        return read_statements(payload, where)
+    reasons = []
+    for identity in identities:
+        try:
+            # What the identity's library read, lest it read another payload than this file did.
+            return read_statements(identity.payload(data), where)
+        except SignatureError as error:
+            reasons.append(f": {error}")
+    names = ", ".join([*(key.where for key in keys), *(identity.where for identity in identities)])
+    raise SignatureError(f"{where}: is not signed by {names}, or was changed since{''.join(reasons)}")
+
+
+def _envelope(data: bytes, where: str) -> tuple[str, bytes, list[bytes]]:
+    """Type and payload of what a bundle signs, and its signatures, none of which is verified."""
     if len(data) > _MAX_BYTES:
         raise SignatureError(f"{where}: is larger than any bundle ({_MAX_BYTES} bytes)")
     if sum(map(data.count, (b"[", b"{", b","))) > _MAX_MARKS:
@@ -62,17 +109,10 @@ def verify_bundle(data: bytes, keys: Sequence[VerifyingKey], where: str) -> list
                 f"{where}: has no signed statement, but a bare signature, which says nothing of an image"
             )
         payload = base64.b64decode(envelope["payload"], validate=True)
-        payload_type = str(envelope["payloadType"])
         signatures = [base64.b64decode(one["sig"], validate=True) for one in envelope["signatures"][:_MAX_SIGNATURES]]
+        return str(envelope["payloadType"]), payload, signatures
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SignatureError(f"{where}: is not a Sigstore bundle, or cut short: {str(error)[:200]}") from None
-    if payload_type != PAYLOAD_TYPE:
-        raise SignatureError(f"{where}: signs {payload_type!r}, expected {PAYLOAD_TYPE!r}")
-    message = pre_authentication(payload_type, payload)
-    if not any(key.verifies(signature, message) for key in keys for signature in signatures):
-        names = ", ".join(key.where for key in keys)
-        raise SignatureError(f"{where}: is not signed by {names}, or was changed since")
-    return read_statements(payload, where)
 
 
 def pre_authentication(payload_type: str, payload: bytes) -> bytes:

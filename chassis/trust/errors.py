@@ -23,3 +23,7 @@ class SigningKeyError(TrustError):
 
 class SignatureError(TrustError):
     """A signature is missing, malformed, or not that of the key or of the image."""
+
+
+class IdentityError(TrustError):
+    """There is no identity to sign with, a service of Sigstore refuses it, or whom to trust cannot be read."""

@@ -40,6 +40,7 @@ from chassis.trust.statement import (
 )
 
 if TYPE_CHECKING:
+    from chassis.trust.image_signer import ImageSigner
     from chassis.trust.keys import Signer
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -65,18 +66,19 @@ class ImageDocuments:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What to attach: documents by the digest of their image, a signer, and whether older tags are wanted too."""
+    """What to attach: documents by the digest of their image, who signs, and the key for older tags, if they are wanted
+    too."""
 
     documents: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
-    signer: Signer | None = None
-    signature_tags: bool = False
+    signer: ImageSigner | None = None
+    tag_signer: Signer | None = None
 
     @property
     def fingerprint(self) -> str:
-        """The digest of all that is attached, and of the key that signs it; "" if there is nothing."""
+        """The digest of all that is attached, and of who signs it; "" if there is nothing."""
         if not self.documents and self.signer is None:
             return ""
-        found = hashlib.sha256(f"{self.signer.public.hint if self.signer else ''} {self.signature_tags}\n".encode())
+        found = hashlib.sha256(f"{self.signer.name if self.signer else ''} {self.tag_signer is not None}\n".encode())
         for digest in sorted(self.documents):
             for statement in self.documents[digest]:
                 found.update(encode_statement(statement) + b"\n")
@@ -158,10 +160,10 @@ def _attach(
     reports: list[ArtifactReport] = []
     if signer is not None:
         signed = [Statement("", digest, SIGNED_IMAGE, {}), *statements]
-        artifacts += _signed(client, referrers, signed, signer, reports)
+        artifacts += _signed(client, referrers, signed, signer, reports, dry_run)
     reports += referrers.attach(artifacts, dry_run)
-    if signer is not None and publication.signature_tags:
-        reports.append(_tag_signature(client, digest, signer, dry_run))
+    if publication.tag_signer is not None:
+        reports.append(_tag_signature(client, digest, publication.tag_signer, dry_run))
     return reports
 
 
@@ -182,12 +184,11 @@ def _signed(
     client: RegistryClient,
     referrers: SubjectReferrers,
     statements: Sequence[Statement],
-    signer: Signer,
+    signer: ImageSigner,
     reports: list[ArtifactReport],
+    dry_run: bool,
 ) -> list[Artifact]:
     """The statements as bundles; without those that are there, if a signer gives other bytes each time."""
-    from chassis.trust.bundle import sign_statement
-
     there = set() if signer.repeatable else _signed_already(client, referrers, signer)
     names = {SIGNED_IMAGE: "signature", PROVENANCE: "provenance", CYCLONEDX: "sbom.cdx", SPDX: "sbom.spdx"}
     found = []
@@ -196,8 +197,11 @@ def _signed(
         if encode_statement(statement) in there:
             reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, SKIPPED))
             continue
+        if dry_run and not signer.repeatable:  # a log would have it for ever
+            reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, UPLOADED))
+            continue
         annotations = bundle_annotations(statement.predicate_type)
-        found.append(Artifact(BUNDLE_TYPE, name, sign_statement(statement, signer), annotations))
+        found.append(Artifact(BUNDLE_TYPE, name, signer.bundle(statement), annotations))
     return found
 
 
@@ -206,17 +210,14 @@ def bundle_annotations(predicate_type: str) -> dict[str, str]:
     return {_CONTENT: "dsse-envelope", _PREDICATE: predicate_type}
 
 
-def _signed_already(client: RegistryClient, referrers: SubjectReferrers, signer: Signer) -> set[bytes]:
-    from chassis.trust.bundle import verify_bundle
-
+def _signed_already(client: RegistryClient, referrers: SubjectReferrers, signer: ImageSigner) -> set[bytes]:
     found = set()
     for entry in referrers.listed[:_MAX_LOOKED_AT]:
         digest = entry["digest"]
         try:
             kind, data, _ = fetch_artifact(client, digest, referrers.subject.digest, _MAX_BUNDLE_BYTES)
             if kind == BUNDLE_TYPE:
-                statements = verify_bundle(data, [signer.public], digest)
-                found |= {encode_statement(statement) for statement in statements}
+                found |= {encode_statement(statement) for statement in signer.said(data, digest)}
         except ChassisError:  # another's
             continue
     return found

@@ -1,4 +1,4 @@
-"""Verifies a published image: that a key signed it, and what the key says of it.
+"""Verifies a published image: that a key or an identity signed it, and what they say of it.
 
 From what a registry lists, each signature is taken or left for a reason; the image is good if one signature of the
 image itself is. A registry is not believed: what it lists has to refer to the image, and be signed.
@@ -17,7 +17,7 @@ from chassis.trust.bundle import MEDIA_TYPE, verify_bundle
 from chassis.trust.errors import SignatureError
 from chassis.trust.simple_signature import PAYLOAD_TYPE, SIGNATURE, signature_tag, signed_claims, verify_claim
 from chassis.trust.statement import REBUILD, SIGNED_IMAGE, Statement
-from chassis.trust.verifying_key import VerifyingKey
+from chassis.trust.verifying_key import VerifyingIdentity, VerifyingKey
 
 MAX_BUNDLE_BYTES = 64 << 20
 MAX_LOOKED_AT = 200
@@ -38,14 +38,20 @@ class Verified:
 
 
 def verify_image(
-    client: RegistryClient, digest: str, keys: Sequence[VerifyingKey], needed: Sequence[str] = ()
+    client: RegistryClient,
+    digest: str,
+    keys: Sequence[VerifyingKey],
+    needed: Sequence[str] = (),
+    *,
+    identities: Sequence[VerifyingIdentity] = (),
 ) -> Verified:
-    """Verifies the image or index `digest`; `needed` are the predicate types of statements that have to be there, too.
+    """Verifies the image or index `digest`: one of `keys` or of `identities` has to have signed it; `needed` are the
+    predicate types of statements that have to be there, too.
 
     Whoever made the image again signs that alone: if nothing else is needed, no signature of the image is.
 
     Raises:
-      SignatureError: none of `keys` signed it, or what is needed is missing; the message has each reason.
+      SignatureError: none of them signed it, or what is needed is missing; the message has each reason.
       ChassisError: the registry does not answer.
     """
     refused: list[str] = []
@@ -61,15 +67,23 @@ def verify_image(
             kind, data, _ = fetch_artifact(client, entry["digest"], digest, MAX_BUNDLE_BYTES)
             if not kind.startswith(_OF_SIGSTORE):
                 continue
-            found = verify_bundle(data, keys, f"bundle {entry['digest']}")
+            found = verify_bundle(data, keys, f"bundle {entry['digest']}", identities=identities)
             statements += _of_image(found, digest, entry["digest"])
         except ChassisError as error:
             refused.append(str(error))
     if any(statement.predicate_type == SIGNED_IMAGE for statement in statements):
         forms.append(MEDIA_TYPE)
-    if _verify_tag(client, digest, keys, refused):
+    if keys and _verify_tag(client, digest, keys, refused):  # the older form is read with keys alone
         forms.append(PAYLOAD_TYPE)
-    _check(client, digest, keys, statements, forms, refused, needed)
+    _check(
+        client,
+        digest,
+        [*(key.where for key in keys), *(identity.where for identity in identities)],
+        statements,
+        forms,
+        refused,
+        needed,
+    )
     return Verified(digest, tuple(statements), tuple(forms), tuple(refused))
 
 
@@ -111,13 +125,13 @@ def _verify_tag(client: RegistryClient, digest: str, keys: Sequence[VerifyingKey
 def _check(
     client: RegistryClient,
     digest: str,
-    keys: Sequence[VerifyingKey],
+    who: Sequence[str],
     statements: Sequence[Statement],
     forms: Sequence[str],
     refused: Sequence[str],
     needed: Sequence[str],
 ) -> None:
-    names = ", ".join(key.where for key in keys)
+    names = ", ".join(who)
     reasons = "".join(f"\n  {reason}" for reason in refused[:10])
     said = {statement.predicate_type for statement in statements}
     missing = [kind for kind in needed if kind not in said]

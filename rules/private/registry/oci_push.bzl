@@ -27,7 +27,8 @@ _ATTRS = {
     "sbom": attr.bool(doc = "Attach the bills of materials of each image."),
     "sign_key": attr.label(allow_single_file = True, doc = "A private key to sign with, such as an encrypted cosign.key."),
     "signature_tags": attr.bool(doc = "Sign in the older form too, under tags."),
-    "_push": attr.label(default = "//chassis/tools:push", cfg = "exec", executable = True),
+    "keyless": attr.bool(doc = "Sign with an identity, by Sigstore's services."),
+    "push_tool": attr.label(mandatory = True, cfg = "exec", executable = True, doc = "What pushes: the one with Sigstore's package if an identity signs."),
 }
 
 # For pushes that attach documents: along `image` they are made of each image. Other pushes do not load what makes them.
@@ -64,6 +65,7 @@ def _impl(ctx):
     info = push_plan(ctx, image, struct(
         about = _about(ctx),
         immutable_tags = ctx.attr.immutable_tags,
+        keyless = ctx.attr.keyless,
         repository = ctx.attr.repository,
         sign_key = ctx.file.sign_key,
         signature_tags = ctx.attr.signature_tags,
@@ -76,14 +78,14 @@ def _impl(ctx):
     ctx.actions.write(
         launcher,
         FIND_RUNFILES + 'exec "$RUNFILES_DIR/"%s --plan="$RUNFILES_DIR/"%s "$@"\n' % (
-            shell_quote(runfiles_path(ctx, ctx.executable._push)),
+            shell_quote(runfiles_path(ctx, ctx.executable.push_tool)),
             shell_quote(runfiles_path(ctx, info.plan)),
         ),
         is_executable = True,
     )
-    runfiles = ctx.runfiles([ctx.executable._push, info.plan], transitive_files = info.files)
+    runfiles = ctx.runfiles([ctx.executable.push_tool, info.plan], transitive_files = info.files)
     return [
-        DefaultInfo(executable = launcher, runfiles = runfiles.merge(ctx.attr._push[DefaultInfo].default_runfiles)),
+        DefaultInfo(executable = launcher, runfiles = runfiles.merge(ctx.attr.push_tool[DefaultInfo].default_runfiles)),
         OutputGroupInfo(layers = info.layers),
         info,
     ]
@@ -118,6 +120,7 @@ def oci_push(
         provenance = False,
         sign = None,
         signature_tags = False,
+        keyless = False,
         **kwargs):
     """Publishes an image: `bazel run //model:push -- --repository registry.example/digits --tag 0.0.1`.
 
@@ -135,12 +138,16 @@ def oci_push(
       sign: label of a private key, such as an encrypted `cosign.key`, whose password is in COSIGN_PASSWORD: every image and
         index is signed with it, and what is attached. `--sign --key FILE` does so without one.
       signature_tags: sign in the older form too, under tags `sha256-….sig`, for readers before cosign 3.
+      keyless: sign with an identity instead of a key, that of the CI job or of a token, by Sigstore's services
+        (docs/trust.md). `--key FILE` signs with a key all the same, and `--nosign` with nothing.
       **kwargs: Bazel's common attributes.
     """
     for tag in tags:
         _check_tag(name, tag)
     if "@" in repository or ":" in repository.rpartition("/")[2]:
         fail("oci_push(name = %r): repository = %r: leave tag and digest out, tags go into `tags`" % (name, repository))
+    if keyless and (sign or signature_tags):
+        fail("oci_push(name = %r): keyless signs without a key: leave `sign` and `signature_tags` out" % name)
     push = _attesting_oci_push if sbom or provenance else _oci_push
     push(
         name = name,
@@ -150,7 +157,9 @@ def oci_push(
         stamped_tags = stamped_tags,
         tag_files = [tag_file] if tag_file else [],
         immutable_tags = immutable_tags,
+        keyless = keyless,
         provenance = provenance,
+        push_tool = Label("//chassis/tools:push_keyless" if keyless else "//chassis/tools:push"),
         sbom = sbom,
         sign_key = sign,
         signature_tags = signature_tags,

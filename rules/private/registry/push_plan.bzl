@@ -11,7 +11,7 @@ def push_plan(ctx, image, what):
       ctx: context of a rule.
       image: ImageInfo or IndexInfo.
       what: struct with repository, tags, stamped_tags, immutable_tags, and lists of File tag_files and status_files;
-        about (list of dict, the documents of each image by kind), sign_key (File or None), signature_tags (bool).
+        about (list of dict, the documents of each image by kind), sign_key (File or None), signature_tags and keyless (bool).
 
     Returns:
       A PushInfo.
@@ -28,6 +28,7 @@ def push_plan(ctx, image, what):
         ],
         "documents": runfiles_path(ctx, image.documents),
         "immutable_tags": what.immutable_tags,
+        "keyless": what.keyless,
         # By its path in the execution root: it need not be there.
         "layers": [{"descriptor": runfiles_path(ctx, layers[blob]), "file": blob.path} for blob in layers],
         "layouts": [

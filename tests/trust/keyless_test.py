@@ -1,0 +1,271 @@
+"""Signatures by an identity, with Sigstore's services on loopback: cosign verifies what a push signs, and what cosign
+signs is verified; who else signed, when and for whom is told apart."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from absl import flags as absl_flags
+from absl.testing import flagsaver
+
+from chassis.command_line.signing_flags import publication
+from chassis.errors import ChassisError
+from chassis.oci.push_plan import plan_of_layout
+from tests.publishing.push_tool import run_tool
+from tests.publishing.sample_images import sample_image
+from tests.trust.loopback_sigstore import IDENTITY, ISSUER, LoopbackSigstore
+from tests.trust.referrers_registry import ReferrersRegistry
+from tests.trust.signing_tools import cosign, push, pushed, run_program
+
+FLAGS = absl_flags.FLAGS
+PUBLIC_UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
+
+
+class Services:
+    """The services with the files that say where they are, and a token in a file."""
+
+    def __init__(self, sigstore: LoopbackSigstore, folder: Path) -> None:
+        self.sigstore = sigstore
+        self.signing, self.root = sigstore.write(folder)
+        self.token = folder / "token"
+        self.token.write_text(sigstore.token())
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a push signs with."""
+        files = (f"--signing_config={self.signing}", f"--trusted_root={self.root}")
+        return ("--sign", "--keyless", f"--identity-token={self.token}", *files)
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    (tmp_path / "services").mkdir()
+    with LoopbackSigstore() as sigstore:
+        yield Services(sigstore, tmp_path / "services")
+
+
+@pytest.fixture
+def memory() -> Iterator[ReferrersRegistry]:
+    with ReferrersRegistry() as server:
+        yield server
+
+
+def verify(
+    image: str, root: Path, identity: str = IDENTITY, issuer: str = ISSUER, *flags: str
+) -> subprocess.CompletedProcess:
+    who = (f"--certificate-identity={identity}", f"--certificate-oidc-issuer={issuer}", f"--trusted-root={root}")
+    return run_tool("verify", f"--image={image}", *who, *flags)
+
+
+def cosign_flags(services: Services) -> tuple[str, ...]:
+    who = (f"--certificate-identity={IDENTITY}", f"--certificate-oidc-issuer={ISSUER}")
+    return (*who, f"--trusted-root={services.root}")
+
+
+def test_cosign_verifies_what_an_identity_signs(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
+    digest = pushed(memory.address, tmp_path, "signed/one", 1, *services.flags)
+    image = f"{memory.address}/signed/one@{digest}"
+    said = json.loads(cosign(tmp_path, "verify", *cosign_flags(services), image))
+    assert [one["critical"]["image"]["docker-manifest-digest"] for one in said] == [digest]
+    verified = verify(f"{memory.address}/signed/one:v1", services.root)
+    assert (verified.returncode, verified.stdout.strip()) == (0, digest), verified.stderr
+    assert f"is signed by {IDENTITY} (of {ISSUER})" in verified.stderr
+    assert services.sigstore.issued == [IDENTITY]
+    assert len(services.sigstore.entries) == 1
+
+
+def test_what_cosign_signs_is_verified(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
+    digest = pushed(memory.address, tmp_path, "cosign/one", 2)
+    image = f"{memory.address}/cosign/one@{digest}"
+    services_flags = (f"--signing-config={services.signing}", f"--trusted-root={services.root}")
+    cosign(tmp_path, "sign", "--yes", f"--identity-token={services.token}", *services_flags, image)
+    verified = verify(image, services.root)
+    assert (verified.returncode, verified.stdout.strip()) == (0, digest), verified.stderr
+
+
+def test_a_second_push_finds_its_signature_and_a_dry_run_makes_none(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    pushed(memory.address, tmp_path, "again/one", 3)
+    image = tmp_path / "image-again-one-3"
+    dry = push(memory.address, image, "again/one", "--tag=v1", "--dry_run", *services.flags)
+    assert ": would be attached: signature.sigstore.json" in dry.stderr, dry.stderr
+    assert (services.sigstore.issued, services.sigstore.entries) == ([], [])
+    first, second = (push(memory.address, image, "again/one", "--tag=v1", *services.flags) for _ in range(2))
+    assert ": attached: signature.sigstore.json" in first.stderr, first.stderr
+    assert ": there already: signature.sigstore.json" in second.stderr, second.stderr
+    assert len(services.sigstore.entries) == 1
+    assert services.sigstore.issued == [IDENTITY]
+    # An issuer whose certificates name another claim of the token than its subject.
+    services.token.write_text(
+        services.sigstore.token(sub="repo:team", job_workflow_ref="ci.example/team/models/release")
+    )
+    third = push(memory.address, image, "again/one", "--tag=v1", *services.flags)
+    assert ": there already: signature.sigstore.json" in third.stderr, third.stderr
+
+
+def test_targets_that_are_keyless_sign_and_verify(memory: ReferrersRegistry, services: Services) -> None:
+    repository = f"{memory.address}/team/target"
+    # In Bazel's sandbox the layers are where the index is, and not where a push of its target looks for them.
+    assert run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={repository}").returncode == 0
+    digest = started("PUSH_KEYLESS", f"--repository={repository}", "--tag=v1", *services.flags[2:])
+    verified = started("VERIFY_KEYLESS", f"--image={repository}:v1", f"--trusted-root={services.root}")
+    assert verified == digest
+    assert len(services.sigstore.entries) == 3 * 3  # two images and their index, each with two documents
+    assert services.sigstore.issued == [IDENTITY]
+
+
+def started(target: str, *flags: str) -> str:
+    """What a target writes, as `bazel run` starts it."""
+    environment = {**os.environ, "HOME": "/nonexistent"}
+    command = [os.environ[target], *flags]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_another_identity_issuer_or_root_is_refused(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    digest = pushed(memory.address, tmp_path, "other/one", 4, *services.flags)
+    image = f"{memory.address}/other/one@{digest}"
+    with LoopbackSigstore() as other:
+        (tmp_path / "other").mkdir()
+        _, other_root = other.write(tmp_path / "other")
+    for root, identity, issuer, reason in (
+        (services.root, "https://ci.example/other", ISSUER, "Certificate's SANs do not match https://ci.example/other"),
+        (services.root, IDENTITY, "https://other.example", "expected 'https://other.example'"),
+        (other_root, IDENTITY, ISSUER, "is not of a trusted authority"),
+    ):
+        done = verify(image, root, identity, issuer)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_what_was_signed_with_an_expired_certificate_is_refused(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    services.sigstore.late = 3600
+    digest = pushed(memory.address, tmp_path, "late/one", 5, *services.flags)
+    image = f"{memory.address}/late/one@{digest}"
+    done = verify(image, services.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "its certificate was not valid when the log took the signature" in done.stderr
+    refused = run_program("CHASSIS_TEST_COSIGN", tmp_path, "verify", *cosign_flags(services), image)
+    assert refused.returncode != 0
+
+
+def test_an_image_of_the_same_signature_is_another(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    first = pushed(memory.address, tmp_path, "lies/one", 6, *services.flags)
+    second = pushed(memory.address, tmp_path, "lies/one", 7)
+    (entry,) = memory.referrers("lies/one", first)
+    media_type, data = memory.manifests["lies/one", entry["digest"]]
+    document = json.loads(data)
+    document["subject"]["digest"] = second
+    name = memory.add("lies/one", media_type, json.dumps(document).encode())
+    done = verify(f"{memory.address}/lies/one@{second}", services.root)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"bundle {name}: is the signature of another image, {first}" in done.stderr
+
+
+def test_nothing_is_tagged_if_the_services_refuse_or_do_not_answer(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    pushed(memory.address, tmp_path, "refused/one", 8)
+    image = tmp_path / "image-refused-one-8"
+
+    def refused(reason: str) -> None:
+        done = push(memory.address, image, "refused/one", "--tag=v2", *services.flags)
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
+
+    services.token.write_text(services.sigstore.token(iss="https://issuer.other"))
+    refused("signing without a key: FulcioClientError: 401 Client Error")
+    services.token.write_text(services.sigstore.token())
+    services.sigstore.age = datetime.timedelta(hours=1)
+    refused("signing without a key: the certificate that was given is expired already")
+    services.signing.write_text(services.signing.read_text().replace(services.sigstore.address, "127.0.0.1:1"))
+    refused("signing without a key: ConnectionError")
+    assert list(memory.tags) == [("refused/one", "v1")]
+    assert services.sigstore.entries == []
+
+
+def test_what_is_not_an_identity_is_named_before_anything_is_sent(
+    services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a push asks what to attach, before it speaks to the registry."""
+    texts = {
+        "old": services.sigstore.token(exp=int(time.time()) - 60),
+        "none": "hello",
+        "bad.json": "[]",
+        "empty.json": "{}",
+    }
+    files = {name: tmp_path / name for name in texts}
+    for name, text in texts.items():
+        files[name].write_text(text)
+    token, both = f"--identity_token={services.token}", services.flags[3:]
+    cases = [
+        (("--keyless", *both), {}, "no identity to sign with"),
+        (("--keyless", *both), {"SIGSTORE_ID_TOKEN": "a.b.c"}, "SIGSTORE_ID_TOKEN: cannot be signed with"),
+        (
+            ("--keyless", f"--identity_token={files['old']}", *both),
+            {},
+            "old: cannot be signed with: Signature has expired",
+        ),
+        (
+            ("--keyless", f"--identity_token={files['none']}", *both),
+            {},
+            "none: cannot be signed with: Not enough segments",
+        ),
+        (("--keyless", f"--identity_token={tmp_path / 'gone'}", *both), {}, "gone: cannot be read"),
+        (("--keyless", f"--identity_token={texts['old']}", *both), {}, "is a token, which any process here could read"),
+        (("--keyless", token, both[0]), {}, "give both, of the same services, or neither"),
+        (("--keyless", token), PUBLIC_UNREACHABLE, "what Sigstore's public services are cannot be had"),
+        (("--keyless", token, both[0], f"--trusted_root={files['bad.json']}"), {}, "bad.json: is not a JSON object"),
+        (("--keyless", token, both[0], f"--trusted_root={files['empty.json']}"), {}, "is not a trusted root"),
+        (("--keyless", token, f"--signing_config={services.root}", both[1]), {}, "is not a signing configuration"),
+        (("--keyless", "--signature_tags", token, *both), {}, "the older form takes a key"),
+        (("--keyless", "--key=cosign.key"), {}, "only one of the two"),
+        (("--keyless", "--nosign"), {}, "contradict each other"),
+        (("--signer=true", token), {}, "--identity_token: belongs to --keyless"),
+    ]
+    for flags, environment, message in cases:
+        with monkeypatch.context() as patched, flagsaver.flagsaver():
+            for name, value in environment.items():
+                patched.setenv(name, value)
+            FLAGS(["push", *flags])
+            with pytest.raises(ChassisError, match=re.escape(message)) as caught:
+                publication(plan_of_layout(tmp_path))
+        assert texts["old"] not in str(caught.value)
+
+
+def test_a_bad_token_ends_a_push(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
+    image, _ = sample_image(tmp_path / "image", 50, seed=9)
+    services.token.write_text("hello")
+    done = push(memory.address, image, "bad/one", "--tag=v1", *services.flags)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"error: {services.token}: cannot be signed with: Not enough segments\n"
+    assert memory.requests == []
+
+
+def test_verifying_wants_a_whole_identity_and_a_root(services: Services) -> None:
+    image, who = "--image=127.0.0.1:1/x:v1", f"--certificate-identity={IDENTITY}"
+    assert "--certificate_oidc_issuer: is missing" in run_tool("verify", image, who).stderr
+    issuer = f"--certificate-oidc-issuer={ISSUER}"
+    assert "--certificate_identity: is missing" in run_tool("verify", image, issuer, "--key=x").stderr
+    gone = run_tool("verify", image, who, issuer, "--trusted-root=/gone")
+    assert "/gone: cannot be read: No such file" in gone.stderr
+    unreachable = run_tool("verify", image, who, issuer, **PUBLIC_UNREACHABLE)
+    assert "Give --trusted_root FILE" in unreachable.stderr
