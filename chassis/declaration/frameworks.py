@@ -4,6 +4,8 @@ from __future__ import annotations
 
 FRAMEWORKS = {
     "lightgbm": ("lightgbm",),
+    "litert": ("ai-edge-litert",),
+    "mlflow": ("mlflow-skinny",),
     "onnx": ("onnxruntime",),
     "sklearn": ("scikit-learn", "joblib"),
     "xgboost": ("xgboost",),

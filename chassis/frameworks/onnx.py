@@ -74,6 +74,7 @@ def describe(path: Path, columns: Sequence[str], inputs: Sequence[str], outputs:
     found: dict[str, object] = {"outputs": {one.name: {"tensor": _tensor(one)} for one in chosen}}
     if not columns:
         found["inputs"] = {one.name: {"tensor": _tensor(one)} for one in session.get_inputs()}
+        found["signature"] = "arrays"
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import cloudpickle
 
-from chassis.data import DataNotFoundError
 from chassis.packaging import pickler, unpicklable
 from chassis.packaging.codec_packages import check_packages
 from chassis.packaging.data_reads import DataReads, twice
@@ -30,6 +28,7 @@ from chassis.packaging.errors import (
 from chassis.packaging.framework_model import Framework, framework_model
 from chassis.packaging.imports import is_importable, required_imports
 from chassis.packaging.lost_statements import lost_statements, paths_beside
+from chassis.packaging.remedies import remedy
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.signature import Predictor, as_predictor, declared_by, describe_signature
 from chassis.packaging.worker import Result, run_worker
@@ -96,29 +95,8 @@ def _import(name: str, request: PickleRequest) -> None:
         raise EntryPointError(f"{error.filename}, line {error.lineno}: {error.msg}") from None
     except (Exception, SystemExit) as error:
         raise EntryPointError(
-            f"{_place(error, request)}: importing it failed: {type(error).__name__}: {error}{_remedy(error)}"
+            f"{_place(error, request)}: importing it failed: {type(error).__name__}: {error}{remedy(error)}"
         ) from None
-
-
-_NOT_IN_MAIN = re.compile(
-    r"Can't get attribute '(\w+)' on <module '(?:__main__|chassis\.packaging\.dump_(?:and_check_)?worker)'"
-)
-"""An unpickler's error; `__main__` is this module while it runs."""
-
-
-def _remedy(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError) and not isinstance(error, DataNotFoundError):
-        return (
-            "\n  a path beside the source leads nowhere, here and in the image: add the file to `data` of the "
-            'chassis_model, and find it with chassis.data_path("…")'
-        )
-    missing = _NOT_IN_MAIN.match(str(error))
-    if isinstance(error, AttributeError) and missing:
-        return (
-            f"\n  the file was saved by a script that defines {missing[1]} itself: put {missing[1]} into a module of "
-            "its own, a py_library among `deps` that the script imports too, and save the file again"
-        )
-    return ""
 
 
 def _place(error: BaseException, request: PickleRequest) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from chassis.declaration.frameworks import FRAMEWORKS
 from chassis.packaging.errors import EntryPointError, MissingDependencyError
+from chassis.packaging.remedies import remedy
 from chassis.runtime.core.loader import FileLoad, Loader
 
 
@@ -53,13 +54,9 @@ def framework_model(given: Framework) -> FrameworkModel:
     except ModuleNotFoundError as error:
         raise _missing(given.name, error.name or "", f"{given.data} needs") from None
     except Exception as error:  # whatever a framework raises of a file that it cannot read
-        raise EntryPointError(f"framework {given.name!r}, {given.data}: {error}") from None
-    if given.columns or "columns" in declared:
-        signature = "table"
-    elif "inputs" in declared and given.name == "onnx":
-        signature = "arrays"
-    else:
-        signature = "array"
+        raise EntryPointError(f"framework {given.name!r}, {given.data}: {error}{remedy(error)}") from None
+    said = declared.pop("signature", None)
+    signature = "table" if given.columns or "columns" in declared else str(said or "array")
     return FrameworkModel(
         Loader(adapter.predict, FileLoad(adapter.load, given.data, given.outputs)), signature, declared
     )
@@ -75,7 +72,7 @@ def _adapter(name: str) -> Any:
 def _missing(framework: str, module: str, why: str) -> MissingDependencyError:
     wanted: Sequence[str] = FRAMEWORKS[framework]
     top = module.partition(".")[0]
-    names = {"sklearn": "scikit-learn"}
+    names = {"mlflow": "mlflow-skinny", "sklearn": "scikit-learn"}
     package = next((one for one in wanted if one.replace("-", "_") == top), names.get(top, top))
     label = package.replace("-", "_")
     return MissingDependencyError(

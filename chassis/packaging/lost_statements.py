@@ -51,10 +51,16 @@ def lost_statements(
     ]
 
 
+_PATHS = ("Path", "PurePath", "abspath", "exists", "isfile", "isdir", "join", "realpath")
+_READERS = ("from", "imread", "load", "memmap", "open", "read")
+"""How functions that read files begin: `open`, `numpy.load`, `pandas.read_csv`, `numpy.fromfile`."""
+
+
 def paths_beside(source: bytes, path: str, data: Sequence[str]) -> list[LostStatement]:
     """Returns the expressions in a source's functions that look for a file where the image has none.
 
-    These are uses of `__file__`, and files of `data` that are opened by a path of the workspace.
+    These are uses of `__file__`, and of variables that the module makes of it, and files of `data` that are read by a
+    path of the workspace.
 
     Args:
       source: its text.
@@ -66,23 +72,35 @@ def paths_beside(source: bytes, path: str, data: Sequence[str]) -> list[LostStat
     functions = [
         node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     ]
+    beside = _made_of_file(tree.body)
     found: dict[int, LostStatement] = {}
     for function in functions:
         for node in ast.walk(function):
-            if (isinstance(node, ast.Name) and node.id == "__file__") or _opens(node, names):
+            if (isinstance(node, ast.Name) and node.id in beside) or _reads(node, names):
                 line = getattr(node, "lineno", 1)
                 found.setdefault(line, LostStatement(path, line, _shown(node)))
     return [found[line] for line in sorted(found)]
 
 
-def _opens(node: ast.AST, names: set[str]) -> bool:
-    """Whether `node` calls `open` or `Path` with a literal that ends with one of `names`."""
-    if not isinstance(node, ast.Call) or not node.args or not isinstance(node.func, ast.Name | ast.Attribute):
+def _made_of_file(body: list[ast.stmt]) -> set[str]:
+    """`__file__`, and the module's variables that are made of it: `HERE = os.path.dirname(__file__)`."""
+    found = {"__file__"}
+    for statement in _run_at_import(body):
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(part, ast.Name) and part.id in found for part in ast.walk(statement.value)):
+                found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+def _reads(node: ast.AST, names: set[str]) -> bool:
+    """Whether `node` calls what reads files, or makes paths, with a literal that ends with one of `names`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
         return False
     called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-    given = node.args[0]
-    literal = given.value if isinstance(given, ast.Constant) else None
-    return called in ("open", "Path") and isinstance(literal, str) and literal.rpartition("/")[2] in names
+    literals = [given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str)]
+    of_data = any(literal.rpartition("/")[2] in names for literal in literals)
+    return of_data and (called in _PATHS or called.startswith(_READERS))
 
 
 def _run_at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:

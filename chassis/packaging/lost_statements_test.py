@@ -68,11 +68,24 @@ def test_line_and_text_are_said() -> None:
         ("return Path(__file__).parent", ["__file__"]),
         ("return open('w.bin').read()", ["open('w.bin')"]),
         ("return pathlib.Path('ml/w.bin').read_text()", ["pathlib.Path('ml/w.bin')"]),
+        ("return os.path.abspath('w.bin')", ["os.path.abspath('w.bin')"]),
+        ("return np.load('ml/w.bin')", ["np.load('ml/w.bin')"]),
+        ("return pd.read_csv('w.bin')", ["pd.read_csv('w.bin')"]),
+        ("return os.path.join(os.path.dirname(__file__), 'other.bin')", ["__file__"]),
+        ("return open(WEIGHTS).read()", ["WEIGHTS"]),
         ("return chassis.data_path('w.bin').read_text()", []),
+        ("return np.load(chassis.data_path('w.bin'))", []),
+        ("return {'w.bin': found.get('w.bin')}", []),
         ("return open('/etc/hostname').read()", []),
         ("return Path(given).read_text()", []),
     ],
 )
 def test_files_that_a_function_looks_for_beside_its_source_are_found(body: str, lost: list[str]) -> None:
-    found = paths_beside(f"def process(a):\n    {body}\n".encode(), "ml/model.py", ["w.bin"])
-    assert [(one.line, one.text) for one in found] == [(2, text) for text in lost]
+    source = (
+        "HERE = os.path.dirname(__file__)\n"
+        "WEIGHTS = os.path.join(HERE, 'other.bin')\n"
+        "NUMBER: int = 3\n"
+        f"def process(a):\n    {body}\n"
+    )
+    found = paths_beside(source.encode(), "ml/model.py", ["w.bin"])
+    assert [(one.line, one.text) for one in found] == [(5, text) for text in lost]

@@ -6,8 +6,7 @@ import base64
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
 from pathlib import Path
 
 import joblib
@@ -27,66 +26,13 @@ from chassis.new_workspace.origin import Origin
 from chassis.new_workspace.plan import plan, write
 from chassis.packaging.errors import EntryPointError, MissingDependencyError
 from chassis.packaging.framework_model import Framework, framework_model
-from chassis.packaging.packager import Model, PackagedModel, package_model
+from chassis.packaging.packager import Model, package_model
+from tests.frameworks.served_file import Serve, infer, inputs, packaged, predictions
 from tests.support.http_client import call
 from tests.support.running_server import RunningServer
 
 FRAME = pd.DataFrame({"a": [0.0, 1.0, 2.0, np.nan, 4.0] * 20, "b": [1.0, 0.0, 3.0, 2.0, 1.0] * 20})
 TARGET = FRAME["a"].fillna(0) * 2 + FRAME["b"]
-
-Serve = Callable[..., RunningServer]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    with ExitStack() as stack:
-
-        def started(framework: str, file: str, **fields: object) -> RunningServer:
-            made = packaged(framework, tmp_path / file, **fields)
-            for name, content in (
-                ("model.pkl", made.pickle),
-                ("status.pb", made.status),
-                ("model.json", made.settings),
-            ):
-                (tmp_path / name).write_bytes(content)
-            server = stack.enter_context(RunningServer(tmp_path, {"CHASSIS_DATA": str(tmp_path)}))
-            server.wait_health("SERVING")
-            return server
-
-        yield started
-
-
-def packaged(framework: str, file: Path, **fields: object) -> PackagedModel:
-    return package_model(
-        Model(
-            metadata=ModelMetadata("m", batch_size=8, **fields),
-            entry_point=None,
-            pickle=None,
-            package_dir="",
-            sources={},
-            data={file.name: file},
-            import_paths=[Path(path) for path in sys.path if path],
-            framework=framework,
-        )
-    )
-
-
-def predictions(server: RunningServer, *instances: object) -> list:
-    answer = call(server.http_port, "POST", "/v1/models/m:predict", {"instances": list(instances)})
-    assert answer.status == 200, answer.body
-    return answer.json()["predictions"]
-
-
-def inputs(server: RunningServer) -> list[tuple[str, str, list[int]]]:
-    shown = call(server.http_port, "GET", "/v2/models/m").json()["inputs"]
-    return [(one["name"], one["datatype"], one["shape"]) for one in shown]
-
-
-def infer(server: RunningServer, name: str, datatype: str, rows: Sequence[Sequence[object]]) -> Mapping[str, list]:
-    tensor = {"name": name, "datatype": datatype, "shape": [len(rows), len(rows[0])], "data": rows}
-    answer = call(server.http_port, "POST", "/v2/models/m/infer", {"inputs": [tensor]})
-    assert answer.status == 200, answer.body
-    return {output["name"]: output["data"] for output in answer.json()["outputs"]}
 
 
 def test_an_estimator_gives_what_its_methods_give(tmp_path: Path, serve: Serve) -> None:
@@ -219,6 +165,14 @@ def test_a_file_that_is_not_what_is_declared_is_an_error_of_the_build(
     declared = {"columns": (), "tensors": (), "outputs": ("results.json",), **fields}
     with pytest.raises(EntryPointError, match=f"(?s){message}"):
         framework_model(Framework(framework, "m.file", **declared))
+
+
+def test_an_estimator_of_a_class_of_the_training_script_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "m.pkl").write_bytes(b"\x80\x04\x8c\x08__main__\x8c\x05Scale\x93.")
+    with pytest.raises(
+        EntryPointError, match=r"(?s)m.pkl: Can't .*'Scale'.*put Scale into a module of its own, a py_lib"
+    ):
+        packaged("sklearn", tmp_path / "m.pkl", columns={"a": "FP64"})
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
-"""Trains a booster of XGBoost and one of LightGBM: `a` twice, and `b`."""
+"""Trains a booster of XGBoost, one of LightGBM and a tree of scikit-learn: `a` twice, and `b`."""
 
 from __future__ import annotations
 
 import sys
 
+import joblib
 import lightgbm
 import numpy as np
 import pandas as pd
 import xgboost
+from sklearn.tree import DecisionTreeRegressor
 
 frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, np.nan, 4.0] * 20, "b": [1.0, 0.0, 3.0, 2.0, 1.0] * 20})
 target = frame["a"].fillna(0) * 2 + frame["b"]
@@ -15,3 +17,4 @@ booster = xgboost.train({"max_depth": 2, "nthread": 1}, xgboost.DMatrix(frame, t
 booster.save_model(sys.argv[1])
 parameters = {"min_data_in_leaf": 1, "num_threads": 1, "verbose": -1}
 lightgbm.train(parameters, lightgbm.Dataset(frame, target), 20).save_model(sys.argv[2])
+joblib.dump(DecisionTreeRegressor(random_state=1).fit(frame, target), sys.argv[3])

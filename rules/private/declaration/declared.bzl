@@ -115,6 +115,8 @@ SERVER_PORTS = {
 # By framework whose files are models by themselves, the distributions that its adapter imports.
 FRAMEWORKS = {
     "lightgbm": ["lightgbm"],
+    "litert": ["ai-edge-litert"],
+    "mlflow": ["mlflow-skinny"],
     "onnx": ["onnxruntime"],
     "sklearn": ["scikit-learn", "joblib"],
     "xgboost": ["xgboost"],

@@ -24,7 +24,11 @@ _HUBS = {
     "emulated_build": {
         "locks": {Label("//benchmarks:emulated_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
-    "frameworks": {"lock": Label("//requirements:frameworks.txt")},
+    "frameworks": {
+        "lock": Label("//requirements:frameworks.txt"),
+        # What MLflow needs to track runs, and no image to serve a model.
+        "without": {"mlflow_skinny": ["gitpython", "python-dotenv", "uvicorn"]},
+    },
     "fuzzing": {
         "any_python": True,
         "locks": {Label("//requirements:fuzzing.txt"): lock_variant("linux_amd64", TOOLS_PYTHON)},
