@@ -1,6 +1,7 @@
 """The public rules of Chassis."""
 
 load("//rules/private/debian:debian_base.bzl", _debian_base = "debian_base")
+load("//rules/private/debian:debian_locks.bzl", _debian_locks = "debian_locks")
 load("//rules/private/deployment:kubernetes_manifest.bzl", _kubernetes_manifest = "kubernetes_manifest")
 load("//rules/private/image:chassis_image.bzl", _chassis_image = "chassis_image")
 load("//rules/private/image:chassis_test.bzl", _chassis_test = "chassis_test")
@@ -27,6 +28,7 @@ chassis_model = _chassis_model
 chassis_test = _chassis_test
 chassis_wheel = _chassis_wheel
 debian_base = _debian_base
+debian_locks = _debian_locks
 image_python = _image_python
 hub_wheels = _hub_wheels
 kubernetes_manifest = _kubernetes_manifest

@@ -1,25 +1,32 @@
 """The floors of gRPC: each message is sent back as it came, by grpc.aio on asyncio's loop or uvloop's, or by the core.
 
-python -m benchmarks.servers.echo_grpc PORT [uvloop|core]
+Of `sink` none is: what the memory of a large one shows is what gRPC itself takes.
+
+python -m benchmarks.servers.echo_grpc PORT [uvloop|core|sink]
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 
 import grpc
 
-_OPTIONS = (("grpc.so_reuseport", 0),)
+_OPTIONS = (("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", -1))
 
 
 async def _echo(request: bytes, _: grpc.aio.ServicerContext) -> bytes:
     return request
 
 
-async def _serve(port: int) -> None:
+async def _sink(request: bytes, _: grpc.aio.ServicerContext) -> bytes:
+    return b""
+
+
+async def _serve(port: int, answer: Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]] = _echo) -> None:
     server = grpc.aio.server(options=_OPTIONS)
-    method = grpc.unary_unary_rpc_method_handler(_echo)
+    method = grpc.unary_unary_rpc_method_handler(answer)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("ModzyModel", {"Run": method}),))
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
@@ -44,4 +51,5 @@ if __name__ == "__main__":
         import uvloop
 
         uvloop.install()
-    asyncio.run((_serve_from_core if kind == "core" else _serve)(int(sys.argv[1])))
+    port = int(sys.argv[1])
+    asyncio.run(_serve_from_core(port) if kind == "core" else _serve(port, _sink if kind == "sink" else _echo))

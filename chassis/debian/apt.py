@@ -114,9 +114,11 @@ def closure(roots: Iterable[str], packages: Sequence[Package], exclude: Iterable
     chosen: dict[str, Package] = {}
     pending = []
     for root in roots:
-        if root not in by_name:
+        # A package that has another name by now, as of Debian 13 `libglib2.0-0t64`, provides the one it had.
+        found = _satisfy((root,), by_name, providers)
+        if not found:
             raise AptError(f"package {root}: apt did not choose it; is it the name of a real package of that suite?")
-        pending.append(by_name[root])
+        pending += found
     while pending:
         package = pending.pop()
         if package.name in chosen or package.name in excluded:

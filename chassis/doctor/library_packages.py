@@ -32,7 +32,7 @@ _DEBIAN = {
     "libxml2.so.2": "libxml2",
     "libz.so.1": "zlib1g",
 }
-_BASE = "a base of your own: docs/layers.md"
+_BASE = "a base of your own, whose packages debian_locks locks: docs/layers.md"
 # A library's name up to `.so`, and the wheel; those before CUDA 13 end in -cu12.
 _CUDA = {
     "libcublas": "nvidia-cublas",

@@ -54,25 +54,28 @@ def _line(url: str, body: Mapping[str, object]) -> str:
 
 def _v1(signature: str, inputs: Sequence[ModelInput]) -> object:
     if signature not in ("mapping", "arrays"):
-        return _instance(inputs[0])
-    return {part.name: _instance(part) for part in inputs}
+        return instance_example(inputs[0])
+    return {part.name: instance_example(part) for part in inputs}
 
 
-def _instance(part: ModelInput) -> object:
+def instance_example(part: ModelInput) -> object:
     """An input as KServe v1 takes it."""
     if part.datatype != "BYTES":
         return _nested(_shape(part))
     if part.media_type.startswith(_TEXT):
         return "text"
-    if part.media_type.startswith(_JSON):
-        return {}
-    return {"b64": ""}
+    return {} if is_object(part) else {"b64": ""}
+
+
+def is_object(part: ModelInput) -> bool:
+    """Whether an input of bytes is JSON."""
+    return part.media_type.startswith(_JSON)
 
 
 def _tensor(part: ModelInput) -> dict[str, object]:
     """An input of one item as the Open Inference Protocol takes it."""
     if part.datatype == "BYTES":
-        example = _instance(part)
+        example = instance_example(part)
         text = "{}" if example == {} else example if isinstance(example, str) else ""
         return {"name": part.name, "datatype": "BYTES", "shape": [1], "data": [text]}
     shape = _shape(part)

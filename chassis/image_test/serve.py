@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from chassis.image_test.curl_lines import curl_lines
 from chassis.image_test.image_check import HTTP_PORT_VARIABLE, PORT_VARIABLE, ServerError, explained, unpacked
 from chassis.image_test.omi_client import CallError, OmiClient
 from chassis.image_test.server import Launch, SandboxedServer
+from chassis.image_test.trial_page import Trial, trial_page
+from chassis.image_test.trial_server import trial_server
 from chassis.oci.file_tree import remove_tree
 from chassis.oci.rootfs import RootFileSystem
 from chassis.sandbox.image_root import EMULATOR_PATH
@@ -25,6 +28,9 @@ from chassis.sandbox.program import Emulator
 LOG_NAME = "server.log"
 _MODEL = "app/model/model.json"
 _SERVERS_VARIABLE = "CHASSIS_SERVERS"
+_PAGE_PORT = 8090
+_PAGE_PROTOCOLS = ("v1-http", "v2-http")
+"""Those that the page speaks, what it likes best first."""
 _POLL_SECONDS = 0.1
 _MORE_SECONDS = 5.0
 """Seconds that a server may take to end, more than it gives what it accepted."""
@@ -47,6 +53,7 @@ class Served:
       host: the address to listen on.
       http_port: for HTTP; None for 8080, or any if that is taken.
       grpc_port: for gRPC; None for 45000, or any if that is taken.
+      page_port: for the page to try the model on; None for 8090, or any if that is taken; 0 for no page.
       environment: variables, over those of the image.
       startup_seconds: until the server is ready.
     """
@@ -59,6 +66,7 @@ class Served:
     host: str = "127.0.0.1"
     http_port: int | None = None
     grpc_port: int | None = None
+    page_port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
     startup_seconds: float = 300.0
 
@@ -122,10 +130,11 @@ def _run(
             if failure:
                 raise ServerError(explained(failure, server, launch))
             say(f"ready in {time.monotonic() - began:.1f} s{_emulated(launch)}")
-            for line in _welcome(launch.image, servers, served.host, ports):
-                say(line)
-            while not ended(_POLL_SECONDS):
-                pass
+            with _page(served, launch.image, servers, http_port) as page:
+                for line in _welcome(launch.image, servers, served.host, ports, page):
+                    say(line)
+                while not ended(_POLL_SECONDS):
+                    pass
             return server.wait(0) or 0
         except Stopped:
             return _stop(server, client, launch.image, shown, say)
@@ -156,9 +165,33 @@ def _stop(
     return status
 
 
-def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tuple[int, int]) -> list[str]:
+@contextmanager
+def _page(served: Served, image: RootFileSystem, servers: Sequence[str], http_port: int) -> Iterator[str]:
+    """Serves the page to try the model on; gives its URL, "" if there is none."""
+    document = _document(image)
+    spoken = [name for name in _PAGE_PROTOCOLS if name in servers]
+    if served.page_port == 0 or not spoken or not document:
+        yield ""
+        return
+    declared = read_served(document)
+    trial = Trial(
+        name=str(document["name"]),
+        version=str(document.get("version", "")),
+        signature=str(document["signature"]),
+        inputs=declared["inputs"],
+        outputs=declared["outputs"],
+        columns=declared["columns"],
+        protocol=spoken[0],
+        url=f"http://{served.host}:{http_port}",
+    )
+    address = served.host, _port(served.host, served.page_port, _PAGE_PORT)
+    with trial_server(trial_page(trial), trial.path, address, http_port) as url:
+        yield url
+
+
+def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tuple[int, int], page: str) -> list[str]:
     grpc_port, http_port = ports
-    lines = []
+    lines = [f"page  {page}  to try the model in a browser"] if page else []
     if [name for name in servers if name not in HTTP_SERVERS]:
         lines.append(f"gRPC  {host}:{grpc_port}")
     if not [name for name in servers if name in HTTP_SERVERS]:

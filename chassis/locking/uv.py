@@ -47,6 +47,9 @@ class Uv:
         # A build that uv starts runs in another Python than this one, which must not find this one's modules.
         own = {name: value for name, value in uv_environment(environment).items() if not name.startswith("PYTHON")}
         self.environment = {**own, "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}
+        # Without the target's Python uv would fetch one, 30 MB from another host, which resolving has no use for. If
+        # that host cannot be reached every call waits for it, ten seconds.
+        self.environment.setdefault("UV_PYTHON_DOWNLOADS", "never")
 
     def compile(
         self,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import os
+import socket
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,7 +25,7 @@ ARM64 = LockTarget("aarch64", (3, 11), 36)
 
 
 def _wheel(directory: Path, name: str, version: str, tag: str = "py3-none-any", requires: str = "") -> str:
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True, parents=True)
     path = directory / f"{name}-{version}-{tag}.whl"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += f"Requires-Dist: {requires}\n" if requires else ""
@@ -62,6 +66,32 @@ def uv(workspace: Path) -> Uv:
     return Uv(find_uv(), environment)
 
 
+class _Proxy:
+    """What programs are told to reach every host by; `asked` has the first bytes of each connection."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> _Proxy:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                with connection:
+                    self.asked.append(connection.recv(1 << 10))
+
+
 _ARM64 = LockPlan("requirements/arm64.txt", ("requirements/model.in",), ARM64)
 
 
@@ -81,6 +111,32 @@ def test_each_requirement_has_one_wheel_and_its_hash(workspace: Path, uv: Uv) ->
         f"pure==1.1 --hash=sha256:{hashlib.sha256(pure.read_bytes()).hexdigest()}\n"
         "    # via native\n"
     )
+
+
+def test_no_python_is_fetched_for_a_version_that_this_machine_lacks(workspace: Path) -> None:
+    _wheel(workspace / "simple/pure", "pure", "1.1")
+    (workspace / "requirements/model.in").write_text("pure\n")
+    programs = workspace / "programs"
+    programs.mkdir()
+    (programs / "python3").symlink_to("/usr/bin/python3")  # the one Python that is found
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(workspace))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as index, _Proxy() as proxy:
+        thread = threading.Thread(target=index.serve_forever)
+        thread.start()
+        environment = {
+            "PATH": str(programs),
+            "HOME": str(workspace),
+            "UV_CACHE_DIR": str(workspace / "cache"),
+            "UV_DEFAULT_INDEX": f"http://127.0.0.1:{index.server_port}/simple",
+            "no_proxy": "127.0.0.1",
+            **{name: proxy.url for name in ("http_proxy", "https_proxy", "all_proxy")},
+        }
+        plan = LockPlan("requirements/py39.txt", _ARM64.inputs, LockTarget("aarch64", (3, 9), 36))
+        locked = renew(plan, workspace, Uv(find_uv(), environment), "x")
+        index.shutdown()
+        thread.join()
+    assert [item.version for item in locked] == ["1.1"]
+    assert proxy.asked == []
 
 
 def test_pins_are_kept_until_an_upgrade_is_asked_for(workspace: Path, uv: Uv) -> None:

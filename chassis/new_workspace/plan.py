@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chassis.errors import ChassisError
+from chassis.new_workspace.iris_onnx import iris_onnx
 from chassis.new_workspace.module_file import (
     HUB,
     ModuleFile,
@@ -29,6 +30,14 @@ PACKAGE = "model"
 REQUIREMENTS = "requirements/requirements.in"
 TEMPLATES = Path(__file__).parent / "templates"
 _OWN = "\n# Below: for Chassis' own repository"
+_FIRST = "python"
+_IMAGE_PART = "\n# `bazel run` it as :image.serve"
+"""Where a BUILD file has what any model has."""
+_MODEL_PART = "model_part"
+"""A BUILD file up to there, of a template that is not a package here: `bazel test //...` does without its images."""
+_NOT_COPIED = ("BUILD.bazel", "requirements.in", _MODEL_PART)
+_MADE: dict[str, dict[str, Callable[[], bytes]]] = {"onnx": {"iris.onnx": iris_onnx}}
+"""Files of templates that are not text, with what makes them."""
 _WORKSPACE = "workspace"
 _WORKSPACE_FILES = ("MODULE.bazel", "REPO.bazel", "WORKSPACE.bazel", "WORKSPACE")
 _BUILD_FILES = ("BUILD.bazel", "BUILD")
@@ -40,15 +49,17 @@ class PlanError(ChassisError):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file that is to be written: `before` is None if there is none."""
+    """A file that is to be written: `before` is None if there is none, `after` bytes if it is not text."""
 
     path: Path
     before: str | None
-    after: str
+    after: str | bytes
 
     def shown(self, root: Path) -> str:
         """The difference, as `diff -u` has it."""
         name = str(self.path.relative_to(root))
+        if isinstance(self.after, bytes):
+            return f"--- /dev/null\n+++ b/{name}\n({len(self.after)} bytes)"
         lines = difflib.unified_diff(
             (self.before or "").splitlines(),
             self.after.splitlines(),
@@ -85,12 +96,12 @@ class _Draft:
     changes: list[Change] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
 
-    def new(self, path: Path, text: str) -> None:
+    def new(self, path: Path, content: str | bytes) -> None:
         """A file that is to be there; what is there already stays."""
         if path.exists():
             self.kept.append(path)
         else:
-            self.changes.append(Change(path, None, text))
+            self.changes.append(Change(path, None, content))
 
     def edit(self, path: Path, after: Callable[[str], str]) -> None:
         before = path.read_text(encoding="utf-8") if path.exists() else None
@@ -154,7 +165,7 @@ def write(changes: Iterable[Change]) -> None:
             change.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PlanError(f"{change.path.parent} cannot be made: {error.strerror}") from None
-        write_whole(change.path, change.after.encode())
+        write_whole(change.path, change.after if isinstance(change.after, bytes) else change.after.encode())
 
 
 def workspace_above(directory: Path) -> Path | None:
@@ -239,13 +250,23 @@ def _package(draft: _Draft, package: Path, template: Path, hub: str) -> None:
         if file.is_file() and "chassis_image" not in file.read_text(encoding="utf-8", errors="replace"):
             raise PlanError(f"{file} is there, without an image: name a directory that is not yet a package")
     for path in sorted(template.rglob("*")):
-        if path.is_dir() or path.name == "requirements.in" or "__pycache__" in path.parts:
-            continue
-        text = _text(path)
-        if path.name == "BUILD.bazel":
-            text = text.partition(_OWN)[0].rstrip("\n") + "\n"
-            text = text.replace(f'"@{HUB}//', f'"@{hub}//')
-        draft.new(package / path.relative_to(template), text)
+        if not path.is_dir() and path.name not in _NOT_COPIED and "__pycache__" not in path.parts:
+            draft.new(package / path.relative_to(template), _text(path))
+    for name, content in _MADE.get(template.name, {}).items():
+        draft.new(package / name, content())
+    draft.new(package / "BUILD.bazel", build_file(template).replace(f'"@{HUB}//', f'"@{hub}//'))
+
+
+def build_file(template: Path) -> str:
+    """The BUILD file of a template: its own, or one of its model, with the image of any other."""
+    own = template / "BUILD.bazel"
+    if own.exists():
+        return _text(own).partition(_OWN)[0].rstrip("\n") + "\n"
+    model = _text(template / _MODEL_PART)
+    (name,) = re.findall(r'chassis_model\(\n    name = "(\w+)"', model)
+    _, start, image = build_file(template.parent / _FIRST).partition(_IMAGE_PART)
+    image = re.sub(r"(chassis_image\(\n.*\n    model = ):?.*,\n", rf'\1":{name}",\n', image)
+    return model + start + image
 
 
 def _module_name(workspace: Path) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from chassis.errors import ChassisError
-from chassis.new_workspace.origin import Origin, named_origin, origin_of
+from chassis.new_workspace.origin import Origin, calls, constant, named_origin, origin_of
 from chassis.new_workspace.plan import Plan, frameworks, plan, write
 from chassis.packed_model.hub_contents import read_hub
 
@@ -34,7 +35,7 @@ def test_an_empty_directory_becomes_a_workspace_that_has_all(tmp_path: Path, fra
     found = planned(tmp_path / "Team 1", framework)
     assert not found.asks
     assert found.label == "//model"
-    assert {"MODULE.bazel", ".bazelrc", ".gitignore", "model/BUILD.bazel", "model/model.py"} <= names(found)
+    assert {"MODULE.bazel", ".bazelrc", ".gitignore", "model/BUILD.bazel"} <= names(found)
     assert any(name.startswith("model/cases/") for name in names(found))
     write(found.changes)
     module = (tmp_path / "Team 1/MODULE.bazel").read_text()
@@ -44,6 +45,36 @@ def test_an_empty_directory_becomes_a_workspace_that_has_all(tmp_path: Path, fra
     again = planned(tmp_path / "Team 1", framework)
     assert again.changes == ()
     assert again.asks
+
+
+@pytest.mark.parametrize("framework", frameworks())
+def test_a_package_has_what_its_build_file_names(tmp_path: Path, framework: str) -> None:
+    write(planned(tmp_path / "team", framework).changes)
+    package = tmp_path / "team/model"
+    build = {name: keywords for name, keywords, _ in calls((package / "BUILD.bazel").read_text())}
+    assert {"chassis_model", "chassis_image", "chassis_test", "oci_index", "oci_push"} <= build.keys()
+    assert constant(build["chassis_image"]["model"]) == ":" + constant(build["chassis_model"]["name"])
+    for attribute in ("srcs", "data"):
+        for file in ast.literal_eval(build["chassis_model"].get(attribute, ast.List([]))):
+            assert (package / file).stat().st_size, file
+    # Each requirement is a dependency of the model, by its name in a hub, and nothing else is.
+    deps = ast.literal_eval(build["chassis_model"].get("deps", ast.List([])))
+    file = tmp_path / "team/requirements/requirements.in"
+    requirements = file.read_text().split() if file.exists() else []
+    assert sorted(deps) == sorted("@pypi//" + name.replace("-", "_") for name in requirements)
+    left = {path.name for path in package.iterdir()} - {"BUILD.bazel", "cases", "model.py", "train.py"}
+    assert left == set(ast.literal_eval(build["chassis_model"].get("data", ast.List([]))))
+
+
+def test_a_file_that_is_not_text_is_shown_by_its_size(tmp_path: Path) -> None:
+    found = planned(tmp_path, "onnx")
+    (change,) = (change for change in found.changes if change.path.suffix == ".onnx")
+    assert isinstance(change.after, bytes)
+    assert change.shown(tmp_path) == f"--- /dev/null\n+++ b/model/iris.onnx\n({len(change.after)} bytes)"
+    write(found.changes)
+    (tmp_path / "model/iris.onnx").write_bytes(b"mine")
+    again = planned(tmp_path, "onnx")
+    assert tmp_path / "model/iris.onnx" in again.kept
 
 
 def test_requirements_have_a_hub_with_its_locks_and_the_command_that_renews_them(tmp_path: Path) -> None:

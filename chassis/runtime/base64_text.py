@@ -7,8 +7,8 @@ import binascii
 import sys
 
 
-def decode_base64(text: str) -> bytes:
-    """The bytes that `text` stands for.
+def decode_base64(text: str | bytes | memoryview) -> bytes:
+    """The bytes that `text` stands for, which is ASCII if it is bytes.
 
     Raises:
       ValueError: it is not base64, padded, and nothing else.

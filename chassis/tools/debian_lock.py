@@ -13,19 +13,14 @@ is installed and no root is needed.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
-import pysequoia
 from absl import flags
 
 from chassis.command_line.run import run_main
-from chassis.debian.apt import Apt, AptError, Verifier, is_newer
-from chassis.debian.gpgv_program import write_gpgv
-from chassis.debian.lock import Lock, Wish, describe_changes, format_lock, make_lock, parse_lock
-from chassis.debian.sources import find_mirrors, security_mirror
+from chassis.debian.lock import Wish, format_lock
+from chassis.debian.renewal import UnverifiedError, read_lock, renewed
 from chassis.errors import ChassisError
 from chassis.whole_file import write_whole
 
@@ -63,70 +58,27 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _renew(path: Path) -> bool:
-    try:
-        text = path.read_text()
-    except OSError as error:
-        raise ChassisError(f"{path}: cannot be read: {error.strerror}") from None
-    return _lock(path, parse_lock(text, str(path)).wish)
+    lock = read_lock(path)
+    if lock is None:
+        raise ChassisError(f"{path}: cannot be read: there is no such file")
+    return _lock(path, lock.wish)
 
 
 def _lock(path: Path, wish: Wish) -> bool:
     """Locks a wish; whether a package that the lock had has a security update."""
     if not (wish.suite and wish.architecture and wish.packages):
         raise ChassisError(f"{path}: its header names no suite, architecture and packages; make it with --output first")
-    old = parse_lock(path.read_text(), str(path)) if path.is_file() else None
-    with tempfile.TemporaryDirectory(prefix="chassis-apt-") as directory:
-        apt = _reach(Path(directory), wish)
-        packages = apt.resolve(wish.packages, wish.excluded)
-        insecure = _insecure(apt, old)
-    new = make_lock(wish, packages)
-    renew = _COMMAND.value or f"./bazelw run //chassis/tools:debian_lock -- --renew {path.name}"
+    try:
+        renewal = renewed(read_lock(path), wish, allow_unverified=_ALLOW_UNVERIFIED.value)
+    except UnverifiedError as error:
+        raise ChassisError(
+            f"{error}\n  a lock is what later builds trust: --allow_unverified writes it all the same"
+        ) from None
+    command = _COMMAND.value or f"./bazelw run //chassis/tools:debian_lock -- --renew {path.name}"
     if not _CHECK.value:
-        write_whole(path, format_lock(new, renew).encode())
-    megabytes = sum(package.size for package in packages) / 1e6
-    print(f"{path}: {len(packages)} packages, {megabytes:.1f} MB; signature of the index: {apt.signature}")
-    if not apt.security:
-        print("  security updates: not looked for; CHASSIS_DEBIAN_SECURITY_MIRROR=URL says where they are")
-    for line in describe_changes(old, new, insecure):
-        print(f"  {line}")
-    return bool(insecure)
-
-
-def _insecure(apt: Apt, old: Lock | None) -> set[str]:
-    """The packages of a lock that have a security update since."""
-    versions = {package.name: package.version for package in old.packages} if old else {}
-    fixed = apt.security_versions(sorted(versions))
-    return {name for name, version in fixed.items() if is_newer(version, versions[name])}
-
-
-def _verifier(directory: Path) -> Verifier:
-    modules = Path(pysequoia.__file__).parents[1]
-    return write_gpgv(directory, f"pysequoia {metadata.version('pysequoia')}", [modules])
-
-
-def _reach(directory: Path, wish: Wish) -> Apt:
-    failures = []
-    for mirror in find_mirrors():
-        apt = Apt(
-            directory,
-            mirror,
-            wish.suite,
-            wish.architecture,
-            lambda: _verifier(directory),
-            security=security_mirror(mirror),
-        )
-        try:
-            apt.update()
-        except AptError as error:
-            failures.append(str(error))
-            continue
-        if not apt.verified and not _ALLOW_UNVERIFIED.value:
-            raise ChassisError(
-                f"the signature of Debian's {wish.suite} was {apt.signature}\n"
-                "  a lock is what later builds trust: --allow_unverified writes it all the same"
-            )
-        return apt
-    raise ChassisError("\n".join(failures))
+        write_whole(path, format_lock(renewal.new, command).encode())
+    print("\n".join(renewal.report(str(path))))
+    return bool(renewal.insecure)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,9 @@ flags.DEFINE_string("emulator_cpu", "", "The CPU that the emulator plays, such a
 flags.DEFINE_string("host", "127.0.0.1", "The address to listen on; 0.0.0.0 lets other machines ask, too.")
 flags.DEFINE_integer("port", None, "Port of HTTP; 8080, or any if that is taken.", lower_bound=1, upper_bound=65535)
 flags.DEFINE_integer("grpc_port", None, "Port of gRPC; 45000, or any if that is taken.", 1, 65535)
+flags.DEFINE_integer(
+    "page_port", None, "Port of the page to try the model on; 8090, or any if that is taken; 0 for no page.", 0, 65535
+)
 flags.DEFINE_multi_string("env", [], "NAME=VALUE: a variable of the server, see docs/operating.md; repeated.")
 flags.DEFINE_float("timeout", 300.0, "Seconds that the server may take to be ready.", lower_bound=0)
 
@@ -44,6 +47,7 @@ def main(argv: Sequence[str]) -> int:
         host=FLAGS.host,
         http_port=FLAGS.port,
         grpc_port=FLAGS.grpc_port,
+        page_port=FLAGS.page_port,
         environment=dict(_variable(text) for text in FLAGS.env),
         startup_seconds=FLAGS.timeout,
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import stat
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from chassis.declaration.platforms import MACHINES
 from chassis.oci.descriptor import read_json
 from chassis.oci.layout_reader import LayoutReader
 from chassis.trust.comparison import ImageRecord
@@ -28,6 +30,9 @@ from chassis.trust.statement import BUILD_TYPE, PROVENANCE, REBUILD, Statement
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _TARGET = re.compile(r"(@@?[\w.+~-]*)?//[^\s:]*:[^\s:]+")
 _PLATFORM = re.compile(r"(@@?[\w.+~-]*)?//[\w/.+-]*:[\w/.+-]+")
+_HOST = re.compile(r"@platforms//host:host|@local_config_platform//:host|@bazel_tools//tools:host_platform")
+"""The build machine's own platform, as versions of Bazel name it, which `--platforms` need not say."""
+
 _VALUE = re.compile(r"[\w.+-]*")
 _FLAGS = {"bytecode": "--@chassis//rules:bytecode", "chunk_size": "--@chassis//rules:chunk_size"}
 _FLAGS |= {"compression": "--@chassis//rules:compression"}
@@ -80,15 +85,26 @@ def recipe_of(statement: Statement, where: str) -> Recipe:
 
 
 def _flags(parameters: Mapping[str, Any], where: str) -> Iterator[str]:
-    platform = parameters["platform"].get("name", "")
-    if platform:
-        yield "--platforms=" + _checked(platform, _PLATFORM, f"{where}: platform")
+    name = parameters["platform"].get("name", "")
+    # An older Chassis did not name the build machine's own.
+    if not name or _HOST.fullmatch(name):
+        _check_machine(str(parameters["platform"]["architecture"]), where)
+    else:
+        yield "--platforms=" + _checked(name, _PLATFORM, f"{where}: platform")
     yield "--@chassis//rules:python=" + _checked(parameters["python"], _VALUE, f"{where}: python")
     for name, value in sorted(parameters["flags"].items()):
         if name not in _FLAGS:
             raise RebuildError(f"{where}: its provenance has the flag {name!r}, which this version does not know")
         text = str(value).lower() if isinstance(value, bool) else str(value)
         yield f"{_FLAGS[name]}={_checked(text, _VALUE, f'{where}: flag {name}')}"
+
+
+def _check_machine(architecture: str, where: str) -> None:
+    if MACHINES[architecture].machine != platform.machine():
+        raise RebuildError(
+            f"{where}: it was built for its build machine's own platform, {architecture}, and this machine is "
+            f"{platform.machine()}\n  Build it again on Linux on {MACHINES[architecture].machine}."
+        )
 
 
 def _checked(value: object, form: re.Pattern[str], what: str) -> str:

@@ -10,20 +10,11 @@ import pytest
 from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.doctor.diagnosis import Diagnosis, examine
 from chassis.doctor.extraction import extract
-from chassis.doctor.facts import LayerFacts, Start
+from chassis.doctor.facts import LayerFacts
 from chassis.doctor.image import Image, ImageTarget
-from chassis.oci.descriptor import LayerDescriptor, read_json
 from chassis.oci.layer.outputs import LayerOutputs, write_layer
 from chassis.oci.layer.wheel import add_wheel
-
-_START = Start({"PATH": "/opt/venv/bin:/usr/bin"}, ("/opt/venv/bin/python", "-m", "chassis.runtime"))
-
-
-def _facts(variable: str) -> LayerFacts:
-    blob = Path(os.environ[variable])
-    blob = blob.with_suffix(".layer") if blob.suffix != ".layer" else blob
-    layer = LayerDescriptor.from_json(read_json(Path(f"{blob}.json")), str(blob))
-    return extract(blob, layer.descriptor, layer.origin, trusted=True)
+from tests.doctor.real_parts import START, facts_of
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +28,23 @@ def numpy(tmp_path_factory: pytest.TempPathFactory) -> LayerFacts:
 
 
 def _diagnose(architecture: str, *layers: LayerFacts) -> Diagnosis:
-    return examine(Image(ImageTarget(architecture), _START, layers))
+    return examine(Image(ImageTarget(architecture), START, layers))
 
 
 def test_parts_for_one_machine_are_right(numpy: LayerFacts) -> None:
-    diagnosis = _diagnose("amd64", _facts("BASE_AMD64"), _facts("SERVER"), numpy)
+    diagnosis = _diagnose("amd64", facts_of("BASE_AMD64"), facts_of("SERVER"), numpy)
     # The server's own wheels are not among these layers, nor needed: it declares nothing.
     assert diagnosis.findings == ()
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
 def test_base_alone_is_right(architecture: str) -> None:
-    diagnosis = _diagnose(architecture, _facts(f"BASE_{architecture.upper()}"), _facts("SERVER"))
+    diagnosis = _diagnose(architecture, facts_of(f"BASE_{architecture.upper()}"), facts_of("SERVER"))
     assert diagnosis.findings == ()
 
 
 def test_wheel_for_amd64_on_arm64_is_found(numpy: LayerFacts) -> None:
-    diagnosis = _diagnose("arm64", _facts("BASE_ARM64"), _facts("SERVER"), numpy)
+    diagnosis = _diagnose("arm64", facts_of("BASE_ARM64"), facts_of("SERVER"), numpy)
     codes = {finding.code for finding in diagnosis.findings}
     assert codes == {"ELF001", "PY007"}
     wrong = [finding.path for finding in diagnosis.findings if finding.code == "ELF001"]
@@ -64,6 +55,6 @@ def test_wheel_without_its_own_libraries_is_found(numpy: LayerFacts) -> None:
     # As an image without the base's libstdc++ would be, and without what NumPy grafted.
     kept = tuple(file for file in numpy.files if "numpy.libs/" not in file.path)
     less = LayerFacts(numpy.digest, numpy.origin, kept, numpy.elves, numpy.distributions)
-    diagnosis = _diagnose("amd64", _facts("BASE_AMD64"), _facts("SERVER"), less)
+    diagnosis = _diagnose("amd64", facts_of("BASE_AMD64"), facts_of("SERVER"), less)
     assert {finding.code for finding in diagnosis.findings} == {"ELF002"}
     assert any("libscipy_openblas64_" in finding.defect for finding in diagnosis.findings)

@@ -23,6 +23,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from chassis.declaration.model import ModelMetadata
+from chassis.new_workspace.origin import Origin
+from chassis.new_workspace.plan import plan, write
 from chassis.packaging.errors import EntryPointError, MissingDependencyError
 from chassis.packaging.framework_model import Framework, framework_model
 from chassis.packaging.packager import Model, PackagedModel, package_model
@@ -286,3 +288,22 @@ def test_a_picture_is_an_image_of_pillow(tmp_path: Path) -> None:
         assert (picture == 255 - pixels).all()
     assert b"is not a whole picture" in half.output["error"]
     assert no.output["error"].startswith(b"the input is not a picture of ")
+
+
+@pytest.mark.parametrize(
+    ("framework", "file"), [("lightgbm", "widths.txt"), ("onnx", "iris.onnx"), ("xgboost", "widths.json")]
+)
+def test_what_a_new_workspace_starts_with_answers_as_its_cases_say(
+    tmp_path: Path, serve: Serve, framework: str, file: str
+) -> None:
+    write(plan(tmp_path / "team", framework, lambda _: Origin("0.1.0", "")).changes)
+    package = tmp_path / "team/model"
+    (package / file).rename(tmp_path / file)
+    server = serve(framework, file)
+    (case,) = (json.loads(path.read_text()) for path in package.glob("cases/*.json"))
+    if "input" in case:
+        assert predictions(server, case["input"]) == pytest.approx([case["output"]])
+    else:
+        for given, wanted in zip(predictions(server, *case["inputs"]), case["outputs"], strict=True):
+            assert given["label"] == wanted["label"]
+            assert given["probabilities"] == pytest.approx(wanted["probabilities"], abs=1e-6)

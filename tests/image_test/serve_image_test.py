@@ -61,11 +61,24 @@ def test_the_commands_that_it_prints_work_and_a_signal_ends_it_well(tmp_path: Pa
         description = http.split()[3]
         port = int(description.split("/")[2].rpartition(":")[2])
         assert call(port, "GET", "/openapi.json").json()["info"]["title"] == "digits"
+        (page,) = (line.split()[1] for line in lines if line.startswith("page "))
+        shown = call(int(page.split(":")[2].strip("/")), "GET", "/")
+        assert shown.headers["content-security-policy"].startswith("default-src 'none'; script-src 'sha256-")
+        assert "<title>digits</title>" in shown.body.decode()
         process.send_signal(ending)
         assert process.wait(LIMIT_SECONDS) == 0
     written = (tmp_path / "output").read_text()
     assert "stopping: what was accepted is answered first" in written
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_there_is_no_page_if_none_is_wanted_or_no_protocol_is_there_to_ask_over(tmp_path: Path) -> None:
+    for flag in ("--page_port=0", "--env=CHASSIS_SERVERS=v2-grpc"):
+        with serving(tmp_path, flag) as (process, lines):
+            assert [line for line in lines if line.startswith("gRPC ")]
+            assert not [line for line in lines if line.startswith("page ")]
+            process.send_signal(signal.SIGINT)
+            assert process.wait(LIMIT_SECONDS) == 0
 
 
 def test_a_port_that_is_taken_is_an_error_if_it_was_asked_for(tmp_path: Path) -> None:

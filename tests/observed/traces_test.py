@@ -6,6 +6,7 @@ import gzip
 import http.server
 import json
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -32,6 +33,7 @@ class Collector(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
+        self.connections: list[socket.socket] = []
         self.changed = threading.Condition()
 
     @property
@@ -55,6 +57,11 @@ class Collector(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: Collector
+    protocol_version = "HTTP/1.1"
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.append(self.connection)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -176,6 +183,22 @@ def test_what_the_caller_does_not_sample_has_no_spans(collector: Collector, tmp_
         assert server.wait_end() == 0
     assert {span.trace_id.hex() for span in collector.spans()} == {TRACE}
     assert len(collector.spans()) == 2
+
+
+def test_a_connection_to_the_collector_is_kept_and_made_anew_when_it_was_closed(
+    collector: Collector, tmp_path: Path
+) -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+    with RunningServer(write_model(tmp_path, lengths, batch_size=4), given) as server:
+        server.wait_health("SERVING")
+        for number in (1, 2):  # each is an export of its own, since the one before has come
+            assert ask(server, "a") == 200
+            collector.wait(2 * number)
+        assert len(collector.connections) == 1
+        collector.connections[0].shutdown(socket.SHUT_RDWR)
+        assert ask(server, "a") == 200
+        collector.wait(6)
+        assert len(collector.connections) == 2
 
 
 def test_a_collector_that_is_not_there_is_logged_and_harms_nobody(tmp_path: Path) -> None:

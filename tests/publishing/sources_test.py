@@ -15,7 +15,7 @@ from chassis.oci.blob_store import BlobStore, FileStore
 from chassis.oci.caches.bazel_settings import BazelSettings
 from chassis.oci.caches.cas_server import CasServer
 from chassis.oci.caches.stores import stores_of
-from chassis.oci.digest import of_file
+from chassis.oci.digest import hex_of, of_file
 from chassis.oci.layout_reader import LayoutReader
 from chassis.oci.push import MOUNTED, SKIPPED, UPLOADED, MissingBlobError, PushOptions, PushReport, push
 from chassis.oci.registry.client import RegistryClient
@@ -240,3 +240,30 @@ def test_the_tool_reads_bazels_rc_files(registry: RegistryServer, tmp_path: Path
         done = run_tool("push", *arguments, "--config=remote", **environment)
         assert done.stdout.strip() == digest, done.stderr
     assert_whole(f"{registry.address}/tool:v1", digest)
+
+
+def test_the_tool_takes_what_is_in_the_disk_cache_and_the_rest_from_a_remote_one_that_asks_who_it_is(
+    registry: RegistryServer, tmp_path: Path
+) -> None:
+    layout, digest = sample_image(tmp_path / "image", *SIZES, seed=110)
+    documents, files = documents_of(layout)
+    here, *away = files
+    folder = tmp_path / "disk" / "cas" / hex_of(here)[:2]
+    folder.mkdir(parents=True)
+    shutil.copy(files[here], folder / hex_of(here))
+    helper = tmp_path / "helper"
+    helper.write_text("""#!/bin/sh\necho '{"headers": {"authorization": ["Bearer secret"]}}'\n""")
+    helper.chmod(0o755)
+    with CasServer(headers={"authorization": "Bearer secret"}) as server:
+        for name in away:
+            server.add(files[name].read_bytes())
+        arguments = [f"--image={documents}", f"--repository={registry.address}/helped", "--tag=v1"]
+        arguments += [f"--disk_cache={tmp_path}/disk", f"--remote_cache=grpc://127.0.0.1:{server.port}"]
+        refused = run_tool("push", *arguments, BUILD_WORKSPACE_DIRECTORY=str(tmp_path))
+        assert refused.returncode == 1
+        assert "who is asking?" in refused.stderr
+        done = run_tool("push", *arguments, f"--credential_helper={helper}", BUILD_WORKSPACE_DIRECTORY=str(tmp_path))
+        assert done.stdout.strip() == digest, done.stderr
+        assert {name for name, _ in server.reads} == {hex_of(name) for name in away}
+        assert "secret" not in done.stderr + refused.stderr
+    assert_whole(f"{registry.address}/helped:v1", digest)

@@ -13,11 +13,6 @@ from chassis.sdk.client import ChassisClient
 from tests.service.service_process import ServiceProcess
 from tests.support.browser.browser import BrowserFiles, Page, browser_page
 
-_UNTIL = (
-    "new Promise((done, fail) => {{ const end = Date.now() + 20000; const look = () => {{ const found = ({0});"
-    " if (found) done(found); else if (Date.now() > end) fail(new Error('not within 20 s: ' + {1!r}));"
-    " else setTimeout(look, 30); }}; look(); }})"
-)
 _LOG = "document.getElementById('log').textContent"
 _SECONDS = 30
 
@@ -40,11 +35,6 @@ def service(tmp_path: Path) -> Iterator[ServiceProcess]:
         yield running
 
 
-def _until(page: Page, condition: str) -> object:
-    """Waits until a JavaScript expression is truthy; returns it."""
-    return page.evaluate(_UNTIL.format(condition, condition))
-
-
 def _publish(client: ChassisClient, name: str, **options: object) -> str:
     return str(client.create_model(process_fn=process).publish(name, "0.0.1", **options)["job_id"])
 
@@ -54,7 +44,7 @@ def _states(page: Page) -> list[str]:
 
 
 def _open(page: Page, job_id: str) -> None:
-    _until(page, f"document.querySelector('tr[data-job=\"{job_id}\"] button')")
+    page.until(f"document.querySelector('tr[data-job=\"{job_id}\"] button')")
     page.evaluate(f"document.querySelector('tr[data-job=\"{job_id}\"] button').click()")
 
 
@@ -67,7 +57,7 @@ def _keep(name: str, png: bytes) -> None:
 
 def test_an_empty_service_says_what_to_do(page: Page, service: ServiceProcess) -> None:
     page.open(service.url)
-    _until(page, "document.documentElement.dataset.ready")
+    page.until("document.documentElement.dataset.ready")
     assert "chassis_model.publish" in page.evaluate("document.body.innerText")
     assert page.evaluate("document.getElementById('jobs').hidden")
 
@@ -83,10 +73,10 @@ def test_jobs_their_states_logs_and_sizes_are_shown(page: Page, service: Service
     _publish(client, "more cats")
 
     page.open(service.url)
-    _until(page, "document.querySelectorAll('#jobs tbody tr').length === 4")
+    page.until("document.querySelectorAll('#jobs tbody tr').length === 4")
     assert _states(page) == ["queued", "running", "failed", "succeeded"]
     assert page.evaluate("document.getElementById('summary').textContent") == "1 running, 1 queued, 1 failed"
-    _until(page, "/images\\s+[\\d.]+ kB/.test(document.getElementById('usage').innerText)")
+    page.until("/images\\s+[\\d.]+ kB/.test(document.getElementById('usage').innerText)")
     used = page.evaluate("document.getElementById('usage').innerText")
     assert "Client default" in used
     assert re.search(r"queued\s+1\s+\d", used), used
@@ -97,16 +87,16 @@ def test_jobs_their_states_logs_and_sizes_are_shown(page: Page, service: Service
     assert "arm64, amd64_gpu" in page.evaluate(f"document.querySelector('tr[data-job=\"{failed}\"]').innerText")
 
     _open(page, failed)
-    _until(page, f"{_LOG}.includes('no wheel of annoy')")
+    page.until(f"{_LOG}.includes('no wheel of annoy')")
     assert "name it in cross_build" in page.evaluate("document.getElementById('message').textContent")
     for scheme in ("light", "dark"):
         page.prefer(scheme)
         _keep(f"builds-{scheme}", page.screenshot())
 
     _open(page, running)
-    _until(page, f"{_LOG}.includes('building slow-cats')")
+    page.until(f"{_LOG}.includes('building slow-cats')")
     service.open_gate()
-    _until(page, "document.querySelectorAll('#jobs .succeeded').length === 3")
+    page.until("document.querySelectorAll('#jobs .succeeded').length === 3")
     assert page.evaluate("document.getElementById('cancel').hidden")
     assert "sha256:" in page.evaluate("document.getElementById('facts').innerText")
     assert page.events("Runtime.exceptionThrown") == []
@@ -119,7 +109,7 @@ def test_a_job_is_cancelled(page: Page, service: ServiceProcess) -> None:
     page.open(service.url)
     _open(page, running)
     page.evaluate("document.getElementById('cancel').click()")
-    _until(page, "document.querySelector('#jobs .cancelled')")
+    page.until("document.querySelector('#jobs .cancelled')")
     assert client.get_job_status(running)["status"]["state"] == "cancelled"
 
 
@@ -127,16 +117,16 @@ def test_a_token_is_asked_for(page: Page, tmp_path: Path) -> None:
     with ServiceProcess(tmp_path / "guarded", token="a-long-token") as service:
         _publish(ChassisClient(service.url, auth_header="Bearer a-long-token"), "Cats")
         page.open(service.url)
-        _until(page, "!document.getElementById('login').hidden")
+        page.until("!document.getElementById('login').hidden")
         page.type("wrong")
         page.press("Enter")
-        _until(page, "!document.getElementById('refused').hidden")
+        page.until("!document.getElementById('refused').hidden")
         assert "cats" not in page.evaluate("document.body.innerText")
         page.evaluate("document.getElementById('token').value = ''")
         page.evaluate("document.getElementById('token').focus()")
         page.type("a-long-token")
         page.press("Enter")
-        _until(page, "document.querySelector('#jobs .succeeded')")
+        page.until("document.querySelector('#jobs .succeeded')")
 
 
 def test_names_are_text_and_nothing_is_loaded_from_elsewhere(page: Page, service: ServiceProcess) -> None:
@@ -148,7 +138,7 @@ def test_names_are_text_and_nothing_is_loaded_from_elsewhere(page: Page, service
     (service.state / "logs" / f"{job_id}.log").write_text("<img src=x onerror=\"document.title='hacked'\">\n")
     page.open(service.url)
     _open(page, job_id)
-    _until(page, f"{_LOG}.includes('onerror')")
+    page.until(f"{_LOG}.includes('onerror')")
     assert page.evaluate("document.title") == "Chassis builds"
     assert page.evaluate("document.querySelectorAll('img').length") == 0
     requested = {event["request"]["url"] for event in page.events("Network.requestWillBeSent")}
@@ -159,6 +149,6 @@ def test_a_narrow_window_does_not_scroll_sideways(page: Page, service: ServicePr
     _publish(ChassisClient(service.url), "A model with a name that is rather long, as names of models are")
     page.resize(380, 800)
     page.open(service.url)
-    _until(page, "document.querySelector('#jobs tbody tr')")
+    page.until("document.querySelector('#jobs tbody tr')")
     assert page.evaluate("document.documentElement.scrollWidth") <= 380
     _keep("narrow", page.screenshot())

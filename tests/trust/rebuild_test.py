@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chassis.declaration.platforms import MACHINES
 from chassis.declaration.pythons import DEFAULT_PYTHON
 from chassis.trust.comparison import ImageRecord, differences
 from chassis.trust.errors import RebuildError, RecordError
@@ -189,6 +191,27 @@ def test_a_recipe_has_the_flags_of_the_build() -> None:
     assert read_statements(json.dumps(_as_json(rebuild_statement("sha256:" + OTHER, recipe))).encode(), "x")
 
 
+_OWN_PLATFORM = "@platforms//host:host"
+
+
+def test_provenance_names_the_build_machines_own_platform_and_no_flag_does() -> None:
+    parameters = Documents("MODEL").provenance["buildDefinition"]["externalParameters"]
+    assert parameters["platform"]["name"].endswith(("//host:host", "//:host", ":host_platform"))
+    own = {"architecture": _ARCHITECTURES[platform.machine()], "name": parameters["platform"]["name"]}
+    recipe = recipe_of(statement(_set("externalParameters", "platform", own)), "r")
+    assert not [flag for flag in recipe.flags if flag.startswith("--platforms")]
+
+
+def test_the_platform_of_another_build_machine_is_refused() -> None:
+    other = next(one for machine, one in _ARCHITECTURES.items() if machine != platform.machine())
+    changed = statement(_set("externalParameters", "platform", {"architecture": other, "name": _OWN_PLATFORM}))
+    with pytest.raises(RebuildError, match=f"its build machine's own platform, {other}, and this machine is"):
+        recipe_of(changed, "r")
+
+
+_ARCHITECTURES = {one.machine: one.architecture for one in MACHINES.values()}
+
+
 def _as_json(one: Statement) -> dict[str, Any]:
     subject = [{"digest": {"sha256": one.digest.partition(":")[2]}}]
     return {"_type": "https://in-toto.io/Statement/v1", "subject": subject, "predicateType": one.predicate_type}
@@ -208,6 +231,7 @@ def _set(part: str, name: str, value: object) -> Callable[[dict[str, Any]], None
         (_set("externalParameters", "python", "3.11 --config=x"), COMMIT, "is not of its form"),
         (_set("externalParameters", "flags", {"run_under": "sh"}), COMMIT, "the flag 'run_under'"),
         (_set("externalParameters", "flags", []), COMMIT, "lacks what a build needs"),
+        (_set("externalParameters", "platform", {"name": _OWN_PLATFORM}), COMMIT, "lacks what a build needs"),
         (lambda definition: definition.__setitem__("buildType", "x"), COMMIT, "of another kind of build, 'x'"),
     ],
 )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pytest
 import tritonclient.grpc
+from grpc import RpcError, insecure_channel
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from tests.support.http_client import HttpAnswer, call
@@ -276,6 +278,45 @@ def test_a_text_is_a_text(start: Start) -> None:
     assert omi(server, "äh".encode(), b"\xff") == [wanted, "the input is not UTF-8: byte 0"]
     numbers = {"inputs": [tensor("input", "FP32", [1], [1])]}
     assert "is of BYTES, not FP32" in refused(server, "v2/models/m/infer", numbers)
+
+
+def base64_over_grpc(server: RunningServer, text: bytes, *, raw: bool) -> str:
+    """The result of an input whose content type is base64, or why it was refused."""
+    service = tritonclient.grpc.service_pb2
+    given = service.ModelInferRequest.InferInputTensor(name="input", datatype="BYTES", shape=[1])
+    given.parameters["content_type"].string_param = "base64"
+    request = service.ModelInferRequest(model_name="m", inputs=[given])
+    if raw:
+        request.raw_input_contents.append(struct.pack("<I", len(text)) + text)
+    else:
+        request.inputs[0].contents.bytes_contents.append(text)
+    with insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        try:
+            answer = stub.ModelInfer(request)
+        except RpcError as error:
+            return error.details()
+    (content,) = answer.raw_output_contents or answer.outputs[0].contents.bytes_contents
+    return content[content.index(b"{") :].decode()
+
+
+def test_base64_is_decoded_over_every_protocol_of_v2(start: Start) -> None:
+    server = start("text")
+    wanted = '{"upper":"ÄH"}'
+    for raw in (True, False):
+        assert base64_over_grpc(server, b"w6Ro", raw=raw) == wanted
+        assert "input 'input': element 0 is not base64" in base64_over_grpc(server, b"w6R", raw=raw)
+    document = {"inputs": [{"name": "input", "datatype": "BYTES", "shape": [1]}]}
+    document["inputs"][0]["parameters"] = {"content_type": "base64", "binary_data_size": 8}
+    head = json.dumps(document).encode()
+    answer = call(
+        server.http_port,
+        "POST",
+        "/v2/models/m/infer",
+        head + struct.pack("<I", 4) + b"w6Ro",
+        headers={"Inference-Header-Content-Length": str(len(head))},
+    )
+    assert answered(answer)["outputs"][0]["data"] == [wanted]
 
 
 def test_a_dict_of_declared_columns_is_a_checked_row(start: Start) -> None:

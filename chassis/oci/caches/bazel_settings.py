@@ -1,8 +1,7 @@
 """What Bazel is told of caches: the flags of its rc files, and the credentials that go with them.
 
-A program that `bazel run` starts is not told the flags of Bazel, so the rc files are read as Bazel reads them
-A program that `bazel run` starts is not told the flags of Bazel. So the rc files are read as Bazel reads them
-are not in them; the push has flags of the same names.
+A program that `bazel run` starts is not told the flags of Bazel. So the rc files are read as Bazel reads them. For what
+is not in them the push has flags of the same names.
 """
 
 from __future__ import annotations

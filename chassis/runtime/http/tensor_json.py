@@ -14,7 +14,7 @@ from chassis.runtime.core.contract import Part
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.http.message import Request
 from chassis.runtime.inference.exchange import CLASSIFICATION, check_outputs, check_parameters, class_count
-from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_raw, from_values
+from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_base64, from_raw, from_values
 
 HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is, if binary data follows it."""
@@ -64,8 +64,8 @@ def read_inputs(
         datatype, shape = check_datatype(name, entry.get("datatype")), check_shape(name, entry.get("shape"))
         parameters = _parameters(entry, "input", name)
         size = parameters.get("binary_data_size")
+        is_base64 = parameters.get("content_type") == "base64"
         if size is None:
-            is_base64 = parameters.get("content_type") == "base64"
             data, nulls = entry.pop("data", None), name in nullable
             tensors.append(from_values(name, datatype, shape, data, is_base64=is_base64, nulls=nulls))
             continue
@@ -75,7 +75,8 @@ def read_inputs(
                 f"input {name!r}: binary_data_size {size!r}, {len(binary) - position} bytes are left behind the "
                 f"JSON, whose length the header {HEADER_LENGTH} gives",
             )
-        tensors.append(from_raw(name, datatype, shape, binary[position : position + size]))
+        raw = from_raw(name, datatype, shape, binary[position : position + size])
+        tensors.append(from_base64(raw) if is_base64 else raw)
         position += size
     if position != len(binary):
         raise RequestError(400, f"{len(binary) - position} bytes behind the JSON belong to no input")

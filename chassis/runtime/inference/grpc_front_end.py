@@ -33,7 +33,7 @@ from chassis.runtime.inference.exchange import (
     streamed,
 )
 from chassis.runtime.inference.extensions import UNSERVED_METHODS, Extensions
-from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_numbers, from_raw
+from chassis.runtime.inference.tensor import Tensor, check_datatype, check_shape, from_base64, from_numbers, from_raw
 from chassis.runtime.rpc.call import Call, CallError
 from chassis.runtime.rpc.server import Message, Streaming, Unary
 from chassis.runtime.version import VERSION
@@ -355,6 +355,8 @@ def _inputs(request: messages.ModelInferRequest, lifted: dict[bytes, memoryview]
             tensors.append(from_raw(given.name, datatype, shape, lifted.pop(content, content)))
         else:
             tensors.append(_from_contents(given.name, datatype, shape, given.contents, lifted))
+        if "content_type" in given.parameters and given.parameters["content_type"].string_param == "base64":
+            tensors[-1] = from_base64(tensors[-1])
     return tensors
 
 

@@ -152,6 +152,23 @@ def from_raw(name: str, datatype: str, shape: tuple[int, ...], content: bytes | 
     return Tensor(name, datatype, shape, [content])
 
 
+def from_base64(tensor: Tensor) -> Tensor:
+    """What `tensor` stands for, whose elements are base64 if it is of BYTES: its parameter `content_type` says so.
+
+    Raises:
+      RequestError: an element is not base64.
+    """
+    if tensor.datatype != BYTES:
+        return tensor
+    elements = []
+    for index, element in enumerate(tensor.elements):
+        try:
+            elements.append(decode_base64(element))
+        except ValueError:
+            raise RequestError(400, f"input {tensor.name!r}: element {index} is not base64") from None
+    return tensor._replace(elements=elements)
+
+
 def from_values(
     name: str, datatype: str, shape: tuple[int, ...], data: object, *, is_base64: bool, nulls: bool = False
 ) -> Tensor:

@@ -284,17 +284,21 @@ class GrpcServer:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), _IDLE_TICK)
             now = time.monotonic()
-            reading = list(server.reading.items())
-            overdue = [call for call, since in reading if now - since > patience]
-            if reading and now - reading[0][1] > _TICK and pressure.is_high():
-                overdue += [call for call, since in reading if now - since > _TICK]
-            for call in overdue:
-                server.reading.pop(call, None)
-                call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, "the message did not come in time")
+            self._refuse_read(server, now - patience, "the message did not come in time")
+            if now - min(list(server.reading.values()), default=now) > _TICK and pressure.is_high():
+                self._refuse_read(server, now - _TICK, "messages that come now take too much memory; try again later")
             for call, (since, size) in list(self._sending.items()):
                 if now - since > limits.transfer_grace + size / max(limits.least_rate, 1.0):
                     self._sending.pop(call, None)
                     call.abort("the answer was not read in time")
+
+    @staticmethod
+    def _refuse_read(server: CompletionServer, before: float, why: str) -> None:
+        """Ends calls whose message began to be read `before` then, and has not come."""
+        for call, since in list(server.reading.items()):
+            if since < before:
+                server.reading.pop(call, None)
+                call.finish(grpc.StatusCode.RESOURCE_EXHAUSTED, why)
 
     def _streaming(self, path: str, method: Streaming) -> Callable[[Call, bytes | None], None]:
         async def answer(call: Call) -> None:

@@ -16,23 +16,12 @@ _ERROR = b"\x7a\x02\x18\x02"
 
 _TIMES = struct.Struct("<cqcq")
 _START, _END = b"\x39", b"\x41"
+_MAX_STARTS = 1024
 
 
 def _field(number: int, content: bytes) -> bytes:
     """A field of bytes, of text or of a message."""
-    return _beginning(number, len(content)) + content
-
-
-@functools.lru_cache(4096)
-def _beginning(number: int, length: int) -> bytes:
-    return to_varint(number << 3 | 2) + to_varint(length)
-
-
-@functools.lru_cache(1024)
-def before_text(key: str, length: int) -> bytes:
-    """What stands before `length` bytes of text that are the value of a span's attribute."""
-    whole = attribute(key, "x" * length)
-    return whole[: len(whole) - length]
+    return to_varint(number << 3 | 2) + to_varint(len(content)) + content
 
 
 @functools.cache
@@ -56,14 +45,49 @@ def link(trace: bytes, span: bytes) -> bytes:
     return b"\x6a\x1c\x0a\x10" + trace + b"\x12\x08" + span
 
 
-def span(trace: bytes, span: bytes, parent: bytes, began: int, ended: int, *, rest: bytes, failed: bool) -> bytes:
-    """A span in its scope, with ids of 16 and 8 bytes, `parent` empty for a root, and times in nanoseconds since 1970.
+class Form:
+    """What spans of one kind have in common: all but ids, times, and a text or links at their end.
 
-    `rest` has its label, its attributes and its links.
+    Made once for each kind, since a span is made for each request.
     """
-    times = _TIMES.pack(_START, began, _END, ended)
-    above = b"\x22\x08" + parent if parent else b""
-    return _field(2, b"\x0a\x10%b\x12\x08%b%b%b%b%b" % (trace, span, above, times, rest, _ERROR if failed else b""))
+
+    __slots__ = ("_end", "_length", "_starts")
+
+    def __init__(self, common: bytes, *, failed: bool, before: bytes = b"") -> None:
+        """Takes its label and the attributes that each has, and what stands `before` the end that they differ in."""
+        self._end = common + (_ERROR if failed else b"") + before
+        self._length = 18 + 10 + _TIMES.size + len(self._end)
+        self._starts: dict[int, bytes] = {}
+
+    def span(self, trace: bytes, span: bytes, above: bytes, began: int, ended: int, rest: bytes) -> bytes:
+        """A span in its scope, with ids of 16 and 8 bytes and times in nanoseconds since 1970.
+
+        `above` is `parent` of the span above it, empty for a root; `rest` is how it ends: a text, or links.
+        """
+        length = self._length + len(above) + len(rest)
+        start = self._starts.get(length) or self._start(length)
+        return b"%b%b\x12\x08%b%b%b%b%b" % (
+            *(start, trace, span, above),
+            *(_TIMES.pack(_START, began, _END, ended), self._end, rest),
+        )
+
+    def _start(self, length: int) -> bytes:
+        """What stands before the first id: the field that the span is, and the id's own."""
+        start = b"\x12" + to_varint(length) + b"\x0a\x10"
+        if len(self._starts) < _MAX_STARTS:
+            self._starts[length] = start
+        return start
+
+
+def parent(span: bytes) -> bytes:
+    """The parent of a span."""
+    return b"\x22\x08" + span
+
+
+def text(key: str, length: int) -> bytes:
+    """What stands before `length` bytes of text that are the value of a span's attribute."""
+    whole = attribute(key, "x" * length)
+    return whole[: len(whole) - length]
 
 
 def export(resource: Iterable[tuple[str, str]], scope: str, version: str, spans: Iterable[bytes]) -> bytes:

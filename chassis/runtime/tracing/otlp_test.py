@@ -12,11 +12,14 @@ LONG = "é" * 5000
 
 
 def test_an_export_is_read_as_it_was_meant() -> None:
-    rest = otlp.label(f"name {LONG}", 2) + otlp.attribute("key", LONG) + otlp.attribute("number", 70_000)
-    rest += otlp.link(TRACE, SPAN) + otlp.link(TRACE, PARENT)
+    common = otlp.label(f"name {LONG}", 2) + otlp.attribute("key", LONG) + otlp.attribute("number", 70_000)
+    links = otlp.link(TRACE, SPAN) + otlp.link(TRACE, PARENT)
+    named = otlp.Form(otlp.label("", 1), failed=False, before=otlp.text("id", len(LONG.encode())))
     spans = [
-        otlp.span(TRACE, SPAN, b"", 1_700_000_000_000_000_001, 1_700_000_000_000_000_002, rest=rest, failed=True),
-        otlp.span(TRACE, PARENT, SPAN, 3, 4, rest=otlp.label("", 1) + otlp.attribute("", ""), failed=False),
+        otlp.Form(common, failed=True).span(
+            TRACE, SPAN, b"", 1_700_000_000_000_000_001, 1_700_000_000_000_000_002, links
+        ),
+        named.span(TRACE, PARENT, otlp.parent(SPAN), 3, 4, LONG.encode()),
     ]
     content = otlp.export([("service.name", "tested"), ("x", LONG)], "scope", "1.2", spans)
     (resource,) = ExportTraceServiceRequest.FromString(content).resource_spans
@@ -40,9 +43,17 @@ def test_an_export_is_read_as_it_was_meant() -> None:
     assert first == expected
     assert (second.parent_span_id, second.kind, second.status.code) == (SPAN, Span.SPAN_KIND_INTERNAL, 0)
     assert (second.start_time_unix_nano, second.end_time_unix_nano) == (3, 4)
+    assert [(pair.key, pair.value.string_value) for pair in second.attributes] == [("id", LONG)]
+
+
+def test_spans_of_one_form_may_be_of_any_length() -> None:
+    form = otlp.Form(otlp.label("name", 1), failed=False)
+    spans = [form.span(TRACE, SPAN, b"", 0, 0, otlp.link(TRACE, SPAN) * count) for count in range(1500)]
+    (resource,) = ExportTraceServiceRequest.FromString(otlp.export([], "", "", spans)).resource_spans
+    assert [len(span.links) for span in resource.scope_spans[0].spans] == [*range(1500)]
 
 
 def test_what_is_no_text_is_still_an_attribute() -> None:
-    span = otlp.span(TRACE, SPAN, b"", 0, 0, rest=otlp.attribute("key", "\ud800"), failed=False)
+    span = otlp.Form(b"", failed=False).span(TRACE, SPAN, b"", 0, 0, otlp.attribute("key", "\ud800"))
     (resource,) = ExportTraceServiceRequest.FromString(otlp.export([], "", "", [span])).resource_spans
     assert resource.scope_spans[0].spans[0].attributes[0].value.string_value == "?"

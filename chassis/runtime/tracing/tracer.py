@@ -12,11 +12,9 @@ import gzip
 import http.client
 import logging
 import os
-import random
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from chassis.runtime.core.caller import Caller
@@ -31,13 +29,13 @@ _SUCCEEDED = ("OK", "200")
 _RATIO_BITS = 1 << 63
 
 
-class Context(NamedTuple):
-    """A request's place in a trace: `trace` of 16 bytes, `span` and `parent` of 8, the latter empty for a root."""
+_IDS = 512
+"""As many traces and spans get their ids at a time: to ask the kernel for each takes longer than a span."""
 
-    trace: bytes
-    span: bytes
-    parent: bytes
-    sampled: bool
+_TRACE, _SPAN = 16, 8
+
+Context = tuple[bytes, bytes, bytes]
+"""A request's place in a trace: the trace's id, its span's, and what the span says of the one above it."""
 
 
 class Tracer:
@@ -46,12 +44,14 @@ class Tracer:
     def __init__(self, settings: TraceSettings, model: str) -> None:
         self._settings = settings
         self._model = model
-        self._open: dict[int, Context] = {}
+        self._open: dict[int, Context | None] = {}
         self._waiting: deque[bytes] = deque()
-        self._bits = random.Random(os.urandom(32)).getrandbits
         self._all = settings.ratio >= 1.0
-        self._rests: dict[tuple[str, str], bytes] = {}
-        self._call = otlp.label(f"call {model}", _INTERNAL)
+        self._requests: dict[tuple[str, str, int], otlp.Form] = {}
+        self._calls: dict[tuple[int, bool], otlp.Form] = {}
+        self._kept: list[http.client.HTTPConnection] = []
+        self._random = b""
+        self._at = 0
         self._dropped = 0
         self._enough = asyncio.Event()
 
@@ -61,34 +61,38 @@ class Tracer:
 
     def end(self, caller: Caller, protocol: str, code: str, seconds: float) -> None:
         """The request of `caller`, which took `seconds`, was answered with its protocol's `code`."""
-        context = self._open.pop(id(caller), None) or self._context(caller)
-        if not context.sampled:
+        key = id(caller)
+        context = self._open.pop(key) if key in self._open else self._context(caller)
+        if context is None:
             return
-        rest = self._rests.get((protocol, code)) or self._rest(protocol, code)
         request_id = caller.request_id.encode()
-        rest += otlp.before_text("chassis.request_id", len(request_id)) + request_id
+        form = self._requests.get((protocol, code, len(request_id)))
+        if form is None:
+            form = self._request_form(protocol, code, len(request_id))
         ended = time.time_ns()
-        began = ended - int(seconds * 1e9)
-        failed = code not in _SUCCEEDED
-        self._add(otlp.span(context.trace, context.span, context.parent, began, ended, rest=rest, failed=failed))
+        self._add(form.span(*context, ended - int(seconds * 1e9), ended, request_id))
 
     def call(self, callers: Iterable[Caller], items: int, began: float, ended: float, *, failed: bool) -> None:
         """A call of the model with `items` of these callers, from `began` to `ended` (`time.monotonic`).
 
         It is below the request, if it was for one alone; else it is linked to each.
         """
-        of = {id(caller): self._open[id(caller)] for caller in callers if id(caller) in self._open}
-        requests = tuple(context for context in of.values() if context.sampled)
+        of = {id(caller): self._open.get(id(caller)) for caller in callers}
+        requests = [context for context in of.values() if context is not None]
         if not requests:
             return
-        first = requests[0]
-        parent = first.span if len(requests) == 1 else b""
-        trace = first.trace if parent else self._bits(128).to_bytes(16, "big")
-        links = b"" if parent else b"".join([otlp.link(one.trace, one.span) for one in requests])
-        rest = self._call + otlp.attribute("chassis.items", items) + links
+        if len(requests) == 1:
+            trace, above, links = requests[0][0], otlp.parent(requests[0][1]), b""
+            span = self._id(_SPAN)
+        else:
+            trace, span, above = self._id(_TRACE), self._id(_SPAN), b""
+            links = b"".join([otlp.link(trace, span) for trace, span, _ in requests])
+        form = self._calls.get((items, failed))
+        if form is None:
+            common = otlp.label(f"call {self._model}", _INTERNAL) + otlp.attribute("chassis.items", items)
+            form = self._calls[items, failed] = otlp.Form(common, failed=failed)
         epoch = time.time() - time.monotonic()
-        times = int((epoch + began) * 1e9), int((epoch + ended) * 1e9)
-        self._add(otlp.span(trace, self._bits(64).to_bytes(8, "big"), parent, *times, rest=rest, failed=failed))
+        self._add(form.span(trace, span, above, int((epoch + began) * 1e9), int((epoch + ended) * 1e9), links))
 
     async def run(self) -> None:
         """Sends what waits, until cancelled."""
@@ -111,12 +115,13 @@ class Tracer:
             _LOG.warning("spans were dropped: more came than could be sent", extra={"spans": self._dropped})
             self._dropped = 0
 
-    def _rest(self, protocol: str, code: str) -> bytes:
-        """What the spans of requests with one end have in common."""
-        rest = otlp.label(f"{protocol} {self._model}", _SERVER)
-        rest += otlp.attribute("chassis.protocol", protocol) + otlp.attribute("chassis.code", code)
-        self._rests[protocol, code] = rest
-        return rest
+    def _request_form(self, protocol: str, code: str, length: int) -> otlp.Form:
+        """The form of spans of requests with one end, whose ids are of one length."""
+        common = otlp.label(f"{protocol} {self._model}", _SERVER)
+        common += otlp.attribute("chassis.protocol", protocol) + otlp.attribute("chassis.code", code)
+        form = otlp.Form(common, failed=code not in _SUCCEEDED, before=otlp.text("chassis.request_id", length))
+        self._requests[protocol, code, length] = form
+        return form
 
     def _add(self, span: bytes) -> None:
         if len(self._waiting) >= self._settings.queue_size:
@@ -126,36 +131,65 @@ class Tracer:
         if len(self._waiting) >= self._settings.batch_size:
             self._enough.set()
 
-    def _context(self, caller: Caller) -> Context:
-        """Below the caller's span, or the first of a trace."""
+    def _context(self, caller: Caller) -> Context | None:
+        """Below the caller's span, or the first of a trace; None if it is not sampled."""
         settings = self._settings
         if caller.traceparent:
             parts = caller.traceparent.split("-")
-            trace, parent = bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
-            sampled = bool(int(parts[3], 16) & 1) if settings.parent_based else self._chosen(trace)
-        else:
-            trace, parent = self._bits(128).to_bytes(16, "big"), b""
-            sampled = self._all or self._chosen(trace)
-        return Context(trace, self._bits(64).to_bytes(8, "big"), parent, sampled)
+            trace = bytes.fromhex(parts[1])
+            if not (int(parts[3], 16) & 1 if settings.parent_based else self._chosen(trace)):
+                return None
+            return trace, self._id(_SPAN), otlp.parent(bytes.fromhex(parts[2]))
+        trace = self._id(_TRACE)
+        return (trace, self._id(_SPAN), b"") if self._all or self._chosen(trace) else None
+
+    def _id(self, size: int) -> bytes:
+        """An id of so many bytes, by chance."""
+        at = self._at
+        end = at + size
+        if end > len(self._random):
+            self._random, at, end = os.urandom((_TRACE + _SPAN) * _IDS), 0, size
+        self._at = end
+        return self._random[at:end]
 
     def _chosen(self, trace: bytes) -> bool:
         return (int.from_bytes(trace[8:], "big") >> 1) < self._settings.ratio * _RATIO_BITS
 
     def _send(self, spans: list[bytes]) -> None:
-        """Sends them; in a thread."""
+        """Sends them; in a thread, one export at a time."""
         settings = self._settings
         body = otlp.export(settings.attributes, "chassis", VERSION, spans)
         headers = {"content-type": "application/x-protobuf", **dict(settings.headers)}
         if settings.compressed:
             body, headers["content-encoding"] = gzip.compress(body, mtime=0), "gzip"
-        url = urlsplit(settings.endpoint)
+        try:
+            connection, kept = self._kept.pop(), True
+        except IndexError:
+            connection, kept = self._connection(), False
+        try:
+            status = self._post(connection, body, headers)
+        except ConnectionError:
+            if not kept:
+                raise
+            status = self._post(self._connection(), body, headers)  # the collector had closed it meanwhile
+        if status >= 300:
+            raise http.client.HTTPException(f"the collector answered {status}")
+
+    def _connection(self) -> http.client.HTTPConnection:
+        url = urlsplit(self._settings.endpoint)
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(url.hostname or "", url.port, timeout=settings.timeout)
+        return kind(url.hostname or "", url.port, timeout=self._settings.timeout)
+
+    def _post(self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]) -> int:
+        """The status of the answer to `body`; `connection` is kept for the next, unless the collector closes it."""
+        url = urlsplit(self._settings.endpoint)
         try:
             connection.request("POST", url.path + (f"?{url.query}" if url.query else ""), body, headers)
             response = connection.getresponse()
             response.read()
-            if response.status >= 300:
-                raise http.client.HTTPException(f"the collector answered {response.status}")
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        if connection.sock is not None:
+            self._kept.append(connection)
+        return response.status

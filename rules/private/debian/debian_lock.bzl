@@ -35,4 +35,10 @@ def _parse(content, file):
         return file + ": the lock holds no package"
     return packages
 
-debian_lock = struct(parse = _parse)
+_RENEWAL = "Renew with: "
+
+def _renewal(content):
+    """The command that makes a lock anew, as its first line says."""
+    return content.partition("\n")[0].partition(_RENEWAL)[2] or "bazel run @chassis//chassis/tools:debian_lock -- --renew=LOCK"
+
+debian_lock = struct(parse = _parse, renewal = _renewal)

@@ -12,7 +12,10 @@ def _fetch(rctx, lock):
     Returns:
       The lock's packages, and those of them that could not be had with their URLs.
     """
-    packages = debian_lock.parse(rctx.read(lock), str(lock))
+    if not rctx.path(lock).exists:
+        fail("//%s:%s does not exist yet: make it with its debian_locks, such as `bazel run //%s:locks`" % (lock.package, lock.name, lock.package))
+    text = rctx.read(lock)
+    packages = debian_lock.parse(text, str(lock))
     if type(packages) == "string":
         fail(packages)
     mirror = debian_mirror.find(rctx)
@@ -56,7 +59,7 @@ def _explain(rctx, package, url):
              url,
          ) +
          "  other bytes (it names both checksums): if the lock's line is right, do not trust the file\n" +
-         "  not found: the mirror has moved on; renew the lock with `bazel run //base_images:update`\n" +
+         "  not found: the mirror has moved on; renew the lock with: %s\n" % debian_lock.renewal(rctx.read(rctx.attr.lock)) +
          "  not reachable: " + debian_mirror.remedy)
 
 _LOCK_ATTRS = {

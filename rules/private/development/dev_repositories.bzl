@@ -18,12 +18,6 @@ _HUBS = {
     "checked_wheels": {
         "locks": {Label("//tests/interop/wheels:wheels_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
-    "classification": {
-        "locks": {
-            Label("//examples/image_classification:linux_arm64.txt"): "linux_arm64",
-            Label("//examples/image_classification:linux_arm64_gpu.txt"): "linux_arm64_gpu",
-        },
-    },
     "compressors": {
         "locks": {Label("//tests/compression:compressors_arm64.txt"): lock_variant("linux_arm64", TOOLS_PYTHON)},
     },
@@ -52,6 +46,12 @@ _HUBS = {
     "pictures": {
         "locks": {Label("//examples/image_classification:pictures.txt"): "linux_amd64"},
     },
+    "popular": {
+        "locks": {
+            Label("//tests/doctor/popular_wheels:linux_amd64.txt"): "linux_amd64",
+            Label("//tests/doctor/popular_wheels:linux_arm64.txt"): "linux_arm64",
+        },
+    },
     "pypi": {"locks": CHASSIS_LOCKS},
     "remote_engine": {
         "any_python": True,
@@ -67,6 +67,16 @@ _HUBS = {
         "locks": {
             Label("//tests/cross_wheels:sdists_amd64.txt"): "linux_amd64",
             Label("//tests/cross_wheels:sdists_arm64.txt"): "linux_arm64",
+        },
+    },
+}
+
+# What MODULE.bazel makes by `wheels`, as a team does: models are passed over where such a hub has no lock.
+_HUBS_IN_A_WORKSPACE = {
+    "classification": {
+        "locks": {
+            Label("//examples/image_classification:linux_arm64.txt"): "linux_arm64",
+            Label("//examples/image_classification:linux_arm64_gpu.txt"): "linux_arm64_gpu",
         },
     },
 }
@@ -161,7 +171,7 @@ def _programs():
 def dev_repositories():
     """Makes them in a WORKSPACE, but for the hubs themselves: dev_hubs.bzl loads what this makes."""
     _programs()
-    for name, attributes in _HUBS.items():
+    for name, attributes in (_HUBS | _HUBS_IN_A_WORKSPACE).items():
         wheel_locks(name = name + "_locks", hub = name, **attributes)
 
 def _impl(mctx):

@@ -106,11 +106,6 @@ def _status_files(ctx):
     templates = [value.replace("{BASE_DIGEST}", "") for value in ctx.attr.annotations.values()]
     return [ctx.info_file, ctx.version_file] if [value for value in templates if "{" in value] else []
 
-def _platform_name(ctx):
-    """The platform as `--platforms` takes it; nothing if it is the build machine's own, which no flag names."""
-    label = ctx.fragments.platform.platform
-    return {} if label.name in ["host", "host_platform"] else {"name": names.label_for_people(label)}
-
 def _software(ctx, model, base, python_version, wheels, layers, facts):
     """The layers of the image, after those of the base if that is an image of this build."""
     below = getattr(base[ImageInfo], "software", None) if ImageInfo in base else None
@@ -131,7 +126,9 @@ def _software(ctx, model, base, python_version, wheels, layers, facts):
                 "accelerator": ctx.attr.accelerator,
                 "architecture": ctx.attr.architecture,
                 "cpu": ctx.attr.cpu,
-            } | _platform_name(ctx),
+                # The build machine's own, such as `@platforms//host:host`, if no flag named one.
+                "name": names.label_for_people(ctx.fragments.platform.platform),
+            },
             "python": python_version,
         },
         python_version = python_version,

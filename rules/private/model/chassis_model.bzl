@@ -4,7 +4,7 @@ load("//rules/private/declaration:declared.bzl", "FRAMEWORK_BATCH_SIZE")
 load("//rules/private/image:layer.bzl", "files_layer")
 load("//rules/private/image:layer_flags.bzl", "LAYER_ATTRS")
 load("//rules/private/tools:names.bzl", "names")
-load("//rules/private/wheels:hub_labels.bzl", "check_dependencies")
+load("//rules/private/wheels:hub_labels.bzl", "check_dependencies", "where_locked")
 load("//rules/providers:code_info.bzl", "CodeInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo", "PickleInfo")
 load("//rules/providers:wheel_files_info.bzl", "WheelFilesInfo")
@@ -259,7 +259,8 @@ def chassis_model(
       srcs: the entry module and modules beside it that it alone uses; all are pickled by value.
       pickle: a ready `.pkl` of the function (cloudpickle, the image's Python minor version), in place of `entry_point`.
       pickle_on: `exec`, with the build machine's Python and wheels; or `target`, with those of the target, under
-        emulation if its CPU is another: slower, and for a hub that has no lock for the build machine.
+        emulation if its CPU is another: slower, and for a hub that has no lock for the build machine. `bazel build //...` then
+        passes over the model, and its images, for a platform or Python that a hub of `deps` has no lock for at all.
       batch_size: the most inputs of one call; 0 for a function of one input.
       data: files that the function finds with `chassis.data_path("…")`: the name in this package, or `package/name`.
         A label that stands for several files is an error. What the build makes of it is made once, by the build machine,
@@ -362,6 +363,7 @@ def chassis_model(
         "summary": summary,
         "technical": technical,
     }
+    compatible_with = target_compatible_with + (where_locked(deps) if pickle_on == "target" else [])
     chassis_pickle(
         name = name + ".pickled",
         data = data if pickle_on == "exec" else [],
@@ -378,7 +380,7 @@ def chassis_model(
         signature = signature,
         srcs = srcs,
         tags = tags + ["manual"],
-        target_compatible_with = target_compatible_with if pickle_on == "target" else [],
+        target_compatible_with = compatible_with if pickle_on == "target" else [],
         testonly = testonly,
         visibility = ["//visibility:private"],
     )
@@ -391,7 +393,7 @@ def chassis_model(
         pickle = name + ".pickled" if pickle_on == "exec" else None,
         pickle_on_target = name + ".pickled" if pickle_on == "target" else None,
         tags = tags,
-        target_compatible_with = target_compatible_with,
+        target_compatible_with = compatible_with,
         testonly = testonly,
         version = version,
         visibility = visibility,

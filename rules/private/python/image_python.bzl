@@ -84,13 +84,32 @@ def _by_build_machine(image_python, part, by_architecture, tags):
     )
     return name
 
+def _for_no_other(name, image_python, part, architectures, tags):
+    """A target for the platforms that a part is not given for: `bazel build //...` passes over the images that need it there.
+
+    Who asks for such an image by name reads the name of the constraint.
+    """
+    constraint = "%s_has_a_%s_for_%s" % (image_python, part, "_and_".join(sorted(architectures)))
+    native.constraint_value(
+        name = constraint,
+        constraint_setting = Label("//platforms/toolchains:build_machine"),
+        tags = tags,
+        visibility = ["//visibility:public"],
+    )
+    native.filegroup(
+        name = name + "_for_no_other",
+        tags = tags,
+        target_compatible_with = [":" + constraint],
+        visibility = ["//visibility:private"],
+    )
+    return name + "_for_no_other"
+
 def _part(name, image_python, part, actual, tags, visibility):
     if type(actual) == "dict":
         _check_architectures(image_python, part, actual)
-        actual = select(
-            {Label("//platforms:is_linux_%s_any" % architecture): label for architecture, label in actual.items()} | _OTHER,
-            no_match_error = "image_python %s has a `%s` for %s alone; give it one of this platform too" % (image_python, part, ", ".join(sorted(actual))),
-        )
+        arms = {Label("//platforms:is_linux_%s_any" % architecture): label for architecture, label in actual.items()}
+        others = {"//conditions:default": _for_no_other(name, image_python, part, actual, tags)} if len(actual) == 1 else {}
+        actual = select(arms | _OTHER | others)
     if actual:
         native.alias(name = name, actual = actual, tags = tags, visibility = visibility)
     else:

@@ -3,6 +3,7 @@
 load("@chassis_hubs//:hubs.bzl", "HUBS")
 load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
 load("//rules/private/locks:nearest_names.bzl", "nearest_names")
+load(":hubs_repository.bzl", "locks_marker")
 
 def _problem(label):
     """What is wrong with a label of a hub, or None; None for every other label."""
@@ -36,6 +37,30 @@ def check_dependencies(what, deps):
         problem = _problem(native.package_relative_label(dep))
         if problem:
             fail("%s: %s" % (what, problem))
+
+def where_locked(deps):
+    """Passes over a target for platforms and Pythons that a hub of its dependencies has no lock for at all.
+
+    A distribution that the lock of a platform lacks stays an error there.
+
+    Args:
+      deps: labels as they were written; a `select` is left to Bazel.
+
+    Returns:
+      A value for `target_compatible_with`.
+    """
+    hubs = {}
+    for dep in deps if type(deps) == "list" else []:
+        repository = native.package_relative_label(dep).repo_name
+        if repository in HUBS and HUBS[repository]["platforms"]:
+            hubs[repository] = HUBS[repository]["platforms"]
+    found = []
+    for repository, platforms in hubs.items():
+        found = found + select({
+            Label("//platforms/python:is_" + platform): []
+            for platform in platforms
+        } | {"//conditions:default": [Label("@@%s//:%s" % (repository, locks_marker(platforms).name))]})
+    return found
 
 def check_requirements(what, requirements):
     """Fails if no hub has a set of requirements.

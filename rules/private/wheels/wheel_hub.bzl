@@ -4,7 +4,7 @@ load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
-load(":hubs_repository.bzl", "HUB_FILE", "hub_description")
+load(":hubs_repository.bzl", "HUB_FILE", "hub_description", "locks_marker")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
@@ -82,9 +82,10 @@ def _hub_impl(rctx):
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in))
     import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
-    rctx.file("BUILD.bazel", "")
+    platforms = [] if attr.any_python else attr.locks.keys()
+    rctx.file("BUILD.bazel", locks_marker(platforms).build)
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
-    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[sorted(attr.renew)[0]]))
+    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[sorted(attr.renew)[0]], platforms))
 
 wheel_hub_repository = repository_rule(
     implementation = _hub_impl,
@@ -145,7 +146,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
 
     Returns:
       A struct with `names`, every distribution that the hub answers to, `listed`, those of its locks, `locks`, the locks' names,
-      and `renew`, commands.
+      `platforms`, those that images can have its wheels for, and `renew`, commands.
     """
     buildable = [normalize_name(distribution) for distribution in options.cross_build]
     more = {normalize_name(distribution): wanted for distribution, wanted in options.build_requires.items()}
@@ -247,7 +248,13 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
         unreadable = unreadable,
     )
     answered = {pinned: None for pins in distributions.values() for pinned in pins} | universal
-    return struct(names = sorted(answered), listed = sorted(listed), locks = names.values(), renew = renewals.values())
+    return struct(
+        names = sorted(answered),
+        listed = sorted(listed),
+        locks = names.values(),
+        platforms = [] if options.any_python else names.keys(),
+        renew = renewals.values(),
+    )
 
 def check_named(name, options, listed, locks):
     """Fails if a hub's options name a distribution that none of its locks has.

@@ -1,6 +1,6 @@
 """Hubs with several sets of requirements: `@pypi//numpy` is the one of the set that the image names."""
 
-load(":hubs_repository.bzl", "HUB_FILE", "hub_description")
+load(":hubs_repository.bzl", "HUB_FILE", "hub_description", "locks_marker")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_hub.bzl", "check_named", "wheel_repositories")
 
@@ -41,20 +41,21 @@ def _impl(rctx):
     rctx.file("BUILD.bazel", "package(default_visibility = [\"//visibility:public\"])\n" + "".join([
         "\nconfig_setting(\n    name = %r,\n    flag_values = {%r: %r},\n)\n" % ("set_" + name if name else "no_set", _FLAG, name)
         for name in attr.sets + [""]
-    ]))
+    ]) + locks_marker(attr.platforms).build)
     everywhere = {name: None for names in attr.names.values() for name in names}
     for name in everywhere:
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
             rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name))
     import_packages(rctx, everywhere, attr.renew[attr.sets[0]])
     rctx.file("distributions.json", json.encode(sorted(everywhere)))
-    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[attr.sets[0]], attr.sets))
+    rctx.file(HUB_FILE, hub_description(attr.shown, everywhere, attr.renew[attr.sets[0]], attr.platforms, attr.sets))
 
 _sets_repository = repository_rule(
     implementation = _impl,
     attrs = {
         "hub": attr.string(mandatory = True, doc = "Its apparent name."),
         "names": attr.string_list_dict(mandatory = True, doc = "Set to the distributions of its lock."),
+        "platforms": attr.string_list(doc = "Those that a set has a lock for."),
         "renew": attr.string_dict(mandatory = True, doc = "Set to the command that renews its lock."),
         "shown": attr.string(mandatory = True, doc = "What people write for the hub."),
         "sets": attr.string_list(mandatory = True, doc = "The sets, in the order in which they count if none is chosen."),
@@ -91,11 +92,13 @@ def wheel_sets(name, sets, options):
         {listed: None for hub in hubs.values() for listed in hub.listed},
         [lock for hub in hubs.values() for lock in hub.locks],
     )
+    platforms = {platform: None for hub in hubs.values() for platform in hub.platforms}.keys()
     if "" not in sets:
         _sets_repository(
             name = name,
             hub = name,
             names = {requirements: hub.names for requirements, hub in hubs.items()},
+            platforms = platforms,
             renew = {requirements: hub.renew[0] for requirements, hub in hubs.items()},
             sets = list(sets),
             shown = name,
@@ -104,5 +107,6 @@ def wheel_sets(name, sets, options):
         name,
         {known: None for hub in hubs.values() for known in hub.names},
         hubs.values()[0].renew[0],
+        platforms,
         [requirements for requirements in sets if requirements],
     )

@@ -181,7 +181,8 @@ def test_held_connections_keep_nobody_out(tmp_path: Path) -> None:
 
 
 def test_a_body_that_drips_is_refused(tmp_path: Path) -> None:
-    limits = {"stalled_seconds": 1.0, "least_rate": 1000}
+    # Once it is refused, a body's connection stands for `head_seconds` more.
+    limits = {"stalled_seconds": 1.0, "least_rate": 1000, "head_seconds": 2.0}
     head = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: 60000\r\n\r\nx"
     with ServiceProcess(tmp_path / "state", connections=limits, quota={"uploads": 2}) as service:
         for path, kind in ((b"/api/uploads", b"application/x-tar"), (b"/api/jobs", b"application/json")):

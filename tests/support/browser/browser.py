@@ -35,6 +35,11 @@ _FLAGS = (
     "--user-data-dir=/work/profile",
 )
 _SECONDS = 60.0
+_UNTIL = (
+    "new Promise((done, fail) => {{ const end = Date.now() + 20000; const look = () => {{ const found = ({0});"
+    " if (found) done(found); else if (Date.now() > end) fail(new Error('not within 20 s: ' + {1!r}));"
+    " else setTimeout(look, 30); }}; look(); }})"
+)
 # Keys with what the protocol wants to know of them: key code and text.
 _KEYS = {"Enter": (13, "\r"), "Tab": (9, ""), "Escape": (27, ""), "Home": (36, ""), "End": (35, "")} | {
     f"Arrow{name}": (37 + number, "") for number, name in enumerate(("Left", "Up", "Right", "Down"))
@@ -89,6 +94,17 @@ class Page:
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, f"{expression}: {result['exceptionDetails']}"
         return result["result"].get("value")
+
+    def until(self, condition: str) -> Any:
+        """Waits until a JavaScript expression is truthy; returns it."""
+        return self.evaluate(_UNTIL.format(condition, condition))
+
+    def choose_file(self, selector: str, name: str, content: bytes) -> None:
+        """Chooses a file of that name and content in the input that a CSS selector finds."""
+        (self.work / name).write_bytes(content)
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", files=[f"/work/{name}"], nodeId=node)
 
     def press(self, key: str) -> None:
         """Presses and lets go of a key, named as in the DOM."""
