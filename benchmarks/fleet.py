@@ -9,7 +9,6 @@ In a workspace that it makes for itself, with an output base and a disk cache of
 
 from __future__ import annotations
 
-import collections
 import os
 import re
 import subprocess
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks.processors import processor_seconds
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 
@@ -143,7 +143,7 @@ class Fleet:
     def _processors(self) -> float:
         """Seconds of processors that the server, its workers and all that it has ended took."""
         server = self._bazel("info", "server_pid").stdout.strip()
-        return sum(map(_processors, _with_descendants(int(server))))
+        return processor_seconds(int(server))
 
     def _bazel(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         ended = subprocess.run(
@@ -163,31 +163,6 @@ def _environment() -> dict[str, str]:
     """That of whoever started this program, without what is for its own Python."""
     own = ("PYTHON", "LD_LIBRARY_PATH", "RUNFILES")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
-
-
-def _with_descendants(process: int) -> list[int]:
-    """The process and those that it started, and those they did, as far as they still run."""
-    children = collections.defaultdict(list)
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and (fields := _status(int(entry.name))):
-            children[int(fields[1])].append(int(entry.name))
-    found = [process]
-    for one in found:
-        found += children[one]
-    return found
-
-
-def _processors(process: int) -> float:
-    """Seconds of processors that the process took, with its children that have ended."""
-    return sum(map(int, _status(process)[11:15])) / os.sysconf("SC_CLK_TCK")
-
-
-def _status(process: int) -> list[str]:
-    """The fields of a process behind its name, from `state` on (proc_pid_stat(5)); none if it has ended."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
 
 
 def _write(workspace: Path, checkout: Path, models: int, packages: int) -> list[str]:

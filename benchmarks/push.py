@@ -39,6 +39,7 @@ _LAYERS = flags.DEFINE_integer("layers", 10, "Layers of the image.", lower_bound
 _MEGABYTES = flags.DEFINE_integer("megabytes", 1000, "Size of all but the last, in MB (10**6 bytes).", lower_bound=1)
 _RUNS = flags.DEFINE_integer("runs", 3, "Rounds, in each of which every program does every step.", lower_bound=1)
 _NEWER = flags.DEFINE_bool("newer", False, "Push to docker-registry 2.8.3 of Debian forky instead of bookworm's 2.8.2.")
+_ONLY_DOCUMENTS = flags.DEFINE_bool("only_documents", False, "Only pushes that start from documents alone.")
 _EDIT_BYTES = 10_000
 
 _LIMIT_S = 600
@@ -61,16 +62,22 @@ def main(argv: Sequence[str]) -> None:
     del argv
     with tempfile.TemporaryDirectory(dir=os.environ.get("TEST_TMPDIR")) as directory:
         place = Path(directory)
-        layouts = _layouts(place / "image", 2)
-        size = sum(blob.size for blob in LayoutReader(layouts[0]).image()[0].blobs)
         print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {_RUNS.value} rounds; {_registry_name()}")
-        print(f"image of {_LAYERS.value} layers, {size / 1e6:.0f} MB")
-        _compare(layouts, place)
-        _wire(layouts, place)
-        _shared(place)
+        if not _ONLY_DOCUMENTS.value:
+            _with_layers(place)
         with _registry(place / "documents") as registry:
             push_documents.measure(place, registry, _LAYERS.value, _MEGABYTES.value, _RUNS.value)
         print(f"load {os.getloadavg()[0]:.1f} at the end")
+
+
+def _with_layers(place: Path) -> None:
+    """Pushes of an image that is here whole."""
+    layouts = _layouts(place / "image", 2)
+    size = sum(blob.size for blob in LayoutReader(layouts[0]).image()[0].blobs)
+    print(f"image of {_LAYERS.value} layers, {size / 1e6:.0f} MB")
+    _compare(layouts, place)
+    _wire(layouts, place)
+    _shared(place)
 
 
 def _compare(layouts: Sequence[Path], place: Path) -> None:

@@ -95,6 +95,10 @@ class _Images:
     def __init__(self, place: Path, registry: RegistryServer, layers: int) -> None:
         self.place = place
         self.layout = SampleLayout(place / "image", seed=4)
+        # The plans' paths are of runfiles, where the tool has its Python, too.
+        runfiles = next(path for path in Path(program("CHASSIS_PUSH_ALL")).parents if path.suffix == ".runfiles")
+        for path in runfiles.iterdir():
+            (place / path.name).symlink_to(path)
         shared = tuple(self.layout.layer(100_000) for _ in range(layers - 1))
         self.layers: list[str] = [descriptor["digest"] for descriptor, _ in shared]
         for number in range(_IMAGES):

@@ -10,7 +10,6 @@ doctor counted.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import statistics
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks.wheels_of_tools import FORTY, build_file
 from chassis.command_line.run import run_main
 
 _RUNS = flags.DEFINE_integer("runs", 5, "Rounds, in each of which every build is done once.", lower_bound=1)
@@ -31,48 +31,6 @@ _PACKAGE = "rebuild_benchmark"
 _IMAGE = f"//{_PACKAGE}:image"
 _ATTESTED = (f"{_IMAGE}.sbom", f"{_IMAGE}.provenance")
 _MADE = (".layer", ".layer.json", ".files.json", ".facts.json")
-_WHEELS = (
-    "absl_py",
-    "anyio",
-    "brotli",
-    "certifi",
-    "charset_normalizer",
-    "click",
-    "cloudpickle",
-    "graphql_core",
-    "grpcio",
-    "grpcio_health_checking",
-    "grpcio_reflection",
-    "h11",
-    "harfile",
-    "httptools",
-    "hypothesis",
-    "idna",
-    "iniconfig",
-    "installer",
-    "isal",
-    "jsonschema_rs",
-    "markdown_it_py",
-    "markupsafe",
-    "mdurl",
-    "ml_dtypes",
-    "numpy",
-    "packaging",
-    "pluggy",
-    "prometheus_client",
-    "protobuf",
-    "pyelftools",
-    "pygments",
-    "pyrate_limiter",
-    "pytest",
-    "pyyaml",
-    "requests",
-    "rich",
-    "sortedcontainers",
-    "starlette",
-    "typing_extensions",
-    "urllib3",
-)
 _MODEL = 'def predict(inputs):\n    return [{}, inputs["input"]]\n'
 _MERKLE_TREES_KEPT = "--experimental_remote_merkle_tree_cache"  # Bazel 7 and 8
 _PROCESSES = re.compile(r"INFO: (\d+ process.*)\.")
@@ -86,11 +44,11 @@ def main(argv: Sequence[str]) -> None:
         place = Path(directory)
         package = place / _PACKAGE
         package.mkdir()
-        (package / "BUILD.bazel").write_text(_build_file())
+        (package / "BUILD.bazel").write_text(build_file(FORTY))
         model = package / "model.py"
         model.write_text(_MODEL.format(-1))
         builder = Builder(workspace, place)
-        print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; {len(_WHEELS)} wheels", flush=True)
+        print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; {len(FORTY)} wheels", flush=True)
         builder.build()
         builder.forget_layers()
         builder.build()
@@ -151,28 +109,6 @@ class Builder:
         return subprocess.run(
             program, cwd=self._workspace, check=True, capture_output=True, text=True, timeout=_LIMIT_S
         )
-
-
-def _build_file() -> str:
-    deps = json.dumps([f"@chassis_tools//{name}" for name in _WHEELS])
-    return f"""
-load("//rules:defs.bzl", "chassis_image", "chassis_model")
-
-chassis_model(
-    name = "echo",
-    srcs = ["model.py"],
-    entry_point = "model:predict",
-    inputs = {{"input": "application/json"}},
-    outputs = {{"results.json": "application/json"}},
-    version = "0.0.1",
-    deps = {deps},
-)
-
-chassis_image(
-    name = "image",
-    model = ":echo",
-)
-"""
 
 
 if __name__ == "__main__":

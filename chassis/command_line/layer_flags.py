@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from chassis.errors import ChassisError
-from chassis.oci.descriptor import Origin
+from chassis.oci.descriptor import LayerDescriptor, Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler, running_version
 from chassis.oci.layer.outputs import LayerOutputs, write_layers
 from chassis.oci.layer.writer import COMPRESSIONS, LayerWriter
@@ -29,15 +29,21 @@ _DESCRIPTOR = flags.DEFINE_multi_string("descriptor", None, "Output: its descrip
 _FILES = flags.DEFINE_multi_string("files", None, "Output: the paths that it installs, JSON.", required=True)
 
 
-def write(fill: Callable[[LayerWriter, BytecodeCompiler | None], Origin]) -> None:
+def write(fill: Callable[[LayerWriter, BytecodeCompiler | None], Origin]) -> tuple[Path, LayerDescriptor]:
     """Writes the blob, its descriptor and its list of files as the flags say; `fill` puts the entries in and returns
     the layer's origin.
+
+    Returns:
+      The blob's path, and its descriptor.
     """
-    write_all(1, lambda writers, compiler: [fill(writers[0], compiler)])
+    (layer,) = write_all(1, lambda writers, compiler: [fill(writers[0], compiler)])
+    return Path(_BLOB.value[0]), layer
 
 
-def write_all(count: int, fill: Callable[[Sequence[LayerWriter], BytecodeCompiler | None], Sequence[Origin]]) -> None:
-    """Writes `count` layers, for each of which there is one of each flag of an output.
+def write_all(
+    count: int, fill: Callable[[Sequence[LayerWriter], BytecodeCompiler | None], Sequence[Origin]]
+) -> list[LayerDescriptor]:
+    """Writes `count` layers, for each of which there is one of each flag of an output, and returns their descriptors.
 
     Raises:
       ChassisError: there are more or fewer of those flags.
@@ -51,7 +57,7 @@ def write_all(count: int, fill: Callable[[Sequence[LayerWriter], BytecodeCompile
     outputs = [LayerOutputs(*(Path(path) for path in each)) for each in paths]
     with ExitStack() as stack:
         compiler = stack.enter_context(_compiler()) if _BYTECODE.value else None
-        write_layers(outputs, lambda writers: fill(writers, compiler), _COMPRESSION.value, _CHUNK_SIZE.value)
+        return write_layers(outputs, lambda writers: fill(writers, compiler), _COMPRESSION.value, _CHUNK_SIZE.value)
 
 
 def _compiler() -> BytecodeCompiler:

@@ -145,7 +145,7 @@ class View:
                     ruleset.restrict()
                     set_filter(serving_filter(sockets=network_is_shut()))
 
-            variables = {**environment, **sandbox.proot.environment(scratch)}
+            variables = {**environment, **sandbox.proot.environment(scratch, environment)}
             yield Start([*sandbox.proot.command, *arguments, *command], None, variables, prepare)
 
     def _linked(self) -> list[str]:

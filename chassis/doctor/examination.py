@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,18 +44,18 @@ class Examination:
     waivers: tuple[Waiver, ...]
 
 
-def from_specification(path: Path) -> Examination:
-    """Reads a specification and the facts that it names.
+def from_specification(path: Path, read: Callable[[Path], Facts] = read_facts) -> Examination:
+    """Reads a specification and, by `read`, the facts that it names.
 
     Raises:
       ChassisError: it, or facts, or a waiver, is not what it should be.
     """
     fields = read_json(path)
     try:
-        base = read_facts(Path(fields["base_facts"])) if fields["base_facts"] else Facts(())
+        base = read(Path(fields["base_facts"])) if fields["base_facts"] else Facts(())
         layers = [*base.layers]
         for facts in fields["facts"]:
-            layers += read_facts(Path(facts)).layers
+            layers += read(Path(facts)).layers
         start = Start(
             environment=base.start.environment | fields["env"],
             entrypoint=tuple(fields["entrypoint"]) or base.start.entrypoint,

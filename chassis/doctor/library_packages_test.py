@@ -12,7 +12,11 @@ from chassis.doctor.library_packages import is_optional_plugin, remedy_for
     [
         ("libGL.so.1", "opencv-python", "lock opencv-python-headless in place of opencv-python"),
         ("libX11.so.6", "numpy 2.0, opencv-contrib-python 4.10", "lock opencv-contrib-python-headless in place of"),
-        ("libGL.so.1", "pyrender", "a base with the Debian package libgl1 (a base of your own, whose packages debian_locks locks: "),
+        (
+            "libGL.so.1",
+            "pyrender",
+            "a base with the Debian package libgl1 (a base of your own, whose packages debian_locks locks: ",
+        ),
         ("libavcodec.so.59", "opencv-python", "have a base with the Debian package that holds it"),
         ("libcuda.so.1", "torch", "it is part of the GPU's driver"),
         ("libcufft.so.12", "cupy", "add the wheel nvidia-cufft"),

@@ -13,6 +13,7 @@ Paths are relative to the working directory.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,16 @@ class ImageSpec:
     status_files: tuple[Path, ...] | None
 
 
-def read_spec(path: Path) -> ImageSpec:
-    """Reads a specification and the descriptors and lists of files that it names.
+def read_files(path: Path) -> tuple[LayerFile, ...]:
+    """The list of files that a layer tool wrote."""
+    listed = read_json(path)
+    if not isinstance(listed, list):
+        raise ImageError(f"{path}: a list of files is expected")
+    return tuple(LayerFile.from_json(item, str(path)) for item in listed)
+
+
+def read_spec(path: Path, read: Callable[[Path], tuple[LayerFile, ...]] = read_files) -> ImageSpec:
+    """Reads a specification and the descriptors and, by `read`, the lists of files that it names.
 
     Raises:
       ImageError: a key is unknown or missing, or holds a value of another type.
@@ -55,7 +64,7 @@ def read_spec(path: Path) -> ImageSpec:
     stamped = fields.get("status_files")
     return ImageSpec(
         platform=default_platform(architecture, _text(fields, "os", where) or "linux", _text(fields, "variant", where)),
-        layers=tuple(_layer(item, f"{where}: layers[{i}]") for i, item in enumerate(listed)),
+        layers=tuple(_layer(item, f"{where}: layers[{i}]", read) for i, item in enumerate(listed)),
         settings=_settings(fields.get("config") or {}, f"{where}: config"),
         base_layout=Path(base) if base else None,
         ref_name=_text(fields, "ref_name", where),
@@ -64,15 +73,7 @@ def read_spec(path: Path) -> ImageSpec:
     )
 
 
-def read_files(path: Path) -> tuple[LayerFile, ...]:
-    """The list of files that a layer tool wrote."""
-    listed = read_json(path)
-    if not isinstance(listed, list):
-        raise ImageError(f"{path}: a list of files is expected")
-    return tuple(LayerFile.from_json(item, str(path)) for item in listed)
-
-
-def _layer(item: Any, where: str) -> ImageLayer:
+def _layer(item: Any, where: str, read: Callable[[Path], tuple[LayerFile, ...]]) -> ImageLayer:
     fields = _checked(item, {"descriptor", "files"}, where)
     descriptor = _text(fields, "descriptor", where)
     if not descriptor:
@@ -80,7 +81,7 @@ def _layer(item: Any, where: str) -> ImageLayer:
     files = _text(fields, "files", where)
     return ImageLayer(
         layer=LayerDescriptor.from_json(read_json(Path(descriptor)), descriptor),
-        files=read_files(Path(files)) if files else (),
+        files=read(Path(files)) if files else (),
     )
 
 

@@ -265,7 +265,7 @@ def _proot(sandbox: Sandbox, program: Program) -> Iterator[_Start]:
             keep()
             _restrict(ruleset)
 
-        environment = {**program.environment, **sandbox.proot.environment(scratch)}
+        environment = {**program.environment, **sandbox.proot.environment(scratch, program.environment)}
         yield _Start([*sandbox.proot.command, *options, *argv], environment, prepare)
 
 

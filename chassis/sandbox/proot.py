@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,13 @@ _LOADERS = tuple(
     for library in ("lib", "usr/lib")
 )
 
+_TUNABLES = "GLIBC_TUNABLES"
+
+# PRoot keeps the end of each program's heap (brk), and takes that of a child that posix_spawn made for its parent's
+# from then on: a parent that moves it again has memory that is not its own. So glibc asks once, for more than most
+# programs need, and gives nothing back. None of it is used before something is written there.
+_HEAP = f"glibc.malloc.top_pad={256 << 20}:glibc.malloc.trim_threshold={1 << 30}"
+
 
 @dataclass(frozen=True, slots=True)
 class Proot:
@@ -24,19 +32,21 @@ class Proot:
     program: Path
     files: tuple[Path, ...]
 
-    def environment(self, scratch: Path) -> dict[str, str]:
-        """The variables that it takes, with what they name put into `scratch`, where programs can run.
+    def environment(self, scratch: Path, program: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The variables that it takes, with what they name put into `scratch`, where programs can run, and those that
+        a program of this machine's CPU is to have besides its own, which are `program`.
 
         PRoot starts every program by a small one that it carries in itself. By itself it puts that into /tmp, which may
         be full, closed or mounted with noexec.
         """
+        variables = {_TUNABLES: ":".join(filter(None, [(program or {}).get(_TUNABLES), _HEAP]))}
         loader = _loader(self.program.read_bytes())
-        if loader is None:
-            return {}
-        path = scratch / "loader"
-        path.write_bytes(loader)
-        path.chmod(0o755)
-        return {"PROOT_LOADER": str(path)}
+        if loader is not None:
+            path = scratch / "loader"
+            path.write_bytes(loader)
+            path.chmod(0o755)
+            variables["PROOT_LOADER"] = str(path)
+        return variables
 
 
 def find_proot(program: Path) -> Proot:

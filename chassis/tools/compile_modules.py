@@ -24,6 +24,13 @@ def files_of(path: str, source: Path) -> Iterator[tuple[str, Path]]:
                 yield f"{path}/{file.relative_to(source).as_posix()}", file
 
 
+def without_idle_backends(files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """All but extension modules that only cffi loads, if cffi is not there: zstandard's second backend is 12 MB."""
+    if any(file.name.startswith("_cffi_backend.") for _, file in files):
+        return files
+    return [(path, file) for path, file in files if not (file.suffix == ".so" and file.name.startswith("_cffi."))]
+
+
 def main(arguments: list[str]) -> int:
     """Writes `PATH` for each `PATH=SOURCE`, modules as `.pyc`; a module that does not compile stays a source."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], fromfile_prefix_chars="@")
@@ -31,17 +38,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("modules", nargs="+", metavar="PATH=SOURCE", help="a module or a directory of them")
     options = parser.parse_args(arguments)
     mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    for module in options.modules:
-        name, _, source = module.partition("=")
-        for path, file in files_of(name, Path(source)):
-            target = options.output / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                if file.suffix != ".py":
-                    raise ValueError
-                py_compile.compile(str(file), f"{target}c", dfile=path, doraise=True, invalidation_mode=mode)
-            except (py_compile.PyCompileError, ValueError):
-                shutil.copyfile(file, target)
+    named = [module.partition("=") for module in options.modules]
+    files = [each for name, _, source in named for each in files_of(name, Path(source))]
+    for path, file in without_idle_backends(files):
+        target = options.output / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if file.suffix != ".py":
+                raise ValueError
+            py_compile.compile(str(file), f"{target}c", dfile=path, doraise=True, invalidation_mode=mode)
+        except (py_compile.PyCompileError, ValueError):
+            shutil.copyfile(file, target)
     return 0
 
 

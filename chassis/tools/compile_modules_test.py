@@ -61,3 +61,16 @@ def test_extension_modules_and_their_libraries_come_along(tmp_path: Path) -> Non
         str(path.relative_to(tmp_path / "out/root")) for path in (tmp_path / "out/root").rglob("*.*") if path.is_file()
     }
     assert written == {"native/__init__.pyc", "native/core.abi3.so", "native.libs/libx.so.1"}
+
+
+def test_what_only_cffi_loads_comes_along_if_cffi_does(tmp_path: Path) -> None:
+    (tmp_path / "wheel/fast").mkdir(parents=True)
+    (tmp_path / "wheel/fast/_cffi.cpython-311-x86_64-linux-gnu.so").write_bytes(b"module")
+    (tmp_path / "cffi").mkdir()
+    (tmp_path / "cffi/_cffi_backend.cpython-311-x86_64-linux-gnu.so").write_bytes(b"backend")
+    found = {}
+    for name, roots in {"without": ["wheel"], "with": ["wheel", "cffi"]}.items():
+        out = tmp_path / name
+        assert main([f"--output={out}", *(f"{root}={tmp_path}/{root}" for root in roots)]) == 0
+        found[name] = {path.name.partition(".")[0] for path in out.rglob("*.so")}
+    assert found == {"without": set(), "with": {"_cffi", "_cffi_backend"}}

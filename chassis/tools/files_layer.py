@@ -9,6 +9,8 @@ from absl import flags
 
 from chassis.command_line import layer_flags
 from chassis.command_line.run import run_main
+from chassis.doctor.extraction import extract
+from chassis.doctor.facts import Facts, encode
 from chassis.errors import ChassisError
 from chassis.oci.descriptor import Origin
 from chassis.oci.layer.bytecode import BytecodeCompiler
@@ -20,10 +22,11 @@ _SYMLINK = flags.DEFINE_multi_string("symlink", [], "DEST=TARGET: a symbolic lin
 _KIND = flags.DEFINE_enum("kind", None, ("code", "data", "model", "runtime"), "What the layer holds.", required=True)
 _NAME = flags.DEFINE_string("name", None, "What the layer is of: a target's label, a model's name.", required=True)
 _VERSION = flags.DEFINE_string("version", "", "Its version if it has one.")
+_FACTS = flags.DEFINE_string("facts", None, "Output: what the doctor has to know of the layer, JSON.", required=True)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Writes the blob, its descriptor and its list of files."""
+    """Writes the blob, its descriptor, its list of files and its facts."""
     del argv
     entries = [Entry(destination, Path(source)) for destination, source in _pairs("entry", _ENTRY.value)]
     links = [Link(destination, target) for destination, target in _pairs("symlink", _SYMLINK.value)]
@@ -32,7 +35,8 @@ def main(argv: Sequence[str]) -> None:
         add_files(writer, entries, links, compiler)
         return Origin(_KIND.value, _NAME.value, _VERSION.value)
 
-    layer_flags.write(fill)
+    blob, layer = layer_flags.write(fill)
+    Path(_FACTS.value).write_bytes(encode(Facts((extract(blob, layer.descriptor, layer.origin, trusted=True),))))
 
 
 def _pairs(flag: str, values: Sequence[str]) -> list[tuple[str, str]]:

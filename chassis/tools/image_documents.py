@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
 
+from chassis.command_line.kept_documents import KeptDocuments
+from chassis.command_line.persistent_worker import Digests
 from chassis.command_line.run import run_main
 from chassis.oci.annotations import filled_in
-from chassis.oci.image_spec import read_spec
+from chassis.oci.descriptor import LayerFile
+from chassis.oci.image_spec import read_files, read_spec
 from chassis.oci.layout import read_base, write_documents
 from chassis.oci.workspace_status import read_status
 
@@ -23,10 +27,22 @@ _PATH_FIRST = flags.DEFINE_string(
 )
 
 
+_Files = tuple[LayerFile, ...]
+
+
 def main(argv: Sequence[str]) -> None:
     """Writes the documents."""
     del argv
-    spec = read_spec(Path(_SPEC.value))
+    _write(read_files)
+
+
+def main_in_worker(kept: KeptDocuments[_Files], digests: Digests) -> None:
+    """The same, in a worker: images of one build have most layers in common."""
+    _write(kept.among(digests))
+
+
+def _write(read: Callable[[Path], _Files]) -> None:
+    spec = read_spec(Path(_SPEC.value), read)
     base = read_base(spec.base_layout, spec.platform, documents_only=True) if spec.base_layout else None
     settings = replace(spec.settings, path_first=_PATH_FIRST.value)
     status = None if spec.status_files is None else read_status(list(spec.status_files))
@@ -35,4 +51,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, in_worker=functools.partial(main_in_worker, KeptDocuments(read_files)))

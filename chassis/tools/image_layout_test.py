@@ -25,7 +25,7 @@ def _run(tool: str, *arguments: str | Path, cwd: Path, status: int = 0) -> str:
 
 
 def _layer(cwd: Path, name: str, *arguments: str, status: int = 0) -> str:
-    outputs = [f"--blob={name}.blob", f"--descriptor={name}.json", f"--files={name}.files"]
+    outputs = [f"--{flag}={name}.{flag}" for flag in ("blob", "files", "facts")] + [f"--descriptor={name}.json"]
     return _run("files_layer", "--kind=code", f"--name=//demo:{name}", *outputs, *arguments, cwd=cwd, status=status)
 
 

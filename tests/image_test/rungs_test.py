@@ -76,6 +76,17 @@ print(json.dumps(got))
 """
 
 
+SPAWN = """
+import os, sys
+kept = []
+for _ in range(5):
+    child = os.posix_spawn(sys.executable, [sys.executable, "-S", "-c", ""], os.environ)
+    ended = os.waitpid(child, 0)[1]
+    kept.append([bytearray(1000) for _ in range(3000)])
+    print(len(kept), "ended with", ended)
+"""
+
+
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RootFileSystem]:
     root = tmp_path_factory.mktemp("image") / "root"
@@ -111,7 +122,7 @@ def test_the_server_sees_the_image_and_nothing_of_the_machine(
     assert seen["ids"] == [65532, 65532]
     assert seen["prefix"] == "/opt/venv"
     assert all(path == "" or path.startswith(("/usr/lib/python3", "/opt/venv/", "/app")) for path in seen["path"])
-    own = {"HOME", "PATH", "PSC_MODEL_PORT", "PWD", "LC_CTYPE", "PROOT_LOADER"}
+    own = {"HOME", "PATH", "PSC_MODEL_PORT", "PWD", "LC_CTYPE", "PROOT_LOADER", "GLIBC_TUNABLES"}
     assert set(seen["environment"]) <= {*image.config.environment, *own}
     assert set(seen["root"]) == {path.name for path in image.path.iterdir()}
     assert seen["writable"] == ["/tmp"]
@@ -120,6 +131,10 @@ def test_the_server_sees_the_image_and_nothing_of_the_machine(
         *("tty", "urandom", "zero"),
     }
     assert seen["shm"]
+
+
+def test_a_program_goes_on_after_it_has_started_others(image: RootFileSystem, sandbox: Sandbox, tmp_path: Path) -> None:
+    assert run(image, sandbox, tmp_path, SPAWN).splitlines()[-1] == "5 ended with 0"
 
 
 def test_an_attack_reaches_nothing(

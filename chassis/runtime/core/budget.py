@@ -29,6 +29,7 @@ class Budget:
         self.taken = 0
         self.refused = 0
         self._given = 0
+        self._again = False
         self._logged = 0.0
 
     def take(self, size: int) -> bool:
@@ -81,10 +82,16 @@ class Budget:
         self.total = min(self.total, total)
 
     def trim(self) -> None:
-        """Returns memory to the system if enough has been given back since the last time."""
-        if self._given >= _TRIM and self.taken < _TRIM:
-            self._given = 0
+        """Returns memory to the system if enough has been given back since the last time.
+
+        And once more when this is called next: gRPC's core lets go of what it held some time after its call has ended.
+        """
+        enough = self._given >= _TRIM and self.taken < _TRIM
+        if enough or self._again:
             trim_memory()
+        if enough:
+            self._given = 0
+        self._again = enough
 
     def _refuse(self) -> None:
         self.refused += 1

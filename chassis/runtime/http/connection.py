@@ -7,7 +7,7 @@ import contextlib
 import enum
 from collections import deque
 from collections.abc import Awaitable
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol, cast
 
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.http.message import Request, Response, error_response
@@ -61,13 +61,9 @@ class Owner(Protocol):
         """Whether connections are to end after their current request."""
 
 
-class _Pending(NamedTuple):
-    """A request that was read, or the answer to what could not be; `old` is HTTP/1.0."""
-
-    request: Request | None
-    refusal: Response | None
-    keep_alive: bool
-    old: bool
+_Pending = tuple[Request | None, Response | None, bool, bool]
+"""A request that was read, or the answer to what could not be, whether the connection is kept after it, and whether it
+is of HTTP/1.0. A plain tuple, since one is made for each request."""
 
 
 class Connection(asyncio.Protocol):
@@ -199,7 +195,7 @@ class Connection(asyncio.Protocol):
     def _take(self, request: Request | None, refusal: Response | None, keep_alive: bool, old: bool) -> None:
         self._head_since = self._body_since = 0.0
         self._owner.call_began()
-        self._pending.append(_Pending(request, refusal, keep_alive and not self._spare, old))
+        self._pending.append((request, refusal, keep_alive and not self._spare, old))
         if not self._busy:
             self._next()
         elif len(self._pending) >= MAX_WAITING:
@@ -248,46 +244,47 @@ class Connection(asyncio.Protocol):
         """Answers what waits, until one takes time."""
         while self._pending and not self._busy and self._transport:
             pending = self._pending.popleft()
+            request, refusal, _, _ = pending
             self._busy = True
-            if pending.request is None:
-                assert pending.refusal is not None
-                self._send(pending, pending.refusal)
+            if request is None:
+                assert refusal is not None
+                self._send(pending, refusal)
                 continue
-            self._request = pending.request
-            result = self._owner.handle(pending.request, spare=self._spare)
+            self._request = request
+            result = self._owner.handle(request, spare=self._spare)
             if isinstance(result, Response):
                 self._send(pending, result)
             else:
-                self._task = self._loop.create_task(self._wait(pending, result))
+                self._task = self._loop.create_task(self._wait(pending, request, result))
         if not self._reading:
             self._resume()
 
-    async def _wait(self, pending: _Pending, answer: Awaitable[Response]) -> None:
-        assert pending.request is not None
+    async def _wait(self, pending: _Pending, request: Request, answer: Awaitable[Response]) -> None:
         try:
             response = await answer
         except Exception as error:
-            response = self._owner.failed(pending.request, error)
+            response = self._owner.failed(request, error)
         if response.pieces is not None:
-            await self._send_pieces(pending, response)
+            await self._send_pieces(pending, request, response)
         self._task = None
         if response.pieces is None:
             self._send(pending, response)
         self._next()
 
-    async def _send_pieces(self, pending: _Pending, response: Response) -> None:
+    async def _send_pieces(self, pending: _Pending, request: Request, response: Response) -> None:
         """Sends a body as it is made, each piece when the last has been read; HTTP/1.0 has no chunks, and ends with the
         connection."""
-        assert response.pieces is not None and pending.request is not None
+        assert response.pieces is not None
+        _, _, keep_alive, old = pending
         self._drop_request()
-        keep_alive = pending.keep_alive and not pending.old and not self._owner.closing()
+        keep_alive = keep_alive and not old and not self._owner.closing()
         async with contextlib.aclosing(response.pieces) as pieces:
-            self._write(response.head(pending.request.caller, keep_alive=keep_alive, old=pending.old))
+            self._write(response.head(request.caller, keep_alive=keep_alive, old=old))
             async for piece in pieces:
-                self._write(piece if pending.old else b"%x\r\n%b\r\n" % (len(piece), piece))
+                self._write(piece if old else b"%x\r\n%b\r\n" % (len(piece), piece))
                 if not self._writable:
                     await self._all_read()
-        self._write(b"" if pending.old else b"0\r\n\r\n")
+        self._write(b"" if old else b"0\r\n\r\n")
         if not self._writable:
             await self._all_read()
         self._close_after = not keep_alive
@@ -307,7 +304,7 @@ class Connection(asyncio.Protocol):
     def _send(self, pending: _Pending, response: Response) -> None:
         if self._transport is None:
             return
-        request = pending.request
+        request, _, keep_alive, old = pending
         # What the request took is free: its answer is what counts now.
         self._drop_request()
         size = len(response.body)
@@ -317,8 +314,8 @@ class Connection(asyncio.Protocol):
             else:
                 response = self._unheld(size)
                 size = len(response.body)
-        keep_alive = pending.keep_alive and (bool(self._pending) or not self._owner.closing())
-        head = response.head(request.caller if request else None, keep_alive=keep_alive, old=pending.old)
+        keep_alive = keep_alive and (bool(self._pending) or not self._owner.closing())
+        head = response.head(request.caller if request else None, keep_alive=keep_alive, old=old)
         if request is not None and request.method == "HEAD":
             self._transport.write(head)
         elif size > _LARGE:
@@ -365,9 +362,9 @@ class Connection(asyncio.Protocol):
             self._give(request.cost)
 
     def _drop_pending(self) -> None:
-        for pending in self._pending:
-            if pending.request is not None:
-                self._give(pending.request.cost)
+        for request, *_ in self._pending:
+            if request is not None:
+                self._give(request.cost)
         self._pending.clear()
 
     def _give(self, cost: int) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import AsyncGenerator, Collection, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping
 
 from chassis.declaration.tensor import BYTES
 from chassis.runtime.core.answer import Item
@@ -42,9 +41,7 @@ from chassis.runtime.inference.exchange import (
     streamed,
 )
 from chassis.runtime.inference.extensions import Extensions
-from chassis.runtime.inference.tensor import (
-    nested,
-)
+from chassis.runtime.inference.tensor import Tensor, nested
 from chassis.runtime.version import VERSION
 
 PROTOCOL = "v2-http"
@@ -53,20 +50,6 @@ _TEXT_INPUT = "text_input"
 _EVENTS = {"cache-control": "no-cache"}
 _NOT_READY = 400
 """The protocol wants a status of the 400 class."""
-
-
-class _Asked(NamedTuple):
-    """A request, read.
-
-    Attributes:
-      identifier: its id, empty for none.
-      items: what the model is asked.
-      outputs: what it says of the model's outputs.
-    """
-
-    identifier: str
-    items: list[Item]
-    outputs: AskedOutputs
 
 
 class OpenInference:
@@ -161,10 +144,10 @@ class OpenInference:
         started = time.perf_counter()
         status: int | str = "cancelled"
         try:
-            asked = self._read(request)
-            answers = await answered(self._model, asked.items, request.caller)
-            tensors = outputs(answers, self._model.contract.outputs, asked.outputs.classes)
-            response = self._response(asked, Piece(tensors, parameters_of(answers)))
+            identifier, asked, wanted = self._read(request)
+            answers = await answered(self._model, asked, request.caller)
+            tensors = outputs(answers, self._model.contract.outputs, wanted.classes)
+            response = self._response(identifier, wanted, tensors, parameters_of(answers))
             status = response.status
             return response
         except Exception as error:
@@ -283,8 +266,11 @@ class OpenInference:
                 found[tensor.name] = bytes(content).decode(errors="replace")
         return found
 
-    def _read(self, request: Request) -> _Asked:
-        """What `request` asks for. When this returns its body is gone: the items alone are left of it."""
+    def _read(self, request: Request) -> tuple[str, list[Item], AskedOutputs]:
+        """Of `request` its id, empty for none, what the model is asked, and what it says of the outputs.
+
+        When this returns its body is gone: the items alone are left of it.
+        """
         parts = split(request)
         binary = parts.pop()
         document = read_object(parts.pop(), self._model.budget, request.cost)
@@ -292,17 +278,19 @@ class OpenInference:
         tensors = read_inputs(document, binary, self._nullable)
         wanted = read_outputs(document, self._model.contract.outputs)
         document.clear()
-        return _Asked(identifier, items(self._model, tensors), wanted)
+        return identifier, items(self._model, tensors), wanted
 
-    def _response(self, asked: _Asked, given: Piece) -> Response:
+    def _response(
+        self, identifier: str, wanted: AskedOutputs, tensors: Iterable[Tensor], parameters: Mapping[str, object]
+    ) -> Response:
         described, contents = [], []
-        for tensor in given.tensors:
+        for tensor in tensors:
             output: dict[str, object] = {
                 "name": tensor.name,
                 "datatype": tensor.datatype,
                 "shape": list(tensor.shape),
             }
-            if asked.outputs.binary.get(tensor.name, asked.outputs.otherwise):
+            if wanted.binary.get(tensor.name, wanted.otherwise):
                 content = tensor.raw()
                 contents.append(content)
                 output["parameters"] = {"binary_data_size": len(content)}
@@ -310,10 +298,10 @@ class OpenInference:
                 output.update(values(tensor))
             described.append(output)
         header = self._opening + write_json(described)
-        if asked.identifier:
-            header += b',"id":' + write_json(asked.identifier)
-        if given.parameters:
-            header += b',"parameters":' + write_json(dict(given.parameters))
+        if identifier:
+            header += b',"id":' + write_json(identifier)
+        if parameters:
+            header += b',"parameters":' + write_json(dict(parameters))
         header += b"}"
         if not contents:
             return Response(200, header)

@@ -32,9 +32,14 @@ class AskedOutputs(NamedTuple):
       otherwise: whether the others are to come in binary.
     """
 
-    binary: dict[str, bool]
-    classes: dict[str, int]
+    binary: Mapping[str, bool]
+    classes: Mapping[str, int]
     otherwise: bool
+
+
+_ALL = AskedOutputs(MappingProxyType({}), MappingProxyType({}), False)
+_ALL_BINARY = AskedOutputs(MappingProxyType({}), MappingProxyType({}), True)
+"""What a request asks for that names none, as most do."""
 
 
 def split(request: Request) -> list[Any]:
@@ -88,10 +93,10 @@ def read_outputs(document: dict[str, object], declared: Sequence[Part]) -> Asked
     outputs = optional(document, "outputs", ())
     if not isinstance(outputs, list | tuple) or not isinstance(otherwise, bool):
         raise RequestError(400, "outputs: expected a list; binary_data_output: true or false")
+    if not outputs:
+        return _ALL_BINARY if otherwise else _ALL
     binary: dict[str, bool] = {}
     classes: dict[str, int] = {}
-    if not outputs:
-        return AskedOutputs(binary, classes, otherwise)
     for entry in outputs:
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             raise RequestError(400, "outputs: expected objects with a name, a string")

@@ -27,8 +27,8 @@ class MemoryPressure:
     def is_high(self) -> bool:
         """Whether there is a quarter more than all requests may take, or less than half of that is left.
 
-        What was freed and the allocator keeps does not count: after many messages at once it is most of it, and the next
-        one would be refused although nobody holds anything.
+        What was freed and the allocator keeps does not count: after many messages at once it is most of it, and the
+        next one would be refused although nobody holds anything.
         """
         if not self._seems_high():
             return False

@@ -92,6 +92,21 @@ def doctor_labels(allow):
     """The labels that record an image's waivers."""
     return {DOCTOR_LABEL: json.encode(allow)} if allow else {}
 
+def _doctor_action(ctx, spec, inputs, mnemonic, outputs):
+    args = ctx.actions.args()
+    args.add(spec, format = "--spec=%s")
+    for flag, file in outputs.items():
+        args.add(file, format = "--" + flag + "=%s")
+    run_in_worker(
+        ctx,
+        args,
+        executable = ctx.executable._doctor,
+        inputs = inputs,
+        outputs = outputs.values(),
+        mnemonic = mnemonic,
+        progress_message = "Examining %{label}",
+    )
+
 def examine(ctx, config, variant, layers, base_files, base, allow):
     """Examines an image.
 
@@ -140,31 +155,16 @@ def examine(ctx, config, variant, layers, base_files, base, allow):
         json = ctx.actions.declare_file(name + ".doctor.json"),
         report = ctx.actions.declare_file(name + ".doctor.txt"),
     )
-    args = ctx.actions.args()
-    args.add(spec, format = "--spec=%s")
-    args.add(info.findings, format = "--findings=%s")
-    args.add(info.json, format = "--json=%s")
-    args.add(info.report, format = "--report=%s")
-    run_in_worker(
-        ctx,
-        args,
-        executable = ctx.executable._doctor,
-        inputs = [spec] + facts + ([base_facts] if base_facts else []),
-        outputs = [info.findings, info.json, info.report],
-        mnemonic = "ImageDoctor",
-        progress_message = "Examining %{label}",
-    )
+    inputs = [spec] + facts + ([base_facts] if base_facts else [])
+    _doctor_action(ctx, spec, inputs, "DoctorReport", {
+        "findings": info.findings,
+        "json": info.json,
+        "report": info.report,
+    })
 
-    # An action of its own fails, so that the report can be read when there are findings.
+    # An action of its own fails, so that the report can be read when there are findings: whoever wants it has it made.
     passed = ctx.actions.declare_file(name + ".doctor.passed")
-    ctx.actions.run_shell(
-        command = 'if [ -s "$1" ]; then cat "$1" >&2; exit 1; fi; : > "$2"',
-        arguments = [info.findings.path, passed.path],
-        inputs = [info.findings],
-        outputs = [passed],
-        mnemonic = "DoctorVerdict",
-        progress_message = "Findings of the doctor on %{label}",
-    )
+    _doctor_action(ctx, spec, inputs, "ImageDoctor", {"passed": passed})
     groups = OutputGroupInfo(
         _validation = depset([passed]),
         doctor = depset([info.report, info.json, info.findings]),

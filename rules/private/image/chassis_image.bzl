@@ -368,12 +368,10 @@ def chassis_image(
         workers = workers,
         **kwargs
     )
-    doctor_report(
-        name = name + ".doctor",
-        image = ":" + name,
-        **kwargs
-    )
+
+    # Made when they are asked for: of a thousand images they would be as much to look at again as the images.
     for_people = kwargs | {"tags": kwargs.get("tags", []) + ["manual"]}
+    doctor_report(name = name + ".doctor", image = ":" + name, **for_people)
     image_explain(name = name + ".explain", image = name, **for_people)
     image_serve(name = name + ".serve", image = name, **for_people)
     attestation_targets(name, **kwargs)

@@ -6,18 +6,18 @@ load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
 load("//rules/providers:layer_info.bzl", "LayerInfo")
 load(":layer_flags.bzl", "COMPILING_JOBS", "layer_flags")
 
-def _outputs(ctx, name):
-    """The three files of a layer, declared; by the layer tools' flags."""
+def _outputs(ctx, name, facts):
+    """The files of a layer, declared; by the layer tools' flags."""
     return {
         "blob": ctx.actions.declare_file(name + ".layer"),
         "descriptor": ctx.actions.declare_file(name + ".layer.json"),
         "files": ctx.actions.declare_file(name + ".files.json"),
-    }
+    } | ({"facts": ctx.actions.declare_file(name + ".facts.json")} if facts else {})
 
 def _compiling_resources(_os, _inputs):
     return {"cpu": COMPILING_JOBS}
 
-def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = True, many = False):
+def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = True, many = False, *, facts = False):
     """Runs a tool that makes several layers at once.
 
     Args:
@@ -30,11 +30,12 @@ def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = T
       mnemonic: the action's.
       modules: whether the layers hold Python modules, which then have their bytecode beside them.
       many: whether they are so many that several are compiled at a time.
+      facts: whether the tool writes what the doctor has to know, too; else that is an action of its own.
 
     Returns:
       A list of LayerInfo.
     """
-    layers = [_outputs(ctx, name) for name in names]
+    layers = [_outputs(ctx, name, facts) for name in names]
     flags = layer_flags(ctx, modules, many)
     args.add_all(flags.args)
     for outputs in layers:
@@ -53,14 +54,15 @@ def layers_action(ctx, names, origins, tool, args, inputs, mnemonic, modules = T
     )
     return [
         LayerInfo(
-            facts = layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin),
             origin = origin,
-            **outputs
+            **(outputs if facts else outputs | {
+                "facts": layer_facts(ctx, name, outputs["blob"], outputs["descriptor"], origin),
+            })
         )
         for name, origin, outputs in zip(names, origins, layers)
     ]
 
-def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True, many = False):
+def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True, many = False, *, facts = False):
     """Runs a layer tool.
 
     Args:
@@ -73,11 +75,12 @@ def layer_action(ctx, name, tool, args, inputs, origin, mnemonic, modules = True
       mnemonic: the action's.
       modules: whether the layer holds Python modules, which then have their bytecode beside them.
       many: whether they are so many that several are compiled at a time.
+      facts: whether the tool writes what the doctor has to know, too; else that is an action of its own.
 
     Returns:
       A LayerInfo.
     """
-    return layers_action(ctx, [name], [origin], tool, args, inputs, mnemonic, modules, many)[0]
+    return layers_action(ctx, [name], [origin], tool, args, inputs, mnemonic, modules, many, facts = facts)[0]
 
 def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}):
     """A layer of files.
@@ -112,4 +115,6 @@ def files_layer(ctx, name, tool, kind, version, entries, symlinks = {}):
         "FilesLayer",
         # What `data` and the model hold is not imported.
         modules = kind in ["code", "runtime"],
+        # An action more for each would cost more than both do: each image has a layer or three of these.
+        facts = True,
     )

@@ -12,7 +12,7 @@ load(":chassis_pickle.bzl", "chassis_pickle")
 load(":hub_wheels.bzl", "wheel_files", "wheel_labels")
 load(":model_attributes.bzl", "model_attributes")
 load(":packaging.bzl", "packaging")
-load(":python_dependencies.bzl", "check_refused")
+load(":python_dependencies.bzl", "check_python_dependencies")
 
 _DOC = """The part of a model that depends on the target: its layers and its wheels. See `chassis_model` in defs.bzl."""
 
@@ -124,7 +124,7 @@ def _not_a_program(ctx, sibling):
 def _impl(ctx):
     pickle = (ctx.attr.pickle or ctx.attr.pickle_on_target)[PickleInfo]
     infos = [dep[CodeInfo] for dep in ctx.attr.deps]
-    check_refused(ctx.label, depset(transitive = [info.refused for info in infos]))
+    check_python_dependencies(ctx.label, ctx.attr.deps, depset(transitive = [info.refused for info in infos]))
     code = _code(ctx, depset(transitive = [info.files for info in infos]))
     imports = _imports(ctx, depset(transitive = [info.imports for info in infos]), code)
     files = ctx.files.data + ctx.files.data_on_target

@@ -9,7 +9,6 @@ load("//rules/private/tools:runfiles.bzl", "runfiles_path")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "PickleInfo")
 load("//rules/providers:target_python_info.bzl", "TargetPythonInfo")
-load(":python_dependencies.bzl", "check_python_dependencies")
 
 _DOC = """Imports the entry module and pickles the entry point by value.
 
@@ -46,7 +45,6 @@ _ATTRS = {
 }
 
 def _impl(ctx):
-    check_python_dependencies(ctx.label, ctx.attr.deps)
     prefix = ctx.attr.package_dir
     outputs = {
         flag: ctx.actions.declare_file("%s/%s" % (ctx.label.name, file))
@@ -54,8 +52,11 @@ def _impl(ctx):
     }
     metadata = ctx.actions.declare_file(ctx.label.name + "/metadata.json")
     ctx.actions.write(metadata, ctx.attr.metadata)
-    sources = depset(transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])
-    imports = depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps])
+
+    # The model says what is wrong with a dependency that has none.
+    infos = [dep[PyInfo] for dep in ctx.attr.deps if PyInfo in dep]
+    sources = depset(transitive = [info.transitive_sources for info in infos])
+    imports = depset(transitive = [info.imports for info in infos])
 
     # What modules read while they are imported: extension modules of a hub's wheels, `data` of libraries.
     beside = depset(transitive = [dep[DefaultInfo].default_runfiles.files for dep in ctx.attr.deps])
@@ -143,6 +144,7 @@ def _import_paths(ctx, sources, roots):
     trees = {}
     prefixes = {"": None}
     repositories = {}
+    seen = {}
     for file in sources.to_list():
         if file.is_directory:
             trees[runfiles_path(ctx, file)] = file.path
@@ -151,6 +153,9 @@ def _import_paths(ctx, sources, roots):
         # `bazel-out/…/bin` before a generated file, `external` before another repository's, nothing else.
         prefix = file.path.removesuffix(file.short_path.removeprefix("../")).rstrip("/")
         repository = names.repository_of(file)
+        if (prefix, repository) in seen:
+            continue
+        seen[prefix, repository] = None
         prefixes[prefix] = None
 
         # What pickles has Chassis' own package already.

@@ -68,18 +68,28 @@ def check_cpu(label, architecture, cpu):
             ", ".join(CPUS[architecture]),
         ))
 
+# Made once, not for each of a thousand images.
+_TARGET_CPU = select(
+    {Label("//platforms/cpu:" + name): name for names in CPUS.values() for name in names} | {"//conditions:default": ""},
+)
+
 def target_cpu():
     """The CPU that the target platform names, "" if it names none: a value for a string attribute.
 
     Returns:
       A `select` over the constraint values of `//platforms/cpu`.
     """
-    choices = {Label("//platforms/cpu:" + name): name for names in CPUS.values() for name in names}
-    return select(choices | {"//conditions:default": ""})
+    return _TARGET_CPU
 
 # What a rule says if `target_architecture` is "".
 UNKNOWN_PLATFORM = """no image can be made for this platform: Chassis knows Linux on x86_64 and aarch64.
 Choose one with --platforms=, such as //platforms:amd64 or //platforms:arm64_gpu, or write one with those constraints."""
+
+_TARGET_ARCHITECTURE = select({
+    Label("//platforms:is_linux_amd64_any"): "amd64",
+    Label("//platforms:is_linux_arm64_any"): "arm64",
+    "//conditions:default": "",
+})
 
 def target_architecture():
     """The target's architecture as OCI names it, `amd64` or `arm64`, or "": a value for a string attribute.
@@ -87,11 +97,12 @@ def target_architecture():
     Returns:
       A `select` over the platform's operating system and CPU constraints.
     """
-    return select({
-        Label("//platforms:is_linux_amd64_any"): "amd64",
-        Label("//platforms:is_linux_arm64_any"): "arm64",
-        "//conditions:default": "",
-    })
+    return _TARGET_ARCHITECTURE
+
+_TARGET_ACCELERATOR = select({
+    Label("//platforms/accelerator:cuda"): "cuda",
+    "//conditions:default": "none",
+})
 
 def target_accelerator():
     """The target's accelerator, `none` or `cuda`: a value for a string attribute.
@@ -99,10 +110,7 @@ def target_accelerator():
     Returns:
       A `select` over the constraint values of `//platforms/accelerator`.
     """
-    return select({
-        Label("//platforms/accelerator:cuda"): "cuda",
-        "//conditions:default": "none",
-    })
+    return _TARGET_ACCELERATOR
 
 def target_glibc():
     """The oldest glibc to run on that the target platform names, such as `2.28`: a value for a string attribute.

@@ -65,6 +65,11 @@ def check_python(where, python):
     if python and python not in PYTHONS:
         fail("%s: python = %r: an image can have %s" % (where, python, ", ".join(PYTHONS)))
 
+_PLATFORM_PYTHON = select({
+    Label("//platforms/python:platform_is_" + version): version
+    for version in PYTHONS
+} | {"//conditions:default": ""})
+
 def platform_python():
     """The Python that the target platform names, "" if it names none: a value for an attribute `python`.
 
@@ -73,7 +78,4 @@ def platform_python():
     Returns:
       A `select` over the constraint values of `//platforms/python`.
     """
-    return select({
-        Label("//platforms/python:platform_is_" + version): version
-        for version in PYTHONS
-    } | {"//conditions:default": ""})
+    return _PLATFORM_PYTHON

@@ -21,7 +21,7 @@ _MIB = 1 << 20
 _BUDGET = 32 * _MIB
 _HEALTH = "/v2/health/live"
 _SECONDS = 30.0
-_BODY = b'{"instances":["0.1"]}'
+_BODY = b'{"instances":["0.02"]}'
 _SLOW = b"POST /v1/models/tested:predict HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 _SMALL = b"GET /none HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -107,7 +107,7 @@ def test_many_requests_at_once_are_answered_in_their_order(server: RunningServer
 
 def test_a_head_that_the_server_does_not_read_yet_is_not_late(server: RunningServer) -> None:
     """The caller sent it in time; it waits for a slow model."""
-    slow = _SLOW.replace(b'"0.1"', b'"3.0"')
+    slow = _SLOW.replace(b'"0.02"', b'"3.00"')
     with socket.create_connection(("127.0.0.1", server.http_port), timeout=_SECONDS) as connection:
         connection.sendall(slow + _SMALL * 1000 + _LAST)
         said = b""
