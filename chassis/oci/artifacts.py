@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from chassis.oci.referrer import EMPTY, EMPTY_TYPE, TITLE, ReferrerError, fallba
 from chassis.oci.registry.client import RegistryClient
 
 UPLOADED, SKIPPED = "uploaded", "skipped"
+_JOBS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,12 @@ class SubjectReferrers:
           RegistryError: the registry refuses something.
         """
         known = {entry["digest"] for entry in self.listed}
+        manifests = [artifact.manifest(self.subject) for artifact in artifacts]
+        held = self._held([one.descriptor.digest for one in manifests if one.descriptor.digest in known])
         reports, added = [], []
-        for artifact in artifacts:
-            manifest = artifact.manifest(self.subject)
+        for artifact, manifest in zip(artifacts, manifests, strict=True):
             digest = manifest.descriptor.digest
-            # A list may name what is not there any more.
-            there = digest in known and self._client.manifest_digest(digest) == digest
+            there = digest in held
             if not there and not dry_run:
                 added.append(self._push(artifact, manifest))
             outcome = SKIPPED if there else UPLOADED
@@ -102,6 +104,15 @@ class SubjectReferrers:
         if new:
             self._write_list([*self.listed, *new])
         return reports
+
+    def _held(self, digests: Sequence[str]) -> set[str]:
+        """Those that are there: a list may name what is not there any more. All are asked for at once, lest a push that
+        changes nothing wait for as many answers as there are artifacts, one after the other."""
+        if not digests:
+            return set()
+        with ThreadPoolExecutor(min(_JOBS, len(digests))) as pool:
+            found = pool.map(self._client.manifest_digest, digests)
+            return {digest for digest, said in zip(digests, found, strict=True) if said == digest}
 
     def _push(self, artifact: Artifact, manifest: Manifest) -> dict[str, Any] | None:
         """Pushes an artifact; what to list it as, None if the registry has listed it itself."""

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nacl.exceptions
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
-from nacl.secret import SecretBox
 
 from chassis.trust.errors import SigningKeyError
 
@@ -147,6 +145,9 @@ def _pem_label(data: bytes) -> str:
 
 
 def _decrypted(data: bytes, password: bytes, path: Path) -> bytes:
+    import nacl.exceptions  # as slow to import as all the rest here, and only for these keys
+    from nacl.secret import SecretBox
+
     body = b"".join(line for line in data.splitlines() if b"-----" not in line)
     try:
         fields = json.loads(base64.b64decode(body, validate=True))

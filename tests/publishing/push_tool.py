@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 _LIMIT_SECONDS = 60
@@ -17,17 +16,10 @@ def tool_command(tool: str, *arguments: str) -> list[str]:
 
 
 def tool_environment(**environment: str) -> dict[str, str]:
-    """An environment to start a tool in. Bytecode goes to a place of the test's, lest each start compile all anew."""
-    compiled = Path(os.environ.get("TEST_TMPDIR") or tempfile.gettempdir()) / "bytecode"
+    """An environment to start a tool in."""
     root = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join([str(root), *(path for path in sys.path if path)])
-    return {
-        "PATH": os.environ.get("PATH", ""),
-        "HOME": "/nonexistent",
-        "PYTHONPATH": paths,
-        "PYTHONPYCACHEPREFIX": str(compiled),
-        **environment,
-    }
+    return {"PATH": os.environ.get("PATH", ""), "HOME": "/nonexistent", "PYTHONPATH": paths, **environment}
 
 
 def run_tool(tool: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:

@@ -116,20 +116,27 @@ def test_targets_that_are_keyless_sign_and_verify(memory: ReferrersRegistry, ser
     repository = f"{memory.address}/team/target"
     # In Bazel's sandbox the layers are where the index is, and not where a push of its target looks for them.
     assert run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={repository}").returncode == 0
-    digest = started("PUSH_KEYLESS", f"--repository={repository}", "--tag=v1", *services.flags[2:])
+    pushed_target = started("PUSH_KEYLESS", f"--repository={repository}", "--tag=v1", *services.flags[2:])
     verified = started("VERIFY_KEYLESS", f"--image={repository}:v1", f"--trusted-root={services.root}")
-    assert verified == digest
+    assert verified.stdout == pushed_target.stdout
+    blocks = re.findall(r"```console\n(.*?)```", Path(os.environ["TRUST"]).read_text(), re.DOTALL)
+    (block,) = [block for block in blocks if "--certificate-identity" in block]
+    shown = [line for line in block.splitlines() if not re.match(r"\$ |    --|…$", line)]
+    repository_and_digest = f"{repository}@{verified.stdout.strip()}"
+    said = verified.stderr.replace(repository_and_digest, "registry.example/digits@sha256:c4d6…").splitlines()
+    assert shown
+    assert [line for line in shown if line not in said] == []
     assert len(services.sigstore.entries) == 3 * 3  # two images and their index, each with two documents
     assert services.sigstore.issued == [IDENTITY]
 
 
-def started(target: str, *flags: str) -> str:
-    """What a target writes, as `bazel run` starts it."""
+def started(target: str, *flags: str) -> subprocess.CompletedProcess:
+    """A target, as `bazel run` starts it; it has to succeed."""
     environment = {**os.environ, "HOME": "/nonexistent"}
     command = [os.environ[target], *flags]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    return done
 
 
 def test_another_identity_issuer_or_root_is_refused(

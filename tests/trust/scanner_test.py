@@ -14,7 +14,8 @@ import pytest
 
 from chassis.runtime.version import VERSION
 
-IMAGES = ("MODEL", "ARM64", "SIGNED")
+# Images that have a target in the environment; the one of many wheels is a test of its own, of .ci/nightly.
+IMAGES = tuple(sorted(name.removesuffix("_CDX") for name in os.environ if name.endswith("_CDX")))
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +48,4 @@ def test_what_a_scanner_finds_is_in_the_bill_of_materials(syft: Path, image: str
     listed = {(canonical(one["name"]), one.get("version", "")) for one in document["components"]}
     assert found - listed == set()
     assert ("chassis-server", VERSION) in found
-    assert len(found) > 30
+    assert len(found) > int(os.environ.get("LEAST_PACKAGES", "30"))

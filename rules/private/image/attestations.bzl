@@ -1,6 +1,7 @@
 """attestations: the aspect that makes an image's bills of materials and provenance, if they are asked for."""
 
 load("//rules/private/tools:names.bzl", "names")
+load("//rules/private/tools:persistent_worker.bzl", "run_in_worker")
 load("//rules/providers:image_info.bzl", "ImageInfo", "IndexInfo")
 load("//rules/providers:software_info.bzl", "AttestationsInfo")
 load(":package_record.bzl", "RECORD_ATTRS", "package_record")
@@ -11,14 +12,14 @@ def _run(ctx, tool, spec, inputs, outputs, mnemonic, what, more = []):
     args.add_all(more)
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = tool,
-        arguments = [args],
         inputs = inputs,
         outputs = outputs.values(),
         mnemonic = mnemonic,
         progress_message = what + " of %{label}",
-        toolchain = None,
     )
 
 def _attest(target, ctx):
@@ -91,14 +92,14 @@ def _attest_index(target, ctx):
     args.add("--version=" + software.version)
     for flag, file in bills.items():
         args.add(file, format = "--" + flag + "=%s")
-    ctx.actions.run(
+    run_in_worker(
+        ctx,
+        args,
         executable = ctx.executable._sbom,
-        arguments = [args],
         inputs = [index.documents],
         outputs = bills.values(),
         mnemonic = "Sbom",
         progress_message = "Bill of materials of %{label}",
-        toolchain = None,
     )
     return struct(cyclonedx = bills["cyclonedx"], documents = index.documents, spdx = bills["spdx"])
 
