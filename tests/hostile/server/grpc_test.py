@@ -245,14 +245,15 @@ def test_answers_that_nobody_reads_are_bounded_and_let_go(tmp_path: Path) -> Non
         server.wait_health("SERVING")
         assert server.run(b"1").status_code == 200
         with Memory(server) as memory:
-            for _ in range(12):
+            for _ in range(24):
                 peer = stack.enter_context(Peer(server.port))
                 peer.send(
                     frame(frames.HEADERS, END_HEADERS, 1, call(_RUN.encode()))
                     + frame(frames.DATA, END_STREAM, 1, content)
                 )
             server.wait_event("requests are refused for want of memory")
-            assert memory.peak < _BUDGET + 200 * _MIB
-            # Although their callers are still there.
-            assert memory.falls_below(40 * _MIB, timeout=_TIMEOUT)
+            let_go = memory.falls_below(40 * _MIB, timeout=_TIMEOUT)
+            # Those that are refused are there for a moment, too: 235 MiB were seen, and 790 MiB if none is refused.
+            assert memory.peak < 5 * _BUDGET
+            assert let_go  # although their callers are still there
         assert server.run(b"1").status_code == 200
