@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
 import json
 import signal
 import socket
+import ssl
 import threading
 import time
 import urllib.error
@@ -20,25 +22,31 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from chassis.runtime.tracing.trace_settings import TraceSettingsError, read_trace_settings
+from tests.publishing.certificates import new_authority
 from tests.support.running_server import RunningServer, write_model
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Keeps what it is sent."""
+    """Keeps what it is sent; over TLS, if it is given a certificate and its key."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, *tls: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self._scheme = "https" if tls else "http"
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.requests: list[tuple[str, dict[str, str], ExportTraceServiceRequest]] = []
         self.connections: list[socket.socket] = []
         self.changed = threading.Condition()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        return f"{self._scheme}://127.0.0.1:{self.server_port}"
 
     def spans(self) -> list[Any]:
         return [
@@ -79,12 +87,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
+@contextlib.contextmanager
+def collecting(*tls: Path) -> Iterator[Collector]:
+    with Collector(*tls) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        try:
+            yield running
+        finally:
+            running.shutdown()
+
+
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    with Collector() as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
+    with collecting() as running:
         yield running
-        running.shutdown()
 
 
 def lengths(inputs: list[bytes]) -> list[int]:
@@ -185,20 +201,25 @@ def test_what_the_caller_does_not_sample_has_no_spans(collector: Collector, tmp_
     assert len(collector.spans()) == 2
 
 
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "TLS"])
 def test_a_connection_to_the_collector_is_kept_and_made_anew_when_it_was_closed(
-    collector: Collector, tmp_path: Path
+    encrypted: bool, tmp_path: Path
 ) -> None:
-    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
-    with RunningServer(write_model(tmp_path, lengths, batch_size=4), given) as server:
-        server.wait_health("SERVING")
-        for number in (1, 2):  # each is an export of its own, since the one before has come
+    tls = new_authority().write(tmp_path) if encrypted else ()
+    with collecting(*tls) as collector:
+        given = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "50"}
+        given |= {"SSL_CERT_FILE": str(tls[0])} if tls else {}
+        with RunningServer(write_model(tmp_path / "model", lengths, batch_size=4), given) as server:
+            server.wait_health("SERVING")
+            for number in (1, 2):  # each is an export of its own, since the one before has come
+                assert ask(server, "a") == 200
+                collector.wait(2 * number)
+            assert len(collector.connections) == 1
+            # Without TLS's own farewell, as balancers do it.
+            socket.socket.shutdown(collector.connections[0], socket.SHUT_RDWR)
             assert ask(server, "a") == 200
-            collector.wait(2 * number)
-        assert len(collector.connections) == 1
-        collector.connections[0].shutdown(socket.SHUT_RDWR)
-        assert ask(server, "a") == 200
-        collector.wait(6)
-        assert len(collector.connections) == 2
+            collector.wait(6)
+            assert len(collector.connections) == 2
 
 
 def test_a_collector_that_is_not_there_is_logged_and_harms_nobody(tmp_path: Path) -> None:

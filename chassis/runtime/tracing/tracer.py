@@ -168,8 +168,8 @@ class Tracer:
             connection, kept = self._connection(), False
         try:
             status = self._post(connection, body, headers)
-        except ConnectionError:
-            if not kept:
+        except OSError as error:  # over TLS ssl.SSLError, which is no ConnectionError
+            if not kept or isinstance(error, TimeoutError):
                 raise
             status = self._post(self._connection(), body, headers)  # the collector had closed it meanwhile
         if status >= 300:
