@@ -23,6 +23,7 @@ def _published(service: ServiceProcess, python: str) -> dict:
         capture_output=True,
         text=True,
         env=os.environ | {"no_proxy": "127.0.0.1"},
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

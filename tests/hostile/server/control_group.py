@@ -12,6 +12,7 @@ from chassis.runtime.cgroup import cgroup_directories
 
 _V1, _V2 = "memory.limit_in_bytes", "memory.max"
 _EMPTY_SECONDS = 10.0
+_PAUSE = 0.01
 
 
 class NoControlGroupError(Exception):
@@ -57,6 +58,7 @@ def memory_group(limit: int) -> Iterator[ControlGroup]:
             except OSError:
                 if time.monotonic() > until:
                     raise
+                time.sleep(_PAUSE)
 
 
 def _made() -> Path:
