@@ -29,10 +29,10 @@ class CallError(ChassisError):
 
 
 class OmiClient:
-    """A connection to one server on loopback; use it as a context manager."""
+    """A connection to one server on this machine; use it as a context manager."""
 
-    def __init__(self, port: int) -> None:
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
+    def __init__(self, port: int, *, host: str = "127.0.0.1") -> None:
+        self._channel = grpc.insecure_channel(f"{host}:{port}", options=_OPTIONS)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._run = self._method("Run", omi_pb2.RunRequest, omi_pb2.RunResponse)
         self._shutdown = self._method("Shutdown", omi_pb2.ShutdownRequest, omi_pb2.ShutdownResponse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from chassis.declaration.front_ends import GRPC_PORT, HTTP_PORT, HTTP_SERVERS, SERVERS
 from chassis.declaration.model_json import read_served
-from chassis.errors import ChassisError
 from chassis.image_test.curl_lines import curl_lines
 from chassis.image_test.image_check import HTTP_PORT_VARIABLE, PORT_VARIABLE, ServerError, explained, unpacked
+from chassis.image_test.listening import free_port, reached
 from chassis.image_test.omi_client import CallError, OmiClient
 from chassis.image_test.server import Launch, SandboxedServer
 from chassis.image_test.trial_page import Trial, trial_page
@@ -37,8 +36,13 @@ _MORE_SECONDS = 5.0
 """Seconds that a server may take to end, more than it gives what it accepted."""
 
 
-class PortError(ChassisError):
-    """A port that another program has."""
+@dataclass(frozen=True, slots=True)
+class _Ports:
+    """Those of a server; `page` is 0 if it has no page."""
+
+    grpc: int
+    http: int
+    page: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Served:
       tools: for the sandbox.
       emulator: a static qemu program, None if the CPU is this machine's.
       emulator_cpu: the CPU that it plays.
-      host: the address to listen on.
+      host: the address of IPv4 to listen on.
       http_port: for HTTP; None for 8080, or any if that is taken.
       grpc_port: for gRPC; None for 45000, or any if that is taken.
       page_port: for the page to try the model on; None for 8090, or any if that is taken; 0 for no page.
@@ -84,7 +88,7 @@ def serve(served: Served, folder: Path, say: Callable[[str], None], show: Callab
     Raises:
       ChassisError: the image cannot be unpacked, a port is taken, or the server does not start.
     """
-    ports = _port(served.host, served.grpc_port, GRPC_PORT), _port(served.host, served.http_port, HTTP_PORT)
+    ports = _ports(served)
     root = folder / "root"
     try:
         began = time.monotonic()
@@ -97,29 +101,41 @@ def serve(served: Served, folder: Path, say: Callable[[str], None], show: Callab
         remove_tree(root)
 
 
+def _ports(served: Served) -> _Ports:
+    host = served.host
+    # Those that are wanted come first: none of them is given to another.
+    wanted = [port for port in (served.grpc_port, served.http_port, served.page_port) if port]
+    taken: list[int] = []
+    for asked, usual in ((served.grpc_port, GRPC_PORT), (served.http_port, HTTP_PORT), (served.page_port, _PAGE_PORT)):
+        taken.append(0 if asked == 0 else free_port(host, asked, usual, taken if asked else [*taken, *wanted]))
+    return _Ports(*taken)
+
+
 def _run(
     served: Served,
     launch: Launch,
     log: Path,
-    ports: tuple[int, int],
+    ports: _Ports,
     say: Callable[[str], None],
     show: Callable[[str], None],
 ) -> int:
-    grpc_port, http_port = ports
     chosen = served.environment.get(_SERVERS_VARIABLE) or launch.image.config.environment.get(_SERVERS_VARIABLE)
     servers = chosen.split(",") if chosen else list(SERVERS)
     # Open Model Interface too, whatever was chosen: it says when the model is ready, and has the server end well.
     environment = {
         "CHASSIS_HOST": served.host,
         **served.environment,
-        PORT_VARIABLE: str(grpc_port),
-        HTTP_PORT_VARIABLE: str(http_port),
+        PORT_VARIABLE: str(ports.grpc),
+        HTTP_PORT_VARIABLE: str(ports.http),
         _SERVERS_VARIABLE: ",".join(dict.fromkeys(["omi", *servers])),
     }
     log.write_bytes(b"")
     shown = _Tail(log, show)
     began = time.monotonic()
-    with SandboxedServer(launch, environment, log, (grpc_port, http_port)) as server, OmiClient(grpc_port) as client:
+    with (
+        SandboxedServer(launch, environment, log, (ports.grpc, ports.http)) as server,
+        OmiClient(ports.grpc, host=reached(served.host)) as client,
+    ):
 
         def ended(seconds: float) -> bool:
             gone = server.wait(seconds) is not None
@@ -131,7 +147,7 @@ def _run(
             if failure:
                 raise ServerError(explained(failure, server, launch))
             say(f"ready in {time.monotonic() - began:.1f} s{_emulated(launch)}")
-            with _page(served, launch.image, servers, http_port) as page:
+            with _page(served, launch.image, servers, ports) as page:
                 for line in _welcome(launch.image, servers, served.host, ports, page):
                     say(line)
                 while not ended(_POLL_SECONDS):
@@ -167,11 +183,11 @@ def _stop(
 
 
 @contextmanager
-def _page(served: Served, image: RootFileSystem, servers: Sequence[str], http_port: int) -> Iterator[str]:
+def _page(served: Served, image: RootFileSystem, servers: Sequence[str], ports: _Ports) -> Iterator[str]:
     """Serves the page to try the model on; gives its URL, "" if there is none."""
     document = _document(image)
     spoken = [name for name in _PAGE_PROTOCOLS if name in servers]
-    if served.page_port == 0 or not spoken or not document:
+    if not ports.page or not spoken or not document:
         yield ""
         return
     declared = read_served(document)
@@ -183,21 +199,19 @@ def _page(served: Served, image: RootFileSystem, servers: Sequence[str], http_po
         outputs=declared["outputs"],
         columns=declared["columns"],
         protocol=spoken[0],
-        url=f"http://{served.host}:{http_port}",
+        url=f"http://{served.host}:{ports.http}",
     )
-    address = served.host, _port(served.host, served.page_port, _PAGE_PORT)
-    with trial_server(trial_page(trial), trial.path, address, http_port) as url:
+    with trial_server(trial_page(trial), trial.path, (served.host, ports.page), ports.http) as url:
         yield url
 
 
-def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: tuple[int, int], page: str) -> list[str]:
-    grpc_port, http_port = ports
+def _welcome(image: RootFileSystem, servers: Sequence[str], host: str, ports: _Ports, page: str) -> list[str]:
     lines = [f"page  {page}  to try the model in a browser"] if page else []
     if [name for name in servers if name not in HTTP_SERVERS]:
-        lines.append(f"gRPC  {host}:{grpc_port}")
+        lines.append(f"gRPC  {host}:{ports.grpc}")
     if not [name for name in servers if name in HTTP_SERVERS]:
         return [*lines, _END]
-    url = f"http://{host}:{http_port}"
+    url = f"http://{host}:{ports.http}"
     lines.append(f"HTTP  {url}  description {url}/openapi.json  metrics {url}/metrics")
     document = _document(image)
     if document:
@@ -232,19 +246,3 @@ class _Tail:
         self._offset += len(content)
         if content:
             self._show(content.decode(errors="replace"))
-
-
-def _port(host: str, wanted: int | None, usual: int) -> int:
-    """A port that is free: the one that is wanted, else the usual one, else any."""
-    for port in (usual, 0) if wanted is None else (wanted,):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as error:
-                if wanted is not None:
-                    raise PortError(f"{host}:{port} cannot be listened on: {error.strerror}") from None
-                continue
-            free: int = probe.getsockname()[1]
-            return free
-    raise PortError(f"{host} has no free port")

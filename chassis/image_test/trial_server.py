@@ -7,14 +7,15 @@ requests share one origin, so the model's server needs no headers for pages of o
 from __future__ import annotations
 
 import http.client
-import ipaddress
-import socket
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
+from chassis.image_test.listening import host_headers, not_listened, reached
 from chassis.image_test.trial_page import Page
 
 _DESCRIPTION = "/openapi.json"
@@ -22,8 +23,10 @@ _REQUEST_HEADERS = ("content-type", "inference-header-content-length")
 _ANSWER_HEADERS = ("content-type", "inference-header-content-length")
 _TYPES = ("application/json", "application/octet-stream")
 _MAX_BODY = 1 << 30
+_MAX_REQUESTS = 4
+"""As many bodies are in memory at a time; more wait until one is answered."""
 _SECONDS = 3600.0
-"""How long a request may take: whoever waits for it can close the page."""
+"""How long a request may take. It goes on if the page is closed meanwhile."""
 _QUIET = {
     "cache-control": "no-store",
     "cross-origin-opener-policy": "same-origin",
@@ -39,13 +42,20 @@ def trial_server(page: Page, path: str, address: tuple[str, int], model_port: in
     """Serves `page` at host and port of `address` while in the context; gives its URL.
 
     POST to `path` and the server's description go to the port `model_port` of the same host, all else is not found.
+
+    Raises:
+      PortError: another program has the port.
     """
-    server = _Server(address, _Handler)
-    server.trial = _Served(page, path, (_reached(address[0]), model_port), _names(address[0], server.server_port))
+    host, port = address
+    try:
+        server = _Server(address, _Handler)
+    except OSError as error:
+        raise not_listened(host, port, error) from None
+    server.trial = _Served(page, path, (reached(host), model_port), host_headers(host, server.server_port))
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
     thread.start()
     try:
-        yield f"http://{_written(address[0])}:{server.server_address[1]}/"
+        yield f"http://{host}:{server.server_port}/"
     finally:
         server.shutdown()
         server.server_close()
@@ -62,44 +72,19 @@ class _Served:
     hosts: frozenset[str]
 
 
-def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(host)
-    except ValueError:
-        return None
-
-
-def _reached(host: str) -> str:
-    """Where a server that listens on `host` is reached from this machine."""
-    address = _ip_address(host)
-    if address is None or not address.is_unspecified:
-        return host
-    return "127.0.0.1" if address.version == 4 else "::1"
-
-
-def _names(host: str, port: int) -> frozenset[str]:
-    """What a browser may call a server on loopback; empty for any name.
-
-    A page of another host could make its own name lead here, and would be of the same origin.
-    """
-    address = _ip_address(host)
-    if host != "localhost" and (address is None or not address.is_loopback):
-        return frozenset()
-    return frozenset(f"{name}:{port}" for name in ("localhost", "127.0.0.1", _written(host)))
-
-
-def _written(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
 class _Server(ThreadingHTTPServer):
     trial: _Served
     daemon_threads = True
     block_on_close = False  # A request that the model is busy with ends with the model's server.
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         super().__init__(address, handler)
+        self.places = threading.BoundedSemaphore(_MAX_REQUESTS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that was closed before its answer came is none; all else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -134,7 +119,14 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.headers.get("content-type", "").partition(";")[0].strip().lower() not in _TYPES:
             self._refuse(415, f"content-type is not one of {', '.join(_TYPES)}")
         else:
-            self._hand_on("POST", self.rfile.read(int(length)))
+            with self.server.places:
+                self._hand_on("POST", self._body(int(length)))
+
+    def _body(self, length: int) -> bytes:
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionAbortedError("the page was closed while it sent this")
+        return body
 
     def _is_asked_by_name(self) -> bool:
         known = not self._trial.hosts or self.headers.get("host", "") in self._trial.hosts

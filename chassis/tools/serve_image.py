@@ -23,7 +23,11 @@ flags.DEFINE_string("bwrap", "bwrap", "bubblewrap's program.")
 flags.DEFINE_string("proot", "", "PRoot's program, for a machine without user namespaces.")
 flags.DEFINE_string("emulator", "", "Static qemu program; empty if the image is for this machine's CPU.")
 flags.DEFINE_string("emulator_cpu", "", "The CPU that the emulator plays, such as cortex-a57.")
-flags.DEFINE_string("host", "127.0.0.1", "The address to listen on; 0.0.0.0 lets other machines ask, too.")
+flags.DEFINE_string(
+    "host",
+    "127.0.0.1",
+    "The address of IPv4 to listen on; 0.0.0.0 lets other machines ask, too, and gives the page to them.",
+)
 flags.DEFINE_integer("port", None, "Port of HTTP; 8080, or any if that is taken.", lower_bound=1, upper_bound=65535)
 flags.DEFINE_integer("grpc_port", None, "Port of gRPC; 45000, or any if that is taken.", 1, 65535)
 flags.DEFINE_integer(

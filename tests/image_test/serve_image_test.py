@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -122,14 +123,26 @@ def test_a_server_without_http_has_no_page_to_ask_it_on(tmp_path: Path) -> None:
         assert not [line for line in lines if line.startswith(("curl ", "page "))]
 
 
-def test_a_port_that_is_taken_is_an_error_if_it_was_asked_for(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
+@pytest.mark.parametrize("flag", ["port", "grpc_port", "page_port"])
+def test_a_port_that_is_taken_is_an_error_at_once_if_it_was_asked_for(tmp_path: Path, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with serving(tmp_path, f"--port={port}") as (process, lines):
+        with serving(tmp_path, f"--{flag}={port}") as (process, lines):
             assert process.wait(LIMIT_SECONDS) == 1
-    assert f"error: 127.0.0.1:{port} cannot be listened on: Address already in use" in lines[-1]
+    assert lines == [f"error: 127.0.0.1:{port} cannot be listened on: Address already in use"]
+
+
+def test_it_listens_on_the_address_that_is_given(tmp_path: Path) -> None:
+    with serving(tmp_path, "--host=127.0.0.2") as (process, lines):
+        (page,) = (line.split()[1] for line in lines if line.startswith("page "))
+        assert page.startswith("http://127.0.0.2:")
+        with urllib.request.urlopen(f"{page}openapi.json", timeout=LIMIT_SECONDS) as answer:
+            assert json.load(answer)["info"]["title"] == "digits"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT_SECONDS) == 0
+    with serving(tmp_path, "--host=::1") as (process, lines):
+        assert process.wait(LIMIT_SECONDS) == 1
+    assert lines[-1].startswith("error: ::1 is no address of IPv4")
 
 
 def test_variables_reach_the_server_and_a_start_that_fails_shows_its_log(tmp_path: Path) -> None:
