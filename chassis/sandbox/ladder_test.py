@@ -78,3 +78,12 @@ def test_proot_needs_no_directory_that_everybody_has(tmp_path: Path) -> None:
     assert Path(environment["PROOT_LOADER"]).parent == tmp_path
     command = [*found.proot.command, "-v", "-1", "-r", "/", "-b", f"{tmp_path}:/tmp", "/bin/ls", "/tmp"]
     assert subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout == "loader\n"
+
+
+def test_tunables_of_a_programs_own_come_over_those_that_proot_needs(tmp_path: Path) -> None:
+    found = climb(_tools(), rungs=[Rung.PROOT])
+    assert found.proot
+    own = "glibc.malloc.trim_threshold=4096"
+    tunables = found.proot.environment(tmp_path, {"GLIBC_TUNABLES": own})["GLIBC_TUNABLES"]
+    assert tunables.endswith(f":{own}")  # glibc takes the last
+    assert tunables.startswith("glibc.malloc.top_pad=")

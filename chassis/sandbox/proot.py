@@ -20,7 +20,8 @@ _TUNABLES = "GLIBC_TUNABLES"
 
 # PRoot keeps the end of each program's heap (brk), and takes that of a child that posix_spawn made for its parent's
 # from then on: a parent that moves it again has memory that is not its own. So glibc asks once, for more than most
-# programs need, and gives nothing back. None of it is used before something is written there.
+# programs need, and gives nothing back. None of it is used before something is written there. To set top_pad
+# keeps mmap_threshold at 128 KiB: what is larger has memory of its own. With a higher one it would fill the heap, too.
 _HEAP = f"glibc.malloc.top_pad={256 << 20}:glibc.malloc.trim_threshold={1 << 30}"
 
 
@@ -39,7 +40,8 @@ class Proot:
         PRoot starts every program by a small one that it carries in itself. By itself it puts that into /tmp, which may
         be full, closed or mounted with noexec.
         """
-        variables = {_TUNABLES: ":".join(filter(None, [(program or {}).get(_TUNABLES), _HEAP]))}
+        # Of two of one name glibc takes the last: the program's own.
+        variables = {_TUNABLES: ":".join(filter(None, [_HEAP, (program or {}).get(_TUNABLES)]))}
         loader = _loader(self.program.read_bytes())
         if loader is not None:
             path = scratch / "loader"

@@ -82,7 +82,7 @@ kept = []
 for _ in range(5):
     child = os.posix_spawn(sys.executable, [sys.executable, "-S", "-c", ""], os.environ)
     ended = os.waitpid(child, 0)[1]
-    kept.append([bytearray(1000) for _ in range(3000)])
+    kept.append([bytearray(SIZE) for _ in range(COUNT)])
     print(len(kept), "ended with", ended)
 """
 
@@ -133,8 +133,12 @@ def test_the_server_sees_the_image_and_nothing_of_the_machine(
     assert seen["shm"]
 
 
-def test_a_program_goes_on_after_it_has_started_others(image: RootFileSystem, sandbox: Sandbox, tmp_path: Path) -> None:
-    assert run(image, sandbox, tmp_path, SPAWN).splitlines()[-1] == "5 ended with 0"
+@pytest.mark.parametrize(("size", "count"), [(1000, 3000), (1_000_000, 200)])
+def test_a_program_goes_on_after_it_has_started_others(
+    image: RootFileSystem, sandbox: Sandbox, tmp_path: Path, size: int, count: int
+) -> None:
+    script = SPAWN.replace("SIZE", str(size)).replace("COUNT", str(count))
+    assert run(image, sandbox, tmp_path, script).splitlines()[-1] == "5 ended with 0"
 
 
 def test_an_attack_reaches_nothing(
