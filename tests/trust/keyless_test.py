@@ -23,7 +23,7 @@ from tests.publishing.push_tool import run_tool
 from tests.publishing.sample_images import sample_image
 from tests.trust.loopback_sigstore import IDENTITY, ISSUER, LoopbackSigstore
 from tests.trust.referrers_registry import ReferrersRegistry
-from tests.trust.signing_tools import cosign, push, pushed, run_program
+from tests.trust.signing_tools import cosign, keys, push, pushed, run_program
 
 FLAGS = absl_flags.FLAGS
 PUBLIC_UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
@@ -80,6 +80,20 @@ def test_cosign_verifies_what_an_identity_signs(memory: ReferrersRegistry, servi
     assert f"is signed by {IDENTITY} (of {ISSUER})" in verified.stderr
     assert services.sigstore.issued == [IDENTITY]
     assert len(services.sigstore.entries) == 1
+
+
+def test_a_key_alone_does_not_verify_what_an_identity_signed(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    digest = pushed(memory.address, tmp_path, "signed/key", 11, *services.flags)
+    image = f"{memory.address}/signed/key@{digest}"
+    _, key = keys(tmp_path)
+    done = run_tool("verify", image, f"--key={key}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"is not signed by {key}, or was changed since" in done.stderr
+    either = verify(image, services.root, IDENTITY, ISSUER, f"--key={key}")
+    assert (either.returncode, either.stdout.strip()) == (0, digest), either.stderr
+    assert f"@{digest} is signed by one of {key}, {IDENTITY} (of {ISSUER})\n" in either.stderr
 
 
 def test_what_cosign_signs_is_verified(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
