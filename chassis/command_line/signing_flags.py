@@ -138,4 +138,5 @@ def _identity_signer(token_file: Path | None, signing: Path | None, root: Path |
             "--keyless: this program does not have the package `sigstore`\n  Push by an oci_push target with "
             "`keyless = True`"
         ) from None
-    return keyless_signer(token_file, os.environ, signing, root)
+    signer: ImageSigner = keyless_signer(token_file, os.environ, signing, root)
+    return signer
