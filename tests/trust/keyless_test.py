@@ -129,6 +129,14 @@ def test_targets_that_are_keyless_sign_and_verify(memory: ReferrersRegistry, ser
     assert services.sigstore.issued == [IDENTITY]
 
 
+def test_several_targets_of_which_one_is_keyless(memory: ReferrersRegistry, services: Services) -> None:
+    repository = f"{memory.address}/tests/trust"
+    assert run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={repository}").returncode == 0
+    pushes = started("PUSH_ALL_KEYLESS", f"--registry={memory.address}", "--tag=v1", *services.flags[2:])
+    assert [one["outcome"] for one in json.loads(pushes.stdout)["pushes"]] == ["pushed"] * 2
+    started("VERIFY_KEYLESS", f"--image={repository}:v1", f"--trusted-root={services.root}")
+
+
 def started(target: str, *flags: str) -> subprocess.CompletedProcess:
     """A target, as `bazel run` starts it; it has to succeed."""
     environment = {**os.environ, "HOME": "/nonexistent"}
