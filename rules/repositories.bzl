@@ -58,7 +58,7 @@ def chassis_repositories(image_pythons = {}, hubs = []):
     Args:
       image_pythons: version to the `image_python` of the workspace, such as `{"3.12": "@//:python312"}`.
       hubs: the workspace's own hubs, such as `["pypi"]`: `deps` and `requirements` that name what they do not have are then
-        errors that say what may have been meant.
+        errors that say what may have been meant, and targets with `pickle_on = "target"` are passed over where these have no lock.
     """
     _hubs_repository(name = _HUBS_REPOSITORY, read_from = hubs)
     debian_pythons()

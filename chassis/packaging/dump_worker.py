@@ -151,7 +151,7 @@ def _lost(finder: SourceFinder, request: PickleRequest) -> Iterator[str]:
     for module in finder.loaded():
         path = str(module.__file__)
         source = Path(request.sources[path]).read_bytes()
-        for beside in paths_beside(source, path, _data_keys()):
+        for beside in paths_beside(source, path, _data_keys(), vars(module)):
             yield (
                 f"{beside.path}, line {beside.line}: `{beside.text}` names a file that the image lacks; add it to "
                 '`data` of the chassis_model, and find it with chassis.data_path("…")'

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 _MAX_SHOWN = 80
 _IMMUTABLE = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset)
@@ -56,7 +57,7 @@ _READERS = ("from", "imread", "load", "memmap", "open", "read")
 """How functions that read files begin: `open`, `numpy.load`, `pandas.read_csv`, `numpy.fromfile`."""
 
 
-def paths_beside(source: bytes, path: str, data: Sequence[str]) -> list[LostStatement]:
+def paths_beside(source: bytes, path: str, data: Sequence[str], variables: Mapping[str, object]) -> list[LostStatement]:
     """Returns the expressions in a source's functions that look for a file where the image has none.
 
     These are uses of `__file__`, and of variables that the module makes of it, and files of `data` that are read by a
@@ -66,13 +67,16 @@ def paths_beside(source: bytes, path: str, data: Sequence[str]) -> list[LostStat
       source: its text.
       path: its path, for messages.
       data: the keys of the model's data.
+      variables: the globals of the imported module.
     """
     names = {key.rpartition("/")[2] for key in data}
     tree = ast.parse(source, path)
     functions = [
         node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
     ]
-    beside = _made_of_file(tree.body)
+    beside = {"__file__"} | {
+        name for name in _made_of_file(tree.body) if isinstance(variables.get(name), str | PurePath)
+    }
     found: dict[int, LostStatement] = {}
     for function in functions:
         for node in ast.walk(function):
@@ -97,10 +101,15 @@ def _reads(node: ast.AST, names: set[str]) -> bool:
     """Whether `node` calls what reads files, or makes paths, with a literal that ends with one of `names`."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name | ast.Attribute):
         return False
+    if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Constant):  # a method of a text
+        return False
     called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-    literals = [given.value for given in node.args if isinstance(given, ast.Constant) and isinstance(given.value, str)]
-    of_data = any(literal.rpartition("/")[2] in names for literal in literals)
-    return of_data and (called in _PATHS or called.startswith(_READERS))
+    if called not in _PATHS and not called.startswith(_READERS):
+        return False
+    # A path of several parts is one of the workspace if it is written out whole; of what reads, the first says where.
+    parts = node.args if called in _PATHS else node.args[:1]
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return bool(texts) and len(texts) == len(parts) and texts[-1].rpartition("/")[2] in names
 
 
 def _run_at_import(body: list[ast.stmt]) -> Iterator[ast.stmt]:

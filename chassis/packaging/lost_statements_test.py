@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from chassis.packaging.lost_statements import lost_statements, paths_beside
@@ -78,14 +80,21 @@ def test_line_and_text_are_said() -> None:
         ("return {'w.bin': found.get('w.bin')}", []),
         ("return open('/etc/hostname').read()", []),
         ("return Path(given).read_text()", []),
+        ("return os.path.join(chassis.data_path('saved'), 'w.bin')", []),
+        ("return Path(chassis.data_path('saved'), 'w.bin')", []),
+        ("return Path('ml', 'w.bin').read_text()", ["Path('ml', 'w.bin')"]),
+        ("return ', '.join('w.bin')", []),
+        ("return LOG.info('w.bin')", []),
     ],
 )
 def test_files_that_a_function_looks_for_beside_its_source_are_found(body: str, lost: list[str]) -> None:
     source = (
         "HERE = os.path.dirname(__file__)\n"
         "WEIGHTS = os.path.join(HERE, 'other.bin')\n"
+        "LOG = logging.getLogger(Path(__file__).stem)\n"
         "NUMBER: int = 3\n"
         f"def process(a):\n    {body}\n"
     )
-    found = paths_beside(source.encode(), "ml/model.py", ["w.bin"])
-    assert [(one.line, one.text) for one in found] == [(5, text) for text in lost]
+    variables = {"HERE": "ml", "WEIGHTS": "ml/other.bin", "LOG": logging.getLogger(), "NUMBER": 3}
+    found = paths_beside(source.encode(), "ml/model.py", ["w.bin"], variables)
+    assert [(one.line, one.text) for one in found] == [(6, text) for text in lost]

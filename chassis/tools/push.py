@@ -18,7 +18,7 @@ from absl import flags
 from chassis.command_line.cache_flags import BazelCaches, bringing
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
 from chassis.command_line.run import run_main
-from chassis.command_line.signing_flags import publication
+from chassis.command_line.signing_flags import publications
 from chassis.errors import ChassisError
 from chassis.oci.artifacts import SKIPPED as ARTIFACT_SKIPPED
 from chassis.oci.artifacts import ArtifactReport
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     begin = time.monotonic()
     layout = LayoutReader(plan.documents)
     stores = [*plan.stores(), LateStore(BazelCaches().stores)]
-    what = publication(plan)
+    (what,) = publications([plan])
     immutable = FLAGS.immutable_tags or plan.immutable_tags
     options = PushOptions(FLAGS.jobs, FLAGS.dry_run, immutable, FLAGS.accelerator_tags)
     sources = MountSources(

@@ -17,7 +17,7 @@ from absl import flags
 from chassis.command_line.cache_flags import BazelCaches
 from chassis.command_line.registry_flags import deadline, remedies, transport_of_flags
 from chassis.command_line.run import caller_path, run_main
-from chassis.command_line.signing_flags import publication
+from chassis.command_line.signing_flags import publications
 from chassis.errors import ChassisError
 from chassis.oci.blob_store import LateStore
 from chassis.oci.layout_reader import Manifest
@@ -69,7 +69,7 @@ def main(argv: Sequence[str]) -> int:
     runfiles = Path(os.environ["RUNFILES_DIR"])
     plans = [read_plan(Path(path), runfiles) for path in FLAGS.plan]
     caches = BazelCaches()
-    pushes = [_planned(plan, caches) for plan in plans]
+    pushes = [_planned(plan, what, caches) for plan, what in zip(plans, publications(plans), strict=True)]
     since = read_run(caller_path(FLAGS.since)) if FLAGS.since else {}
     cancellation = deadline(FLAGS.timeout)
     transport = transport_of_flags(FLAGS.jobs * 2, cancellation)
@@ -91,14 +91,13 @@ def main(argv: Sequence[str]) -> int:
     return 1 if any(outcome.outcome == FAILED for outcome in outcomes) else 0
 
 
-def _planned(plan: PushPlan, caches: BazelCaches) -> PlannedPush:
+def _planned(plan: PushPlan, what: Publication, caches: BazelCaches) -> PlannedPush:
     repository = plan.repository
     if FLAGS.registry:
         path = repository.partition("/")[2] if repository else plan.target.partition("//")[2].partition(":")[0]
         repository = f"{FLAGS.registry.rstrip('/')}/{path}"
     if not repository:
         raise ChassisError(f"{plan.target}: no repository: write it in the oci_push target, or give --registry")
-    what = publication(plan)
     return PlannedPush(
         target=plan.target,
         layout=plan.documents,

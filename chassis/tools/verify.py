@@ -127,9 +127,10 @@ def _check_same(digest: str) -> None:
             raise ChassisError(f"{FLAGS.image}: is {digest}, but this build makes {built}")
 
 
-def _summary(verified: Verified, repository: str, who: Trusted) -> str:
-    names = [*FLAGS.key, *(identity.where for identity in who.identities)]
-    lines = [f"{repository}@{verified.digest} is signed by {', '.join(names)}"]
+def _summary(verified: Verified, repository: str, trusted: Trusted) -> str:
+    names = [*FLAGS.key, *(identity.where for identity in trusted.identities)]
+    who = names[0] if len(names) == 1 else f"one of {', '.join(names)}"
+    lines = [f"{repository}@{verified.digest} is signed by {who}"]
     lines += [f"  as {form}" for form in verified.forms]
     lines += [f"  says {kind}" for kind in sorted({one.predicate_type for one in verified.statements})]
     lines += [f"  left out: {reason}" for reason in verified.refused]

@@ -11,9 +11,10 @@ import base64
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ from sigstore.verify import Verifier, policy
 
 from chassis.trust.bundle import verify_bundle
 from chassis.trust.errors import IdentityError, SignatureError
-from chassis.trust.statement import Statement, encode_statement
+from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement
 
 TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"
 """The environment variable with an identity token, as cosign has it."""
@@ -37,14 +38,17 @@ TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"
 _CONFIGURATION = "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json"
 _MAX_FILE_BYTES = 16 << 20
 _SERVICE_SECONDS = 60.0
+_CERTIFICATE_SECONDS = 8 * 60.0
+"""For how long one is signed with: it is valid for ten minutes, and the log has to take the signature in them."""
 _UNNAMED = "_"
 """The package wants a name of each subject; in-toto's own statements have this for none."""
 
 # Of a token's claims, those that a certificate may name its holder by, and how.
 _NAMING_CLAIMS = ("email", "sub", "job_workflow_ref", "ci_config_ref_uri")
 _NAMING_FORMS = ("{}", "https://{}", "https://github.com/{}")
+_EXPIRED_CERTIFICATE = "ExpiredCertificate"
 _EXPIRED = {
-    "ExpiredCertificate": "the certificate that was given is expired already; compare this machine's clock",
+    _EXPIRED_CERTIFICATE: "the certificate that was given is expired already; compare this machine's clock",
     "ExpiredIdentity": "the identity token is expired; take a new one",
 }
 _T = TypeVar("_T")
@@ -69,43 +73,97 @@ class Identity:
         return _verified(bundle, self.root, policy.Identity(identity=self.name, issuer=self.issuer))
 
 
-@dataclass(frozen=True)
+class _SilentError(IdentityError):
+    """A service does not answer."""
+
+
+class _ExpiredError(IdentityError):
+    """The certificate is expired."""
+
+
+@dataclass(eq=False)
 class KeylessSigner:
-    """An `ImageSigner` that signs with the identity of a token. Safe to use from several threads."""
+    """An `ImageSigner` that signs with the identity of a token. Safe to use from several threads.
+
+    The token that it begins with may expire before there is something to sign, for tokens of CI live for minutes and a
+    large image takes longer to send; `renew` gives the next one.
+    """
 
     token: IdentityToken
     configuration: ClientTrustConfig
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
+    renew: Callable[[], IdentityToken]
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+    _made: tuple[CertifiedSigner, float] | None = field(default=None, init=False, repr=False)
+    _silence: str = field(default="", init=False, repr=False)
 
     repeatable = False
 
     @property
     def name(self) -> str:
         """Who signs."""
-        return f"{self.token.identity} (of {self.token.federated_issuer})"
+        return _name(self.token)
 
     def bundle(self, statement: Statement) -> bytes:
         """The bundle with the signed statement, which the log of the services has from then on.
 
         Raises:
-          IdentityError: a service refuses it, or does not answer.
+          IdentityError: a service refuses it, or does not answer; or the token is expired, and there is no newer one.
         """
         said = dsse.Statement(encode_statement(replace(statement, name=statement.name or _UNNAMED)))
-        with self._lock:
-            signer = self._signer
-        made: str = _asked(lambda: signer.sign_dsse(said)).to_json()
-        return made.encode()
+        signer, new = self._certified()
+        try:
+            made = self._ask(lambda: signer.sign_dsse(said))
+        except _ExpiredError:
+            if new:
+                raise
+            # A machine that slept has a clock for waiting that did not count it.
+            renewed, _ = self._certified(instead_of=signer)
+            made = self._ask(lambda: renewed.sign_dsse(said))
+        text: str = made.to_json()
+        return text.encode()
 
     def said(self, bundle: bytes, where: str) -> list[Statement]:
         """The statements in a bundle, if this identity signed it; else `SignatureError`."""
         found = verify_bundle(bundle, [], where, identities=[_Own(self)])
         return [replace(one, name="" if one.name == _UNNAMED else one.name) for one in found]
 
-    @cached_property
-    def _signer(self) -> CertifiedSigner:
-        """With a certificate: asked for when there is something to sign, for it is valid for minutes."""
-        context = SigningContext.from_trust_config(self.configuration)
-        return _asked(lambda: CertifiedSigner(self.token, context))
+    def _certified(self, *, instead_of: CertifiedSigner | None = None) -> tuple[CertifiedSigner, bool]:
+        """Who signs with a certificate, and whether it was asked for just now: the last one if it is young enough."""
+        with self._lock:
+            if self._made is not None:
+                signer, begin = self._made
+                if signer is not instead_of and time.monotonic() - begin < _CERTIFICATE_SECONDS:
+                    return signer, False
+            begin = time.monotonic()
+            token = self._valid_token()
+            context = SigningContext.from_trust_config(self.configuration)
+            signer = self._ask(lambda: CertifiedSigner(token, context))
+            self._made = signer, begin
+            return signer, True
+
+    def _valid_token(self) -> IdentityToken:
+        if not self.token.in_validity_period():
+            try:
+                renewed = self.renew()
+            except IdentityError as error:
+                raise IdentityError(
+                    f"the identity token is expired by now, and there is no newer one: {error}\n  Push again with a "
+                    "new one: what was sent is not sent again"
+                ) from None
+            if _name(renewed) != self.name:
+                raise IdentityError(f"the identity token was of {self.name}, and the newer one is of {_name(renewed)}")
+            self.token = renewed
+        return self.token
+
+    def _ask(self, work: Callable[[], _T]) -> _T:
+        """As `_asked`. Whoever comes after a service that did not answer is told so, and does not wait for it too."""
+        if self._silence:
+            raise IdentityError(self._silence)
+        try:
+            return _asked(work)
+        except _SilentError as error:
+            self._silence = str(error)
+            raise
 
     def own(self) -> policy.VerificationPolicy:
         """What the certificates of this signer say: issuers are named in them by other claims of a token."""
@@ -142,15 +200,22 @@ def read_trusted_root(path: Path | None) -> TrustedRoot:
         raise IdentityError(f"{path}: is not a trusted root of Sigstore: {_first_line(error)}") from None
 
 
-def keyless_signer(token: IdentityToken, signing: Path | None, root: Path | None) -> KeylessSigner:
-    """A signer of a token by the services of two files, a signing configuration and a trusted root; without them by
-    Sigstore's public ones.
+def keyless_signer(
+    token_file: Path | None, environment: Mapping[str, str], signing: Path | None, root: Path | None
+) -> KeylessSigner:
+    """A signer with a token (see `identity_token`) by the services of two files, a signing configuration and a trusted
+    root; without them by Sigstore's public ones.
 
     Raises:
-      IdentityError: a file is not what it has to be, or what the public services are cannot be had.
+      IdentityError: there is no token; a file is not what it has to be, or what the public services are cannot be had.
     """
+    renew = partial(identity_token, token_file, environment)
+    return KeylessSigner(renew(), _configuration(signing, root), renew)
+
+
+def _configuration(signing: Path | None, root: Path | None) -> ClientTrustConfig:
     if signing is None or root is None:
-        return KeylessSigner(token, _public())
+        return _public()
     document = {
         "mediaType": _CONFIGURATION,
         "signingConfig": _object(_read(signing), signing),
@@ -162,7 +227,7 @@ def keyless_signer(token: IdentityToken, signing: Path | None, root: Path | None
         SigningContext.from_trust_config(configuration)
     except (SigstoreError, ValueError) as error:
         raise IdentityError(f"{signing}: is not a signing configuration of Sigstore: {_first_line(error)}") from None
-    return KeylessSigner(token, configuration)
+    return configuration
 
 
 def identity_token(file: Path | None, environment: Mapping[str, str]) -> IdentityToken:
@@ -174,8 +239,8 @@ def identity_token(file: Path | None, environment: Mapping[str, str]) -> Identit
     """
     if file is not None:
         where, text = str(file), _read(file).decode("ascii", "replace").strip()
-    elif environment.get(TOKEN_VARIABLE):
-        where, text = TOKEN_VARIABLE, environment[TOKEN_VARIABLE]
+    elif environment.get(TOKEN_VARIABLE, "").strip():
+        where, text = TOKEN_VARIABLE, environment[TOKEN_VARIABLE].strip()
     else:
         where, text = "the token of this job", _detected()
     try:
@@ -197,6 +262,10 @@ def _detected() -> str:
     return str(found)
 
 
+def _name(token: IdentityToken) -> str:
+    return f"{token.identity} (of {token.federated_issuer})"
+
+
 def _names(token: str) -> Iterator[str]:
     """What a certificate may name the holder of a token by: the claims differ from issuer to issuer."""
     body = token.split(".")[1]
@@ -209,12 +278,14 @@ def _names(token: str) -> Iterator[str]:
 def _verified(bundle: bytes, root: TrustedRoot, expected: policy.VerificationPolicy) -> bytes:
     try:
         payload: bytes
-        _, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), expected)
+        kind, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), expected)
     except CertValidationError as error:
         reason = "its certificate was not valid when the log took the signature, or is not of a trusted authority"
         raise SignatureError(f"{reason}: {_first_line(error)}") from None
     except (SigstoreError, ValueError) as error:
         raise SignatureError(_first_line(error)) from None
+    if kind != PAYLOAD_TYPE:
+        raise SignatureError(f"signs {kind!r}, expected {PAYLOAD_TYPE!r}")
     return payload
 
 
@@ -244,9 +315,10 @@ def _asked(work: Callable[[], _T]) -> _T:
     thread.start()
     thread.join(_SERVICE_SECONDS)
     if failed:
-        raise IdentityError(f"signing without a key: {_said(failed[0])}")
+        kind = _ExpiredError if type(failed[0]).__name__ == _EXPIRED_CERTIFICATE else IdentityError
+        raise kind(f"signing without a key: {_said(failed[0])}")
     if not found:
-        raise IdentityError(f"signing without a key: Sigstore's services gave no answer in {_SERVICE_SECONDS:g} s")
+        raise _SilentError(f"signing without a key: Sigstore's services gave no answer in {_SERVICE_SECONDS:g} s")
     return found[0]
 
 

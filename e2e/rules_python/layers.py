@@ -1,4 +1,4 @@
-"""Prints an image's layers: `NAME VERSION DIGEST` of each wheel, and how many others there are of code."""
+"""Prints an image's layers: `NAME VERSION DIGEST` of each wheel."""
 
 import json
 import pathlib

@@ -2,10 +2,11 @@
 
 load("@bazel_skylib//lib:unittest.bzl", "analysistest", "asserts")
 load("@rules_python//python:py_info.bzl", "PyInfo")
-load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python", "model_directory")
+load("//rules:defs.bzl", "BaseInfo", "LayerInfo", "chassis_image", "chassis_model", "debian_base", "image_python", "model_directory", "oci_push_all")
 load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "TOOLS_PYTHON")
 load("//rules/private/wheels:missing_distribution.bzl", "missing_distribution")
 load("//rules/providers:model_info.bzl", "ModelInfo")
+load("//rules/providers:push_info.bzl", "PushInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load("//rules/providers:wheel_info.bzl", "WheelInfo", "WheelLayerInfo")
 
@@ -51,6 +52,13 @@ def _layer(ctx, name):
     for file in files:
         ctx.actions.write(file, "")
     return LayerInfo(blob = files[0], descriptor = files[1], files = files[2], origin = name)
+
+def _fake_push_impl(ctx):
+    plan = ctx.actions.declare_file(ctx.label.name + ".plan.json")
+    ctx.actions.write(plan, "{}")
+    return PushInfo(files = depset(), keyless = True, layers = depset(), plan = plan)
+
+_fake_push = rule(implementation = _fake_push_impl)
 
 def _fake_model_impl(ctx):
     wheels = []
@@ -203,6 +211,8 @@ def failure_tests(name):
     _fake_model(name = "model_of_two_numpys", wheels = ["numpy-1.26.4-cp311-cp311-any.whl", "numpy-2.3.1-cp311-cp311-any.whl"])
     _fake_model(name = "model_of_old_releases", wheels = ["grpcio-1.62.3-cp311-cp311-any.whl", "protobuf-3.20.3-py2.py3-none-any.whl"])
     _fake_model(name = "fake_model")
+    _fake_push(name = "push_by_an_identity")
+    oci_push_all(name = "pushes_with_keys", pushes = [":push_by_an_identity"], tags = manual)
     _fake_base(name = "base_amd64", architecture = "amd64")
     _fake_base(name = "base_of_many_layers", architecture = "arm64", layers = 127)
     _fake_base(name = "base_of_312", architecture = "arm64", python_version = "3.12")
@@ -274,6 +284,7 @@ def failure_tests(name):
         "no_reason": ["doctor_allow", "ELF002:opt/*", "has no reason"],
         "base_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "base_of_312 has Python 3.12", "write python = \"3.12\"", "take a base with Python " + DEFAULT_PYTHON],
         "layout_mismatch": ["the image's Python is %s, the base" % DEFAULT_PYTHON, "has Python 3.12", "write python = \"3.12\""],
+        "pushes_with_keys": ["//tests/analysis:push_by_an_identity signs with an identity: write `keyless = True` here, too"],
         "says_314": ["its packages have Python 3.11, and its Python is to be 3.14, as `python_version` says", "Write python_version = \"3.11\""],
         "on_says_nothing": ["its packages have Python 3.13, and its Python is to be 3.14, that of the images that are built", "take packages with Python 3.14"],
         "no_base": ["image_python //tests/analysis:python_without_parts has no `base`", "docs/python.md"],

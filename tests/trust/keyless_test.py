@@ -10,39 +10,24 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from absl import flags as absl_flags
 from absl.testing import flagsaver
 
-from chassis.command_line.signing_flags import publication
+from chassis.command_line.signing_flags import publications
 from chassis.errors import ChassisError
 from chassis.oci.push_plan import plan_of_layout
 from tests.publishing.push_tool import run_tool
 from tests.publishing.sample_images import sample_image
-from tests.trust.loopback_sigstore import IDENTITY, ISSUER, LoopbackSigstore
+from tests.trust.loopback_sigstore import IDENTITY, ISSUER, LoopbackSigstore, Services
 from tests.trust.referrers_registry import ReferrersRegistry
-from tests.trust.signing_tools import cosign, push, pushed, run_program
+from tests.trust.signing_tools import cosign, keys, push, pushed, run_program
 
 FLAGS = absl_flags.FLAGS
 PUBLIC_UNREACHABLE = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "NO_PROXY": "127.0.0.1"}
-
-
-class Services:
-    """The services with the files that say where they are, and a token in a file."""
-
-    def __init__(self, sigstore: LoopbackSigstore, folder: Path) -> None:
-        self.sigstore = sigstore
-        self.signing, self.root = sigstore.write(folder)
-        self.token = folder / "token"
-        self.token.write_text(sigstore.token())
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """What a push signs with."""
-        files = (f"--signing_config={self.signing}", f"--trusted_root={self.root}")
-        return ("--sign", "--keyless", f"--identity-token={self.token}", *files)
 
 
 @pytest.fixture
@@ -80,6 +65,20 @@ def test_cosign_verifies_what_an_identity_signs(memory: ReferrersRegistry, servi
     assert f"is signed by {IDENTITY} (of {ISSUER})" in verified.stderr
     assert services.sigstore.issued == [IDENTITY]
     assert len(services.sigstore.entries) == 1
+
+
+def test_a_key_alone_does_not_verify_what_an_identity_signed(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    digest = pushed(memory.address, tmp_path, "signed/key", 11, *services.flags)
+    image = f"{memory.address}/signed/key@{digest}"
+    _, key = keys(tmp_path)
+    done = run_tool("verify", image, f"--key={key}")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"is not signed by {key}, or was changed since" in done.stderr
+    either = verify(image, services.root, IDENTITY, ISSUER, f"--key={key}")
+    assert (either.returncode, either.stdout.strip()) == (0, digest), either.stderr
+    assert f"@{digest} is signed by one of {key}, {IDENTITY} (of {ISSUER})\n" in either.stderr
 
 
 def test_what_cosign_signs_is_verified(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
@@ -128,6 +127,14 @@ def test_targets_that_are_keyless_sign_and_verify(memory: ReferrersRegistry, ser
     assert [line for line in shown if line not in said] == []
     assert len(services.sigstore.entries) == 3 * 3  # two images and their index, each with two documents
     assert services.sigstore.issued == [IDENTITY]
+
+
+def test_several_targets_of_which_one_is_keyless(memory: ReferrersRegistry, services: Services) -> None:
+    repository = f"{memory.address}/tests/trust"
+    assert run_tool("push", f"--image={os.environ['INDEX']}", f"--repository={repository}").returncode == 0
+    pushes = started("PUSH_ALL_KEYLESS", f"--registry={memory.address}", "--tag=v1", *services.flags[2:])
+    assert [one["outcome"] for one in json.loads(pushes.stdout)["pushes"]] == ["pushed"] * 2
+    started("VERIFY_KEYLESS", f"--image={repository}:v1", f"--trusted-root={services.root}")
 
 
 def started(target: str, *flags: str) -> subprocess.CompletedProcess:
@@ -246,6 +253,8 @@ def test_what_is_not_an_identity_is_named_before_anything_is_sent(
         (("--keyless", "--signature_tags", token, *both), {}, "the older form takes a key"),
         (("--keyless", "--key=cosign.key"), {}, "only one of the two"),
         (("--keyless", "--nosign"), {}, "contradict each other"),
+        (("--nosign", both[1]), {}, "--nosign and --trusted_root contradict each other"),
+        ((both[1],), {}, "--trusted_root: belongs to --keyless"),
         (("--signer=true", token), {}, "--identity_token: belongs to --keyless"),
     ]
     for flags, environment, message in cases:
@@ -254,8 +263,23 @@ def test_what_is_not_an_identity_is_named_before_anything_is_sent(
                 patched.setenv(name, value)
             FLAGS(["push", *flags])
             with pytest.raises(ChassisError, match=re.escape(message)) as caught:
-                publication(plan_of_layout(tmp_path))
+                publications([plan_of_layout(tmp_path)])
         assert texts["old"] not in str(caught.value)
+
+
+def test_a_target_that_is_keyless_is_not_pushed_unsigned_by_chance(tmp_path: Path, services: Services) -> None:
+    plan = replace(plan_of_layout(tmp_path), target="//team:push", keyless=True)
+    for flags, message in (
+        (("--nokeyless",), "--nokeyless: //team:push has nothing else to sign with: give --key"),
+        (("--nokeyless", f"--trusted_root={services.root}"), "--trusted_root: belongs to --keyless"),
+    ):
+        with flagsaver.flagsaver():
+            FLAGS(["push", *flags])
+            with pytest.raises(ChassisError, match=re.escape(message)):
+                publications([plan])
+    with flagsaver.flagsaver():
+        FLAGS(["push", "--nosign"])
+        assert [what.signer for what in publications([plan])] == [None]
 
 
 def test_a_bad_token_ends_a_push(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
@@ -276,3 +300,32 @@ def test_verifying_wants_a_whole_identity_and_a_root(services: Services) -> None
     assert "/gone: cannot be read: No such file" in gone.stderr
     unreachable = run_tool("verify", image, who, issuer, **PUBLIC_UNREACHABLE)
     assert "Give --trusted_root FILE" in unreachable.stderr
+
+
+def test_several_images_are_signed_by_one_certificate(
+    memory: ReferrersRegistry, services: Services, tmp_path: Path
+) -> None:
+    names = [f"several/{number}" for number in range(3)]
+    nothing = ("layers", "layouts", "mount_from", "stamped_tags", "status_files", "tag_files")
+    for number, name in enumerate(names):
+        sample_image(tmp_path / f"image{number}", 100, seed=20 + number)
+        plan = {key: [] for key in nothing} | {
+            "documents": f"image{number}",
+            "immutable_tags": False,
+            "keyless": number < 2,
+            "repository": f"{memory.address}/{name}",
+            "tags": ["v1"],
+            "target": f"//team:push{number}",
+        }
+        (tmp_path / f"{number}.json").write_text(json.dumps(plan))
+    plans = [f"--plan={tmp_path}/{number}.json" for number in range(3)]
+    environment = {"RUNFILES_DIR": str(tmp_path), "BUILD_WORKING_DIRECTORY": str(tmp_path)}
+    for outcome in ("pushed", "unchanged"):
+        memory.requests.clear()
+        done = run_tool("push_all", *plans, "--since=last.json", *services.flags[2:], **environment)
+        assert done.returncode == 0, done.stderr
+        (tmp_path / "last.json").write_text(done.stdout)
+        assert [one["outcome"] for one in json.loads(done.stdout)["pushes"]] == [outcome] * 3
+        assert services.sigstore.issued == [IDENTITY]
+        assert len(services.sigstore.entries) == 2
+    assert memory.requests == []

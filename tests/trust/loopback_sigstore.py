@@ -202,6 +202,22 @@ class LoopbackSigstore(LoopbackServer):
         return f"{note}\n\N{EM DASH} tests.example {_text(signature)}\n"
 
 
+class Services:
+    """The services with the files that say where they are, and a token in a file."""
+
+    def __init__(self, sigstore: LoopbackSigstore, folder: Path) -> None:
+        self.sigstore = sigstore
+        self.signing, self.root = sigstore.write(folder)
+        self.token = folder / "token"
+        self.token.write_text(sigstore.token())
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a push signs with."""
+        files = (f"--signing_config={self.signing}", f"--trusted_root={self.root}")
+        return ("--sign", "--keyless", f"--identity-token={self.token}", *files)
+
+
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     name = x509.Name(
         [x509.NameAttribute(NameOID.ORGANIZATION_NAME, "tests"), x509.NameAttribute(NameOID.COMMON_NAME, "authority")]

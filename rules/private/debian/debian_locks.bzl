@@ -49,7 +49,7 @@ def debian_locks(
       name: the command's name.
       packages: Debian's names of packages. What they depend on is locked with them.
       python_version: the Python of images, such as `"3.11"`, to whose base in Chassis the packages are added; by default that of
-        images.
+        images which name none.
       suite: Debian's release, such as `"trixie"`, for locks of `packages` alone, in place of `python_version`.
       exclude: packages to leave out, with what they alone depend on.
       architectures: what to lock for: `amd64`, `arm64`.

@@ -133,7 +133,7 @@ find . -type l | while IFS= read -r link; do
     ln -sfn "$up${target#/}" "$link" || exit
     ;;
   esac
-done
+done || exit
 find . -type l | while IFS= read -r link; do
   if [ ! -e "$link" ]; then rm "$link" || exit; fi
 done

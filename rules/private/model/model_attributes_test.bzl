@@ -39,7 +39,7 @@ _CASES = [
     ({"columns": {"amount": "FP64??"}}, "is not one of BOOL"),
     ({"columns": {"input": "FP64"}}, "columns: \"input\" is the name of the input too"),
     ({"data": ["m.onnx"], "entry_point": None, "framework": "onnx", "srcs": []}, None),
-    ({"data": ["m"], "entry_point": None, "framework": "scikit-learn", "srcs": []}, "framework = \"scikit-learn\": choose one of lightgbm, onnx"),
+    ({"data": ["m"], "entry_point": None, "framework": "scikit-learn", "srcs": []}, "framework = \"scikit-learn\": choose one of lightgbm, litert, mlflow, onnx"),
     ({"data": ["m.onnx"], "framework": "onnx"}, "`entry_point` is for a function"),
     ({"data": ["m.onnx"], "entry_point": None, "framework": "onnx"}, "`srcs` is for a function"),
     ({"data": ["m.onnx"], "entry_point": None, "framework": "onnx", "loader": "model:load", "srcs": []}, "`loader` is for a function"),

@@ -30,6 +30,8 @@ def _impl(ctx):
         fail("\n%s: nobody is named who has to have signed: give `keys`, or `certificate_identity`" % ctx.label)
     if bool(ctx.attr.certificate_identity) != bool(ctx.attr.certificate_oidc_issuer):
         fail("\n%s: an identity is a name and the issuer that knows it: give both `certificate_identity` and `certificate_oidc_issuer`" % ctx.label)
+    if ctx.attr.trusted_root and not ctx.attr.certificate_identity:
+        fail("\n%s: trusted_root says whose certificates count, and keys have none: leave it out, or give `certificate_identity`" % ctx.label)
     documents = ctx.attr.image[ImageInfo if ImageInfo in ctx.attr.image else IndexInfo].documents
     words = ['--layout="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, documents))]
     words += ['--key="$RUNFILES_DIR/"' + shell_quote(runfiles_path(ctx, key)) for key in ctx.files.keys]

@@ -47,6 +47,7 @@ def push_plan(ctx, image, what):
     }, indent = " ") + "\n")
     return PushInfo(
         files = depset([image.documents] + layers.values() + what.status_files + what.tag_files + about + ([what.sign_key] if what.sign_key else []), transitive = held),
+        keyless = what.keyless,
         layers = depset(layers.keys()),
         plan = plan,
     )
