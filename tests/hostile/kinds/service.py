@@ -77,7 +77,7 @@ class _Service:
         if self.service.open_files() > 400:
             raise Finding(f"has {self.service.open_files()} files open")
         found = {path.name for path in (self._folder / "state").iterdir()}
-        if found - self._places - {"jobs.sqlite-wal", "jobs.sqlite-shm", "runs", "layouts", "webhook_key"}:
+        if found - self._places - {"jobs.sqlite-wal", "jobs.sqlite-shm", "runs", "pythons", "layouts", "webhook_key"}:
             raise Finding(f"wrote {sorted(found - self._places)}")
         if {path.name for path in self._folder.iterdir()} != {"state", "canary", "stderr"}:
             raise Finding("wrote beside its directory")
