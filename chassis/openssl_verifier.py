@@ -69,7 +69,7 @@ def _openssl(where: str) -> Any:
     try:
         library = ctypes.CDLL("libcrypto.so.3")
     except OSError:
-        raise VerifierError(f"{where}: takes OpenSSL 3, and there is no libcrypto.so.3 here") from None
+        raise VerifierError(f"{where}: verifying needs OpenSSL 3, but libcrypto.so.3 was not found") from None
     pointer, size, data = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p
     for name, result, arguments in (
         ("BIO_new_mem_buf", pointer, [data, ctypes.c_int]),

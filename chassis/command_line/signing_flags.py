@@ -44,7 +44,7 @@ def publications(plans: Sequence[PushPlan]) -> list[Publication]:
 
     Raises:
       ChassisError: flags contradict each other, or are of no use to any image; a key is missing or not a key, or its
-        password is wrong; there is no identity; or a document cannot be read.
+        password is wrong; no identity token is given; or a document cannot be read.
     """
     _check_flags()
     if not any(_is_keyless(plan) for plan in plans):

@@ -36,7 +36,7 @@ def test_no_port_is_given_twice(taken: int) -> None:
 @pytest.mark.parametrize(
     ("host", "message"),
     [
-        ("::1", "::1 is no address of IPv4: take 127.0.0.1, or 0.0.0.0"),
+        ("::1", "::1 is not an IPv4 address: give 127.0.0.1, or 0.0.0.0"),
         ("203.0.113.9", "203.0.113.9 cannot be listened on: Cannot assign requested address"),
     ],
 )

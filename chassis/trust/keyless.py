@@ -207,7 +207,7 @@ def keyless_signer(
     root; without them by Sigstore's public ones.
 
     Raises:
-      IdentityError: there is no token; a file is not what it has to be, or what the public services are cannot be had.
+      IdentityError: no token is given, a file is malformed, or the list of the public services cannot be fetched.
     """
     renew = partial(identity_token, token_file, environment)
     return KeylessSigner(renew(), _configuration(signing, root), renew)

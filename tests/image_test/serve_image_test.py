@@ -142,7 +142,7 @@ def test_it_listens_on_the_address_that_is_given(tmp_path: Path) -> None:
         assert process.wait(LIMIT_SECONDS) == 0
     with serving(tmp_path, "--host=::1") as (process, lines):
         assert process.wait(LIMIT_SECONDS) == 1
-    assert lines[-1].startswith("error: ::1 is no address of IPv4")
+    assert lines[-1].startswith("error: ::1 is not an IPv4 address")
 
 
 def test_variables_reach_the_server_and_a_start_that_fails_shows_its_log(tmp_path: Path) -> None:
