@@ -27,7 +27,9 @@ def free_port(host: str, wanted: int | None, usual: int, taken: Collection[int] 
       PortError: there is none.
     """
     if ":" in host:
-        raise PortError(f"{host} is not an IPv4 address: give {LOOPBACK}, or 0.0.0.0 to be reached from other machines too")
+        raise PortError(
+            f"{host} is not an IPv4 address: give {LOOPBACK}, or 0.0.0.0 to be reached from other machines too"
+        )
     if wanted in taken:
         raise PortError(f"port {wanted} is asked for twice")
     for port in (usual, *[0] * (len(taken) + 1)) if wanted is None else (wanted,):

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sigstore import dsse
 from sigstore.errors import CertValidationError
@@ -28,6 +28,7 @@ from sigstore.sign import Signer as CertifiedSigner
 from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
+from chassis.oci.json_document import read_object
 from chassis.trust.bundle import verify_bundle
 from chassis.trust.errors import IdentityError, SignatureError
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement
@@ -193,7 +194,7 @@ def read_trusted_root(path: Path | None) -> TrustedRoot:
     """
     if path is None:
         return _public().trusted_root
-    _object(_read(path), path)
+    read_object(_read(path), str(path), IdentityError)
     try:
         return TrustedRoot.from_file(str(path))
     except (SigstoreError, ValueError) as error:
@@ -218,8 +219,8 @@ def _configuration(signing: Path | None, root: Path | None) -> ClientTrustConfig
         return _public()
     document = {
         "mediaType": _CONFIGURATION,
-        "signingConfig": _object(_read(signing), signing),
-        "trustedRoot": _object(_read(root), root),
+        "signingConfig": read_object(_read(signing), str(signing), IdentityError),
+        "trustedRoot": read_object(_read(root), str(root), IdentityError),
     }
     read_trusted_root(root)
     try:
@@ -344,13 +345,3 @@ def _read(path: Path) -> bytes:
     if len(data) > _MAX_FILE_BYTES:
         raise IdentityError(f"{path}: is larger than {_MAX_FILE_BYTES} bytes")
     return data
-
-
-def _object(data: bytes, path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise IdentityError(f"{path}: is not a JSON object")
-    return found

@@ -247,7 +247,11 @@ def test_what_is_not_an_identity_is_named_before_anything_is_sent(
         (("--keyless", f"--identity_token={texts['old']}", *both), {}, "is a token, which any process here could read"),
         (("--keyless", token, both[0]), {}, "give both, of the same services, or neither"),
         (("--keyless", token), PUBLIC_UNREACHABLE, "what Sigstore's public services are cannot be had"),
-        (("--keyless", token, both[0], f"--trusted_root={files['bad.json']}"), {}, "bad.json: is not a JSON object"),
+        (
+            ("--keyless", token, both[0], f"--trusted_root={files['bad.json']}"),
+            {},
+            "bad.json: expected a JSON object, found list",
+        ),
         (("--keyless", token, both[0], f"--trusted_root={files['empty.json']}"), {}, "is not a trusted root"),
         (("--keyless", token, f"--signing_config={services.root}", both[1]), {}, "is not a signing configuration"),
         (("--keyless", "--signature_tags", token, *both), {}, "the older form takes a key"),
