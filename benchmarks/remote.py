@@ -39,6 +39,8 @@ _RUNS = flags.DEFINE_integer("runs", 1, "Rounds, each on an engine that has noth
 _JOBS = flags.DEFINE_integer("jobs", 2, "Actions at a time, here and there.", lower_bound=1)
 _PLACE = flags.DEFINE_string("place", "/var/tmp", "A disk with 4 GB to spare; not /tmp, which sandboxes hide.")
 
+_FLAGS = flags.DEFINE_multi_string("bazel", [], "A flag of Bazel's for the builds with the engine, such as one to try.")
+
 _LIMIT_S = 3600
 _AT_A_TIME = 50
 """Calls in flight, as `--config=remote` has jobs."""
@@ -114,6 +116,7 @@ class Builder:
         if engine:
             self.calls.unlink(missing_ok=True)
             remote += ["--config=remote", f"--remote_executor={engine.endpoint}", f"--remote_grpc_log={self.calls}"]
+            remote += _FLAGS.value
         else:
             remote += [f"--jobs={_JOBS.value}"]
         used, received = self._processors(engine), engine.received() if engine else 0
