@@ -173,6 +173,8 @@ class HttpServer:
         if methods is None and len(request.path) > 1 and request.path.endswith("/"):
             methods = self._routes.get(request.path[:-1])
         if methods is None:
+            if request.path == "*" and request.method == "OPTIONS":  # of the server as a whole (RFC 9110, 9.3.7)
+                return Response(204, headers={"allow": "GET, HEAD, OPTIONS, POST"})
             return self._not_found(request)
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is not None:
