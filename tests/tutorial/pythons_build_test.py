@@ -13,6 +13,7 @@ from chassis.image_test.case_file import read_cases
 from chassis.image_test.image_check import Plan, check_image
 from chassis.sandbox.ladder import Tools
 from tests.publishing.registry_server import skopeo
+from tests.tutorial.account import PASSWORD, USER
 from tests.tutorial.build_service import BuildService
 
 _CLIENT_SECONDS = 3000.0
@@ -25,6 +26,7 @@ def test_a_model_is_built_with_the_python_that_packed_it(service: BuildService, 
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        env=os.environ | {"REGISTRY_USER": USER, "REGISTRY_PASS": PASSWORD},
         text=True,
         timeout=_CLIENT_SECONDS,
     )
