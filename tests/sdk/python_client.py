@@ -1,7 +1,7 @@
 """A data scientist on the Python that runs this: packs a model, publishes it, and waits for its image.
 
-`python_client.py URL NAME PLATFORM [FOLDER]` prints the job's state and result as JSON; FOLDER gets the image's tar. The account at
-the service's registry, if that asks for one, is in REGISTRY_USER and REGISTRY_PASS.
+`python_client.py URL NAME PLATFORM [FOLDER]` prints the job's state and result as JSON; FOLDER gets the image's tar.
+The account at the service's registry, if that asks for one, is in REGISTRY_USER and REGISTRY_PASS.
 """
 
 from __future__ import annotations

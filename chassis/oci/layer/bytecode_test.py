@@ -113,7 +113,11 @@ def test_an_interpreter_of_another_version_compiles_nothing(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("exit 3", "ended with status 3"), ("echo nonsense", "says"), ("exit 126", "ended with status 126: .* not for this machine")],
+    [
+        ("exit 3", "ended with status 3"),
+        ("echo nonsense", "says"),
+        ("exit 126", "ended with status 126: .* not for this machine"),
+    ],
 )
 def test_a_program_that_is_no_python_is_named(tmp_path: Path, content: str, said: str):
     other = _interpreter(tmp_path / "python", content)
@@ -131,7 +135,9 @@ def test_a_program_for_another_cpu_is_named(tmp_path: Path):
     other.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + bytes([2, 0, number, 0]) + bytes(44))
     other.chmod(0o755)
     with (
-        pytest.raises(BytecodeError, match=f"does not run: {other}: it is for {cpu}, and this machine is (?s:.*)image_python"),
+        pytest.raises(
+            BytecodeError, match=f"does not run: {other}: it is for {cpu}, and this machine is (?s:.*)image_python"
+        ),
         BytecodeCompiler("3.99", interpreter=other) as compiler,
     ):
         list(compiler.submit("a.py", b"A = 1\n"))
