@@ -63,14 +63,15 @@ class Workspace:
         self._had_bytes = 0
         self._workspace.mkdir()
         (self._workspace / "MODULE.bazel").write_text(_MODULE.format(chassis=checkout))
-        (self._workspace / ".bazelrc").write_text("common --lockfile_mode=off\n")
+        # The options of whoever runs this, such as a disk cache: it changes no count.
+        (self._workspace / ".bazelrc").write_text(f"common --lockfile_mode=off\ntry-import {checkout}/user.bazelrc\n")
         (self._workspace / "BUILD.bazel").write_text(_PACKAGE.replace("PYTHONS", repr(list(pythons))))
         (self._workspace / "model.py").write_text(_MODEL)
 
     def build(self, *pythons: str) -> tuple[str, Fetched]:
         """Builds the images of the Pythons; what Bazel says that it did, and what it fetched."""
         images = [f"//:image_of_{python}" for python in pythons]
-        options = [f"--repository_cache={self._cache}", "--disk_cache=", "--color=no", "--curses=no"]
+        options = [f"--repository_cache={self._cache}", "--color=no", "--curses=no"]
         ended = subprocess.run(
             [*self._program, "build", "--platforms=@chassis//platforms:amd64", *options, *images],
             cwd=self._workspace,

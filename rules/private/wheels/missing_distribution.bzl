@@ -4,7 +4,7 @@ load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
 load("//rules/private/locks:lock_target.bzl", "lock_variant")
 
 def _of_other_pythons(attr):
-    return """%s is not locked for Python %s on %s: @%s has it for Python %s
+    return """%s is not locked for Python %s on %s: what @%s has there is for Python %s
   give the image that Python, python = %r, or lock for %s too: add %s to the platforms of the locks, run %s, and name the lock in the hub
   a lock that holds for both: name both in `pythons` of the hub""" % (
         attr.distribution,
