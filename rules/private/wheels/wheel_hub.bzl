@@ -220,7 +220,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
             problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
             other = _of_another_python(read, platform)
             if other:
-                problems.update({"%s %s" % (platform, key): other for key in pins})
+                problems.update({"%s %s" % (platform, key): other for key in pins.keys() + selected.problems.keys()})
             extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}
             files = {}
             for pin in pins.values():
