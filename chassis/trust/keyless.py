@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from sigstore.verify import Verifier, policy
 from chassis.oci.json_document import read_object
 from chassis.trust.bundle import verify_bundle
 from chassis.trust.errors import IdentityError, SignatureError
+from chassis.trust.image_signer import SignedBundle
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement
 
 TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"
@@ -103,6 +104,17 @@ class KeylessSigner:
     def name(self) -> str:
         """Who signs."""
         return _name(self.token)
+
+    def check(self) -> None:
+        """Nothing: what keeps an identity from signing is not known before a service is asked."""
+
+    def signed(self, statement: Statement) -> SignedBundle:
+        """Signs the statement: see `bundle`."""
+        return SignedBundle(self.bundle(statement))
+
+    def listed(self, statement: Statement, annotations: Sequence[Mapping[str, str]]) -> SignedBundle | None:
+        """None: a bundle has more than a signature."""
+        return None
 
     def bundle(self, statement: Statement) -> bytes:
         """The bundle with the signed statement, which the log of the services has from then on.
