@@ -21,7 +21,7 @@ from typing import TypeVar
 from sigstore import dsse
 from sigstore.errors import CertValidationError
 from sigstore.errors import Error as SigstoreError
-from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
+from sigstore.models import Bundle, ClientTrustConfig, InvalidBundle, TrustedRoot
 from sigstore.oidc import IdentityError as SigstoreIdentityError
 from sigstore.oidc import IdentityToken, detect_credential
 from sigstore.sign import Signer as CertifiedSigner
@@ -293,7 +293,10 @@ def _verified(bundle: bytes, root: TrustedRoot, expected: policy.VerificationPol
         payload: bytes
         kind, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), expected)
     except CertValidationError as error:
-        reason = "its certificate was not valid when the log took the signature, or is not of a trusted authority"
+        reason = (
+            "its certificate was not valid when it signed, as the log or a timestamp has it, or is not of a trusted "
+            "authority"
+        )
         raise SignatureError(f"{reason}: {_first_line(error)}") from None
     except (SigstoreError, ValueError) as error:
         raise SignatureError(_first_line(error)) from None
@@ -339,6 +342,8 @@ def _said(error: BaseException) -> str:
     if type(error).__name__ in _EXPIRED:
         return _EXPIRED[type(error).__name__]
     text = _first_line(error)
+    if isinstance(error, InvalidBundle):  # no authority said when, and the log does not
+        return f"the services gave no whole bundle: {text}"
     cause = error.__cause__ or error.__context__
     more = f": {_first_line(cause)}" if cause is not None and _first_line(cause) not in text else ""
     return f"{type(error).__name__}{f': {text}' if text else ''}{more}"
