@@ -29,9 +29,9 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks.many_wheels import FORTY, MORE, build_file
 from benchmarks.processors import processor_seconds
 from benchmarks.remote_calls import Call, ask_again, read_calls
-from benchmarks.wheels_of_tools import FORTY, MORE, build_file
 from chassis.command_line.run import run_main
 from chassis.errors import ChassisError
 
