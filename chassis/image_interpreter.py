@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,11 @@ _REMEDY = (
     "  an image_python is to name an interpreter of its own version, for the machine that builds: mend its "
     "`interpreter` or its `version`"
 )
+_MACHINES = {62: "x86_64", 183: "aarch64"}
+"""`e_machine` of an ELF header to the CPU, as `uname` names it."""
+
+CANNOT_START = 126
+"""The status with which a shell ends if the program is there and cannot be started, such as one for another CPU."""
 
 
 def child_environment(interpreter: Path | None, kept: Iterable[str]) -> dict[str, str]:
@@ -34,4 +40,17 @@ def wrong_version(wanted: str, found: str, interpreter: str = "") -> str:
 
 def does_not_run(wanted: str, interpreter: str, reason: str | None) -> str:
     """What is said of an interpreter that cannot be started here."""
+    cpu = _cpu(interpreter)
+    if cpu and cpu != platform.machine():
+        reason = f"it is for {cpu}, and this machine is {platform.machine()} ({reason})"
     return f"the interpreter for images of Python {wanted} does not run: {interpreter}: {reason}\n{_REMEDY}"
+
+
+def _cpu(program: str) -> str:
+    """What a program is for, if it is an ELF file for one of the CPUs that are known; else empty."""
+    try:
+        with Path(program).open("rb") as stream:
+            header = stream.read(20)
+    except OSError:
+        return ""
+    return _MACHINES.get(int.from_bytes(header[18:], "little"), "") if header[:4] == b"\x7fELF" else ""

@@ -97,9 +97,9 @@ def _wheels_impl(mctx):
                 name = tag.name,
                 distribution = tag.distribution,
                 hub = tag.hub,
+                keep = tag.keep,
                 own_name = tag.name,
                 platform = tag.platform,
-                remove = tag.remove,
                 strip_prefix = tag.strip_prefix,
             )
     hubs_repository(name = HUBS_REPOSITORY, hubs = hubs)

@@ -39,16 +39,39 @@ CHASSIS_LOCKS = {
     Label("//requirements:linux_arm64_py314.txt"): "linux_arm64_py314",
 }
 
-# What zig brings for other targets than ours, a third of its files. MODULE.bazel says the same.
-ZIG_UNUSED = [
-    "lib/libc/include/any-darwin-any",
-    "lib/libc/include/any-windows-any",
-    "lib/libc/include/generic-freebsd",
-    "lib/libc/include/generic-netbsd",
-    "lib/libc/include/generic-openbsd",
-    "lib/libc/mingw",
-    "lib/libc/musl",
-]
+# What of zig compiles for our targets, half of its files. MODULE.bazel says the same.
+ZIG_USED = {
+    "lib": [
+        "c",
+        "c.zig",
+        "compiler",
+        "compiler_rt",
+        "compiler_rt.zig",
+        "include",
+        "libc",
+        "libcxx",
+        "libcxxabi",
+        "libunwind",
+        "std",
+        "ubsan_rt.zig",
+    ],
+    "lib/compiler": [
+        "test_runner.zig",
+        "util.zig",
+    ],
+    "lib/libc": [
+        "glibc",
+        "include",
+    ],
+    "lib/libc/include": [
+        "aarch64-linux-any",
+        "aarch64-linux-gnu",
+        "any-linux-any",
+        "generic-glibc",
+        "x86-linux-any",
+        "x86-linux-gnu",
+    ],
+}
 
 def chassis_repositories(image_pythons = {}, hubs = []):
     """What Chassis itself needs: call it, then `wheel_hub()` of `@chassis_pypi_locks` and of `@chassis_tools_locks`.
@@ -88,9 +111,9 @@ def chassis_repositories(image_pythons = {}, hubs = []):
             name = "chassis_zig" + suffix,
             distribution = "ziglang",
             hub = "chassis_compilers",
+            keep = ZIG_USED,
             own_name = "chassis_zig" + suffix,
             platform = lock_variant("linux_" + architecture, TOOLS_PYTHON),
-            remove = ZIG_UNUSED,
             strip_prefix = "ziglang",
         )
     wheel_locks(name = "chassis_pypi_locks", hub = "chassis_pypi", locks = CHASSIS_LOCKS)

@@ -15,10 +15,16 @@ from chassis.confinement.errors import NoWallsError
 from chassis.confinement.guardian import in_guardian
 from chassis.confinement.walls import Walls
 
+_CANNOT_START = 126
+_NOT_FOUND = 127
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a program ended; `output` is the end of what it wrote to both streams. None of `status`: out of time."""
+    """How a program ended; `output` is the end of what it wrote to both streams. None of `status`: out of time.
+
+    Of a program that cannot be started the status is a shell's, 126 or 127, and the output says why.
+    """
 
     status: int | None
     output: str
@@ -68,6 +74,8 @@ def _run(
             )
         except subprocess.SubprocessError as error:
             raise NoWallsError(f"the walls around {command[0]} cannot be built: {error}") from None
+        except OSError as error:
+            return Ended(_NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_START, error.strerror or "")
         status: int | None = None
         try:
             status = process.wait(timeout)

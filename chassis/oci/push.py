@@ -151,8 +151,9 @@ class ImagePush:
         self._sent: tuple[BlobReport, ...] = ()
         self._pending: list[Manifest] = []
 
-    def send(self) -> None:
-        """Brings blobs and manifests to the registry; no tag is touched."""
+    def send(self, *, check: Callable[[], None] = lambda: None) -> None:
+        """Brings blobs and manifests to the registry; no tag is touched. `check` is called before anything is sent, if
+        the registry does not have the image."""
         options, client = self._options, self.client
         current = dict(_parallel(client.manifest_digest, [self.digest, *self._named], options.jobs, self._cancellation))
         self._moved = {tag: it for tag, it in self._named.items() if current[tag] != it.descriptor.digest}
@@ -164,6 +165,7 @@ class ImagePush:
             self._sent = tuple(BlobReport(blob, SKIPPED) for blob in blobs)
             self._known.add(client.repository.path, blobs)
             return
+        check()
         self._pending = self._manifests
         self._sent = self._push_blobs(blobs)
         if not options.dry_run:

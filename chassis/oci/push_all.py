@@ -31,7 +31,7 @@ class RunFileError(ChassisError):
 class PlannedPush:
     """One image: `target` names it for people, `stores` are where its layers may be besides its layout. `attach` is
     called between its content and its tags, None if there is nothing to attach; `attached` is the digest of what it
-    attaches."""
+    attaches. `check` is called before anything of an image is sent that the registry does not have."""
 
     target: str
     layout: Path
@@ -42,6 +42,7 @@ class PlannedPush:
     immutable_tags: bool = False
     attach: Callable[[RegistryClient, Sequence[Manifest]], object] | None = field(default=None, compare=False)
     attached: str = ""
+    check: Callable[[], None] = field(default=lambda: None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ def _send(
     image = ImagePush(
         layout, client, planned.tags, options, cancellation, watcher, sources, planned.stores, registry.known
     )
-    image.send()
+    image.send(check=planned.check)
     if planned.attach:
         planned.attach(client, image.manifests)
     return image

@@ -21,8 +21,11 @@ _FIELDS_BY_VERSION = {14: "2.7", 15: "3.0 to 3.7", 16: "3.8 to 3.10", 18: "3.11 
 _FIELDS = 18 if sys.version_info >= (3, 11) else 16
 _NAMES_AT, _FUNCTION_AT = (8, 12) if sys.version_info >= (3, 11) else (8, 11)
 
-_RESUME_OF_OTHERS = {149: "3.13", 128: "3.14"}
-"""The number of the first instruction of a function, where it differs from 3.11's and 3.12's 151."""
+_RESUMES = {151: ("3.11", "3.12"), 149: ("3.13",), 128: ("3.14",)}
+"""The number of the first instruction of a function, and whose it is; 149 is before 151 where there is a closure."""
+
+_OF_ONE = {166: "3.11", 121: "3.12"}
+"""What only one of two versions has whose first instruction is the same: it prepares a call, or returns a constant."""
 
 _BEFORE_RESUME = frozenset({"COPY_FREE_VARS", "MAKE_CELL", "RETURN_GENERATOR", "POP_TOP"})
 _LAST = frozenset(
@@ -73,15 +76,21 @@ def check_version(codes: Sequence[PickledCode], name: str) -> None:
             raise _error(name, "another version", "the fields of its code objects are in another order")
         defect = _defect(bytecode, len(constants), len(names))
         if defect:
-            raise _error(name, _likely_version(bytecode), f"the bytecode of {function!r} is not this one's: {defect}")
+            made_by = _likely_version(bytecode, _running())
+            raise _error(name, made_by, f"the bytecode of {function!r} is not this one's: {defect}")
+
+
+def _running() -> str:
+    return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _error(name: str, made_by: str, reason: str) -> PickleVersionError:
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    running = _running()
     return PickleVersionError(
         f"{name} was made by Python {made_by}, the image has Python {running}\n"
         f"  {reason}\n"
-        f"  pickle it again with Python {running}, or give the function as `entry_point` with its source"
+        f"  pickle it again with Python {running}, give the image the Python that made it (its `python`), "
+        "or give the function as `entry_point` with its source"
     )
 
 
@@ -119,11 +128,12 @@ def _defect(bytecode: bytes, constants: int, names: int) -> str:
     return ""
 
 
-def _likely_version(bytecode: bytes) -> str:
-    """Which version it is, as far as the first instruction tells."""
-    firsts = {bytecode[at] for at in range(0, min(len(bytecode), 64), 2)}
-    for number, version in _RESUME_OF_OTHERS.items():
-        if number in firsts and opcode.opmap.get("RESUME") not in firsts:
-            return version
-    running = sys.version_info[:2]
-    return {(3, 11): "3.12", (3, 12): "3.11"}.get(running, "another version") if 151 in firsts else "another version"
+def _likely_version(bytecode: bytes, running: str) -> str:
+    """Which version it is, as far as its instructions tell; it is not the `running` one."""
+    firsts, numbers = set(bytecode[:64:2]), set(bytecode[::2])
+    for number, versions in _RESUMES.items():
+        if number in firsts:
+            others = [version for version in versions if version != running]
+            told = [version for version in others if any(_OF_ONE.get(one) == version for one in numbers)]
+            return " or ".join(told or others) or "another version"
+    return "another version"

@@ -19,7 +19,7 @@ import pytest
 from cloudpickle.cloudpickle import _code_reduce
 
 from chassis.declaration.model import ModelMetadata
-from chassis.packaging.bytecode import check_version
+from chassis.packaging.bytecode import _likely_version, check_version
 from chassis.packaging.errors import CorruptPickleError, PickleVersionError
 from chassis.packaging.packager import Model, package_model
 from chassis.packaging.pickle_reader import PickledCode, pickled_code
@@ -75,6 +75,27 @@ def test_a_pickle_of_another_python_is_refused_with_both_versions(tmp_path: Path
     with pytest.raises(PickleVersionError) as caught:
         package_model(Model(ModelMetadata(name="m"), None, path, "", {}, {}, []))
     assert f"model.pkl was made by Python {MADE_BY[version]}, the image has Python {RUNNING}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "running", "expected"),
+    [
+        # def process(data): return {"n": len(data)}
+        ("970064017401000000000000000000007c00a6010000ab01000000000000000069015300", "3.13", "3.11"),
+        ("97006401740100000000000000007c00ab0100000000000069015300", "3.13", "3.11 or 3.12"),
+        ("97006401740100000000000000007c00ab0100000000000069015300", "3.11", "3.12"),
+        ("950053015b0100000000000000005500350100000000000030012400", "3.14", "3.13"),
+        # def inner(): return x + 1
+        ("95019700890064017a0000005300", "3.13", "3.11 or 3.12"),
+        ("3e019500540053012d0000002400", "3.11", "3.13"),
+        # def none(): pass
+        ("97007900", "3.13", "3.12"),
+        ("80005300", "3.13", "3.14"),
+        ("09000900", "3.13", "another version"),
+    ],
+)
+def test_which_python_made_a_pickle_is_told_by_its_instructions(code: str, running: str, expected: str) -> None:
+    assert _likely_version(bytes.fromhex(code), running) == expected
 
 
 def sample(data: bytes, *, scale: int = 2) -> dict[str, object]:

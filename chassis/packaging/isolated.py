@@ -13,7 +13,7 @@ from pathlib import Path
 from chassis.confinement.confined_process import Ended, run_confined
 from chassis.confinement.left_files import read_regular
 from chassis.confinement.walls import Walls, action_inputs
-from chassis.image_interpreter import child_environment, does_not_run, wrong_version
+from chassis.image_interpreter import CANNOT_START, child_environment, does_not_run, wrong_version
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.warm_process import Step, WarmProcess
@@ -107,6 +107,8 @@ class Workplace:
         if ended.status == _WRONG_VERSION:
             found = ended.output.strip().rpartition("\n")[2][:40]
             raise PackagingError(wrong_version(self._python, found, self._interpreter))
+        if ended.status == CANNOT_START:
+            raise PackagingError(does_not_run(self._python, self._interpreter, ended.output.strip()))
         if ended.status and steps > 1:  # one of them says why
             raise NotSharedError
         answer = None if ended.status else read_regular(self._answer, _ANSWER_BYTES)

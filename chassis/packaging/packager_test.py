@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -283,10 +285,11 @@ def test_a_model_with_pickle_and_entry_point_is_refused(tmp_path: Path) -> None:
         package_model(Model(ModelMetadata(name="m"), "a:b", tmp_path / "p.pkl", "", {}, {}, []))
 
 
-def _package_with(interpreter: Path, root: Path, python: str) -> str:
+def _package_with(interpreter: Path, root: Path, python: str, *, confined: bool = False) -> str:
     source = written(root / "model.py", b"def process(content: bytes): return 1\n")
     model = Model(ModelMetadata(name="tested"), "model:process", None, "ml", {"ml/model.py": source}, {}, [])
-    settings = package_model(model, timeout=60, interpreter=interpreter, python=python).settings
+    inputs = root if confined else None
+    settings = package_model(model, timeout=60, interpreter=interpreter, python=python, inputs=inputs).settings
     return json.loads(settings)["python"]
 
 
@@ -308,9 +311,20 @@ def test_an_interpreter_of_another_version_pickles_nothing(tmp_path):
         _package_with(Path(sys.executable), tmp_path, "3.99")
 
 
-def test_a_program_that_does_not_run_here_is_named(tmp_path):
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_program_that_does_not_run_here_is_named(tmp_path, confined):
     foreign = tmp_path / "python"
-    foreign.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(44))
+    cpu, number = ("x86_64", 62) if platform.machine() == "aarch64" else ("aarch64", 183)
+    foreign.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + bytes([2, 0, number, 0]) + bytes(44))
     foreign.chmod(0o755)
-    with pytest.raises(errors.PackagingError, match=f"Python 3.99 does not run: {foreign}: Exec format error"):
-        _package_with(foreign, tmp_path, "3.99")
+    expected = f"Python 3.99 does not run: {foreign}: it is for {cpu}, and this machine is {platform.machine()} "
+    with pytest.raises(errors.PackagingError, match=re.escape(expected) + "(?s:.*)image_python"):
+        _package_with(foreign, tmp_path, "3.99", confined=confined)
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_program_that_starts_what_does_not_run_here_is_named(tmp_path, confined):
+    launcher = _program(tmp_path / "python", "echo ld-linux-foreign.so.1: Exec format error >&2; exit 126")
+    expected = f"Python 3.99 does not run: {launcher}: ld-linux-foreign.so.1: Exec format error"
+    with pytest.raises(errors.PackagingError, match=re.escape(expected)):
+        _package_with(launcher, tmp_path, "3.99", confined=confined)

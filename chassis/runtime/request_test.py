@@ -19,6 +19,8 @@ import chassis
 from chassis.runtime import omi_pb2
 from tests.support.running_server import RunningServer, write_model
 
+PATHS = ("v1/models/tested:predict", "v2/models/tested/infer", "v2/models/tested/generate")
+
 
 def told(content: bytes, request: chassis.Request) -> object:
     """What the function is told, and a parameter of each kind."""
@@ -135,7 +137,7 @@ def test_a_header_that_comes_twice_is_one(server: RunningServer) -> None:
     assert seen["headers"] == {"x-tenant": "a, b"}
 
 
-@pytest.mark.parametrize("path", ["v1/models/tested:predict", "v2/models/tested/infer", "v2/models/tested/generate"])
+@pytest.mark.parametrize("path", PATHS)
 def test_parameters_are_an_object(server: RunningServer, path: str) -> None:
     document = {
         "instances": ["x"],
@@ -146,6 +148,17 @@ def test_parameters_are_an_object(server: RunningServer, path: str) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(server, f"/{path}", document)
     assert refused.value.code == 400 and "parameters" in json.load(refused.value)["error"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("value", ["1e999", '{"a": [1, -1e999]}'])
+def test_a_parameter_that_overflows_is_named(server: RunningServer, path: str, value: str) -> None:
+    tensor = '{"name": "input", "datatype": "BYTES", "shape": [1], "data": ["x"]}'
+    body = f'{{"instances": ["x"], "inputs": [{tensor}], "input": "x", "parameters": {{"fine": 1, "large": {value}}}}}'
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}/{path}", body.encode(), timeout=20)
+    assert refused.value.code == 400
+    assert json.load(refused.value) == {"error": "parameters: 'large' holds a number that overflows"}
 
 
 def test_what_the_protocol_asks_with_parameters_is_not_told(server: RunningServer) -> None:

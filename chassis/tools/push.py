@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     with remedies(), bringing(plan.target), PushProgress(sys.stderr, FLAGS.dry_run) as progress:
         client = RegistryClient(reference.repository, transport, CredentialStore(os.environ), FLAGS.insecure)
         image = ImagePush(layout, client, tags, options, cancellation, progress.watcher(), sources, stores)
-        image.send()
+        image.send(check=what.check)
         attached = attach_all(client, image.manifests, what, FLAGS.dry_run)
         report = image.tag()
     signal.setitimer(signal.ITIMER_REAL, 0)

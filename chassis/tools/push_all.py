@@ -108,6 +108,7 @@ def _planned(plan: PushPlan, what: Publication, caches: BazelCaches) -> PlannedP
         immutable_tags=plan.immutable_tags,
         attach=_attaching(what),
         attached=what.fingerprint,
+        check=what.check,
     )
 
 

@@ -73,6 +73,8 @@ def main(argv: Sequence[str]) -> int:
     identities = _identities()
     who = Trusted([read_public_key(caller_path(name)) for name in FLAGS.key], identities)
     signer = read_signer(caller_path(FLAGS.attest), password_of(os.environ)) if FLAGS.attest else None
+    if signer:
+        signer.check()  # before a build of minutes
     reference = parse_reference(FLAGS.image)
     seconds = _REBUILD_SECONDS if FLAGS.rebuild and not FLAGS["timeout"].present else FLAGS.timeout
     transport = transport_of_flags(4, deadline(seconds, "verifying", ""))

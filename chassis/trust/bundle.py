@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chassis.trust.errors import SignatureError
+from chassis.trust.image_signer import SignedBundle
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement, read_statements
 from chassis.trust.verifying_key import VerifyingIdentity, VerifyingKey
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from chassis.trust.keys import Signer
 
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+SIGNATURE = "dev.chassis.signature"
+"""The annotation of a bundle's artifact with its signature. Lists of an image's artifacts have it, so that a push knows
+what it has signed without fetching bundles, and without opening its key."""
+
 _FAMILY = "application/vnd.dev.sigstore.bundle"
 _MAX_BYTES = 64 << 20
 _MAX_SIGNATURES = 16
@@ -30,7 +35,10 @@ _MAX_MARKS = 100_000
 def sign_statement(statement: Statement, signer: Signer) -> bytes:
     """The bundle with the signed statement, as JSON."""
     payload = encode_statement(statement)
-    signature = signer.sign(pre_authentication(PAYLOAD_TYPE, payload))
+    return _bundle(payload, signer.sign(pre_authentication(PAYLOAD_TYPE, payload)), signer)
+
+
+def _bundle(payload: bytes, signature: bytes, signer: Signer) -> bytes:
     bundle: dict[str, Any] = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": signer.public.hint}},
@@ -59,9 +67,30 @@ class KeySigner:
         """The digest of the public key."""
         return self.signer.public.hint
 
-    def bundle(self, statement: Statement) -> bytes:
-        """The bundle with the signed statement."""
-        return sign_statement(statement, self.signer)
+    def check(self) -> None:
+        """Opens the key; raises `SigningKeyError` if it cannot be."""
+        self.signer.check()
+
+    def signed(self, statement: Statement) -> SignedBundle:
+        """Signs the statement."""
+        payload = encode_statement(statement)
+        return self._made(payload, self.signer.sign(pre_authentication(PAYLOAD_TYPE, payload)))
+
+    def listed(self, statement: Statement, annotations: Sequence[Mapping[str, str]]) -> SignedBundle | None:
+        """The bundle of the statement that is listed already: a list is believed if its signature is this key's."""
+        payload = encode_statement(statement)
+        message = pre_authentication(PAYLOAD_TYPE, payload)
+        for entry in annotations:
+            try:
+                signature = base64.b64decode(entry.get(SIGNATURE, ""), validate=True)
+            except ValueError:
+                continue
+            if signature and self.signer.public.verifies(signature, message):
+                return self._made(payload, signature)
+        return None
+
+    def _made(self, payload: bytes, signature: bytes) -> SignedBundle:
+        return SignedBundle(_bundle(payload, signature, self.signer), {SIGNATURE: base64.b64encode(signature).decode()})
 
     def said(self, bundle: bytes, where: str) -> list[Statement]:
         """The statements in a bundle, if this key signed it; else `SignatureError`."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from chassis.trust.statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBundle:
+    """A bundle with a signed statement, and the annotations by which its signer knows it in a list."""
+
+    data: bytes
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class ImageSigner(Protocol):
@@ -18,8 +28,14 @@ class ImageSigner(Protocol):
     def name(self) -> str:
         """What tells this signer from others."""
 
-    def bundle(self, statement: Statement) -> bytes:
-        """The bundle with the signed statement."""
+    def check(self) -> None:
+        """Raises what would keep it from signing, as far as that can be known."""
+
+    def signed(self, statement: Statement) -> SignedBundle:
+        """Signs the statement."""
+
+    def listed(self, statement: Statement, annotations: Sequence[Mapping[str, str]]) -> SignedBundle | None:
+        """The bundle of the statement that one of a list's entries with these annotations is of; None if none is."""
 
     def said(self, bundle: bytes, where: str) -> list[Statement]:
         """The statements in a bundle of this signer's.

@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from typing import TypeVar
 from sigstore import dsse
 from sigstore.errors import CertValidationError
 from sigstore.errors import Error as SigstoreError
-from sigstore.models import Bundle, ClientTrustConfig, TrustedRoot
+from sigstore.models import Bundle, ClientTrustConfig, InvalidBundle, TrustedRoot
 from sigstore.oidc import IdentityError as SigstoreIdentityError
 from sigstore.oidc import IdentityToken, detect_credential
 from sigstore.sign import Signer as CertifiedSigner
@@ -31,6 +31,7 @@ from sigstore.verify import Verifier, policy
 from chassis.oci.json_document import read_object
 from chassis.trust.bundle import verify_bundle
 from chassis.trust.errors import IdentityError, SignatureError
+from chassis.trust.image_signer import SignedBundle
 from chassis.trust.statement import PAYLOAD_TYPE, Statement, encode_statement
 
 TOKEN_VARIABLE = "SIGSTORE_ID_TOKEN"
@@ -103,6 +104,17 @@ class KeylessSigner:
     def name(self) -> str:
         """Who signs."""
         return _name(self.token)
+
+    def check(self) -> None:
+        """Nothing: what keeps an identity from signing is not known before a service is asked."""
+
+    def signed(self, statement: Statement) -> SignedBundle:
+        """Signs the statement: see `bundle`."""
+        return SignedBundle(self.bundle(statement))
+
+    def listed(self, statement: Statement, annotations: Sequence[Mapping[str, str]]) -> SignedBundle | None:
+        """None: a bundle has more than a signature."""
+        return None
 
     def bundle(self, statement: Statement) -> bytes:
         """The bundle with the signed statement, which the log of the services has from then on.
@@ -281,7 +293,10 @@ def _verified(bundle: bytes, root: TrustedRoot, expected: policy.VerificationPol
         payload: bytes
         kind, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), expected)
     except CertValidationError as error:
-        reason = "its certificate was not valid when the log took the signature, or is not of a trusted authority"
+        reason = (
+            "its certificate was not valid when it signed, as the log or a timestamp has it, or is not of a trusted "
+            "authority"
+        )
         raise SignatureError(f"{reason}: {_first_line(error)}") from None
     except (SigstoreError, ValueError) as error:
         raise SignatureError(_first_line(error)) from None
@@ -327,6 +342,8 @@ def _said(error: BaseException) -> str:
     if type(error).__name__ in _EXPIRED:
         return _EXPIRED[type(error).__name__]
     text = _first_line(error)
+    if isinstance(error, InvalidBundle):  # no authority said when, and the log does not
+        return f"the services gave no whole bundle: {text}"
     cause = error.__cause__ or error.__context__
     more = f": {_first_line(cause)}" if cause is not None and _first_line(cause) not in text else ""
     return f"{type(error).__name__}{f': {text}' if text else ''}{more}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,13 @@ class PublicKey:
 @dataclass(frozen=True, slots=True)
 class Signer:
     """Signs: `sign` gives the signature of some bytes, as DER for ECDSA; `public` is the key that verifies it.
-    `repeatable` says that the same bytes get the same signature each time."""
+    `repeatable` says that the same bytes get the same signature each time. `check` raises what would keep `sign` from
+    signing: a key that is encrypted is opened when it is needed first."""
 
     sign: Callable[[bytes], bytes]
     public: PublicKey
     repeatable: bool = True
+    check: Callable[[], object] = lambda: None
 
 
 def read_public_key(path: Path) -> PublicKey:
@@ -102,10 +105,12 @@ def public_key_of(data: bytes, where: str) -> PublicKey:
 def read_signer(path: Path, password: str | None) -> Signer:
     """Reads a private key: an encrypted `cosign.key`, or PEM (PKCS #8, SEC 1, PKCS #1), encrypted or not.
 
-    `password` is None if none was given.
+    `password` is None if none was given. To open a `cosign.key` takes longer than all the rest of a push that has
+    nothing to sign, by design of scrypt. So if its `cosign.pub` is beside it, it stays closed until it has to sign.
 
     Raises:
-      SigningKeyError: it is not a key, its password is missing or wrong, or it is of a kind that signs no images.
+      SigningKeyError: it is not a key, its password is missing or wrong, or it is of a kind that signs no images. The
+        signer's `check` and `sign` raise this of a key that is still closed.
     """
     data = _read(path)
     secret = password.encode() if password is not None else None
@@ -113,7 +118,13 @@ def read_signer(path: Path, password: str | None) -> Signer:
     if label in _ENCRYPTED:
         if secret is None:
             raise SigningKeyError(f"{path}: the key is encrypted; set {PASSWORD_VARIABLE} to its password")
-        loaded = _private_key(_decrypted(data, secret, path), None, path, der=True)
+        closed = _ClosedKey(data, secret, path)
+        public = _public_half(path)
+        if public is not None:
+            return Signer(
+                lambda message: _sign(closed.opened(public), message), public, check=lambda: closed.opened(public)
+            )
+        loaded = closed.opened()
     elif label.endswith("PRIVATE KEY"):
         loaded = _private_key(data, secret, path)
     elif label == "PUBLIC KEY":
@@ -121,6 +132,38 @@ def read_signer(path: Path, password: str | None) -> Signer:
     else:
         raise SigningKeyError(f"{path}: is not a private key in PEM; `cosign generate-key-pair` makes one")
     return Signer(lambda message: _sign(loaded, message), PublicKey(loaded.public_key(), str(path)))
+
+
+class _ClosedKey:
+    """An encrypted key, which is opened once, whichever thread asks first."""
+
+    def __init__(self, data: bytes, password: bytes, path: Path) -> None:
+        self._data, self._password, self._path = data, password, path
+        self._lock = threading.Lock()
+        self._opened: _Private = None
+
+    def opened(self, public: PublicKey | None = None) -> _Private:
+        """The key, which has to be that of `public` if that is given."""
+        with self._lock:
+            if self._opened is None:
+                key = _private_key(_decrypted(self._data, self._password, self._path), None, self._path, der=True)
+                if public is not None and key.public_key() != public.key:
+                    raise SigningKeyError(
+                        f"{self._path}: is not the private key of {public.where} beside it\n  Put its own there "
+                        f"(`cosign public-key --key {self._path}` writes it), or move that one away."
+                    )
+                self._opened = key
+            return self._opened
+
+
+def _public_half(path: Path) -> PublicKey | None:
+    """The public key that is kept beside a private one, as `cosign generate-key-pair` leaves it; None if none is."""
+    for place in (path, path.resolve()):  # in the runfiles of a target it is not beside
+        try:
+            return read_public_key(place.with_suffix(".pub"))
+        except SigningKeyError:
+            continue
+    return None
 
 
 def password_of(environment: Mapping[str, str]) -> str | None:

@@ -127,3 +127,28 @@ def test_a_public_key_is_not_a_private_one_or_a_text(tmp_path: Path) -> None:
             read_public_key(file)
     with pytest.raises(SigningKeyError, match="cannot be read"):
         read_public_key(tmp_path / "gone")
+
+
+def test_a_key_stays_closed_until_it_has_to_sign_if_its_public_half_is_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "cosign.key").write_bytes(cosign_key(P256, b"pw"))
+    (tmp_path / "cosign.pub").write_bytes(P256.public_key().public_bytes(PEM, SPKI))
+    (tmp_path / "link").mkdir()
+    (tmp_path / "link" / "cosign.key").symlink_to(tmp_path / "cosign.key")
+    for file in (tmp_path / "cosign.key", tmp_path / "link" / "cosign.key"):
+        signer = read_signer(file, "no")
+        assert signer.public.key == P256.public_key()
+        for work in (signer.check, lambda signer=signer: signer.sign(b"text")):
+            with pytest.raises(SigningKeyError, match="the password is wrong"):
+                work()
+        opened = read_signer(file, "pw")
+        opened.check()
+        assert opened.public.verifies(opened.sign(b"text"), b"text")
+
+
+def test_a_public_key_of_another_beside_a_key_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cosign.key").write_bytes(cosign_key(P256, b"pw"))
+    other = ec.generate_private_key(ec.SECP256R1()).public_key()
+    (tmp_path / "cosign.pub").write_bytes(other.public_bytes(PEM, SPKI))
+    with pytest.raises(SigningKeyError, match=r"is not the private key of .*cosign\.pub beside it") as error:
+        read_signer(tmp_path / "cosign.key", "pw").sign(b"text")
+    assert f"`cosign public-key --key {tmp_path}/cosign.key` writes it" in str(error.value)

@@ -73,6 +73,11 @@ class Publication:
     signer: ImageSigner | None = None
     tag_signer: Signer | None = None
 
+    def check(self) -> None:
+        """To be asked before anything is sent: raises what would keep it from being signed."""
+        if self.signer is not None:
+            self.signer.check()
+
     @property
     def fingerprint(self) -> str:
         """The digest of all that is attached, and of who signs it; "" if there is nothing."""
@@ -189,19 +194,34 @@ def _signed(
     dry_run: bool,
 ) -> list[Artifact]:
     """The statements as bundles; without those that are there, if a signer gives other bytes each time."""
-    there = set() if signer.repeatable else _signed_already(client, referrers, signer)
+    there: set[bytes] | None = set() if signer.repeatable else None
+    listed = _annotations(referrers)
     names = {SIGNED_IMAGE: "signature", PROVENANCE: "provenance", CYCLONEDX: "sbom.cdx", SPDX: "sbom.spdx"}
     found = []
     for statement in statements:
         name = f"{names[statement.predicate_type]}.sigstore.json"
-        if encode_statement(statement) in there:
+        signed = signer.listed(statement, listed.get(statement.predicate_type, ()))
+        if signed is None and there is None:
+            there = _signed_already(client, referrers, signer)
+        if signed is None and there and encode_statement(statement) in there:
             reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, SKIPPED))
             continue
-        if dry_run and not signer.repeatable:  # a log would have it for ever
+        if signed is None and dry_run and not signer.repeatable:  # a log would have it for ever
             reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, UPLOADED))
             continue
-        annotations = bundle_annotations(statement.predicate_type)
-        found.append(Artifact(BUNDLE_TYPE, name, signer.bundle(statement), annotations))
+        signed = signed or signer.signed(statement)
+        annotations = {**bundle_annotations(statement.predicate_type), **signed.annotations}
+        found.append(Artifact(BUNDLE_TYPE, name, signed.data, annotations))
+    return found
+
+
+def _annotations(referrers: SubjectReferrers) -> dict[str, list[Mapping[str, str]]]:
+    """The annotations of the bundles that a registry lists, by what they say that they are about."""
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for entry in referrers.listed[:_MAX_LOOKED_AT]:
+        annotations: Mapping[str, str] = entry.get("annotations") or {}
+        if entry.get("artifactType") == BUNDLE_TYPE:
+            found.setdefault(annotations.get(_PREDICATE, ""), []).append(annotations)
     return found
 
 

@@ -3,6 +3,7 @@
 processes EVENTS      how many actions ran how: `48 internal, 69 remote`
 local EVENTS          those that ran neither remotely nor inside Bazel
 executed EVENTS       those that no cache had
+phases EVENTS         seconds of loading, with what it fetches, and analysis, and of actions
 test EVENTS           outcome and place of each test
 digest LAYOUT         of the one image of an OCI layout
 recorded FILE PLATFORM, endpoint FILE, received FILE
@@ -40,6 +41,12 @@ def _words(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
 
 
+def _phases(file: str) -> str:
+    [timing] = [event["buildMetrics"]["timingMetrics"] for event in _events(file) if "buildMetrics" in event]
+    parts = {"analysis": "analysisPhaseTimeInMs", "actions": "executionPhaseTimeInMs"}
+    return ", ".join(f"{int(timing.get(key, 0)) / 1000:.0f} s of {name}" for name, key in parts.items())
+
+
 def main(what: str, *arguments: str) -> str:
     file = arguments[0]
     if what in ("processes", "local", "executed"):
@@ -49,6 +56,8 @@ def main(what: str, *arguments: str) -> str:
             "executed": ["internal", "remote cache hit"],
         }
         return _words({name: count for name, count in _processes(file).items() if name not in passed[what]})
+    if what == "phases":
+        return _phases(file)
     if what == "test":
         found = [event["testResult"] for event in _events(file) if "testResult" in event]
         return ", ".join(f"{each['status']} {each['executionInfo'].get('strategy', '')}" for each in found)

@@ -52,6 +52,9 @@ _KEPT = (
 )
 _KEPT_PREFIXES = ("CHASSIS_DEBIAN_", "NO_PROXY", "NPM_CONFIG_", "PIP_", "SSL_", "UV_")
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Of what runs in the container, and where what makes it is looked for: a caller's may be without pivot_root."""
+
 _CLONE, _CLONE3, _NEW_NAMESPACES = 56, 435, 0x7E020000
 _LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _ALLOW, _ERRNO, _X86_64 = 0x7FFF0000, 0x00050000, 0xC000003E
@@ -98,11 +101,11 @@ def _enter(arguments: argparse.Namespace) -> None:
     _run("umount", "--lazy", "/old")
     os.chdir("/builds")
     environment = {
-        **{"HOME": f"/{home}", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM": "dumb"},
+        **{"HOME": f"/{home}", "PATH": _PATH, "TERM": "dumb"},
         **{name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)},
         **dict(pair.split("=", 1) for pair in arguments.env),
     }
-    setpriv = shutil.which("setpriv") or sys.exit("container.py: error: no setpriv; install util-linux")
+    setpriv = shutil.which("setpriv", path=_PATH) or sys.exit("container.py: error: no setpriv; install util-linux")
     bounds = ",".join(["-all", *(f"+{name}" for name in CAPABILITIES)])
     user = str(arguments.user)
     command = [setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--inh-caps=-all"]
@@ -150,7 +153,7 @@ def _bind(source: Path, target: Path) -> None:
 
 
 def _run(*command: str) -> None:
-    if subprocess.run(command).returncode:
+    if subprocess.run(command, env={"PATH": _PATH}).returncode:
         sys.exit(f"container.py: error: {' '.join(command)} failed")
 
 

@@ -34,7 +34,7 @@ def writable(path):
 print(json.dumps({
     "ids": [os.getuid(), os.getgid()], "prefix": sys.prefix, "path": sys.path, "environment": sorted(os.environ),
     "root": sorted(os.listdir("/")), "writable": [p for p in ("/", "/tmp", "/app", "/opt/venv") if writable(p)],
-    "devices": sorted(os.listdir("/dev")), "shm": writable("/dev/shm"),
+    "devices": sorted(os.listdir("/dev")), "shm": writable("/dev/shm"), "shm disk": os.stat("/dev/shm").st_dev,
 }))
 """
 
@@ -131,6 +131,7 @@ def test_the_server_sees_the_image_and_nothing_of_the_machine(
         *("tty", "urandom", "zero"),
     }
     assert seen["shm"]
+    assert seen["shm disk"] != os.stat("/dev/shm").st_dev, "the machine's has 64 MB in a container"
 
 
 @pytest.mark.parametrize(("size", "count"), [(1000, 3000), (1_000_000, 200)])

@@ -188,6 +188,22 @@ def test_failures_are_marked_and_the_last_spans_leave_at_the_end(collector: Coll
     assert found == [("call tested", None, 2), ("v1-http tested", "400", 2), ("v1-http tested", "422", 2)]
 
 
+def test_exports_are_full_while_requests_come(collector: Collector, tmp_path: Path) -> None:
+    given = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_BSP_SCHEDULE_DELAY": "60000",
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "7",
+    }
+    with RunningServer(write_model(tmp_path, lengths, batch_size=4), given) as server, ThreadPoolExecutor(4) as threads:
+        server.wait_health("SERVING")
+        assert {*threads.map(lambda _: ask(server, "a"), range(30))} == {200}
+        server.signal(signal.SIGTERM)
+        assert server.wait_end() == 0
+    *sizes, last = [len(request.resource_spans[0].scope_spans[0].spans) for _, _, request in collector.requests]
+    assert sum(sizes) + last > 30  # of requests and of calls
+    assert {*sizes} == {7}
+
+
 def test_what_the_caller_does_not_sample_has_no_spans(collector: Collector, tmp_path: Path) -> None:
     given = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_TRACES_SAMPLER": "parentbased_always_off"}
     with RunningServer(write_model(tmp_path, lengths, batch_size=4), given) as server:

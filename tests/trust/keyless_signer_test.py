@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rfc3161_client import TimestampRequestBuilder
 from sigstore import dsse
 
 from chassis.oci.digest import of_bytes
@@ -28,6 +29,7 @@ from chassis.trust.keyless import Identity, KeylessSigner, identity_token, keyle
 from chassis.trust.statement import SIGNED_IMAGE, Statement, encode_statement
 from chassis.trust.verification import verify_image
 from tests.trust.loopback_sigstore import IDENTITY, ISSUER, LoopbackSigstore, Services
+from tests.trust.loopback_timestamps import TimestampAuthority
 from tests.trust.referrers_registry import ReferrersRegistry
 from tests.trust.signing_tools import pushed
 
@@ -150,10 +152,9 @@ class Signed:
         assert [one.digest for one in found.statements] == [self.digest]
 
 
-@pytest.fixture(scope="module")
-def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
-    folder = tmp_path_factory.mktemp("signed")
-    with LoopbackSigstore() as sigstore, ReferrersRegistry() as registry:
+def signed_image(folder: Path, rekor: int) -> Iterator[Signed]:
+    """An image that is signed by services whose log has an API of this version."""
+    with LoopbackSigstore(rekor=rekor) as sigstore, ReferrersRegistry() as registry:
         services = Services(sigstore, folder)
         digest = pushed(registry.address, folder, "signed/one", 1, *services.flags)
         (entry,) = registry.referrers("signed/one", digest)
@@ -161,6 +162,17 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
         bundle = json.loads(registry.blobs[manifest["layers"][0]["digest"]])
         other = json.loads(signer_of(services).bundle(STATEMENT))
         yield Signed(registry, services.root, digest, manifest, bundle, other)
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    yield from signed_image(tmp_path_factory.mktemp("signed"), 1)
+
+
+@pytest.fixture(scope="module")
+def stamped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    """Signed at a time that an authority of timestamps says."""
+    yield from signed_image(tmp_path_factory.mktemp("stamped"), 2)
 
 
 def entry_of(bundle: dict) -> dict:
@@ -186,7 +198,7 @@ def swap_root(signed: Signed, bundle: dict) -> None:
 
 def swap_checkpoint(signed: Signed, bundle: dict) -> None:
     checkpoint = entry_of(bundle)["inclusionProof"]["checkpoint"]
-    checkpoint["envelope"] = checkpoint["envelope"].replace("tests.example - 1", "tests.example - 2")
+    checkpoint["envelope"] = "other." + checkpoint["envelope"]
 
 
 def swap_promise(signed: Signed, bundle: dict) -> None:
@@ -261,3 +273,81 @@ def test_a_bundle_that_was_changed_is_refused(
     change(signed, changed)
     with pytest.raises(SignatureError, match=re.escape(reason)):
         signed.verify(f"changed/{change.__name__}", changed)
+
+
+def stamps_of(bundle: dict) -> list[dict]:
+    """What authorities said of the time."""
+    return bundle["verificationMaterial"]["timestampVerificationData"]["rfc3161Timestamps"]
+
+
+def swap_stamp(signed: Signed, bundle: dict) -> None:
+    swap(stamps_of(bundle)[0], "signedTimestamp")
+
+
+def cut_stamp(signed: Signed, bundle: dict) -> None:
+    stamps_of(bundle)[0]["signedTimestamp"] = stamps_of(bundle)[0]["signedTimestamp"][:200]
+
+
+def other_stamp(signed: Signed, bundle: dict) -> None:
+    stamps_of(bundle)[:] = stamps_of(signed.other)
+
+
+def strange_stamp(signed: Signed, bundle: dict) -> None:
+    query = TimestampRequestBuilder().data(base64.b64decode(bundle["dsseEnvelope"]["signatures"][0]["sig"])).build()
+    answer = TimestampAuthority().answer(query.as_bytes())
+    stamps_of(bundle)[:] = [{"signedTimestamp": base64.b64encode(answer).decode()}]
+
+
+def no_stamp(signed: Signed, bundle: dict) -> None:
+    stamps_of(bundle).clear()
+
+
+def a_time_of_its_own(signed: Signed, bundle: dict) -> None:
+    """The log's API of this version has none."""
+    entry_of(bundle)["integratedTime"] = str(int(time.time()))
+    other_stamp(signed, bundle)
+
+
+def same_stamps(signed: Signed, bundle: dict) -> None:
+    stamps_of(bundle).extend(stamps_of(bundle)[:])
+
+
+def many_stamps(signed: Signed, bundle: dict) -> None:
+    stamps_of(bundle).extend(stamps_of(bundle) * 50)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (swap_stamp, "not enough sources of verified time"),
+        (cut_stamp, "Invalid Timestamp Response"),
+        (other_stamp, "not enough sources of verified time"),
+        (strange_stamp, "not enough sources of verified time"),
+        (no_stamp, "bundle must contain an inclusion promise or signed timestamp(s)"),
+        (a_time_of_its_own, "not enough sources of verified time"),
+        (same_stamps, "duplicate timestamp found"),
+        (many_stamps, "too many signed timestamp"),
+        (swap_proof, "inclusion proof contains invalid root hash"),
+        (swap_checkpoint, "checkpoint: invalid signature"),
+        (swap_entry, "transparency log entry is inconsistent with other materials"),
+        (swap_signature, "not enough sources of verified time"),
+        (swap_payload, "DSSE: invalid signature"),
+        (swap_certificate, "DSSE: invalid signature"),
+        (no_entries, "expected exactly one log entry"),
+    ],
+)
+def test_a_bundle_with_timestamps_that_was_changed_is_refused(
+    stamped: Signed, change: Callable[[Signed, dict], None], reason: str
+) -> None:
+    changed = json.loads(json.dumps(stamped.bundle))
+    stamped.verify(f"same/{change.__name__}", changed)
+    change(stamped, changed)
+    with pytest.raises(SignatureError, match=re.escape(reason)):
+        stamped.verify(f"changed/{change.__name__}", changed)
+
+
+def test_an_authority_of_timestamps_that_is_silent_is_named(tmp_path: Path) -> None:
+    with LoopbackSigstore(rekor=2) as sigstore:
+        sigstore.timestamps.silent = True
+        with pytest.raises(IdentityError, match=r"the services gave no whole bundle: .*signed timestamp"):
+            signer_of(Services(sigstore, tmp_path)).bundle(STATEMENT)

@@ -37,6 +37,16 @@ def services(tmp_path: Path) -> Iterator[Services]:
         yield Services(sigstore, tmp_path / "services")
 
 
+@pytest.fixture(params=[1, 2], ids=["log of times", "log and timestamps"])
+def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Services]:
+    """Services of both kinds: what says when something was signed is the log (Rekor's API v1), or an authority of
+    timestamps beside one that does not (v2)."""
+    (tmp_path / "services").mkdir()
+    with LoopbackSigstore(rekor=request.param) as sigstore:
+        yield Services(sigstore, tmp_path / "services")
+        assert bool(sigstore.timestamps.asked) == (request.param == 2)
+
+
 @pytest.fixture
 def memory() -> Iterator[ReferrersRegistry]:
     with ReferrersRegistry() as server:
@@ -55,16 +65,16 @@ def cosign_flags(services: Services) -> tuple[str, ...]:
     return (*who, f"--trusted-root={services.root}")
 
 
-def test_cosign_verifies_what_an_identity_signs(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
-    digest = pushed(memory.address, tmp_path, "signed/one", 1, *services.flags)
+def test_cosign_verifies_what_an_identity_signs(memory: ReferrersRegistry, either: Services, tmp_path: Path) -> None:
+    digest = pushed(memory.address, tmp_path, "signed/one", 1, *either.flags)
     image = f"{memory.address}/signed/one@{digest}"
-    said = json.loads(cosign(tmp_path, "verify", *cosign_flags(services), image))
+    said = json.loads(cosign(tmp_path, "verify", *cosign_flags(either), image))
     assert [one["critical"]["image"]["docker-manifest-digest"] for one in said] == [digest]
-    verified = verify(f"{memory.address}/signed/one:v1", services.root)
+    verified = verify(f"{memory.address}/signed/one:v1", either.root)
     assert (verified.returncode, verified.stdout.strip()) == (0, digest), verified.stderr
     assert f"is signed by {IDENTITY} (of {ISSUER})" in verified.stderr
-    assert services.sigstore.issued == [IDENTITY]
-    assert len(services.sigstore.entries) == 1
+    assert either.sigstore.issued == [IDENTITY]
+    assert len(either.sigstore.entries) == 1
 
 
 def test_a_key_alone_does_not_verify_what_an_identity_signed(
@@ -81,33 +91,48 @@ def test_a_key_alone_does_not_verify_what_an_identity_signed(
     assert f"@{digest} is signed by one of {key}, {IDENTITY} (of {ISSUER})\n" in either.stderr
 
 
-def test_what_cosign_signs_is_verified(memory: ReferrersRegistry, services: Services, tmp_path: Path) -> None:
+def test_what_cosign_signs_is_verified(memory: ReferrersRegistry, either: Services, tmp_path: Path) -> None:
     digest = pushed(memory.address, tmp_path, "cosign/one", 2)
     image = f"{memory.address}/cosign/one@{digest}"
-    services_flags = (f"--signing-config={services.signing}", f"--trusted-root={services.root}")
-    cosign(tmp_path, "sign", "--yes", f"--identity-token={services.token}", *services_flags, image)
-    verified = verify(image, services.root)
+    services_flags = (f"--signing-config={either.signing}", f"--trusted-root={either.root}")
+    cosign(tmp_path, "sign", "--yes", f"--identity-token={either.token}", *services_flags, image)
+    verified = verify(image, either.root)
     assert (verified.returncode, verified.stdout.strip()) == (0, digest), verified.stderr
 
 
+def test_what_cosign_signs_with_a_key_and_logs_is_verified(
+    memory: ReferrersRegistry, either: Services, tmp_path: Path
+) -> None:
+    """As cosign 3 does if nothing else is said; the key alone is asked for."""
+    digest = pushed(memory.address, tmp_path, "cosign/key", 12)
+    image = f"{memory.address}/cosign/key@{digest}"
+    key, public = keys(tmp_path)
+    services_flags = (f"--signing-config={either.signing}", f"--trusted-root={either.root}")
+    cosign(tmp_path, "sign", "--yes", f"--key={key}", *services_flags, image)
+    assert len(either.sigstore.entries) == 1
+    verified = run_tool("verify", image, f"--key={public}")
+    assert (verified.returncode, verified.stdout.strip()) == (0, digest), verified.stderr
+    # What a push signs is beside it: neither finds the other's to be its own.
+    both = push(memory.address, tmp_path / "image-cosign-key-12", "cosign/key", "--tag=v1", *either.flags)
+    assert f"{digest}: attached: signature.sigstore.json" in both.stderr, both.stderr
+
+
 def test_a_second_push_finds_its_signature_and_a_dry_run_makes_none(
-    memory: ReferrersRegistry, services: Services, tmp_path: Path
+    memory: ReferrersRegistry, either: Services, tmp_path: Path
 ) -> None:
     pushed(memory.address, tmp_path, "again/one", 3)
     image = tmp_path / "image-again-one-3"
-    dry = push(memory.address, image, "again/one", "--tag=v1", "--dry_run", *services.flags)
+    dry = push(memory.address, image, "again/one", "--tag=v1", "--dry_run", *either.flags)
     assert ": would be attached: signature.sigstore.json" in dry.stderr, dry.stderr
-    assert (services.sigstore.issued, services.sigstore.entries) == ([], [])
-    first, second = (push(memory.address, image, "again/one", "--tag=v1", *services.flags) for _ in range(2))
+    assert (either.sigstore.issued, either.sigstore.entries) == ([], [])
+    first, second = (push(memory.address, image, "again/one", "--tag=v1", *either.flags) for _ in range(2))
     assert ": attached: signature.sigstore.json" in first.stderr, first.stderr
     assert ": there already: signature.sigstore.json" in second.stderr, second.stderr
-    assert len(services.sigstore.entries) == 1
-    assert services.sigstore.issued == [IDENTITY]
+    assert len(either.sigstore.entries) == 1
+    assert either.sigstore.issued == [IDENTITY]
     # An issuer whose certificates name another claim of the token than its subject.
-    services.token.write_text(
-        services.sigstore.token(sub="repo:team", job_workflow_ref="ci.example/team/models/release")
-    )
-    third = push(memory.address, image, "again/one", "--tag=v1", *services.flags)
+    either.token.write_text(either.sigstore.token(sub="repo:team", job_workflow_ref="ci.example/team/models/release"))
+    third = push(memory.address, image, "again/one", "--tag=v1", *either.flags)
     assert ": there already: signature.sigstore.json" in third.stderr, third.stderr
 
 
@@ -166,15 +191,15 @@ def test_another_identity_issuer_or_root_is_refused(
 
 
 def test_what_was_signed_with_an_expired_certificate_is_refused(
-    memory: ReferrersRegistry, services: Services, tmp_path: Path
+    memory: ReferrersRegistry, either: Services, tmp_path: Path
 ) -> None:
-    services.sigstore.late = 3600
-    digest = pushed(memory.address, tmp_path, "late/one", 5, *services.flags)
+    either.sigstore.late = either.sigstore.timestamps.late = 3600
+    digest = pushed(memory.address, tmp_path, "late/one", 5, *either.flags)
     image = f"{memory.address}/late/one@{digest}"
-    done = verify(image, services.root)
+    done = verify(image, either.root)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "its certificate was not valid when the log took the signature" in done.stderr
-    refused = run_program("CHASSIS_TEST_COSIGN", tmp_path, "verify", *cosign_flags(services), image)
+    assert "its certificate was not valid when it signed, as the log or a timestamp has it" in done.stderr
+    refused = run_program("CHASSIS_TEST_COSIGN", tmp_path, "verify", *cosign_flags(either), image)
     assert refused.returncode != 0
 
 

@@ -1,8 +1,9 @@
 """Sigstore's services on loopback, with keys of their own: a certificate authority that reads identity tokens (Fulcio's
-API v2), its log of certificates, and a log of signatures (Rekor's API v1). cosign is their client as ours is.
+API v2), its log of certificates, and a log of signatures: Rekor's API v1, or v2, whose entries have no time, with an
+authority of timestamps beside it. cosign is their client as ours is.
 
 Specifications: github.com/sigstore/fulcio, docs/certificate-specification.md; github.com/sigstore/rekor, openapi.yaml;
-RFC 6962; github.com/C2SP/C2SP, signed-note.md.
+github.com/sigstore/rekor-tiles, CLIENTS.md; RFC 6962; github.com/C2SP/C2SP, signed-note.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from tests.support.loopback_server import LoopbackServer
+from tests.trust.loopback_timestamps import TimestampAuthority
 
 ISSUER = "https://issuer.example"
 IDENTITY = "https://ci.example/team/models/release"
@@ -42,6 +44,10 @@ def _public_der(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.public_key().public_bytes(*form)
 
 
+def _der_of(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.DER)
+
+
 def _key_id(key: ec.EllipticCurvePrivateKey) -> bytes:
     return hashlib.sha256(_public_der(key)).digest()
 
@@ -52,9 +58,12 @@ def _text(data: bytes) -> str:
 
 class LoopbackSigstore(LoopbackServer):
     """The services; a context manager. `issued` are the names in certificates, `entries` the bodies in the log; `age`
-    is how long ago certificates begin, `late` how long after signing the log says that it took an entry."""
+    is how long ago certificates begin, `late` how long after signing the log says that it took an entry; `timestamps`
+    is who says when, beside a log of the API `rekor` 2."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, rekor: int = 1) -> None:
+        self.rekor = rekor
+        self.timestamps = TimestampAuthority()
         self.issuer_key, self.authority_key, self.certificates_key, self.log_key = (_new_key() for _ in range(4))
         self.authority = _authority(self.authority_key)
         self.issued: list[str] = []
@@ -83,28 +92,32 @@ class LoopbackSigstore(LoopbackServer):
         signing = {
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
             "caUrls": [service],
-            "rekorTlogUrls": [service],
+            "rekorTlogUrls": [service | {"majorApiVersion": self.rekor}],
             "rekorTlogConfig": {"selector": "ANY"},
         }
+        if self.rekor == 2:
+            signing["tsaUrls"] = [service | {"url": f"http://{self.address}/api/v1/timestamp"}]
+            signing["tsaConfig"] = {"selector": "ANY"}
         root = {
             "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
             "tlogs": [self._instance(self.log_key)],
             "ctlogs": [self._instance(self.certificates_key)],
-            "certificateAuthorities": [
-                {
-                    "subject": {"organization": "tests", "commonName": "authority"},
-                    "uri": f"http://{self.address}",
-                    "certChain": {
-                        "certificates": [{"rawBytes": _text(self.authority.public_bytes(serialization.Encoding.DER))}]
-                    },
-                    "validFor": start,
-                }
-            ],
+            "certificateAuthorities": [self._chain("authority", [_der_of(self.authority)])],
         }
+        if self.rekor == 2:
+            root["timestampAuthorities"] = [self._chain("timestamps", self.timestamps.chain)]
         paths = folder / "signing_config.json", folder / "trusted_root.json"
         for path, document in zip(paths, (signing, root), strict=True):
             path.write_text(json.dumps(document))
         return paths
+
+    def _chain(self, name: str, certificates: list[bytes]) -> dict[str, Any]:
+        return {
+            "subject": {"organization": "tests", "commonName": name},
+            "uri": f"http://{self.address}",
+            "certChain": {"certificates": [{"rawBytes": _text(one)} for one in certificates]},
+            "validFor": {"start": "2020-01-01T00:00:00Z"},
+        }
 
     def _instance(self, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
         return {
@@ -185,21 +198,50 @@ class LoopbackSigstore(LoopbackServer):
             "logIndex": index,
         }
         promise = self.log_key.sign(_canonical(entry), _SHA256)
-        leaves = [hashlib.sha256(b"\0" + one).digest() for one in self._log]
+        leaves, root, path = self._proof(index)
         proof = {
             "logIndex": index,
             "treeSize": len(leaves),
-            "rootHash": _root(leaves).hex(),
-            "hashes": [one.hex() for one in _path(leaves, index)],
-            "checkpoint": self._checkpoint(len(leaves), _root(leaves)),
+            "rootHash": root.hex(),
+            "hashes": [one.hex() for one in path],
+            "checkpoint": self._checkpoint(len(leaves), root),
         }
         verification = {"inclusionProof": proof, "signedEntryTimestamp": _text(promise)}
         return {leaves[-1].hex(): entry | {"verification": verification}}
 
+    def log_untimed(self, proposed: dict[str, Any]) -> dict[str, Any]:
+        """Takes the digest of what was signed, with its signature; the answer is the entry with its proof."""
+        asked = proposed["hashedRekordRequestV002"]
+        data = {"algorithm": "SHA2_256", "digest": asked["digest"]}
+        spec = {"hashedRekordV002": {"data": data, "signature": asked["signature"]}}
+        self._log.append(_canonical({"apiVersion": "0.0.2", "kind": "hashedrekord", "spec": spec}))
+        index = len(self._log) - 1
+        leaves, root, path = self._proof(index)
+        proof = {
+            "logIndex": str(index),
+            "treeSize": str(len(leaves)),
+            "rootHash": _text(root),
+            "hashes": [_text(one) for one in path],
+            "checkpoint": {"envelope": self._checkpoint(len(leaves), root)},
+        }
+        return {
+            "logIndex": str(index),
+            "logId": {"keyId": _text(_key_id(self.log_key))},
+            "kindVersion": {"kind": "hashedrekord", "version": "0.0.2"},
+            "inclusionProof": proof,
+            "canonicalizedBody": _text(self._log[-1]),
+        }
+
+    def _proof(self, index: int) -> tuple[list[bytes], bytes, list[bytes]]:
+        """The leaves of the log, its root, and what proves that one of the leaves is below it."""
+        leaves = [hashlib.sha256(b"\0" + one).digest() for one in self._log]
+        return leaves, _root(leaves), _path(leaves, index)
+
     def _checkpoint(self, size: int, root: bytes) -> str:
-        note = f"tests.example - 1\n{size}\n{_text(root)}\n"
+        name = "tests.example" if self.rekor == 1 else "127.0.0.1"
+        note = f"{name}{' - 1' if self.rekor == 1 else ''}\n{size}\n{_text(root)}\n"
         signature = _key_id(self.log_key)[:4] + self.log_key.sign(note.encode(), _SHA256)
-        return f"{note}\n\N{EM DASH} tests.example {_text(signature)}\n"
+        return f"{note}\n\N{EM DASH} {name} {_text(signature)}\n"
 
 
 class Services:
@@ -290,13 +332,19 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = {"/api/v2/signingCert": self._certify, "/api/v1/log/entries": self._log}.get(self.path)
-        status, document = answer(body) if answer else (404, {"message": "no such service"})
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/api/v1/timestamp":
+            self._timestamp(body)
+            return
+        answers = {"/api/v2/signingCert": self._certify}
+        version = self.server.sigstore.rekor
+        answers[f"/api/v{version}/log/entries"] = self._log if version == 1 else self._log_untimed
+        answer = answers.get(self.path)
+        status, document = answer(json.loads(body)) if answer else (404, {"message": "no such service"})
         data = json.dumps(document).encode()
         self.send_response_only(status)
         self.send_header("Content-Type", "application/json")
-        if self.path.endswith("/entries") and status == 201:
+        if self.path.endswith("/v1/log/entries") and status == 201:
             self.send_header("ETag", next(iter(document)))
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
@@ -327,3 +375,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _log(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         return 201, self.server.sigstore.log(body)
+
+    def _log_untimed(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return 201, self.server.sigstore.log_untimed(body)
+
+    def _timestamp(self, query: bytes) -> None:
+        timestamps: TimestampAuthority = self.server.sigstore.timestamps
+        data = b"" if timestamps.silent else timestamps.answer(query)
+        self.send_response_only(503 if timestamps.silent else 200)
+        self.send_header("Content-Type", "application/timestamp-reply")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Self
 
 from chassis.errors import ChassisError
-from chassis.image_interpreter import child_environment, does_not_run, wrong_version
+from chassis.image_interpreter import CANNOT_START, child_environment, does_not_run, wrong_version
 from chassis.oci.layer import bytecode_worker
 
 _MAX_SOURCE_BYTES = 8 << 20
@@ -115,6 +115,11 @@ class BytecodeCompiler:
                 yield self.path(path), data
 
 
+def _how_it_ended(status: int) -> str:
+    why = ": it starts a program that is not for this machine" if status == CANNOT_START else ""
+    return f"it ended with status {status}{why}"
+
+
 def _worker_source() -> Path:
     """The worker as a source, which every version reads: a tool that the build compiled imports its bytecode."""
     place = Path(*bytecode_worker.__name__.split(".")).with_suffix(".py")
@@ -188,7 +193,7 @@ class _Processes:
         if version != self._python_version:
             interpreter = str(self._interpreter or sys.executable)
             if not re.fullmatch(r"3\.\d+", version):
-                status = f"it ended with status {process.wait()}" if not version else f"it says {version[:40]!r}"
+                status = _how_it_ended(process.wait()) if not version else f"it says {version[:40]!r}"
                 raise BytecodeError(does_not_run(self._python_version, interpreter, status))
             raise BytecodeError(wrong_version(self._python_version, version, interpreter))
         self._own.process = process

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import marshal
+import platform
 import random
 import subprocess
 import sys
@@ -110,11 +111,18 @@ def test_an_interpreter_of_another_version_compiles_nothing(tmp_path: Path):
         list(compiler.drain())
 
 
-@pytest.mark.parametrize("content", ["exit 3", "echo nonsense"])
-def test_a_program_that_is_no_python_is_named(tmp_path: Path, content: str):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("exit 3", "ended with status 3"),
+        ("echo nonsense", "says"),
+        ("exit 126", "ended with status 126: .* not for this machine"),
+    ],
+)
+def test_a_program_that_is_no_python_is_named(tmp_path: Path, content: str, said: str):
     other = _interpreter(tmp_path / "python", content)
     with (
-        pytest.raises(BytecodeError, match=f"does not run: {other}: it (?s:.*)image_python"),
+        pytest.raises(BytecodeError, match=f"does not run: {other}: it {said}(?s:.*)image_python"),
         BytecodeCompiler("3.99", interpreter=other) as compiler,
     ):
         list(compiler.submit("a.py", b"A = 1\n"))
@@ -123,10 +131,13 @@ def test_a_program_that_is_no_python_is_named(tmp_path: Path, content: str):
 
 def test_a_program_for_another_cpu_is_named(tmp_path: Path):
     other = tmp_path / "python"
-    other.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(44))
+    cpu, number = ("x86_64", 62) if platform.machine() == "aarch64" else ("aarch64", 183)
+    other.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + bytes([2, 0, number, 0]) + bytes(44))
     other.chmod(0o755)
     with (
-        pytest.raises(BytecodeError, match=f"does not run: {other}: Exec format error(?s:.*)image_python"),
+        pytest.raises(
+            BytecodeError, match=f"does not run: {other}: it is for {cpu}, and this machine is (?s:.*)image_python"
+        ),
         BytecodeCompiler("3.99", interpreter=other) as compiler,
     ):
         list(compiler.submit("a.py", b"A = 1\n"))

@@ -84,6 +84,9 @@ def _of_pandas(value: Any) -> object:
     if kind == "Timedelta":
         return value.total_seconds()
     if kind == "DataFrame":
+        if not value.columns.is_unique:
+            twice = value.columns[value.columns.duplicated()][0]
+            raise TypeError(f"the result is a frame with two columns {twice!r}, of which JSON would lose one")
         return value.astype(object).where(value.notna(), None).to_dict("records")
     if hasattr(value, "notna") and hasattr(value, "astype"):
         return [item if present else None for item, present in zip(value.tolist(), value.notna(), strict=True)]

@@ -156,3 +156,5 @@ def test_frames_and_series_of_pandas_with_null_for_what_is_missing() -> None:
     assert encode(frame.index) == b"[0,1]"
     with pytest.raises(ValueError, match="NaN or an infinity"):
         encode(pandas.Series([math.inf]))
+    with pytest.raises(TypeError, match="two columns 'x'"):
+        encode(frame[["x", "n", "x"]])

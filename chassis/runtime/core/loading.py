@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from chassis.errors import ChassisError
 from chassis.runtime.core.loader import Loader, Records
+from chassis.runtime.core.onnx_threads import mend_sessions
 from chassis.runtime.core.predict import Predict, PredictFunction
 from chassis.runtime.core.shared_libraries import mend_find_library
 from chassis.runtime.core.typed import as_predict
@@ -43,6 +44,7 @@ def load_model(settings: Settings) -> Predict:
     """
     os.environ.setdefault(*_BLAS_WAIT)
     mend_find_library()
+    mend_sessions()
     if settings.model_key:
         from chassis.runtime.core.signed_model import check_signed  # here, since few servers need it
 

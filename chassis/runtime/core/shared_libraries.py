@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 import struct
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Iterator
 from types import ModuleType
+
+from chassis.runtime.core.mended_import import mend_when_imported
 
 _MODULE = "ctypes.util"
 _CACHE = "etc/ld.so.cache"
@@ -20,33 +20,13 @@ _HEADER = struct.Struct("<20sII20x")
 _ENTRY = struct.Struct("<iIIIQ")
 
 
-class _Finder:
-    """A meta path finder that mends the module when it is imported, and is gone then."""
-
-    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != _MODULE:
-            return None
-        sys.meta_path.remove(self)
-        spec = PathFinder.find_spec(name, path, target)
-        loader = spec.loader if spec is not None else None
-        if loader is not None:
-            execute = loader.exec_module
-
-            def execute_and_mend(module: ModuleType) -> None:
-                execute(module)
-                module.find_library = finder(module.find_library)  # type: ignore[attr-defined]
-
-            loader.exec_module = execute_and_mend  # type: ignore[method-assign]
-        return spec
-
-
 def mend_find_library() -> None:
     """From now on, in this process, `ctypes.util.find_library` finds what the image has."""
-    module = sys.modules.get(_MODULE)
-    if module is not None:
-        module.find_library = finder(module.find_library)  # type: ignore[attr-defined]
-    else:
-        sys.meta_path.insert(0, _Finder())
+    mend_when_imported(_MODULE, _mend)
+
+
+def _mend(module: ModuleType) -> None:
+    module.find_library = finder(module.find_library)  # type: ignore[attr-defined]
 
 
 def finder(otherwise: Callable[[str], str | None], root: str = "/") -> Callable[[str], str | None]:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 from typing import Protocol, cast
 
 from chassis.runtime.core.budget import Budget
+from chassis.runtime.http.known_heads import KnownHeads
 from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.http.reader import MAX_WAITING, Reader
 from chassis.runtime.limits import Limits
@@ -35,6 +36,7 @@ class Owner(Protocol):
 
     limits: Limits
     budget: Budget
+    known: KnownHeads
 
     def opened(self, connection: Connection) -> Admission:
         """A connection is there."""
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._transport: asyncio.Transport | None = None
-        self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed, self._ahead)
+        self._reader = Reader(owner.limits, owner.budget, self._take, self._proceed, self._ahead, owner.known)
         self._unread = b""
         self._awaits_turn = False
         self._pending: deque[_Pending] = deque()

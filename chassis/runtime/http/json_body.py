@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
@@ -16,7 +17,8 @@ _EACH_OBJECT = 300
 _EACH_LIST = 120
 _EACH_VALUE = 130
 
-_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|NaN|-?Infinity', re.DOTALL)
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_CONSTANT = r"NaN|-?Infinity"
 
 
 class _ConstantError(ValueError):
@@ -63,9 +65,12 @@ def read_object(content: bytes | bytearray, budget: Budget, held: int = 0) -> di
     try:
         value = _decoded(text)
     except _ConstantError as error:
-        raise RequestError(400, f"the request's body is not JSON: {error} at {_place(text)}") from None
-    except ValueError as error:
+        raise RequestError(400, f"the request's body is not JSON: {error} at {_place(text, _CONSTANT)}") from None
+    except json.JSONDecodeError as error:
         raise RequestError(400, f"the request's body is not JSON: {error}") from None
+    except ValueError:  # Python reads no integer of thousands of digits
+        where = _place(text, rf"\d{{{sys.get_int_max_str_digits() + 1},}}")
+        raise RequestError(400, f"the request's body has a number of too many digits at {where}") from None
     except RecursionError:
         raise RequestError(400, "the request's body is nested too deeply") from None
     if not isinstance(value, dict):
@@ -82,8 +87,9 @@ def _decoded(text: str) -> object:
     return value if end == len(text) or not text[end:].strip(_SPACE) else _DECODER.decode(text)
 
 
-def _place(text: str) -> str:
-    """Where the first constant outside of a string is."""
-    at = next((match.start() for match in _CONSTANT.finditer(text) if match[0][0] != '"'), 0)
+def _place(text: str, wanted: str) -> str:
+    """Where the first match of a pattern outside of a string is."""
+    found = re.finditer(rf"{_STRING}|{wanted}", text, re.DOTALL)
+    at = next((match.start() for match in found if match[0][0] != '"'), 0)
     line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
     return f"line {line}, column {column}"

@@ -60,6 +60,7 @@ def test_reading_takes_no_more_memory_than_foreseen(element: str) -> None:
     [
         (b'{"a": NaN}', "NaN at line 1, column 7"),
         (b'{"NaN": "Infinity",\n "b": [-Infinity]}', "-Infinity at line 2, column 8"),
+        (b'{"a": "%s",\n "b": [1, %s]}' % (b"1" * 9000, b"1" * 9000), "too many digits at line 2, column 11"),
         (b'{"a": 1,}', "line 1 column 9"),
         (b'{"a": "\xff"}', "byte 7"),
         (b"", "not JSON"),

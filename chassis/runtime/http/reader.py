@@ -10,6 +10,7 @@ from chassis.runtime.content_coding import CODINGS, coding_of
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.caller import identify
 from chassis.runtime.http.host import fault_of
+from chassis.runtime.http.known_heads import END_OF_HEAD, MAX_KNOWN, USUAL_NAMES, Head, KnownHeads
 from chassis.runtime.http.message import Request, Response, error_response
 from chassis.runtime.http.target import path_in
 from chassis.runtime.limits import Limits
@@ -46,10 +47,6 @@ _SMALL_HEAD = 5 * MAX_HEADERS
 MAX_WAITING = 16
 """Requests that wait so, after which no more are read."""
 
-_USUAL = ("Host", "Content-Type", "Content-Length", "User-Agent", "Accept", "Accept-Encoding", "Connection")
-_NAMES = {given.encode(): name.lower() for name in _USUAL for given in (name, name.lower())}
-"""The headers that most requests have, as most clients write them."""
-
 _CLOSED = "the request is not one of HTTP/1.1"
 
 
@@ -77,11 +74,12 @@ class Reader:
         budget: Budget,
         take: Callable[[Request | None, Response | None, bool, bool], None],
         proceed: Callable[[], None],
-        ahead: Callable[[], int] = lambda: 0,
+        ahead: Callable[[], int],
+        known: KnownHeads,
     ) -> None:
         """Takes the bounds, and what is called: with a request, or else the answer to what is not one, whether the
         connection stays open and whether it is of HTTP/1.0; when a caller waits to send its body; and to hear how many
-        requests of the connection are not answered yet."""
+        requests of the connection are not answered yet. And the heads that its server knows."""
         self.refused = False
         self.in_head = False
         self.in_body = False
@@ -91,6 +89,9 @@ class Reader:
         self._take = take
         self._proceed = proceed
         self._ahead = ahead
+        self._known = known
+        self._between = True
+        self._last: Head | None = None
         self._taken = 0
         self._parser = httptools.HttpRequestParser(self)
         self._held = b""
@@ -106,10 +107,41 @@ class Reader:
         while position < end and not self.refused:
             if self._taken >= _IN_A_TURN or self._ahead() > MAX_WAITING:
                 return data[position:]
+            between = self._between
+            if between and (after := self._read_known(data, position)):
+                position = after
+                continue
             size = self._left - 1 if self.in_body and self._left > _PIECE else _PIECE
-            self._feed_piece(data if size >= end and not position else data[position : position + size])
+            piece = data if size >= end and not position else data[position : position + size]
+            self._last = None
+            self._feed_piece(piece)
+            if between and self._last is not None:
+                self._learn(piece, self._last)
             position += size
         return b""
+
+    def _read_known(self, data: bytes, position: int) -> int:
+        """Takes the request at `position`, if its head is known, its body is there and none waits before it.
+
+        Returns where it ends, 0 for another, which the parser has to read.
+        """
+        stop = data.find(END_OF_HEAD, position, position + MAX_KNOWN) + len(END_OF_HEAD)
+        head = self._known.get(data[position:stop])
+        if head is None or self._ahead():
+            return 0
+        method, path, headers, length = head
+        end = stop + length
+        if end > len(data):
+            return 0
+        self._taken += 1
+        self._take(Request(method, path, headers, data[stop:end], identify(None, None)), None, True, False)
+        return end
+
+    def _learn(self, piece: bytes, head: Head) -> None:
+        """Keeps what the parser read of `head`, if `piece` was this one request."""
+        stop = piece.find(END_OF_HEAD, 0, MAX_KNOWN) + len(END_OF_HEAD)
+        if stop + head.length == len(piece):
+            self._known.learn(piece[:stop], head)
 
     def refuse_busy(self) -> None:
         """Answers that memory has run out, and reads no more."""
@@ -133,7 +165,7 @@ class Reader:
     def close(self) -> None:
         """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
         self.stop()
-        del self._parser, self._take, self._proceed, self._ahead
+        del self._parser, self._take, self._proceed, self._ahead, self._known
 
     def stop(self) -> None:
         """Reads no more."""
@@ -145,6 +177,7 @@ class Reader:
     def on_message_begin(self) -> None:
         """A request line comes."""
         self.in_head = True
+        self._between = False
 
     def on_url(self, url: bytes) -> None:
         """The target, or a part of it."""
@@ -163,13 +196,17 @@ class Reader:
         if size > _SMALL_HEAD and not self._may_grow(size):
             return
         headers = self._headers
-        key = _NAMES.get(name) or name.decode("latin-1").lower()
+        key = USUAL_NAMES.get(name)
+        if key is None:
+            key = name.decode("latin-1").lower()
+            self._usual = False
         text = value.decode("latin-1")
         if key in headers:
             if key == "host":
                 self._refuse(400, "the request has more than one Host")
             text = f"{headers[key]}, {text}"
             self._repeated += 1
+            self._usual = False
         headers[key] = text
 
     def _may_grow(self, size: int) -> bool:
@@ -273,6 +310,9 @@ class Reader:
             self._cost + more + self._beside,
             self._coding,
         )
+        self._between = keep_alive
+        if keep_alive and self._usual and not old and not request.cost:
+            self._last = Head(request.method, request.path, headers, len(self._body))
         self._reset()
         self._take(request, None, keep_alive, old)
 
@@ -282,6 +322,7 @@ class Reader:
         self._url = b""
         self._headers: dict[str, str] = {}
         self._repeated = 0
+        self._usual = True
         self._head_bytes = 0
         self._raw_bytes = 0
         self._body: bytearray = bytearray()

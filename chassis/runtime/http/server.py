@@ -21,6 +21,7 @@ from chassis.runtime.content_coding import (
 from chassis.runtime.core.budget import Budget
 from chassis.runtime.core.request_error import RequestError
 from chassis.runtime.http.connection import Admission, Connection
+from chassis.runtime.http.known_heads import KnownHeads
 from chassis.runtime.http.message import Handler, Request, Response, Route, error_response
 from chassis.runtime.http.reader import COPIES
 from chassis.runtime.limits import Limits
@@ -72,6 +73,7 @@ class HttpServer:
         even to connections too many, and the `origins` whose pages may read answers (`*`: all)."""
         self.limits = limits
         self.budget = budget
+        self.known = KnownHeads()
         self._connections: dict[Connection, None] = {}
         self._decoder = ContentDecoder(budget, limits.request_bytes)
         self._vital = frozenset(vital)
@@ -173,6 +175,8 @@ class HttpServer:
         if methods is None and len(request.path) > 1 and request.path.endswith("/"):
             methods = self._routes.get(request.path[:-1])
         if methods is None:
+            if request.path == "*" and request.method == "OPTIONS":  # of the server as a whole (RFC 9110, 9.3.7)
+                return Response(204, headers={"allow": "GET, HEAD, OPTIONS, POST"})
             return self._not_found(request)
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
         if handler is not None:

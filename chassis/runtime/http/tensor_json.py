@@ -6,6 +6,7 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is, if binary data follows it."""
 
 _OF_THE_PROTOCOL = ("binary_data_output",)
+_FINITE = (str, int, bool)
 _NONE: Mapping[str, object] = MappingProxyType({})
 
 
@@ -137,7 +139,22 @@ def asked_parameters(document: Mapping[str, object]) -> Mapping[str, object]:
         return _NONE
     if not isinstance(found, dict):
         raise RequestError(400, "parameters: expected an object")
-    return {name: value for name, value in found.items() if name not in _OF_THE_PROTOCOL and value is not None}
+    given = {name: value for name, value in found.items() if name not in _OF_THE_PROTOCOL and value is not None}
+    for name, value in given.items():
+        if type(value) not in _FINITE and not _is_finite(value):
+            raise RequestError(400, f"parameters: {name!r} holds a number that overflows")
+    return given
+
+
+def _is_finite(value: object) -> bool:
+    """Whether a JSON value holds no number that is read as an infinity, such as 1e999."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return False
+        left += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return True
 
 
 def values(tensor: Tensor) -> dict[str, object]:

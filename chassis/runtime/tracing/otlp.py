@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from chassis.runtime.varint import to_varint
 
 _ERROR = b"\x7a\x02\x18\x02"
 """`status` with the code 2."""
 
-_TIMES = struct.Struct("<cqcq")
+_TIMES = "cqcq"
 _START, _END = b"\x39", b"\x41"
-_MAX_STARTS = 1024
+_MAX_LAYOUTS = 1024
+_LINK = b"\x6a\x1c"
+
+PLACE = 28
+"""Bytes of `place` without a span above: two fields, a trace's id of 16 bytes and a span's of 8."""
+
+_PLACES = struct.Struct(f"{PLACE}s")
+_MARKS = ((0, b"\x0a"), (1, b"\x10"), (18, b"\x12"), (19, b"\x08"))
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -40,48 +47,56 @@ def label(name: str, kind: int) -> bytes:
     return _field(5, name.encode()) + b"\x30" + to_varint(kind)
 
 
-def link(trace: bytes, span: bytes) -> bytes:
-    """A link of a span to another."""
-    return b"\x6a\x1c\x0a\x10" + trace + b"\x12\x08" + span
+def places(chance: bytes) -> list[bytes]:
+    """Where spans are that begin a trace, each `place` with ids of its own, made of `PLACE` bytes by chance each."""
+    content = bytearray(chance)
+    for at, mark in _MARKS:
+        content[at::PLACE] = mark * (len(content) // PLACE)
+    return [place for (place,) in _PLACES.iter_unpack(content)]
+
+
+def place(trace: bytes, span: bytes, above: bytes = b"") -> bytes:
+    """Where a span is: its trace's id, its own and, unless it begins the trace, that of the span `above` it."""
+    return b"\x0a\x10" + trace + b"\x12\x08" + span + (b"\x22\x08" + above if above else b"")
+
+
+def ids(place: bytes) -> tuple[bytes, bytes]:
+    """The trace's id and the span's."""
+    return place[2:18], place[20:PLACE]
+
+
+def links(places: Iterable[bytes]) -> bytes:
+    """Links of a span to others."""
+    found = [place[:PLACE] for place in places]
+    return _LINK + _LINK.join(found) if found else b""
 
 
 class Form:
-    """What spans of one kind have in common: all but ids, times, and a text or links at their end.
+    """What spans of one kind have in common: all but where they are, times, and a text or links at their end.
 
     Made once for each kind, since a span is made for each request.
     """
 
-    __slots__ = ("_end", "_length", "_starts")
+    __slots__ = ("_end", "_layouts")
 
     def __init__(self, common: bytes, *, failed: bool, before: bytes = b"") -> None:
         """Takes its label and the attributes that each has, and what stands `before` the end that they differ in."""
         self._end = common + (_ERROR if failed else b"") + before
-        self._length = 18 + 10 + _TIMES.size + len(self._end)
-        self._starts: dict[int, bytes] = {}
+        self._layouts: dict[int, tuple[bytes, Callable[..., bytes]]] = {}
 
-    def span(self, trace: bytes, span: bytes, above: bytes, began: int, ended: int, rest: bytes) -> bytes:
-        """A span in its scope, with ids of 16 and 8 bytes and times in nanoseconds since 1970.
+    def span(self, place: bytes, began: int, ended: int, rest: bytes) -> bytes:
+        """A span in its scope, with times in nanoseconds since 1970; `rest` is how it ends: a text, or links."""
+        start, pack = self._layouts.get(len(rest) << 8 | len(place)) or self._layout(len(place), len(rest))
+        return pack(start, place, _START, began, _END, ended, self._end, rest)
 
-        `above` is `parent` of the span above it, empty for a root; `rest` is how it ends: a text, or links.
-        """
-        length = self._length + len(above) + len(rest)
-        start = self._starts.get(length) or self._start(length)
-        return b"%b%b\x12\x08%b%b%b%b%b" % (
-            *(start, trace, span, above),
-            *(_TIMES.pack(_START, began, _END, ended), self._end, rest),
-        )
-
-    def _start(self, length: int) -> bytes:
-        """What stands before the first id: the field that the span is, and the id's own."""
-        start = b"\x12" + to_varint(length) + b"\x0a\x10"
-        if len(self._starts) < _MAX_STARTS:
-            self._starts[length] = start
-        return start
-
-
-def parent(span: bytes) -> bytes:
-    """The parent of a span."""
-    return b"\x22\x08" + span
+    def _layout(self, place: int, rest: int) -> tuple[bytes, Callable[..., bytes]]:
+        """The field that a span of such parts is, and what puts the parts together."""
+        parts = struct.Struct(f"<{place}s{_TIMES}{len(self._end)}s{rest}s")
+        start = b"\x12" + to_varint(parts.size)
+        layout = start, struct.Struct(f"<{len(start)}s{parts.format[1:]}").pack
+        if len(self._layouts) < _MAX_LAYOUTS:
+            self._layouts[rest << 8 | place] = layout
+        return layout
 
 
 def text(key: str, length: int) -> bytes:

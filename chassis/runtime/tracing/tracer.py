@@ -7,7 +7,6 @@ exporter are eight packages more in each image.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import http.client
 import logging
@@ -30,12 +29,7 @@ _RATIO_BITS = 1 << 63
 
 
 _IDS = 512
-"""As many traces and spans get their ids at a time: to ask the kernel for each takes longer than a span."""
-
-_TRACE, _SPAN = 16, 8
-
-Context = tuple[bytes, bytes, bytes]
-"""A request's place in a trace: the trace's id, its span's, and what the span says of the one above it."""
+"""As many spans get their ids at a time: to ask the kernel for each takes longer than a span."""
 
 
 class Tracer:
@@ -44,69 +38,78 @@ class Tracer:
     def __init__(self, settings: TraceSettings, model: str) -> None:
         self._settings = settings
         self._model = model
-        self._open: dict[int, Context | None] = {}
+        self._open: dict[int, bytes | None] = {}
         self._waiting: deque[bytes] = deque()
         self._all = settings.ratio >= 1.0
         self._requests: dict[tuple[str, str, int], otlp.Form] = {}
         self._calls: dict[tuple[int, bool], otlp.Form] = {}
         self._kept: list[http.client.HTTPConnection] = []
-        self._random = b""
-        self._at = 0
+        self._places: list[bytes] = []
         self._dropped = 0
         self._enough = asyncio.Event()
 
     def begin(self, caller: Caller) -> None:
         """The request of `caller` is handed to the model; `end` is called for it."""
-        self._open[id(caller)] = self._context(caller)
+        self._open[id(caller)] = self._place(caller)
 
     def end(self, caller: Caller, protocol: str, code: str, seconds: float) -> None:
         """The request of `caller`, which took `seconds`, was answered with its protocol's `code`."""
         key = id(caller)
-        context = self._open.pop(key) if key in self._open else self._context(caller)
-        if context is None:
+        place = self._open.pop(key) if key in self._open else self._place(caller)
+        if place is None:
             return
         request_id = caller.request_id.encode()
         form = self._requests.get((protocol, code, len(request_id)))
         if form is None:
             form = self._request_form(protocol, code, len(request_id))
         ended = time.time_ns()
-        self._add(form.span(*context, ended - int(seconds * 1e9), ended, request_id))
+        self._add(form.span(place, ended - int(seconds * 1e9), ended, request_id))
 
     def call(self, callers: Iterable[Caller], items: int, began: float, ended: float, *, failed: bool) -> None:
         """A call of the model with `items` of these callers, from `began` to `ended` (`time.monotonic`).
 
         It is below the request, if it was for one alone; else it is linked to each.
         """
-        of = {id(caller): self._open.get(id(caller)) for caller in callers}
-        requests = [context for context in of.values() if context is not None]
+        of = dict.fromkeys(map(self._open.get, map(id, callers)))
+        requests = [place for place in of if place is not None]
         if not requests:
             return
+        place, links = self._new_place(), b""
         if len(requests) == 1:
-            trace, above, links = requests[0][0], otlp.parent(requests[0][1]), b""
-            span = self._id(_SPAN)
+            trace, above = otlp.ids(requests[0])
+            place = otlp.place(trace, otlp.ids(place)[1], above)
         else:
-            trace, span, above = self._id(_TRACE), self._id(_SPAN), b""
-            links = b"".join([otlp.link(trace, span) for trace, span, _ in requests])
+            links = otlp.links(requests)
         form = self._calls.get((items, failed))
         if form is None:
             common = otlp.label(f"call {self._model}", _INTERNAL) + otlp.attribute("chassis.items", items)
             form = self._calls[items, failed] = otlp.Form(common, failed=failed)
         epoch = time.time() - time.monotonic()
-        self._add(form.span(trace, span, above, int((epoch + began) * 1e9), int((epoch + ended) * 1e9), links))
+        self._add(form.span(place, int((epoch + began) * 1e9), int((epoch + ended) * 1e9), links))
 
     async def run(self) -> None:
-        """Sends what waits, until cancelled."""
+        """Sends what waits, until cancelled: full exports as soon as there are some, the rest after a while."""
         while True:
-            with contextlib.suppress(TimeoutError):
+            rest = 0
+            try:
                 await asyncio.wait_for(self._enough.wait(), self._settings.delay)
-            await self.flush()
+                rest = len(self._waiting) % self._settings.batch_size
+            except TimeoutError:
+                pass
+            await self._export(len(self._waiting) - rest)
 
     async def flush(self) -> None:
         """Sends all that waits."""
-        self._enough.clear()
         while self._waiting:
-            most = min(len(self._waiting), self._settings.batch_size)
+            await self._export(len(self._waiting))
+
+    async def _export(self, count: int) -> None:
+        """Sends so many spans of those that wait, and none that comes meanwhile: that would be an export for a few."""
+        self._enough.clear()
+        while count > 0:
+            most = min(count, self._settings.batch_size)
             spans = [self._waiting.popleft() for _ in range(most)]
+            count -= most
             try:
                 await asyncio.to_thread(self._send, spans)
             except (OSError, http.client.HTTPException) as error:
@@ -124,33 +127,31 @@ class Tracer:
         return form
 
     def _add(self, span: bytes) -> None:
-        if len(self._waiting) >= self._settings.queue_size:
-            self._dropped += 1
-            return
-        self._waiting.append(span)
-        if len(self._waiting) >= self._settings.batch_size:
+        waiting = self._waiting
+        waiting.append(span)
+        if len(waiting) >= self._settings.batch_size:
             self._enough.set()
+            if len(waiting) > self._settings.queue_size:
+                waiting.pop()
+                self._dropped += 1
 
-    def _context(self, caller: Caller) -> Context | None:
+    def _place(self, caller: Caller) -> bytes | None:
         """Below the caller's span, or the first of a trace; None if it is not sampled."""
+        place = self._places.pop() if self._places else self._new_place()
         settings = self._settings
         if caller.traceparent:
-            parts = caller.traceparent.split("-")
-            trace = bytes.fromhex(parts[1])
-            if not (int(parts[3], 16) & 1 if settings.parent_based else self._chosen(trace)):
+            _, given, above, flags, *_ = caller.traceparent.split("-")
+            trace = bytes.fromhex(given)
+            if not (int(flags, 16) & 1 if settings.parent_based else self._chosen(trace)):
                 return None
-            return trace, self._id(_SPAN), otlp.parent(bytes.fromhex(parts[2]))
-        trace = self._id(_TRACE)
-        return (trace, self._id(_SPAN), b"") if self._all or self._chosen(trace) else None
+            return otlp.place(trace, otlp.ids(place)[1], bytes.fromhex(above))
+        return place if self._all or self._chosen(otlp.ids(place)[0]) else None
 
-    def _id(self, size: int) -> bytes:
-        """An id of so many bytes, by chance."""
-        at = self._at
-        end = at + size
-        if end > len(self._random):
-            self._random, at, end = os.urandom((_TRACE + _SPAN) * _IDS), 0, size
-        self._at = end
-        return self._random[at:end]
+    def _new_place(self) -> bytes:
+        """One with ids by chance, that begins a trace."""
+        if not self._places:
+            self._places = otlp.places(os.urandom(otlp.PLACE * _IDS))
+        return self._places.pop()
 
     def _chosen(self, trace: bytes) -> bool:
         return (int.from_bytes(trace[8:], "big") >> 1) < self._settings.ratio * _RATIO_BITS

@@ -199,7 +199,11 @@ def _uv_test_impl(ctx):
     asserts.equals(env, {"torch": "1", "web": "1"}, _versions(_select(_UV, "linux_amd64_py311", file, groups = ["serve"])))
     asserts.true(env, "both are asked for" in _select(_UV, "linux_amd64_py311", file, extras = ["cpu", "gpu"]).problems["torch"])
     asserts.true(env, "has no extra tpu: it has cpu, gpu" in _select(_UV, "linux_amd64_py311", file, extras = ["tpu"]).problems["web"])
-    asserts.true(env, "needs Python >=3.12, and the image has 3.11.2" in _select(_UV.replace(">=3.11", ">=3.12"), file = file).problems["web"])
+    wanted = "needs Python >=3.12, and the image has 3.11.2: give the image such a Python, or lock for 3.11"
+    asserts.true(env, wanted in _select(_UV.replace(">=3.11", ">=3.12"), file = file).problems["web"])
+    other_python = _select(_UV, "linux_amd64", file, extras = ["gpu"]).problems["torch"]
+    asserts.true(env, "has no wheel for CPython 3.13.5, x86_64" in other_python, other_python)
+    asserts.true(env, "the lock has torch-2-cp311-cp311-manylinux_2_28_x86_64.whl. Give the image a Python that one" in other_python, other_python)
     merge = "<" * 7 + " ours\n" + _UV
     asserts.true(env, "//:uv.lock, line 1: conflict marks" in _select(merge, file = file).problems["torch"])
     asserts.true(env, "line 4: expected" in _select(_UV.replace("conflicts = [[", "conflicts"), file = file).problems["torch"])

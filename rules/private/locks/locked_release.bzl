@@ -31,6 +31,22 @@ def locked_file(table, digest):
     location = table.get("name") or table.get("filename") or url.partition("#")[0].partition("?")[0] or table.get("path") or ""
     return struct(filename = _unquote(location.rpartition("/")[2]), sha256 = (digest or "").lower(), url = url)
 
+def other_python(what, wanted, target):
+    """What is said of a lock, or a package in it, that wants another Python than the target's."""
+    return "%s needs Python %s, and the image has %s: give the image such a Python, or lock for %s" % (
+        what,
+        wanted,
+        target.python,
+        ".".join(target.python.split(".")[:2]),
+    )
+
+def _listed(wheels):
+    if not wheels:
+        return "none"
+    return "%s. Give the image a Python that one of them is for, or lock a version with a wheel for this one" % (
+        ", ".join(sorted([wheel.filename for wheel in wheels]))
+    )
+
 def locked_release(name, version, wheels, sdist, extras, requires, where, target):
     """The pin of a release for a target.
 
@@ -56,7 +72,7 @@ def locked_release(name, version, wheels, sdist, extras, requires, where, target
             target.python,
             target.machine,
             target.glibc,
-            ", ".join(sorted([wheel.filename for wheel in wheels])) or "none",
+            _listed(wheels),
         )
     chosen = best or sdist
     if not chosen.sha256:

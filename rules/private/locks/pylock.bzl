@@ -3,7 +3,7 @@
 https://packaging.python.org/en/latest/specifications/pylock-toml/
 """
 
-load(":locked_release.bzl", "locked_file", "locked_release")
+load(":locked_release.bzl", "locked_file", "locked_release", "other_python")
 load(":python_markers.bzl", "python_markers")
 load(":python_name.bzl", "normalize_name")
 load(":python_version.bzl", "python_version")
@@ -46,7 +46,7 @@ def _pin(package, name, where, target):
             return "%s: %s comes from %s, which is not a locked wheel" % (where, name, how)
     python = package.get("requires-python")
     if python and not python_version.satisfies(target.python, python):
-        return "%s: %s needs Python %s, and the image has %s" % (where, name, python, target.python)
+        return other_python("%s: %s" % (where, name), python, target)
     return locked_release(
         name,
         package.get("version", ""),
@@ -84,7 +84,7 @@ def _select(lock, target, extras, groups):
     environment = target.environment(extras, groups or document.get("default-groups", []))
     python = document.get("requires-python")
     if python and not python_version.satisfies(target.python, python):
-        return struct(pins = {}, problems = {}, broken = "%s needs Python %s, and the image has %s" % (lock.file, python, target.python))
+        return struct(pins = {}, problems = {}, broken = other_python(lock.file, python, target))
     environments = [python_markers.evaluate(marker, environment) for marker in document.get("environments", [])]
     if environments and True not in environments:
         return struct(pins = {}, problems = {}, broken = "%s is for other environments than %s: %s" % (

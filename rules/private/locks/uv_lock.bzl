@@ -3,7 +3,7 @@
 https://docs.astral.sh/uv/concepts/projects/layout/#the-lockfile
 """
 
-load(":locked_release.bzl", "locked_file", "locked_release")
+load(":locked_release.bzl", "locked_file", "locked_release", "other_python")
 load(":python_markers.bzl", "python_markers")
 load(":python_name.bzl", "normalize_name")
 load(":python_version.bzl", "python_version")
@@ -111,7 +111,7 @@ def _select(lock, target, extras, groups):
     """
     python = lock.document.get("requires-python")
     if python and not python_version.satisfies(target.python, python):
-        return struct(pins = {}, problems = {}, broken = "%s needs Python %s, and the image has %s" % (lock.file, python, target.python))
+        return struct(pins = {}, problems = {}, broken = other_python(lock.file, python, target))
     wrong = _asked_for(lock, lock.members, extras, groups)
     if wrong:
         return struct(pins = {}, problems = {}, broken = wrong)

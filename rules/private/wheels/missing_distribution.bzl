@@ -1,8 +1,26 @@
 """missing_distribution: what a hub has in place of a distribution that cannot be had, which fails when it is asked for."""
 
 load("//rules/private/declaration:declared.bzl", "IMPORT_NAMES")
+load("//rules/private/locks:lock_target.bzl", "lock_variant")
+
+def _of_other_pythons(attr):
+    return """%s is not locked for Python %s on %s: what @%s has there is for Python %s
+  give the image that Python, python = %r, or lock for %s too: add %s to the platforms of the locks, run %s, and name the lock in the hub
+  a lock that holds for both: name both in `pythons` of the hub""" % (
+        attr.distribution,
+        attr.python,
+        attr.platform,
+        attr.hub,
+        " and ".join(attr.locked_pythons),
+        attr.locked_pythons[-1],
+        attr.python,
+        lock_variant(attr.platform, attr.python),
+        attr.renew,
+    )
 
 def _message(attr):
+    if attr.locked_pythons:
+        return _of_other_pythons(attr)
     if attr.import_of:
         names = " or ".join(attr.import_of)
         if attr.locked:
@@ -51,8 +69,10 @@ missing_distribution = rule(
         "listed": attr.bool(doc = "Whether the lock has it, for other targets."),
         "lock": attr.string(doc = "The lock that lacks it."),
         "locked": attr.bool(doc = "Whether the hub has those of `import_of`."),
+        "locked_pythons": attr.string_list(doc = "The versions of Python that the hub has locks of the platform for, if `python` is not one."),
         "platform": attr.string(doc = "The lock's platform."),
         "problem": attr.string(doc = "What is wrong with its pin."),
+        "python": attr.string(doc = "The version of Python that no lock of the platform is for."),
         "renew": attr.string(mandatory = True, doc = "The command that renews the lock."),
         "requirements": attr.string(doc = "The set of requirements that lacks it."),
         "sets": attr.string_list(doc = "The sets that have it."),

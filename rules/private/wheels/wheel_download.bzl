@@ -27,8 +27,8 @@ def _download(rctx, url, sha256, filename, index = None):
         sha256 = sha256,
     ).success
 
-def _on_page(rctx, index):
-    """The locked file that an index has for the target: struct(filename, url, sha256), or None."""
+def _on_page(rctx, index, seen):
+    """The locked file that an index has for the target: struct(filename, url, sha256), or None. `seen` gets the names of all."""
     attr = rctx.attr
     page = "%s/%s/" % (index.url, attr.distribution)
     done = rctx.download(
@@ -43,6 +43,7 @@ def _on_page(rctx, index):
     files = simple_page.read(rctx.read("page")) or []
     rctx.delete("page")
     locked = [file for file in files if file.sha256 in attr.hashes and file.filename.endswith(".whl")]
+    seen.update({file.filename: None for file in locked})
     best = wheel_name.best(locked, lock_target(attr.platform))
     if not best or "/" in best.filename:
         return None
@@ -56,15 +57,19 @@ def download_wheel(rctx, pip):
       pip: path, the directory that has pip's package.
 
     Returns:
-      The wheel's file name; None if pip has to fetch it.
+      A struct: filename, the wheel's, or None if pip has to fetch it; locked, the names of the lock's files that an index has,
+      for other targets.
     """
+    seen = {}
+    filename = None if rctx.attr.fetch_from == "pip" else _downloaded(rctx, pip, seen)
+    return struct(filename = filename, locked = sorted(seen))
+
+def _downloaded(rctx, pip, seen):
     attr = rctx.attr
-    if attr.fetch_from == "pip":
-        return None
     if attr.fetch_from == "lock" and attr.url and _download(rctx, attr.url, attr.hashes[0], attr.wheel):
         return attr.wheel
     for index in pip_configuration.indexes(pip_configuration.read(rctx, pip), attr.index_url):
-        file = _on_page(rctx, index)
+        file = _on_page(rctx, index, seen)
         if file and _download(rctx, file.url, file.sha256, file.filename, index):
             return file.filename
     if attr.fetch_from == "index" and attr.url and attr.wheel and _download(rctx, attr.url, attr.hashes[0], attr.wheel):

@@ -1,6 +1,6 @@
 """The hub of wheel locks: `@pypi//numpy` is the wheel of the target platform, whatever lock it comes from."""
 
-load("//rules/private/declaration:declared.bzl", "DEFAULT_PYTHON", "PYTHONS")
+load("//rules/private/declaration:declared.bzl", "PYTHONS")
 load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS", "lock_target", "lock_variant")
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
@@ -26,7 +26,25 @@ def _arm(attr, platform, target):
         return "        %r: %r,\n" % ("@chassis//platforms:is_%s_any" % LOCK_VARIANTS[platform].platform, target)
     return "        %r: %r,\n" % ("@chassis//platforms/python:is_" + platform, target)
 
-def _distribution_build(attr, alias, name, found_in):
+def _other_pythons(attr):
+    """For each Python that no lock of a platform is for, the name of the platform with it, to what errors say of it."""
+    locked = {}
+    for variant in sorted(attr.locks):
+        locked.setdefault(LOCK_VARIANTS[variant].platform, {})[LOCK_VARIANTS[variant].minor] = attr.renew[variant]
+    return {
+        lock_variant(platform, python): {
+            "hub": attr.shown,
+            "locked_pythons": [version for version in PYTHONS if version in renewals],
+            "platform": platform,
+            "python": python,
+            "renew": renewals.values()[0],
+        }
+        for platform, renewals in locked.items()
+        for python in PYTHONS
+        if python not in renewals
+    }
+
+def _distribution_build(attr, alias, name, found_in, other_pythons):
     """The BUILD file of `@hub//name`, under the spelling `alias`."""
     targets, arms = [], []
     for platform in sorted(attr.distributions):
@@ -49,13 +67,14 @@ def _distribution_build(attr, alias, name, found_in):
                 "renew": attr.renew[platform],
             }))
             arms.append(_arm(attr, platform, ":missing_on_" + platform))
+    for variant, attributes in other_pythons.items():
+        targets.append(missing_distribution_build.target("missing_on_" + variant, name, attributes))
+        arms.append(_arm(attr, variant, ":missing_on_" + variant))
     arms.append("        %r: %r,\n" % ("//conditions:default" if attr.any_python else "@chassis//platforms:is_other", _OTHER_MACHINE))
-    no_match = ("@%s has no lock for this platform and Python (linux_amd64 is with Python %s, linux_amd64_py314 with 3.14); it has: %s. " +
-                "For a platform: add its lock, such as linux_arm64_gpu, to `platforms` of the hub's wheel_locks, run %s, and name the " +
-                "lock in the hub. For a Python: name the version in `pythons` of the hub, or give the image another `python`. " +
+    no_match = ("@%s has no lock for this platform; it has: %s. " +
+                "Add the platform, such as linux_arm64_gpu, to `platforms` of the hub's wheel_locks, run %s, and name its lock in the hub. " +
                 "A chassis_model that is built for one of these needs none for the build machine with pickle_on = \"target\"") % (
         attr.shown,
-        DEFAULT_PYTHON,
         ", ".join(sorted(attr.locks)),
         attr.renew[sorted(attr.renew)[0]],
     )
@@ -78,9 +97,10 @@ def _hub_impl(rctx):
         everywhere.setdefault(name, {})
     if not everywhere and attr.unreadable:
         fail("@%s has no packages: %s" % (attr.shown, "\n".join(attr.unreadable)))
+    other_pythons = {} if attr.any_python else _other_pythons(attr)
     for name, found_in in everywhere.items():
         for alias in dict([(name, None), (name.replace("-", "_"), None)]):
-            rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in))
+            rctx.file(alias + "/BUILD.bazel", _distribution_build(attr, alias, name, found_in, other_pythons))
     import_packages(rctx, everywhere, attr.renew[sorted(attr.renew)[0]])
     platforms = [] if attr.any_python else attr.locks.keys()
     rctx.file("BUILD.bazel", locks_marker(platforms).build)
@@ -117,6 +137,22 @@ def _variants(platforms, pythons, read, named):
             if lock_variant(platform, python) not in named:
                 found[lock_variant(platform, python)] = None
     return found.keys()
+
+def _of_another_python(read, variant):
+    """What is wrong if a lock's header names another Python than the hub takes it for, or None."""
+    minor = LOCK_VARIANTS[variant].minor
+    if not read.python or read.python == minor:
+        return None
+    return ("%s was made for Python %s, as its first line says, and the hub takes it for Python %s: take %s out of the hub's `locks` or `pythons` " +
+            "and give the image python = %r, or make a lock for %s: name %s in `platforms` of the wheel_locks") % (
+        read.file,
+        read.python,
+        minor,
+        minor,
+        read.python,
+        minor,
+        variant,
+    )
 
 def _closure_of_lock(name, pins, extras, problems, without):
     """The closure of a distribution if the lock has the graph; an error as a string."""
@@ -182,6 +218,9 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
             listed.update({distribution: None for distribution in pins})
             universal.update({distribution: None for distribution in selected.problems})
             problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
+            other = _of_another_python(read, platform)
+            if other:
+                problems.update({"%s %s" % (platform, key): other for key in pins.keys() + selected.problems.keys()})
             extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}
             files = {}
             for pin in pins.values():

@@ -58,16 +58,22 @@ def _fetch(rctx, tool, more):
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
     return run_fetching(rctx, arguments, {"PYTHONPATH": str(host_pip(rctx))})
 
-def _reasons(rctx):
-    """What the exit status of a tool means."""
+def _reasons(rctx, locked):
+    """What the exit status of a tool means; `locked` are the names of files of the lock that an index has."""
     attr = rctx.attr
     target = LOCK_VARIANTS[attr.platform]
     renew = "Renew the lock: " + attr.renew
     return {
         3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
-        4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow. %s. " +
+        4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow%s. %s. " +
             "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
-            "and the wheel is built from them") % (target.python, target.glibc, target.machine, renew),
+            "and the wheel is built from them") % (
+            target.python,
+            target.glibc,
+            target.machine,
+            ": they are of %s. Give the image a Python that one of them is for, or lock for this one" % ", ".join(locked) if locked else "",
+            renew,
+        ),
         5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
         6: "the file is broken.",
         7: "the disk of Bazel's output base is full. Make room, or move it with `--output_user_root` or `--output_base`.",
@@ -81,8 +87,10 @@ def _file_impl(rctx):
         fail(("%s: the lock holds its sdist, %s, and no wheel. Name it in the hub, cross_build = [%r], to have the wheel " +
               "built from it for the target; or lock a version that has a wheel") % (what, attr.sdist, attr.distribution))
     is_sdist = bool(attr.sdist)
+    locked = []
     if not is_sdist:
-        wheel = download_wheel(rctx, host_pip(rctx))
+        found = download_wheel(rctx, host_pip(rctx))
+        wheel, locked = found.filename, found.locked
         if not linux_architecture(rctx):
             return _without_python(rctx, wheel, what)
         have = ["--have", rctx.path(wheel)] if wheel else []
@@ -92,7 +100,7 @@ def _file_impl(rctx):
     if is_sdist:
         result = _fetch(rctx, attr._fetch_sdist, [])
     if result.return_code:
-        reason = _reasons(rctx).get(result.return_code, "it could not be fetched.")
+        reason = _reasons(rctx, locked).get(result.return_code, "it could not be fetched.")
         fail("%s: %s\n%s" % (what, reason, result.stderr.strip()))
     return _write_build(rctx, is_sdist, what)
 

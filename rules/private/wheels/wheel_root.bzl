@@ -6,8 +6,8 @@ load(":wheel_repository.bzl", "file_repository_name")
 WHEEL_ROOT_ATTRS = {
     "distribution": attr.string(mandatory = True, doc = "The normalised name in the lock."),
     "hub": attr.string(mandatory = True, doc = "The hub that has the lock."),
+    "keep": attr.string_list_dict(doc = "Directories below the root, and what to keep of each: the rest of it only takes room."),
     "platform": attr.string(mandatory = True, doc = "The lock's platform, such as `linux_amd64`."),
-    "remove": attr.string_list(doc = "Paths below the root that only take room."),
     "strip_prefix": attr.string(doc = "The directory of the wheel to take."),
 }
 
@@ -20,8 +20,8 @@ def _impl(rctx):
     rctx.symlink(wheel, "wheel.zip")
     rctx.extract("wheel.zip", output = "root", stripPrefix = attr.strip_prefix)
     rctx.delete("wheel.zip")
-    for path in attr.remove:
-        rctx.delete("root/" + path)
+    for directory, kept in attr.keep.items():
+        _keep(rctx, directory, kept)
     rctx.file("BUILD.bazel", """\
 package(default_visibility = ["//visibility:public"])
 
@@ -32,6 +32,17 @@ filegroup(
 )
 """)
     make_modes_plain(rctx)
+
+def _keep(rctx, directory, kept):
+    """Removes from a directory of the root what is not among `kept`."""
+    found = {path.basename: path for path in rctx.path("root/" + directory).readdir()}
+    missing = [name for name in kept if name not in found]
+    if missing:
+        fail("%s of %s has no %s: look at what it has now, and change keep" %
+             (directory, rctx.attr.distribution, ", ".join(missing)))
+    for name, path in found.items():
+        if name not in kept:
+            rctx.delete(path)
 
 wheel_root = repository_rule(
     implementation = _impl,

@@ -206,6 +206,7 @@ def test_options_head_and_another_method(server: RunningServer) -> None:
     for method, path, status, allowed in (
         ("OPTIONS", "/v1/models/tested:predict", 204, "OPTIONS, POST"),
         ("OPTIONS", "/v2", 204, "GET, HEAD, OPTIONS"),
+        ("OPTIONS", "*", 204, "GET, HEAD, OPTIONS, POST"),
         ("HEAD", "/v2", 200, None),
         ("DELETE", "/v2", 405, "GET, HEAD, OPTIONS"),
     ):

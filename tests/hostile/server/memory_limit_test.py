@@ -6,6 +6,7 @@ import base64
 import contextlib
 import http.client
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ _LARGE = 50_000_000
 _MESSAGE = 15_000_000
 """Of gRPC an eighth of what requests may take is read, unless a setting says otherwise."""
 
+_SOON = 10.0
 _BODIES = 4
 _CALLERS = 8
 
@@ -110,10 +112,16 @@ def test_of_many_messages_at_once_each_is_answered_or_refused(server: RunningSer
                 return error.code(), error.details()
             return grpc.StatusCode.OK, ""
 
-    assert ask(-1) == (grpc.StatusCode.OK, "")
+    code, details = ask(-1)
+    assert code is grpc.StatusCode.OK, details
     with ThreadPoolExecutor(_CALLERS) as pool:
         found = list(pool.map(ask, range(_CALLERS)))
     codes = [code for code, _ in found]
     assert set(codes) <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}, found
     assert grpc.StatusCode.OK in codes, found
-    assert ask(-1) == (grpc.StatusCode.OK, "")
+    # Callers are told to try again later: gRPC lets go of what it held soon after its calls have ended, not at once.
+    until = time.monotonic() + _SOON
+    code, details = ask(-1)
+    while code is grpc.StatusCode.RESOURCE_EXHAUSTED and time.monotonic() < until:
+        code, details = ask(-1)
+    assert code is grpc.StatusCode.OK, details

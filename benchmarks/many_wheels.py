@@ -1,4 +1,4 @@
-"""Images of many wheels, for benchmarks of builds: the wheels that this repository's own tools are made of."""
+"""Images of many wheels, for benchmarks of builds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from chassis.declaration.pythons import TOOLS_PYTHON
 
 FORTY = (
+    # Of the tools' own lock.
     "absl_py",
     "anyio",
     "brotli",
@@ -86,10 +87,58 @@ MORE = (
     "xmltodict",
 )
 
+FORTY_OF_ANY_PYTHON = (
+    # Of a lock for every Python that Chassis brings.
+    "annotated_doc",
+    "annotated_types",
+    "anyio",
+    "cachetools",
+    "certifi",
+    "charset_normalizer",
+    "click",
+    "cloudpickle",
+    "fastapi",
+    "filelock",
+    "fsspec",
+    "h11",
+    "idna",
+    "importlib_metadata",
+    "joblib",
+    "markdown_it_py",
+    "mdurl",
+    "ml_dtypes",
+    "narwhals",
+    "numpy",
+    "packaging",
+    "pillow",
+    "protobuf",
+    "pydantic",
+    "pydantic_core",
+    "pygments",
+    "python_dotenv",
+    "pyyaml",
+    "requests",
+    "rich",
+    "safetensors",
+    "shellingham",
+    "starlette",
+    "tqdm",
+    "typer",
+    "typing_extensions",
+    "typing_inspection",
+    "urllib3",
+    "uvicorn",
+    "zipp",
+)
 
-def build_file(wheels: Sequence[str]) -> str:
-    """A package of this workspace with `:image`, of a model in model.py that depends on the wheels."""
-    deps = json.dumps([f"@chassis_tools//{name}" for name in wheels])
+
+def build_file(wheels: Sequence[str], hub: str = "chassis_tools", python: str = TOOLS_PYTHON) -> str:
+    """A package of this workspace with `:image`, of a model in model.py that depends on the wheels of a hub.
+
+    Without a `python` the image has that of the build.
+    """
+    deps = json.dumps([f"@{hub}//{name}" for name in wheels])
+    chosen = f"\n    python = {json.dumps(python)}," if python else ""
     return f"""
 load("//rules:defs.bzl", "chassis_image", "chassis_model")
 
@@ -105,7 +154,6 @@ chassis_model(
 
 chassis_image(
     name = "image",
-    model = ":echo",
-    python = "{TOOLS_PYTHON}",
+    model = ":echo",{chosen}
 )
 """

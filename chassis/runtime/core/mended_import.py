@@ -1,0 +1,41 @@
+"""Modules that are changed when they are first imported, or at once if they are there: nothing is imported for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+
+
+class _Finder:
+    """A meta path finder that has one module mended when it is imported, and is gone then."""
+
+    def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
+        self._name = name
+        self._mend = mend
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != self._name:
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path, target)
+        loader = spec.loader if spec is not None else None
+        if loader is not None:
+            execute = loader.exec_module
+
+            def execute_and_mend(module: ModuleType) -> None:
+                execute(module)
+                self._mend(module)
+
+            loader.exec_module = execute_and_mend  # type: ignore[method-assign]
+        return spec
+
+
+def mend_when_imported(name: str, mend: Callable[[ModuleType], None]) -> None:
+    """From now on, in this process, the module `name` is as `mend` makes it."""
+    module = sys.modules.get(name)
+    if module is not None:
+        mend(module)
+    else:
+        sys.meta_path.insert(0, _Finder(name, mend))
