@@ -67,7 +67,7 @@ def _fed(name: str, example: Any, given: Any, inputs: int) -> Any:
 
 
 def _named(found: Any, outputs: Sequence[str]) -> dict[str, Any]:
-    """The tensors of a result, of which `outputs` chooses; a tuple has them in the order of `outputs`."""
+    """The tensors of a result, of which `outputs` chooses; a tuple has them in that order."""
     if not isinstance(found, Mapping):
         parts = found if isinstance(found, tuple | list) else [found]
         names = outputs if len(outputs) == len(parts) else [f"output_{index}" for index in range(len(parts))]
@@ -94,8 +94,6 @@ def _tensors(parts: Mapping[str, Any]) -> dict[str, object]:
         kind = str(getattr(one, "dtype", one)).removeprefix("torch.")
         shape = [size if isinstance(size, int) else -1 for size in getattr(one, "shape", ())]
         if kind not in _TYPES or shape[:1] not in ([-1], [1]) or shape[1:].count(-1) > 1:
-            raise ValueError(
-                f"{name!r} is {kind} {shape}, expected numbers whose first axis counts items (dynamic_shapes)"
-            )
+            raise ValueError(f"{name!r} is {kind} {shape}, expected numbers whose first axis counts items; see {_SAVE}")
         found[name] = {"tensor": f"{_TYPES[kind]}[{','.join(map(str, shape[1:]))}]"}
     return found
