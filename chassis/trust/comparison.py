@@ -165,6 +165,7 @@ def _mapping(value: object) -> dict[str, Any]:
 def _layers(published: ImageRecord, built: ImageRecord, changed: set[str], explained: bool) -> Iterator[str]:
     """The layers that differ though nothing that they are made of does: the programs that make them differ."""
     before, after = _own_layers(published), _own_layers(built)
+    held, holds = _contents(published), _contents(built)
     recompressed = []
     for key in [*before, *(key for key in after if key not in before)]:
         was, now = before.get(key), after.get(key)
@@ -172,13 +173,23 @@ def _layers(published: ImageRecord, built: ImageRecord, changed: set[str], expla
             continue
         layer = was or now
         assert layer is not None
-        if was and now and was.diff_id == now.diff_id:
+        if was and now and (held.get(was.digest, was.diff_id) == holds.get(now.digest, now.diff_id)):
             recompressed.append(layer.origin)
         elif changed.isdisjoint(_MADE_OF.get(layer.kind, ())):
             yield _said(*_layer_line(layer, was, now))
     if recompressed:
         first = f"{recompressed[0]} and {len(recompressed) - 1} more" if len(recompressed) > 1 else recompressed[0]
         yield f"the compressor: layers of the same content have other bytes: {first}"
+
+
+def _contents(image: ImageRecord) -> dict[str, str]:
+    """The digest of what a layer holds, by the layer's: provenance of an older Chassis does not have it."""
+    listed = (image.provenance.get("runDetails") or {}).get("byproducts") or []
+    return {
+        f"sha256:{one['digest']['sha256']}": str(one["annotations"]["content"])
+        for one in listed
+        if one["name"] == "layer"
+    }
 
 
 def _layer_line(layer: _Layer, was: _Layer | None, now: _Layer | None) -> tuple[str, str, str]:

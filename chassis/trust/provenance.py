@@ -5,6 +5,8 @@ It has no times and no name of a machine: the same commit gives the same bytes.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,7 +45,7 @@ def provenance_statement(spec: ImageSpec, status: Mapping[str, str]) -> Statemen
                 *_sources(spec),
             ],
         },
-        "runDetails": {"builder": {"id": BUILDER}},
+        "runDetails": {"builder": {"id": BUILDER}, "byproducts": _contents(spec)},
     }
     return Statement(spec.model, manifest.descriptor.digest, PROVENANCE, predicate)
 
@@ -76,6 +78,25 @@ def _layers(spec: ImageSpec, layers: tuple[Any, ...]) -> list[dict[str, Any]]:
         for layer in layers
         if layer.digest not in own
     ]
+
+
+def _contents(spec: ImageSpec) -> list[dict[str, Any]]:
+    """What each layer of the build holds, by one digest, whatever the layer is compressed with: an eStargz layer has a
+    table of its compressed members, and so another diff_id by another compressor."""
+    found = []
+    for known in spec.layers:
+        files = [[one.path, one.type, one.mode, one.size, one.digest, one.link] for one in known.facts.files]
+        content = hashlib.sha256(json.dumps(sorted(files), separators=(",", ":")).encode()).hexdigest()
+        digest = known.layer.descriptor.digest
+        found.append(
+            {
+                "uri": f"layer:{digest}",
+                "name": "layer",
+                "digest": {"sha256": digest.rpartition(":")[2]},
+                "annotations": {"content": f"sha256:{content}"},
+            }
+        )
+    return found
 
 
 def _sources(spec: ImageSpec) -> list[dict[str, Any]]:

@@ -192,7 +192,7 @@ def test_targets_that_have_a_key_sign_and_verify(address: str, tmp_path: Path) -
     assert signed.stderr.count(".sig\n") == 3, signed.stderr
     verified = start("VERIFY_SIGNED", f"--image={repository}:v1")
     assert verified.returncode == 0, verified.stderr
-    assert verified.stdout == signed.stdout
+    assert verified.stdout == signed.stdout == unsigned.stdout
     other = start("VERIFY_SIGNED", f"--image={repository}@{images(signed.stdout.strip())[0]}")
     assert (other.returncode, other.stdout) == (1, "")
     assert f"but this build makes {signed.stdout.strip()}" in other.stderr

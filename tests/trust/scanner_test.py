@@ -14,7 +14,7 @@ import pytest
 
 from chassis.runtime.version import VERSION
 
-# Images that have a target in the environment; the one of many wheels is a test of its own, of .ci/nightly.
+# Those that the target has; the one of many wheels is a target of its own, for .ci/nightly.
 IMAGES = tuple(sorted(name.removesuffix("_CDX") for name in os.environ if name.endswith("_CDX")))
 
 
@@ -33,8 +33,12 @@ def found_by(syft: Path, layout: str, folder: Path) -> set[tuple[str, str]]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     artifacts = json.loads(done.stdout)["artifacts"]
-    assert {one["type"] for one in artifacts} == {"deb", "python"}
-    return {(canonical(one["name"]), one["version"]) for one in artifacts}
+    packages = [one for one in artifacts if one["type"] in ("deb", "python")]
+    assert {one["type"] for one in packages} == {"deb", "python"}
+    # Programs for Windows, such as the launchers in the wheel `installer`, are files of a package that is listed.
+    files = {place["path"] for one in artifacts if one not in packages for place in one["locations"]}
+    assert {path for path in files if "/site-packages/" not in path or not path.endswith(".exe")} == set()
+    return {(canonical(one["name"]), one["version"]) for one in packages}
 
 
 def canonical(name: str) -> str:

@@ -307,6 +307,26 @@ def test_a_list_that_lies_or_is_endless_is_not_believed(
     assert "Traceback" not in done.stderr
 
 
+def test_nothing_is_tagged_if_the_list_is_endless_or_none(
+    memory: ReferrersRegistry, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    digest = pushed(memory.address, tmp_path, "endless/one", 15)
+    image = tmp_path / "image-endless-one-15"
+    empty = b'{"schemaVersion": 2, "manifests": []}'
+    following = {"Link": f'</v2/endless/one/referrers/{digest}>; rel="next"'}
+    for body, headers, reason in (
+        (empty, following, "more than 100 pages"),
+        (b'{"manifests": [' + b"{}," * 20_000 + b"{}]}", {}, "is not an index of manifests"),
+        (b"[" * 100_000, {}, "is not an index of manifests"),
+    ):
+        memory.hostile = lambda reference, query, answer=(200, body, headers): answer
+        done = push(memory.address, image, "endless/one", "--tag=v2", "--sign", f"--key={pair[0]}")
+        assert (done.returncode, done.stdout) == (1, ""), reason
+        assert reason in done.stderr
+        assert "Traceback" not in done.stderr
+    assert list(memory.tags) == [("endless/one", "v1")]
+
+
 def test_a_changed_or_shortened_bundle_is_refused(
     memory: ReferrersRegistry, pair: tuple[Path, Path], tmp_path: Path
 ) -> None:

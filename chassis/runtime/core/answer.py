@@ -23,13 +23,14 @@ _SERVER = tuple(
             "codecs/typed_function",
             "core/loader",
             "core/model_thread",
+            "core/onnx_threads",
             "core/predict",
             "core/warming",
         ),
         "workers/worker",
     )
 )
-"""Where the server calls the model from."""
+"""Where the server calls the model from, or stands between it and a library."""
 
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 

@@ -44,6 +44,10 @@ _BUSY_TURNS = 4
 """A turn that took longer, in seconds, and so many times longer than the shortest, does not count: the loop read a
 request, whose items may be next. A slow processor's shortest is longer than a fast one's with a request."""
 
+_FORGETTING = 1.02
+"""How much longer the shortest turn is taken to be with each that is not: a processor that was fast may be slowed down
+to a tenth, by heat or by others, and then each turn would pass for one with a request."""
+
 _MAX_GATHERING = 2e-3
 """An item leaves for an idle model after so many seconds in any case."""
 
@@ -227,7 +231,7 @@ class Batcher:
             self._loop.call_later(since + self._max_wait - now, self._gather, pending, 0, now)
             return
         if seen:
-            self._shortest = min(self._shortest, now - before)
+            self._shortest = min(self._shortest * _FORGETTING, now - before)
         busy = now - before > max(_BUSY_TURN, _BUSY_TURNS * self._shortest)
         turns = turns + 1 if pending == seen and not busy else 0
         wanted = _CROWDED_TURNS if self._crowd > _CROWDED else _QUIET_TURNS

@@ -171,7 +171,10 @@ def test_a_lone_item_leaves_at_once_and_one_of_many_waits_for_others(monkeypatch
     drive_mortals(scenario, batch_size=4)
 
 
-def test_a_lone_item_leaves_soon_on_a_processor_whose_every_turn_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fast_before", [False, True])
+def test_a_lone_item_leaves_soon_on_a_processor_whose_every_turn_is_long(
+    fast_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batcher_module, "_MAX_GATHERING", LIMIT)  # so that nothing leaves for its sake
 
     async def scenario(queue: Batcher) -> None:
@@ -182,6 +185,8 @@ def test_a_lone_item_leaves_soon_on_a_processor_whose_every_turn_is_long(monkeyp
                     pass
                 await asyncio.sleep(0)
 
+        for _ in range(10 * fast_before):
+            await queue.submit(items(b"alone"))
         slow = asyncio.create_task(slow_turns())
         for _ in range(10):
             assert outputs(await asyncio.wait_for(queue.submit(items(b"alone")), LIMIT / 2)) == [b"alone"]

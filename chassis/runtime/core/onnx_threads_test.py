@@ -47,6 +47,14 @@ def test_a_session_has_the_threads_that_the_container_allows(workers: str, tmp_p
     assert found == [[1, 1], [1, 1], [3, 1]]
 
 
+def test_a_failed_session_is_told_by_the_models_own_lines(tmp_path: Path) -> None:
+    with RunningServer(write_model(tmp_path, threads)) as server:
+        assert not server.run(b"no model").outputs[0].success
+        at = str(server.wait_event("an item failed")["at"])
+    assert "onnx_threads_test.py" in at.split(", ")[0]
+    assert "begin_bounded" not in at
+
+
 @pytest.mark.parametrize(("given", "expected"), [("2,1", 2), ("many", 0)])
 def test_the_environment_comes_first(given: str, expected: int, tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, threads), {"OMP_NUM_THREADS": given}) as server:

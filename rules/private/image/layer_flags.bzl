@@ -3,14 +3,14 @@
 load("@bazel_skylib//rules:common_settings.bzl", "BuildSettingInfo")
 load("//rules/private/doctor:doctor.bzl", "FACTS_ATTRS")
 load("//rules/private/python:image_python.bzl", "interpreter_of", "python_of")
-load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 
 # For rules that make layers.
 LAYER_ATTRS = FACTS_ATTRS | {
     "_bytecode": attr.label(default = "//rules:bytecode", providers = [BuildSettingInfo]),
     "_chunk_size": attr.label(default = "//rules:chunk_size", providers = [BuildSettingInfo]),
     "_compression": attr.label(default = "//rules:compression", providers = [BuildSettingInfo]),
-    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo]),
+    # Without `providers`, so that `python_of` says what is wrong with one that is not for the build machine.
+    "_image_python": attr.label(default = "//base_images:image_python"),
 }
 
 # What the tool takes (chassis/oci/layer/writer.py).

@@ -197,7 +197,11 @@ def python_of(ctx):
     Returns:
       An ImagePythonInfo.
     """
-    return _target(ctx)[ImagePythonInfo]
+    target = _target(ctx)
+    if ImagePythonInfo not in target:
+        fail(("\n%s: the image's Python, %s, has an interpreter for another CPU than the build machine's\n" +
+              "Give its image_python an `interpreter` for this one, or a dict with one for each CPU (docs/python.md).") % (ctx.label, target.label))
+    return target[ImagePythonInfo]
 
 def interpreter_of(ctx):
     """How an action's tool starts the image's Python, if it is not the tool's own.

@@ -28,7 +28,10 @@ def _download(rctx, url, sha256, filename, index = None):
     ).success
 
 def _on_page(rctx, index, seen):
-    """The locked file that an index has for the target: struct(filename, url, sha256), or None. `seen` gets the names of all."""
+    """The locked file that an index has for the target: struct(filename, url, sha256), or None.
+
+    `seen` gets the names of the locked files if all are for other targets.
+    """
     attr = rctx.attr
     page = "%s/%s/" % (index.url, attr.distribution)
     done = rctx.download(
@@ -43,9 +46,11 @@ def _on_page(rctx, index, seen):
     files = simple_page.read(rctx.read("page")) or []
     rctx.delete("page")
     locked = [file for file in files if file.sha256 in attr.hashes and file.filename.endswith(".whl")]
-    seen.update({file.filename: None for file in locked})
     best = wheel_name.best(locked, lock_target(attr.platform))
-    if not best or "/" in best.filename:
+    if not best:
+        seen.update({file.filename: None for file in locked})
+        return None
+    if "/" in best.filename:
         return None
     return struct(filename = best.filename, url = simple_page.join(page, best.url), sha256 = best.sha256)
 

@@ -63,18 +63,25 @@ def _reasons(rctx, locked):
     attr = rctx.attr
     target = LOCK_VARIANTS[attr.platform]
     renew = "Renew the lock: " + attr.renew
+    no_wheel = ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow%s. %s. " +
+                "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
+                "and the wheel is built from them") % (
+        target.python,
+        target.glibc,
+        target.machine,
+        ": they are of %s. Give the image a Python that one of them is for, or lock for this one" % ", ".join(locked) if locked else "",
+        renew,
+    )
     return {
         3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
-        4: ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow%s. %s. " +
-            "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
-            "and the wheel is built from them") % (
+        4: no_wheel,
+        # If the index has what the lock names, pip took another file.
+        5: no_wheel if locked else ("the index's file for CPython %s on %s differs from the lock's hash. A lock of another Python or CPU: " +
+                                    "lock for this one, or give the image that Python. If the lock is right, do not trust the file; otherwise: %s") % (
             target.python,
-            target.glibc,
             target.machine,
-            ": they are of %s. Give the image a Python that one of them is for, or lock for this one" % ", ".join(locked) if locked else "",
             renew,
         ),
-        5: "the index's file differs from the lock's hash. If the lock is right, do not trust the file; otherwise: %s" % renew,
         6: "the file is broken.",
         7: "the disk of Bazel's output base is full. Make room, or move it with `--output_user_root` or `--output_base`.",
     }
