@@ -59,21 +59,22 @@ def read_object(content: bytes | bytearray, budget: Budget, held: int = 0) -> di
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the request's body is not UTF-8: byte {error.start}") from None
     del content
+    constant = ""
     try:
         value = _decoded(text)
     except json.JSONDecodeError as error:
         raise RequestError(400, f"the request's body is not JSON: {error}") from None
     except _ConstantError as error:
-        error.__traceback__ = None  # It holds the text, whose place one with marks takes: there is memory for one.
         constant = str(error)
-        text = text.replace(constant, f"?{constant[1:]}")
-        where = _place_of_fault(text)
-        raise RequestError(400, f"the request's body is not JSON: {constant} at {where}") from None
     except ValueError:  # Python reads no integer of thousands of digits
         where = _place_of_integer(text, sys.get_int_max_str_digits() + 1)
         raise RequestError(400, f"the request's body has a number of too many digits at {where}") from None
     except RecursionError:
         raise RequestError(400, "the request's body is nested too deeply") from None
+    if constant:
+        # The error is gone, which held the text: one with marks takes its place, since there is memory for one.
+        text = text.replace(constant, f"?{constant[1:]}")
+        raise RequestError(400, f"the request's body is not JSON: {constant} at {_place_of_fault(text)}")
     if not isinstance(value, dict):
         raise RequestError(400, "the request's body is not a JSON object")
     return value
