@@ -26,8 +26,8 @@ class Loaded(NamedTuple):
 
 def load(path: Path, outputs: Sequence[str]) -> Loaded:
     """The interpreter of the model in `path`, with as many threads as OpenMP would have (`CHASSIS_THREADS`)."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
-    interpreter = Interpreter(model_path=str(path), num_threads=threads or None)
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # OpenMP takes one for each level: `2,1`
+    interpreter = Interpreter(model_path=str(path), num_threads=int(threads if threads.isdecimal() else 0) or None)
     inputs, given = _details(interpreter)
     chosen = {name: given[name] for name in outputs if name in given} or given
     return Loaded(interpreter, inputs, chosen, any(_shape(one)[:1] == [1] for one in inputs.values()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,11 +29,9 @@ class Loaded(NamedTuple):
 
 
 def load(path: Path, outputs: Sequence[str]) -> Loaded:
-    """The session of the model in `path`, with as many threads as OpenMP would have (`CHASSIS_THREADS`)."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)
+    """The session of the model in `path`; the server says how many threads each has (`CHASSIS_THREADS`)."""
     # All that there is, a GPU first: of CUDA only if the wheel is onnxruntime-gpu.
-    session = onnxruntime.InferenceSession(path, options, providers=onnxruntime.get_available_providers())
+    session = onnxruntime.InferenceSession(path, providers=onnxruntime.get_available_providers())
     inputs = session.get_inputs()
     given = [one.name for one in session.get_outputs() if one.type in _TYPES]
     chosen = [name for name in outputs if name in given] or given

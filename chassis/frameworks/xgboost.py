@@ -13,7 +13,8 @@ import xgboost
 def load(path: Path, outputs: Sequence[str]) -> Any:
     """The booster in `path`."""
     booster = xgboost.Booster(model_file=str(path))
-    booster.set_param({"nthread": int(os.environ.get("OMP_NUM_THREADS") or 0)})
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # OpenMP takes one for each level: `2,1`
+    booster.set_param({"nthread": int(threads if threads.isdecimal() else 0)})
     return booster
 
 

@@ -182,7 +182,7 @@ class _Server:
         await front_ends.quiet(min(settings.drain_timeout * _SETTLING, _left(end)))
         if tracing is not None and model.tracer is not None:
             tracing.cancel()
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):  # two in Python 3.10
                 await asyncio.wait_for(model.tracer.flush(), _LAST_SPANS)
         return self._code
 

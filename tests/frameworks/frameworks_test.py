@@ -74,7 +74,7 @@ def test_a_booster_of_xgboost_says_its_columns(tmp_path: Path, serve: Serve) -> 
 def test_a_booster_of_xgboost_without_names_takes_an_array(tmp_path: Path, serve: Serve) -> None:
     booster = xgboost.train({"max_depth": 2, "nthread": 1}, xgboost.DMatrix(FRAME.to_numpy(), TARGET), 20)
     booster.save_model(tmp_path / "m.json")
-    server = serve("xgboost", "m.json")
+    server = serve("xgboost", "m.json", environment={"OMP_NUM_THREADS": "2,1"})
     assert inputs(server) == [("input", "FP32", [-1, 2])]
     wanted = booster.predict(xgboost.DMatrix(np.array([[2.0, 1.0]]))).tolist()
     assert predictions(server, [2, 1]) == pytest.approx(wanted)
@@ -118,7 +118,7 @@ def test_a_model_of_onnx_says_what_it_takes_and_gives(tmp_path: Path, serve: Ser
 
 def test_a_model_of_onnx_with_several_inputs_and_outputs(tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "m.onnx").write_bytes(scaled(["N", "length"], second=True))
-    server = serve("onnx", "m.onnx")
+    server = serve("onnx", "m.onnx", environment={"OMP_NUM_THREADS": "2,1"})
     instances = [{"x": [1, 2], "y": [1, 1]}, {"x": [1], "y": [5]}]
     assert predictions(server, *instances) == [{"double": [2, 4], "sum": [3, 5]}, {"double": [2], "sum": [7]}]
 

@@ -61,7 +61,7 @@ def test_a_file_says_what_it_takes_and_gives(
 def test_columns_are_the_one_input(tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "m.tflite").write_bytes(IRIS)
     columns = {name: "FP32" for name in "abcd"}
-    server = serve("litert", "m.tflite", columns=columns)
+    server = serve("litert", "m.tflite", columns=columns, environment={"OMP_NUM_THREADS": "2,1"})
     rows = [dict(zip("abcd", flower, strict=True)) for flower in FLOWERS]
     assert predictions(server, *rows) == [pytest.approx(row, abs=1e-4) for row in SCORES]
 

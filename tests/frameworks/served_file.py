@@ -20,10 +20,15 @@ Serve = Callable[..., RunningServer]
 
 @contextmanager
 def serving(directory: Path) -> Iterator[Serve]:
-    """What serves a file of `directory`, given the framework, the file's name and fields of the metadata."""
+    """What serves a file of `directory`, given the framework, the file's name and fields of the metadata.
+
+    `environment` are variables of the server.
+    """
     with ExitStack() as stack:
 
-        def started(framework: str, file: str, **fields: object) -> RunningServer:
+        def started(
+            framework: str, file: str, *, environment: Mapping[str, str] | None = None, **fields: object
+        ) -> RunningServer:
             made = packaged(framework, directory / file, **fields)
             for name, content in (
                 ("model.pkl", made.pickle),
@@ -31,7 +36,9 @@ def serving(directory: Path) -> Iterator[Serve]:
                 ("model.json", made.settings),
             ):
                 (directory / name).write_bytes(content)
-            server = stack.enter_context(RunningServer(directory, {"CHASSIS_DATA": str(directory)}))
+            server = stack.enter_context(
+                RunningServer(directory, {"CHASSIS_DATA": str(directory), **(environment or {})})
+            )
             server.wait_health("SERVING", timeout=_START_SECONDS)
             return server
 

@@ -84,9 +84,10 @@ def _of_pandas(value: Any) -> object:
     if kind == "Timedelta":
         return value.total_seconds()
     if kind == "DataFrame":
-        if not value.columns.is_unique:
-            twice = value.columns[value.columns.duplicated()][0]
-            raise TypeError(f"the result is a frame with two columns {twice!r}, of which JSON would lose one")
+        keys = [_json_key(column) for column in value.columns]
+        if len({*keys}) < len(keys):
+            twice = next(key for number, key in enumerate(keys) if key in keys[:number])
+            raise TypeError(f"the result is a frame with two columns that JSON calls {twice!r}: it would lose one")
         return value.astype(object).where(value.notna(), None).to_dict("records")
     if hasattr(value, "notna") and hasattr(value, "astype"):
         return [item if present else None for item, present in zip(value.tolist(), value.notna(), strict=True)]
@@ -124,6 +125,12 @@ def _plain_key(key: object) -> object:
     if text is None:
         raise TypeError(f"the result has a mapping key of type {type(key).__name__}, which JSON cannot express")
     return text
+
+
+def _json_key(key: object) -> str:
+    """What an object of JSON calls `key`."""
+    plain = _plain_key(key)
+    return plain if isinstance(plain, str) else _ENCODER.encode(plain)
 
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_convert)

@@ -156,5 +156,20 @@ def test_frames_and_series_of_pandas_with_null_for_what_is_missing() -> None:
     assert encode(frame.index) == b"[0,1]"
     with pytest.raises(ValueError, match="NaN or an infinity"):
         encode(pandas.Series([math.inf]))
-    with pytest.raises(TypeError, match="two columns 'x'"):
-        encode(frame[["x", "n", "x"]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"), [(["x", "n", "x"], "x"), ([1, "1", 2], "1"), ([2, 1, 1], "1"), ([True, "a", "true"], "true")]
+)
+def test_a_frame_whose_columns_have_one_name_in_json_is_refused(columns: list[object], key: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([[1, 2, 3]], columns=columns)
+    with pytest.raises(TypeError, match=f"two columns that JSON calls '{key}'"):
+        encode(frame)
+
+
+def test_columns_that_are_no_texts_are_called_as_json_calls_them() -> None:
+    pandas = pytest.importorskip("pandas")
+    assert encode(pandas.DataFrame([[1, 2]])) == b'[{"0":1,"1":2}]'
+    frame = pandas.DataFrame([[1, 2, 3]], columns=[1, 1.5, pandas.Timestamp("2026-01-31")])
+    assert encode(frame) == b'[{"1":1,"1.5":2,"2026-01-31T00:00:00":3}]'

@@ -9,7 +9,11 @@ from types import ModuleType
 
 
 class _Finder:
-    """A meta path finder that has one module mended when it is imported, and is gone then."""
+    """A meta path finder that has one module mended whenever it is executed.
+
+    It stays: a probe (`importlib.util.find_spec`) is no import, and an import may fail and be tried again. Taken out
+    while another thread goes through `sys.meta_path`, it would hide from that thread the finder behind it.
+    """
 
     def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:
         self._name = name
@@ -18,7 +22,6 @@ class _Finder:
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != self._name:
             return None
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
         loader = spec.loader if spec is not None else None
         if loader is not None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 from tests.support.running_server import RunningServer, write_model
-
-pytest.importorskip("onnxruntime")
 
 
 def _field(number: int, content: bytes) -> bytes:
@@ -25,16 +24,21 @@ def identity() -> bytes:
 
 
 def threads(content: bytes) -> list[list[int]]:
-    """What sessions say of their threads: one that leaves it open, with options and without, and one that does not."""
-    import onnxruntime
+    """What sessions say of their threads: those that leave it open, without options and with, and one that does not.
 
-    opened = [onnxruntime.SessionOptions(), onnxruntime.SessionOptions()]
+    The last runs operators in parallel. One is made anew, as for other providers.
+    """
+    opened = [onnxruntime.SessionOptions() for _ in range(3)]
     opened[1].intra_op_num_threads = 3
+    opened[2].execution_mode = onnxruntime.ExecutionMode.ORT_PARALLEL
     sessions = [
         onnxruntime.InferenceSession(content),
+        onnxruntime.InferenceSession(path_or_bytes=content),
         onnxruntime.InferenceSession(content, opened[0], ["CPUExecutionProvider"]),
         onnxruntime.InferenceSession(content, sess_options=opened[1]),
+        onnxruntime.InferenceSession(path_or_bytes=content, sess_options=opened[2]),
     ]
+    sessions[2].set_providers(["CPUExecutionProvider"])
     options = [session.get_session_options() for session in sessions]
     return [[one.intra_op_num_threads, one.inter_op_num_threads] for one in options]
 
@@ -44,7 +48,7 @@ def test_a_session_has_the_threads_that_the_container_allows(workers: str, tmp_p
     model = write_model(tmp_path, threads, num_cpus=1)
     with RunningServer(model, {"CHASSIS_WORKERS": workers, "OMP_NUM_THREADS": ""}) as server:
         found = json.loads(server.run(identity()).outputs[0].output["results.json"])
-    assert found == [[1, 1], [1, 1], [3, 1]]
+    assert found == [[1, 0], [1, 0], [1, 0], [3, 0], [1, 1]]
 
 
 def test_a_failed_session_is_told_by_the_models_own_lines(tmp_path: Path) -> None:
@@ -59,4 +63,4 @@ def test_a_failed_session_is_told_by_the_models_own_lines(tmp_path: Path) -> Non
 def test_the_environment_comes_first(given: str, expected: int, tmp_path: Path) -> None:
     with RunningServer(write_model(tmp_path, threads), {"OMP_NUM_THREADS": given}) as server:
         found = json.loads(server.run(identity()).outputs[0].output["results.json"])
-    assert found == [[expected, expected], [expected, expected], [3, expected]]
+    assert found == [[expected, 0], [expected, 0], [expected, 0], [3, 0], [expected, expected]]

@@ -17,9 +17,6 @@ _EACH_OBJECT = 300
 _EACH_LIST = 120
 _EACH_VALUE = 130
 
-_STRING = r'"(?:[^"\\]|\\.)*"'
-_CONSTANT = r"NaN|-?Infinity"
-
 
 class _ConstantError(ValueError):
     """NaN or an infinity, which RFC 8259 leaves out."""
@@ -62,17 +59,22 @@ def read_object(content: bytes | bytearray, budget: Budget, held: int = 0) -> di
     except UnicodeDecodeError as error:
         raise RequestError(400, f"the request's body is not UTF-8: byte {error.start}") from None
     del content
+    constant = ""
     try:
         value = _decoded(text)
-    except _ConstantError as error:
-        raise RequestError(400, f"the request's body is not JSON: {error} at {_place(text, _CONSTANT)}") from None
     except json.JSONDecodeError as error:
         raise RequestError(400, f"the request's body is not JSON: {error}") from None
+    except _ConstantError as error:
+        constant = str(error)
     except ValueError:  # Python reads no integer of thousands of digits
-        where = _place(text, rf"\d{{{sys.get_int_max_str_digits() + 1},}}")
+        where = _place_of_integer(text, sys.get_int_max_str_digits() + 1)
         raise RequestError(400, f"the request's body has a number of too many digits at {where}") from None
     except RecursionError:
         raise RequestError(400, "the request's body is nested too deeply") from None
+    if constant:
+        # The error is gone, which held the text: one with marks takes its place, since there is memory for one.
+        text = text.replace(constant, f"?{constant[1:]}")
+        raise RequestError(400, f"the request's body is not JSON: {constant} at {_place_of_fault(text)}")
     if not isinstance(value, dict):
         raise RequestError(400, "the request's body is not a JSON object")
     return value
@@ -87,9 +89,24 @@ def _decoded(text: str) -> object:
     return value if end == len(text) or not text[end:].strip(_SPACE) else _DECODER.decode(text)
 
 
-def _place(text: str, wanted: str) -> str:
-    """Where the first match of a pattern outside of a string is."""
-    found = re.finditer(rf"{_STRING}|{wanted}", text, re.DOTALL)
-    at = next((match.start() for match in found if match[0][0] != '"'), 0)
-    line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-    return f"line {line}, column {column}"
+def _place_of_fault(text: str) -> str:
+    """Where a text stops being JSON; a mark in a string is no fault."""
+    try:
+        _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}, column {error.colno}"
+    raise AssertionError("the text is JSON")
+
+
+def _place_of_integer(text: str, digits: int) -> str:
+    """Where the first integer of at least so many digits is, in a text that was JSON until there."""
+    # It follows what a value follows, so it is no part of a number or of an escape; nor does a float begin with it.
+    wanted = re.compile(rf"(?<![^ \t\r\n,:\[])-?[1-9][0-9]{{{digits - 1},}}(?![0-9]|\.[0-9]|[eE][+-]?[0-9])")
+    text = text.replace(r"\\", "__")  # so that a backslash before a quotation mark belongs to it
+    at = quotes = 0
+    for match in wanted.finditer(text):
+        before, at = at, match.start()
+        quotes += text.count('"', before, at) - text.count(r"\"", before, at)
+        if quotes % 2 == 0:  # no string is open
+            break
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"

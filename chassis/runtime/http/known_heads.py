@@ -41,6 +41,7 @@ class KnownHeads(dict[bytes, Head]):
 
     def learn(self, content: bytes, head: Head) -> None:
         """Keeps a head; of very many the latest."""
+        self.pop(content, None)
         if len(self) >= _MAX_HEADS:
-            self.clear()
+            del self[next(iter(self))]
         self[content] = head

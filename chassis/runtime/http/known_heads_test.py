@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import pytest
 
@@ -53,22 +54,26 @@ class _Hit(KnownHeads):
         return found
 
 
-def read(known: KnownHeads, pieces: list[bytes]) -> list[object]:
-    """What a reader makes of `pieces`: requests, or the status of a refusal."""
+def read(known: KnownHeads, pieces: list[bytes], ahead: Sequence[int] = (0,)) -> list[object]:
+    """What a reader makes of `pieces`: requests, or the status of a refusal; at last the bytes of its budget.
+
+    `ahead` says how many requests wait when the first comes, the second and so on, again and again.
+    """
     found: list[object] = []
+    budget = Budget(1 << 30)
 
     def take(request: Request | None, refusal: Response | None, keep_alive: bool, old: bool) -> None:
         if request is not None:
             shown = (request.method, request.path, dict(request.headers), bytes(request.take_body()), request.coding)
-            found.append((*shown, keep_alive, old))
+            found.append((*shown, request.cost, keep_alive, old))
         elif refusal is not None:
             found.append(refusal.status)
 
-    reader = Reader(Limits(), Budget(1 << 30), take, lambda: None, lambda: 0, known)
+    reader = Reader(Limits(), budget, take, lambda: None, lambda: ahead[len(found) % len(ahead)], known)
     for piece in pieces:
         while piece:
             piece = reader.feed(piece)
-    return found
+    return [*found, budget.taken]
 
 
 def cut(content: bytes, chance: random.Random) -> list[bytes]:
@@ -90,16 +95,23 @@ def test_a_known_head_changes_nothing(seed: int) -> None:
             pieces += [chance.choice(LAST), chance.choice(REQUESTS)]
         if chance.random() < 0.5:
             pieces = [b"".join(pieces)]
-        assert read(known, pieces) == read(_Unable(), pieces)
+        ahead = chance.choice([[0], [0, 0, 1], [0, 2, 1, 1]])
+        assert read(known, pieces, ahead) == read(_Unable(), pieces, ahead)
     assert known.hits
 
 
 def test_of_very_many_heads_the_latest_are_kept() -> None:
     known = KnownHeads()
+    counts = []
     for number in range(1000):
         read(known, [head(f"GET /{number} HTTP/1.1")])
-    assert 0 < len(known) < 200
-    assert head("GET /999 HTTP/1.1") in known
+        counts.append(len(known))
+    assert counts == sorted(counts)
+    count = counts[-1]
+    assert 0 < count < 200
+    assert [*known] == [head(f"GET /{number} HTTP/1.1") for number in range(1000 - count, 1000)]
+    read(known, [head(f"GET /{1000 - count} HTTP/1.1")], ahead=[1])  # which is not taken from what is known
+    assert len(known) == count
 
 
 @pytest.mark.parametrize("header", ["Authorization: Bearer secret", "Cookie: a", "X-Request-Id: a", "traceparent: a"])

@@ -284,7 +284,7 @@ class HttpServer:
         """Waits until every answer has left; False if some have not after `timeout` seconds."""
         try:
             await asyncio.wait_for(self._none_open.wait(), timeout)
-        except TimeoutError:
+        except (TimeoutError, asyncio.TimeoutError):  # noqa: UP041, two in Python 3.10
             return False
         return True
 

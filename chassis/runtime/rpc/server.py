@@ -281,7 +281,7 @@ class GrpcServer:
             else:
                 woken.clear()
                 server.quiet = True
-                with contextlib.suppress(TimeoutError):
+                with contextlib.suppress(TimeoutError, asyncio.TimeoutError):  # two in Python 3.10
                     await asyncio.wait_for(woken.wait(), _IDLE_TICK)
             now = time.monotonic()
             self._refuse_read(server, now - patience, "the message did not come in time")

@@ -30,7 +30,7 @@ class TraceSettings(NamedTuple):
       timeout: seconds for an export.
       delay: the most seconds that a span waits to be sent.
       queue_size: the most spans that wait; more are dropped.
-      batch_size: the most spans of an export.
+      batch_size: the most spans of an export, at most as many as may wait.
       parent_based: whether a caller's own decision counts, if there is one.
       ratio: of the other requests, how many have spans: 0 to 1.
     """
@@ -71,6 +71,8 @@ def read_trace_settings(environment: Mapping[str, str], name: str) -> TraceSetti
     if environment.get("OTEL_SERVICE_NAME"):
         attributes["service.name"] = environment["OTEL_SERVICE_NAME"]
     parent_based, ratio = _sampler(environment)
+    queue_size = max(1, int(_number(environment, "OTEL_BSP_MAX_QUEUE_SIZE", 2_048)))
+    batch_size = max(1, int(_number(environment, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512)))
     return TraceSettings(
         endpoint=endpoint,
         headers=tuple(_pairs(_of_traces(environment, "HEADERS")).items()),
@@ -78,8 +80,8 @@ def read_trace_settings(environment: Mapping[str, str], name: str) -> TraceSetti
         compressed=_of_traces(environment, "COMPRESSION") == "gzip",
         timeout=_number(environment, "OTEL_EXPORTER_OTLP_TIMEOUT", 10_000) / 1000,
         delay=_number(environment, "OTEL_BSP_SCHEDULE_DELAY", 5_000) / 1000,
-        queue_size=int(_number(environment, "OTEL_BSP_MAX_QUEUE_SIZE", 2_048)),
-        batch_size=max(1, int(_number(environment, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", 512))),
+        queue_size=queue_size,
+        batch_size=min(batch_size, queue_size),  # an export is sent when so many wait
         parent_based=parent_based,
         ratio=ratio,
     )

@@ -94,7 +94,7 @@ class Tracer:
             try:
                 await asyncio.wait_for(self._enough.wait(), self._settings.delay)
                 rest = len(self._waiting) % self._settings.batch_size
-            except TimeoutError:
+            except (TimeoutError, asyncio.TimeoutError):  # noqa: UP041, two in Python 3.10
                 pass
             await self._export(len(self._waiting) - rest)
 
