@@ -55,8 +55,8 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactReport:
-    """What became of an artifact: UPLOADED, or SKIPPED, which the registry had and listed. `signed_by` is whose signature
-    it is, for people, if it is one that was there."""
+    """What became of an artifact: UPLOADED, or SKIPPED, which the registry had and listed. `signed_by` is whose
+    signature it is, for people, if it is one that was there."""
 
     kind: str
     name: str
