@@ -67,7 +67,7 @@ def _reasons(rctx, locked):
     others = ""
     if locked:
         remedy = wheel_name.other_python(locked, lock_target(attr.platform))
-        others = "; the ones it has are %s: %slock for this one" % (", ".join(locked), remedy)
+        others = "; the ones it has are %s: %slock for this platform" % (", ".join(locked), remedy)
     no_wheel = ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow%s. %s. " +
                 "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
                 "and the wheel is built from them") % (
