@@ -90,6 +90,16 @@ typing-extensions==4.0 ; python_full_version < "3.13" --hash=sha256:{hash}
 typing_extensions==4.0 ; python_version < "3.12" --hash=sha256:{other}
 """.format(hash = _HASH, other = _OTHER)
 
+# What stands in a lock without a pin, to what is said of it: no credentials.
+_PLACES = {
+    "-e git+https://me:secret@git.test/team/a#egg=a": "-e a",
+    "./ours/a": "./ours/a",
+    "file:///srv/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "git+https://git.test/team/a@main#egg=a": "a@main",
+    "https://me:secret@files.test/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "ours/a ; python_version > '3'": "ours/a",
+}
+
 def _requirements_test_impl(ctx):
     env = unittest.begin(ctx)
     more = {"more/base.txt": "-r ../deep.txt\nclick==8.0" + _SHA, "deep.txt": "h2==4.0" + _SHA}
@@ -106,6 +116,10 @@ def _requirements_test_impl(ctx):
     notes = _read(_UNIVERSAL, more = more).notes
     asserts.equals(env, 2, len(notes), str(notes))
     asserts.true(env, "--index-url (line 1)" in notes[1], notes[1])
+    for line, said in _PLACES.items():
+        places = line + "\nidna==3.10" + _SHA
+        asserts.equals(env, {"idna": "3.10"}, _versions(_select(places)), line)
+        asserts.equals(env, ["//:lock.txt, line 1: `%s` is not locked" % said], _read(places).notes)
     asserts.equals(env, "more/deep.txt", requirements_lock.resolve("//more:base.txt", "./x/../deep.txt"))
     sdist = _select("# zope_interface-1.0.tar.gz\r\nzope.interface==1.0" + _SHA)
     asserts.equals(env, "zope_interface-1.0.tar.gz", sdist.pins["zope-interface"].sdist)
