@@ -6,6 +6,7 @@ import errno
 import importlib.util
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -114,10 +115,10 @@ class Workplace:
             raise PackagingError(
                 f"importing and pickling the model took more than {limit:g} s: is there work at the top of its module?"
             )
-        if ended.status == _WRONG_VERSION:
-            found = ended.output.strip().rpartition("\n")[2][:40]
+        found = ended.output.strip().rpartition("\n")[2]
+        if ended.status == _WRONG_VERSION and re.fullmatch(r"\d+\.\d+", found):  # a model may end with any status
             raise PackagingError(wrong_version(self._python, found, self._interpreter))
-        if ended.status == CANNOT_START and NO_PROGRAM_OF_THIS_MACHINE in ended.output:  # a model may end so, too
+        if ended.status == CANNOT_START and NO_PROGRAM_OF_THIS_MACHINE in ended.output:
             raise PackagingError(does_not_run(self._python, self._interpreter, ended.output.strip()))
         if ended.status and steps > 1:  # one of them says why
             raise NotSharedError
