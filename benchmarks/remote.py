@@ -134,8 +134,8 @@ class Builder:
     def _execution(self) -> float:
         """Seconds that the last build spent on actions."""
         events = map(json.loads, self._events.read_text().splitlines())
-        [metrics] = [event["buildMetrics"] for event in events if "buildMetrics" in event]
-        return int(metrics["timingMetrics"].get("executionPhaseTimeInMs", 0)) / 1000
+        timings = [event["buildMetrics"]["timingMetrics"] for event in events if "buildMetrics" in event]
+        return sum(int(timing.get("executionPhaseTimeInMs", 0)) for timing in timings) / 1000
 
     def _processors(self, engine: Engine | None) -> float:
         server = int(self._bazel("info", "server_pid").stdout.strip())

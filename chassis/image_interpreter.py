@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 from collections.abc import Iterable
@@ -17,6 +18,12 @@ _MACHINES = {62: "x86_64", 183: "aarch64"}
 
 CANNOT_START = 126
 """The status with which a shell ends if the program is there and cannot be started, such as one for another CPU."""
+
+NO_PROGRAM_OF_THIS_MACHINE = os.strerror(errno.ENOEXEC)
+"""What a shell says then of one for another CPU."""
+
+_OF_THE_MACHINE = frozenset({errno.E2BIG, errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Errors of starting whatever program."""
 
 
 def child_environment(interpreter: Path | None, kept: Iterable[str]) -> dict[str, str]:
@@ -44,6 +51,22 @@ def does_not_run(wanted: str, interpreter: str, reason: str | None) -> str:
     if cpu and cpu != platform.machine():
         reason = f"it is for {cpu}, and this machine is {platform.machine()} ({reason})"
     return f"the interpreter for images of Python {wanted} does not run: {interpreter}: {reason}\n{_REMEDY}"
+
+
+def not_started(wanted: str, interpreter: str, number: int) -> str:
+    """What is said if the kernel does not start the interpreter; `number` is that of its error (`errno`)."""
+    reason = os.strerror(number)
+    if number in _OF_THE_MACHINE:
+        return (
+            f"the interpreter for images of Python {wanted} cannot be started now: {reason} ({interpreter})\n"
+            "  that is up to this machine or its limits: memory, processes and files for fewer actions at once "
+            "(`--jobs=2`), or a smaller environment"
+        )
+    if number == errno.ENOENT and Path(interpreter).exists():
+        reason = (
+            f"it is there, and what it is started by is not: its loader, or the program of its first line ({reason})"
+        )
+    return does_not_run(wanted, interpreter, reason)
 
 
 def _cpu(program: str) -> str:

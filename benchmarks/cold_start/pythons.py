@@ -37,7 +37,7 @@ import os, socket, sys
 sys.path.append(os.environ["CHASSIS_SERVER_PATH"])
 import numpy
 import cloudpickle
-with open(os.environ["CHASSIS_MODEL_DIR"] + "/model.pkl", "rb") as file:
+with open("/app/model/model.pkl", "rb") as file:
     model = cloudpickle.load(file)
 listener = socket.create_server(("127.0.0.1", int(os.environ["HTTP_PORT"])))
 while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import subprocess
 import tempfile
@@ -15,19 +16,17 @@ from chassis.confinement.errors import NoWallsError
 from chassis.confinement.guardian import in_guardian
 from chassis.confinement.walls import Walls
 
-_CANNOT_START = 126
-_NOT_FOUND = 127
-
 
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a program ended; `output` is the end of what it wrote to both streams. None of `status`: out of time.
 
-    Of a program that cannot be started the status is a shell's, 126 or 127, and the output says why.
+    `not_started` is the number of the error (`errno`) if the kernel did not start the program; it has no status then.
     """
 
     status: int | None
     output: str
+    not_started: int = 0
 
 
 def run_confined(
@@ -52,7 +51,7 @@ def run_confined(
     def work() -> object:
         return dataclasses.astuple(_run(command, walls, request, environment, timeout, shown))
 
-    return Ended(*cast(tuple[int | None, str], in_guardian(work)))
+    return Ended(*cast(tuple[int | None, str, int], in_guardian(work)))
 
 
 def _run(
@@ -75,7 +74,7 @@ def _run(
         except subprocess.SubprocessError as error:
             raise NoWallsError(f"the walls around {command[0]} cannot be built: {error}") from None
         except OSError as error:
-            return Ended(_NOT_FOUND if isinstance(error, FileNotFoundError) else _CANNOT_START, error.strerror or "")
+            return Ended(None, "", error.errno or errno.ENOEXEC)
         status: int | None = None
         try:
             status = process.wait(timeout)

@@ -8,6 +8,7 @@ FRAMEWORKS = {
     "mlflow": ("mlflow-skinny",),
     "onnx": ("onnxruntime",),
     "sklearn": ("scikit-learn", "joblib"),
+    "torch": ("torch", "numpy"),
     "xgboost": ("xgboost",),
 }
 """By name of the framework, and of the module in chassis/frameworks, the distributions that its adapter imports."""

@@ -23,7 +23,7 @@ from chassis.doctor.facts import Facts, LayerFacts, Start, read_facts
 from chassis.doctor.image import Image, ImageTarget
 from chassis.doctor.waivers import Waiver, read_waivers, waivers_of_labels
 from chassis.errors import ChassisError
-from chassis.oci.descriptor import Descriptor, Origin, read_json
+from chassis.oci.descriptor import Descriptor, Origin, given_json
 from chassis.oci.layout_reader import LayoutReader, Manifest
 
 _HISTORY = "chassis: "
@@ -44,13 +44,13 @@ class Examination:
     waivers: tuple[Waiver, ...]
 
 
-def from_specification(path: Path, read: Callable[[Path], Facts] = read_facts) -> Examination:
-    """Reads a specification and, by `read`, the facts that it names.
+def from_specification(given: str | Path, read: Callable[[Path], Facts] = read_facts) -> Examination:
+    """Reads a specification, JSON or a file of it, and, by `read`, the facts that it names.
 
     Raises:
       ChassisError: it, or facts, or a waiver, is not what it should be.
     """
-    fields = read_json(path)
+    fields, where = given_json(given)
     try:
         base = read(Path(fields["base_facts"])) if fields["base_facts"] else Facts(())
         layers = [*base.layers]
@@ -72,7 +72,7 @@ def from_specification(path: Path, read: Callable[[Path], Facts] = read_facts) -
         )
         return Examination(fields["name"], Image(target, start, tuple(layers)), read_waivers(fields["allow"]))
     except (KeyError, TypeError) as error:
-        raise SpecificationError(f"{path}: is not a specification for the doctor: {error!r}") from None
+        raise SpecificationError(f"{where}: is not a specification for the doctor: {error!r}") from None
 
 
 def facts_of_layout(path: Path, architecture: str = "") -> Facts:

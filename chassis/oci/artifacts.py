@@ -55,13 +55,15 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactReport:
-    """What became of an artifact: UPLOADED, or SKIPPED, which the registry had and listed."""
+    """What became of an artifact: UPLOADED, or SKIPPED, which the registry had and listed. `signed_by` is whose
+    signature it is, for people, if it is one that was there."""
 
     kind: str
     name: str
     digest: str
     subject: str
     outcome: str
+    signed_by: str = ""
 
 
 class SubjectReferrers:

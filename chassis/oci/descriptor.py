@@ -242,6 +242,16 @@ def read_json(path: Path) -> Any:
         raise DescriptorError(f"{path}: JSON nested too deep") from None
 
 
+def given_json(given: str | Path) -> tuple[Any, str]:
+    """The JSON object that an argument is, or that is in the file which it names; and what errors call it."""
+    if not str(given).startswith("{"):
+        return read_json(Path(given)), str(given)
+    try:
+        return json.loads(str(given)), "the JSON of the command line"
+    except (ValueError, RecursionError) as error:
+        raise DescriptorError(f"the JSON of the command line cannot be read: {error}") from None
+
+
 def _object(data: Any, where: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise DescriptorError(f"{where}: expected a JSON object, found {type(data).__name__}")

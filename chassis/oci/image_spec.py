@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chassis.oci.descriptor import LayerDescriptor, LayerFile, Platform, read_json
+from chassis.oci.descriptor import LayerDescriptor, LayerFile, Platform, given_json, read_json
 from chassis.oci.layout import ImageError, ImageLayer, RunSettings, default_platform
 
 _KEYS = {"architecture", "variant", "os", "ref_name", "layers", "base_layout", "config", "annotations", "status_files"}
@@ -46,14 +46,14 @@ def read_files(path: Path) -> tuple[LayerFile, ...]:
     return tuple(LayerFile.from_json(item, str(path)) for item in listed)
 
 
-def read_spec(path: Path, read: Callable[[Path], tuple[LayerFile, ...]] = read_files) -> ImageSpec:
-    """Reads a specification and the descriptors and, by `read`, the lists of files that it names.
+def read_spec(given: str | Path, read: Callable[[Path], tuple[LayerFile, ...]] = read_files) -> ImageSpec:
+    """Reads a specification, JSON or a file of it, the descriptors and, by `read`, the lists of files that it names.
 
     Raises:
       ImageError: a key is unknown or missing, or holds a value of another type.
     """
-    where = str(path)
-    fields = _checked(read_json(path), _KEYS, where)
+    document, where = given_json(given)
+    fields = _checked(document, _KEYS, where)
     architecture = _text(fields, "architecture", where)
     if not architecture:
         raise ImageError(f"{where}: `architecture` is missing")

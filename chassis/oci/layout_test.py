@@ -15,6 +15,7 @@ from chassis.oci.descriptor import (
     MEDIA_TYPE_LAYER_GZIP,
     MEDIA_TYPE_MANIFEST,
     Descriptor,
+    DescriptorError,
     LayerFile,
     Origin,
     Platform,
@@ -316,6 +317,14 @@ def test_bad_specifications_are_refused(tmp_path, case):
     path.write_text(json.dumps(spec))
     with pytest.raises(ImageError, match=message):
         read_spec(path)
+    if isinstance(spec, dict):
+        with pytest.raises(ImageError, match=message):
+            read_spec(json.dumps(spec))
+
+
+def test_a_specification_of_the_command_line_that_is_cut_off_is_refused():
+    with pytest.raises(DescriptorError, match=r"the JSON of the command line cannot be read: .*column"):
+        read_spec('{"architecture": "arm64", "layers": [')
 
 
 def test_descriptors_survive_json():

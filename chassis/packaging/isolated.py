@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import itertools
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,14 @@ from pathlib import Path
 from chassis.confinement.confined_process import Ended, run_confined
 from chassis.confinement.left_files import read_regular
 from chassis.confinement.walls import Walls, action_inputs
-from chassis.image_interpreter import CANNOT_START, child_environment, does_not_run, wrong_version
+from chassis.image_interpreter import (
+    CANNOT_START,
+    NO_PROGRAM_OF_THIS_MACHINE,
+    child_environment,
+    does_not_run,
+    not_started,
+    wrong_version,
+)
 from chassis.packaging.errors import PackagingError
 from chassis.packaging.request import PickleRequest
 from chassis.packaging.warm_process import Step, WarmProcess
@@ -100,14 +109,16 @@ class Workplace:
         else:
             command = [*worker_command(self._interpreter, self._python, worker), *arguments]
             ended = self._free(command, request, limit)
+        if ended.not_started:
+            raise PackagingError(not_started(self._python, self._interpreter, ended.not_started))
         if ended.status is None:
             raise PackagingError(
                 f"importing and pickling the model took more than {limit:g} s: is there work at the top of its module?"
             )
-        if ended.status == _WRONG_VERSION:
-            found = ended.output.strip().rpartition("\n")[2][:40]
+        found = ended.output.strip().rpartition("\n")[2]
+        if ended.status == _WRONG_VERSION and re.fullmatch(r"\d+\.\d+", found):  # a model may end with any status
             raise PackagingError(wrong_version(self._python, found, self._interpreter))
-        if ended.status == CANNOT_START:
+        if ended.status == CANNOT_START and NO_PROGRAM_OF_THIS_MACHINE in ended.output:
             raise PackagingError(does_not_run(self._python, self._interpreter, ended.output.strip()))
         if ended.status and steps > 1:  # one of them says why
             raise NotSharedError
@@ -159,7 +170,7 @@ class Workplace:
         except subprocess.TimeoutExpired:
             return Ended(None, "")
         except OSError as error:
-            raise PackagingError(does_not_run(self._python, self._interpreter, error.strerror)) from None
+            return Ended(None, "", error.errno or errno.ENOEXEC)
         return Ended(done.returncode, done.stdout[-_SHOWN_OUTPUT:])
 
     def _confined(self, worker: str, arguments: list[str], request: PickleRequest, limit: float) -> Ended:

@@ -285,8 +285,15 @@ def test_a_model_with_pickle_and_entry_point_is_refused(tmp_path: Path) -> None:
         package_model(Model(ModelMetadata(name="m"), "a:b", tmp_path / "p.pkl", "", {}, {}, []))
 
 
-def _package_with(interpreter: Path, root: Path, python: str, *, confined: bool = False) -> str:
-    source = written(root / "model.py", b"def process(content: bytes): return 1\n")
+def _package_with(
+    interpreter: Path,
+    root: Path,
+    python: str,
+    *,
+    confined: bool = False,
+    code: bytes = b"def process(content: bytes): return 1\n",
+) -> str:
+    source = written(root / "model.py", code)
     model = Model(ModelMetadata(name="tested"), "model:process", None, "ml", {"ml/model.py": source}, {}, [])
     inputs = root if confined else None
     settings = package_model(model, timeout=60, interpreter=interpreter, python=python, inputs=inputs).settings
@@ -328,3 +335,37 @@ def test_a_program_that_starts_what_does_not_run_here_is_named(tmp_path, confine
     expected = f"Python 3.99 does not run: {launcher}: ld-linux-foreign.so.1: Exec format error"
     with pytest.raises(errors.PackagingError, match=re.escape(expected)):
         _package_with(launcher, tmp_path, "3.99", confined=confined)
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_an_interpreter_whose_loader_is_missing_is_named(tmp_path, confined):
+    program = tmp_path / "python"
+    program.write_text("#!/nonexistent/loader\n")
+    program.chmod(0o755)
+    expected = f"Python 3.99 does not run: {program}: it is there, and what it is started by is not: its loader"
+    with pytest.raises(errors.PackagingError, match=re.escape(expected) + "(?s:.*)mend its `interpreter`"):
+        _package_with(program, tmp_path, "3.99", confined=confined)
+    program.unlink()
+    with pytest.raises(errors.PackagingError, match=re.escape(f"{program}: No such file or directory")):
+        _package_with(program, tmp_path, "3.99", confined=confined)
+
+
+@pytest.mark.parametrize("confined", [False, True])
+@pytest.mark.parametrize("status", [79, 126, 127])
+def test_a_model_that_ends_with_any_status_is_not_taken_for_its_interpreter(tmp_path, status, confined):
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    code = f"import os\nprint('one moment', flush=True)\nos._exit({status})\ndef process(content: bytes): return 1\n"
+    with pytest.raises(errors.PackagingError, match=f"ended with status {status}\none moment") as error:
+        _package_with(Path(sys.executable), tmp_path, running, confined=confined, code=code.encode())
+    assert "image_python" not in str(error.value)
+
+
+@pytest.mark.parametrize("confined", [False, True])
+def test_a_machine_that_starts_no_program_is_not_the_interpreters_fault(tmp_path, monkeypatch, confined):
+    """Here for an environment that is too large; a lack of memory or processes is said alike."""
+    monkeypatch.setenv("PATH", "/usr/bin" + ":/nonexistent" * 20_000)
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    with pytest.raises(errors.PackagingError, match="cannot be started now: Argument list too long") as error:
+        _package_with(Path(sys.executable), tmp_path, running, confined=confined)
+    assert sys.executable in str(error.value)
+    assert "image_python" not in str(error.value)

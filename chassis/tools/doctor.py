@@ -24,7 +24,7 @@ from chassis.doctor.image import ImageTarget
 from chassis.doctor.report import findings_text, report_json, report_text
 from chassis.errors import ChassisError
 
-_SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is, and its layers' facts.")
+_SPEC = flags.DEFINE_string("spec", None, "What the image is, and its layers' facts: JSON, or a file of it.")
 _IMAGE = flags.DEFINE_string("image", None, "Instead: an OCI layout directory.")
 _ARCHITECTURE = flags.DEFINE_string("architecture", "", "With --image: which image if there are several.")
 _ACCELERATOR = flags.DEFINE_enum("accelerator", "none", ("none", "cuda"), "With --image: what it computes with.")
@@ -51,7 +51,7 @@ def _examine(read: Callable[[Path], Facts]) -> int:
     if bool(_SPEC.value) == bool(_IMAGE.value):
         raise ChassisError("either --spec or --image says what to examine")
     if _SPEC.value:
-        examination = from_specification(Path(_SPEC.value), read)
+        examination = from_specification(_SPEC.value, read)
     else:
         target = ImageTarget(architecture=_ARCHITECTURE.value, accelerator=_ACCELERATOR.value, cpu=_CPU.value)
         allowed = dict(text.partition("=")[::2] for text in _ALLOW.value)

@@ -33,8 +33,7 @@ def _run(directory: Path, *outputs: str, secrets: tuple[Secret, ...] = ()) -> su
         "name": "//:image",
         "variant": "",
     }
-    (directory / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "chassis.tools.doctor", f"--spec={directory}/spec.json", *outputs]
+    command = [sys.executable, "-m", "chassis.tools.doctor", f"--spec={json.dumps(spec)}", *outputs]
     environment = {**os.environ, "PYTHONPATH": ":".join(path for path in sys.path if path)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 

@@ -18,7 +18,7 @@ from chassis.oci.image_spec import read_files, read_spec
 from chassis.oci.layout import read_base, write_documents
 from chassis.oci.workspace_status import read_status
 
-_SPEC = flags.DEFINE_string("spec", None, "JSON: what the image is made of.", required=True)
+_SPEC = flags.DEFINE_string("spec", None, "What the image is made of: JSON, or a file of it.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "The directory to write: a layout without layers.", required=True)
 _PATH_FIRST = flags.DEFINE_string(
     "path_first",
@@ -42,7 +42,7 @@ def main_in_worker(kept: KeptDocuments[_Files], digests: Digests) -> None:
 
 
 def _write(read: Callable[[Path], _Files]) -> None:
-    spec = read_spec(Path(_SPEC.value), read)
+    spec = read_spec(_SPEC.value, read)
     base = read_base(spec.base_layout, spec.platform, documents_only=True) if spec.base_layout else None
     settings = replace(spec.settings, path_first=_PATH_FIRST.value)
     status = None if spec.status_files is None else read_status(list(spec.status_files))

@@ -29,10 +29,10 @@ def _layer(cwd: Path, name: str, *arguments: str, status: int = 0) -> str:
     return _run("files_layer", "--kind=code", f"--name=//demo:{name}", *outputs, *arguments, cwd=cwd, status=status)
 
 
-def _spec(cwd: Path, *names: str) -> None:
+def _spec(*names: str) -> str:
     layers = [{"descriptor": f"{name}.json", "files": f"{name}.files"} for name in names]
     document = {"architecture": "arm64", "layers": layers, "base_layout": None, "config": {"cmd": ["sh"]}}
-    (cwd / "spec.json").write_text(json.dumps(document))
+    return f"--spec={json.dumps(document)}"
 
 
 def test_layers_and_a_spec_become_a_layout(tmp_path):
@@ -40,8 +40,7 @@ def test_layers_and_a_spec_become_a_layout(tmp_path):
     (tmp_path / "flags").write_text("--entry=app/code/a.py=a.py\n--symlink=bin/python=/usr/bin/python3.11\n")
     _layer(tmp_path, "one", "--flagfile=flags")
     _layer(tmp_path, "two", "--entry=app/data/a=a.py", "--compression=none")
-    _spec(tmp_path, "one", "two")
-    _run("image_documents", "--spec=spec.json", "--output=documents", cwd=tmp_path)
+    _run("image_documents", _spec("one", "two"), "--output=documents", cwd=tmp_path)
     layers = ["--layer=one.blob", "--layer=two.blob"]
     _run("image_layout", "--documents=documents", *layers, "--output=image", cwd=tmp_path)
     index = json.loads((tmp_path / "image" / "index.json").read_bytes())
@@ -69,9 +68,8 @@ def test_colliding_layers_leave_no_layout(tmp_path):
     (tmp_path / "b").write_text("2")
     _layer(tmp_path, "one", "--entry=x=a")
     _layer(tmp_path, "two", "--entry=x=b")
-    _spec(tmp_path, "one", "two")
     (tmp_path / "image").mkdir()
-    error = _run("image_documents", "--spec=spec.json", "--output=image", cwd=tmp_path, status=1)
+    error = _run("image_documents", _spec("one", "two"), "--output=image", cwd=tmp_path, status=1)
     assert "/x is installed differently by two layers" in error
     assert "code //demo:one" in error and "code //demo:two" in error
     assert list((tmp_path / "image").iterdir()) == []

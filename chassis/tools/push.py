@@ -124,11 +124,14 @@ def _summary(report: PushReport, attached: Sequence[ArtifactReport], repository:
 def _attached(reports: Sequence[ArtifactReport]) -> list[str]:
     """A line for each image or index, and for what became of what is attached to it."""
     names: dict[tuple[str, str], list[str]] = {}
+    signers: dict[tuple[str, str], str] = {}
     for report in reports:
         done = "there already" if report.outcome == ARTIFACT_SKIPPED else "attached"
         done = "would be attached" if FLAGS.dry_run and done == "attached" else done
         names.setdefault((report.subject, done), []).append(report.name)
-    return [f"{subject}: {done}: {', '.join(listed)}" for (subject, done), listed in names.items()]
+        if report.signed_by:
+            signers[report.subject, done] = f" (signed by {report.signed_by})"
+    return [f"{key[0]}: {key[1]}: {', '.join(listed)}{signers.get(key, '')}" for key, listed in names.items()]
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ _OUTPUT = flags.DEFINE_string("output", None, "Output: the signature, a Sigstore
 def main(argv: Sequence[str]) -> None:
     """Writes the signature."""
     del argv
-    signer = read_signer(Path(_KEY.value), password_of(os.environ))
+    # Of what is beside the key, the build knows nothing.
+    signer = read_signer(Path(_KEY.value), password_of(os.environ), alone=True)
     files = [file for name in _FILES.value for file in read_files(Path(name))]
     Path(_OUTPUT.value).write_bytes(sign_model(files, signer))
 

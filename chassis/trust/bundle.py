@@ -67,6 +67,11 @@ class KeySigner:
         """The digest of the public key."""
         return self.signer.public.hint
 
+    @property
+    def where(self) -> str:
+        """The file that the public key is of, or what else gave it."""
+        return self.signer.public.where
+
     def check(self) -> None:
         """Opens the key; raises `SigningKeyError` if it cannot be."""
         self.signer.check()

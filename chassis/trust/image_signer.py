@@ -28,6 +28,10 @@ class ImageSigner(Protocol):
     def name(self) -> str:
         """What tells this signer from others."""
 
+    @property
+    def where(self) -> str:
+        """What people call it: the file of its key, or its identity."""
+
     def check(self) -> None:
         """Raises what would keep it from signing, as far as that can be known."""
 

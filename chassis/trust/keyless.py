@@ -105,6 +105,11 @@ class KeylessSigner:
         """Who signs."""
         return _name(self.token)
 
+    @property
+    def where(self) -> str:
+        """Who signs."""
+        return self.name
+
     def check(self) -> None:
         """Nothing: what keeps an identity from signing is not known before a service is asked."""
 

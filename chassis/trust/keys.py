@@ -102,11 +102,12 @@ def public_key_of(data: bytes, where: str) -> PublicKey:
     return PublicKey(_checked_public(key, where), where)
 
 
-def read_signer(path: Path, password: str | None) -> Signer:
+def read_signer(path: Path, password: str | None, *, alone: bool = False) -> Signer:
     """Reads a private key: an encrypted `cosign.key`, or PEM (PKCS #8, SEC 1, PKCS #1), encrypted or not.
 
     `password` is None if none was given. To open a `cosign.key` takes longer than all the rest of a push that has
-    nothing to sign, by design of scrypt. So if its `cosign.pub` is beside it, it stays closed until it has to sign.
+    nothing to sign, by design of scrypt. So if its `cosign.pub` is beside it, it stays closed until it has to sign, and
+    only then is it known whether the two belong together. `alone`: no other file is read, and the key opened at once.
 
     Raises:
       SigningKeyError: it is not a key, its password is missing or wrong, or it is of a kind that signs no images. The
@@ -119,7 +120,7 @@ def read_signer(path: Path, password: str | None) -> Signer:
         if secret is None:
             raise SigningKeyError(f"{path}: the key is encrypted; set {PASSWORD_VARIABLE} to its password")
         closed = _ClosedKey(data, secret, path)
-        public = _public_half(path)
+        public = None if alone else _public_half(path)
         if public is not None:
             return Signer(
                 lambda message: _sign(closed.opened(public), message), public, check=lambda: closed.opened(public)

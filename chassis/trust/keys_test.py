@@ -152,3 +152,14 @@ def test_a_public_key_of_another_beside_a_key_is_named(tmp_path: Path) -> None:
     with pytest.raises(SigningKeyError, match=r"is not the private key of .*cosign\.pub beside it") as error:
         read_signer(tmp_path / "cosign.key", "pw").sign(b"text")
     assert f"`cosign public-key --key {tmp_path}/cosign.key` writes it" in str(error.value)
+
+
+def test_a_key_that_is_read_alone_asks_no_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "cosign.key").write_bytes(cosign_key(P256, b"pw"))
+    for content in (ec.generate_private_key(ec.SECP256R1()).public_key().public_bytes(PEM, SPKI), b"text"):
+        (tmp_path / "cosign.pub").write_bytes(content)
+        signer = read_signer(tmp_path / "cosign.key", "pw", alone=True)
+        assert signer.public.key == P256.public_key()
+        assert signer.public.verifies(signer.sign(b"text"), b"text")
+        with pytest.raises(SigningKeyError, match="the password is wrong"):
+            read_signer(tmp_path / "cosign.key", "no", alone=True)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +169,13 @@ def _attach(
     reports += referrers.attach(artifacts, dry_run)
     if publication.tag_signer is not None:
         reports.append(_tag_signature(client, digest, publication.tag_signer, dry_run))
-    return reports
+    if signer is None:
+        return reports
+    documents = (CYCLONEDX_TYPE, SPDX_TYPE, STATEMENT_TYPE)
+    return [
+        replace(one, signed_by=signer.where) if one.outcome == SKIPPED and one.kind not in documents else one
+        for one in reports
+    ]
 
 
 def _documents(statements: Iterable[Statement]) -> list[Artifact]:
@@ -209,10 +215,19 @@ def _signed(
         if signed is None and dry_run and not signer.repeatable:  # a log would have it for ever
             reports.append(ArtifactReport(BUNDLE_TYPE, name, "", statement.digest, UPLOADED))
             continue
+        new = signed is None
         signed = signed or signer.signed(statement)
-        annotations = {**bundle_annotations(statement.predicate_type), **signed.annotations}
-        found.append(Artifact(BUNDLE_TYPE, name, signed.data, annotations))
+        about = bundle_annotations(statement.predicate_type)
+        bundle = Artifact(BUNDLE_TYPE, name, signed.data, {**about, **signed.annotations})
+        # Before there were annotations of signatures, the same bundle was attached without one.
+        earlier = replace(bundle, annotations=about)
+        found.append(earlier if new and _is_listed(referrers, earlier) else bundle)
     return found
+
+
+def _is_listed(referrers: SubjectReferrers, artifact: Artifact) -> bool:
+    digest = artifact.manifest(referrers.subject).descriptor.digest
+    return any(entry["digest"] == digest for entry in referrers.listed)
 
 
 def _annotations(referrers: SubjectReferrers) -> dict[str, list[Mapping[str, str]]]:

@@ -1,12 +1,11 @@
 """Rents of flats, of which somebody may not say all: a pipeline that the build fits once, as it imports this file."""
 
+import features
 import numpy as np
 import pandas as pd
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
-
-from examples.scikit_learn import features
 
 draw = np.random.default_rng(1)
 flats = pd.DataFrame({"area": draw.uniform(20, 150, 500), "rooms": draw.choice([1, 2, 3, np.nan], 500)})

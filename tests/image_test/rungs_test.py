@@ -131,7 +131,7 @@ def test_the_server_sees_the_image_and_nothing_of_the_machine(
         *("tty", "urandom", "zero"),
     }
     assert seen["shm"]
-    assert seen["shm disk"] != os.stat("/dev/shm").st_dev, "the machine's has 64 MB in a container"
+    assert seen["shm disk"] != Path("/dev/shm").stat().st_dev, "the machine's has 64 MB in a container"
 
 
 @pytest.mark.parametrize(("size", "count"), [(1000, 3000), (1_000_000, 200)])

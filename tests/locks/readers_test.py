@@ -321,3 +321,26 @@ def test_the_wheel_is_the_one_that_our_own_locks_name(files: list[str], platform
     except Exception:
         expected = None
     assert (found.filename if found else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "versions"),
+    [
+        (["p-1-cp311-cp311-manylinux_2_28_x86_64.whl"], "3.11"),
+        (["p-1-cp312-cp312-linux_x86_64.whl", "p-1-cp311-cp311-manylinux_2_28_x86_64.whl"], "3.11, 3.12"),
+        (["p-1-cp314-abi3-manylinux2014_x86_64.whl"], "3.14"),
+        (["p-1-cp311-none-any.whl"], "3.11"),
+        (["p-1-cp311-cp311-manylinux_2_28_aarch64.whl"], ""),
+        (["p-1-cp311-cp311-musllinux_1_2_x86_64.whl"], ""),
+        (["p-1-cp311-cp311-macosx_11_0_x86_64.whl", "p-1-cp311-cp311-win_amd64.whl"], ""),
+        (["p-1-cp311-cp311-manylinux_2_99_x86_64.whl"], ""),
+        (["p-1-cp39-cp39-manylinux_2_28_x86_64.whl"], ""),
+        (["p-1-cp314-cp314t-manylinux_2_28_x86_64.whl", "p-1-pp311-pypy311_pp73-manylinux_2_28_x86_64.whl"], ""),
+        (["p-1.whl"], ""),
+    ],
+)
+def test_another_python_is_offered_if_a_wheel_is_for_it_and_for_the_target_in_all_else(
+    files: list[str], versions: str
+) -> None:
+    said = _WHEEL_NAME.other_python(files, _LOCK_TARGET.lock_target("linux_amd64"))
+    assert said == (f"give the image a Python that one of them is for ({versions}), or " if versions else "")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,6 +169,45 @@ def test_a_key_stays_closed_if_all_is_signed(address: str, pair: tuple[Path, Pat
     assert f"{pair[0]}: the password is wrong" in refused.stderr
     assert "the registry does not have it" in verify(f"{address}/closed/two:v2", pair[1]).stderr
     assert "is not signed with" in verify(f"{address}/closed/two@{unsigned}", pair[1]).stderr
+
+
+def test_a_push_names_the_key_that_signed_what_is_there(
+    memory: ReferrersRegistry, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Who replaced cosign.key and left the old cosign.pub beside it reads which one was believed."""
+    flags = ("--sign", f"--key={pair[0]}", "--signature-tags")
+    pushed(memory.address, tmp_path, "named/one", 34, *flags)
+    image = tmp_path / "image-named-one-34"
+    rotated = keys(tmp_path)[0]
+    rotated.with_suffix(".pub").write_bytes(pair[1].read_bytes())
+    flags = ("--sign", f"--key={rotated}", "--signature-tags")
+    done = push(memory.address, image, "named/one", "--tag=v1", *flags)
+    assert done.returncode == 0, done.stderr
+    believed = re.escape(str(rotated.with_suffix(".pub")))
+    assert re.search(rf": there already: signature\.sigstore\.json, .*\.sig \(signed by {believed}\)\n", done.stderr)
+    refused = push(memory.address, image, "named/two", "--tag=v1", *flags)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"{rotated}: is not the private key of {rotated.with_suffix('.pub')} beside it" in refused.stderr
+
+
+def test_a_bundle_of_an_earlier_release_is_not_attached_again(
+    memory: ReferrersRegistry, pair: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Theirs have no signature among the annotations."""
+    flags = ("--sign", f"--key={pair[0]}")
+    digest = pushed(memory.address, tmp_path, "earlier/one", 35, *flags)
+    (entry,) = memory.referrers("earlier/one", digest)
+    media_type, data = memory.manifests.pop(("earlier/one", entry["digest"]))
+    document = json.loads(data)
+    del document["annotations"]["dev.chassis.signature"]
+    memory.add("earlier/one", media_type, json.dumps(document, separators=(",", ":")).encode())
+    memory.requests.clear()
+    done = push(memory.address, tmp_path / "image-earlier-one-35", "earlier/one", "--tag=v1", *flags)
+    assert done.returncode == 0, done.stderr
+    assert ": there already: signature.sigstore.json" in done.stderr
+    assert len(memory.referrers("earlier/one", digest)) == 1
+    assert {method for method, _ in memory.requests} <= {"GET", "HEAD"}
+    assert [path for method, path in memory.requests if method == "GET" and "/blobs/" in path] == []
 
 
 def test_a_list_that_claims_signatures_does_not_keep_a_key_from_signing(

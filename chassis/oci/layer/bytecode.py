@@ -8,6 +8,7 @@ that a layer's bytes depend on nothing but its modules and the version of Python
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import struct
@@ -22,7 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from chassis.errors import ChassisError
-from chassis.image_interpreter import CANNOT_START, child_environment, does_not_run, wrong_version
+from chassis.image_interpreter import CANNOT_START, child_environment, does_not_run, not_started, wrong_version
 from chassis.oci.layer import bytecode_worker
 
 _MAX_SOURCE_BYTES = 8 << 20
@@ -186,7 +187,8 @@ class _Processes:
                 env=child_environment(self._interpreter, _KEPT) | {"PYTHONHASHSEED": "0"},
             )
         except OSError as error:
-            raise BytecodeError(does_not_run(self._python_version, str(self._interpreter), error.strerror)) from None
+            interpreter = str(self._interpreter or sys.executable)
+            raise BytecodeError(not_started(self._python_version, interpreter, error.errno or errno.ENOEXEC)) from None
         self._all.append(process)
         assert process.stdout
         version = process.stdout.readline().decode(errors="replace").strip()

@@ -144,6 +144,28 @@ def test_a_program_for_another_cpu_is_named(tmp_path: Path):
         list(compiler.drain())
 
 
+def test_a_program_whose_loader_is_missing_and_a_machine_that_starts_none_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = tmp_path / "python"
+    other.write_text("#!/nonexistent/loader\n")
+    other.chmod(0o755)
+    with (
+        pytest.raises(BytecodeError, match=f"does not run: {other}: it is there, and what it is started by is not"),
+        BytecodeCompiler("3.99", interpreter=other) as compiler,
+    ):
+        list(compiler.submit("a.py", b"A = 1\n"))
+        list(compiler.drain())
+    monkeypatch.setenv("PATH", "/usr/bin" + ":/nonexistent" * 20_000)
+    with (
+        pytest.raises(BytecodeError, match="cannot be started now: Argument list too long") as error,
+        BytecodeCompiler("3.99", interpreter=other) as compiler,
+    ):
+        list(compiler.submit("a.py", b"A = 1\n"))
+        list(compiler.drain())
+    assert "image_python" not in str(error.value)
+
+
 def test_another_interpreter_compiles_what_this_one_would(tmp_path: Path):
     other = _interpreter(tmp_path / "python", f'test -z "$PYTHONHOME" && exec {sys.executable} "$@"')
     with BytecodeCompiler(running_version(), interpreter=other) as compiler:

@@ -9,16 +9,17 @@ _STARLARK = [
     "WORKSPACE",
 ]
 
-def buildifier_test(name = "buildifier_test"):
+def buildifier_test(name = "buildifier_test", srcs = []):
     """Makes a test of the package's Starlark files.
 
     Args:
       name: the target's name.
+      srcs: more files.
     """
     python_test(
         name = name,
         size = "small",
         env_paths = {"@chassis_buildifier//:buildifier": "BUILDIFIER"},
         main = Label("//tests:run_buildifier.py"),
-        path_args = native.glob(_STARLARK, allow_empty = True),
+        path_args = native.glob(_STARLARK, allow_empty = True) + srcs,
     )

@@ -3,12 +3,13 @@
 load("//rules/private/python:python_tool.bzl", "python_test")
 load(":buildifier_test.bzl", "buildifier_test")
 
-def ruff_test(name = "ruff_test", srcs = None):
+def ruff_test(name = "ruff_test", srcs = None, starlark_srcs = []):
     """Makes a test of the package's Python files, and `buildifier_test` of its Starlark.
 
     Args:
       name: the target's name.
       srcs: the files; defaults to every `.py` of the package.
+      starlark_srcs: more Starlark than the package's.
     """
     python_test(
         name = name,
@@ -18,7 +19,7 @@ def ruff_test(name = "ruff_test", srcs = None):
         path_args = srcs or native.glob(["**/*.py"], exclude = ["**/*_pb2*.py"]),
         deps = [Label("@chassis_tools//ruff")],
     )
-    buildifier_test()
+    buildifier_test(srcs = starlark_srcs)
 
     # For tests that read sources.
     native.filegroup(

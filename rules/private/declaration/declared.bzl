@@ -119,6 +119,7 @@ FRAMEWORKS = {
     "mlflow": ["mlflow-skinny"],
     "onnx": ["onnxruntime"],
     "sklearn": ["scikit-learn", "joblib"],
+    "torch": ["torch", "numpy"],
     "xgboost": ["xgboost"],
 }
 

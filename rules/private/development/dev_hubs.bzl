@@ -15,6 +15,7 @@ load("@popular_locks//:wheels.bzl", popular = "wheel_hub")
 load("@pypi_locks//:wheels.bzl", pypi = "wheel_hub")
 load("@remote_engine_locks//:wheels.bzl", remote_engine = "wheel_hub")
 load("@sdists_locks//:wheels.bzl", sdists = "wheel_hub")
+load("@torch_locks//:wheels.bzl", torch = "wheel_hub")
 
 def dev_hubs():
     """Makes the hubs whose locks dev_repositories() reads."""
@@ -33,3 +34,4 @@ def dev_hubs():
     pypi()
     remote_engine()
     sdists()
+    torch()

@@ -73,6 +73,12 @@ _HUBS = {
             Label("//tests/cross_wheels:sdists_arm64.txt"): "linux_arm64",
         },
     },
+    "torch": {
+        "locks": {
+            Label("//tests/frameworks/torch:linux_amd64_py311.txt"): "linux_amd64_py311",
+            Label("//tests/frameworks/torch:linux_arm64_py311.txt"): "linux_arm64_py311",
+        },
+    },
 }
 
 # What MODULE.bazel makes by `wheels`, as a team does: models are passed over where such a hub has no lock.

@@ -94,7 +94,7 @@ def doctor_labels(allow):
 
 def _doctor_action(ctx, spec, inputs, mnemonic, outputs):
     args = ctx.actions.args()
-    args.add(spec, format = "--spec=%s")
+    args.add(spec)
     for flag, file in outputs.items():
         args.add(file, format = "--" + flag + "=%s")
     run_in_worker(
@@ -133,8 +133,7 @@ def examine(ctx, config, variant, layers, base_files, base, allow):
             base_files,
             str(base),
         )
-    spec = ctx.actions.declare_file(name + ".doctor.spec.json")
-    ctx.actions.write(spec, json.encode_indent({
+    spec = "--spec=" + json.encode({
         "accelerator": ctx.attr.accelerator,
         "allow": allow,
         "architecture": ctx.attr.architecture,
@@ -148,14 +147,14 @@ def examine(ctx, config, variant, layers, base_files, base, allow):
         "labels": config["labels"],
         "name": names.label_for_people(ctx.label),
         "variant": variant,
-    }, indent = " ") + "\n")
+    })
     info = DoctorInfo(
         facts = facts,
         findings = ctx.actions.declare_file(name + ".doctor.findings"),
         json = ctx.actions.declare_file(name + ".doctor.json"),
         report = ctx.actions.declare_file(name + ".doctor.txt"),
     )
-    inputs = [spec] + facts + ([base_facts] if base_facts else [])
+    inputs = facts + ([base_facts] if base_facts else [])
     _doctor_action(ctx, spec, inputs, "DoctorReport", {
         "findings": info.findings,
         "json": info.json,

@@ -5,15 +5,13 @@ load("//rules/private/declaration:declared.bzl", "MAX_LAYERS", "MAX_WORKERS", "S
 load("//rules/private/doctor:doctor.bzl", "DOCTOR_ATTRS", "doctor_labels", "examine", "waivers")
 load("//rules/private/doctor:doctor_report.bzl", "doctor_report")
 load("//rules/private/platform:machine.bzl", "for_linux")
-load("//rules/private/platform:requirements_transition.bzl", "REQUIREMENTS_ATTRS")
 load("//rules/private/platform:target.bzl", "check_cpu", "target_accelerator", "target_architecture", "target_cpu")
 load("//rules/private/python:image_python.bzl", "python_of")
-load("//rules/private/python:python_transition.bzl", "check_python", "platform_python", "python_transition")
+load("//rules/private/python:python_transition.bzl", "check_python")
 load("//rules/private/tools:names.bzl", "names")
 load("//rules/private/wheels:hub_labels.bzl", "check_requirements")
 load("//rules/providers:doctor_info.bzl", "DoctorInfo")
 load("//rules/providers:image_info.bzl", "BaseInfo", "ImageInfo")
-load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:pulled_info.bzl", "PulledInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
@@ -21,6 +19,7 @@ load("//rules/providers:software_info.bzl", "SoftwareInfo")
 load(":attestations.bzl", "StampInfo")
 load(":image_explain.bzl", "image_explain")
 load(":image_layout.bzl", "IMAGE_LAYOUT_ATTRS", "image_documents", "image_layout")
+load(":image_parts.bzl", "IMAGE_PARTS_ATTRS", "image_part", "image_parts")
 load(":image_sbom.bzl", "attestation_targets")
 load(":image_serve.bzl", "image_serve")
 load(":image_wheels.bzl", "IMAGE_WHEELS_ATTRS", "place_wheels", "wheel_layers")
@@ -28,26 +27,20 @@ load(":layer_flags.bzl", "LAYER_ATTRS")
 load(":layer_plan.bzl", "layer_plan")
 load(":layouts_flag.bzl", "LAYOUTS_ATTRS", "layout_files", "layout_runfiles")
 load(":model_signature.bzl", "MODEL_SIGNATURE_ATTRS", "model_signature")
-load(":model_transition.bzl", "model_transition")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | MODEL_SIGNATURE_ATTRS | REQUIREMENTS_ATTRS | {
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_PARTS_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | MODEL_SIGNATURE_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "accuracy": attr.label_list(allow_files = [".json"]),
     "annotations": attr.string_dict(),
     "architecture": attr.string(mandatory = True),
-    "base": attr.label(mandatory = True, allow_files = True, cfg = python_transition),
     "base_python_version": attr.string(),
     "cpu": attr.string(),
     "env": attr.string_dict(),
     "labels": attr.string_dict(),
-    "model": attr.label(mandatory = True, providers = [ModelInfo], cfg = model_transition),
     "ports": attr.string_list(),
-    "python": attr.string(),
-    "server": attr.label(mandatory = True, providers = [ServerInfo], cfg = python_transition),
     "user": attr.string(),
-    "_image_python": attr.label(default = "//base_images:image_python", providers = [ImagePythonInfo], cfg = python_transition),
     "_stamp": attr.label(default = "//rules/private/image:stamp", providers = [StampInfo]),
 }
 
@@ -62,10 +55,6 @@ _ACCELERATOR_ENV = {
     },
     "none": {},
 }
-
-def _one(target):
-    """With a transition, a single-valued attribute is a list of one."""
-    return target[0] if type(target) == "list" else target
 
 def _check_python(ctx, model, base, base_version):
     python = python_of(ctx).version
@@ -140,13 +129,14 @@ def _software(ctx, model, base, python_version, wheels, layers, facts):
 
 def _impl(ctx):
     check_cpu(ctx.label, ctx.attr.architecture, ctx.attr.cpu)
-    model = _one(ctx.attr.model)[ModelInfo]
-    server = _one(ctx.attr.server)[ServerInfo]
-    base_target = _one(ctx.attr.base)
+    model = image_part(ctx, "model")[ModelInfo]
+    server = image_part(ctx, "server")[ServerInfo]
+    base_target = image_part(ctx, "base")
     base = base_target[BaseInfo] if BaseInfo in base_target else None
     if base and base.architecture != ctx.attr.architecture:
         fail("%s: base %s is for %s, the platform for %s" % (ctx.label, base_target.label, base.architecture, ctx.attr.architecture))
-    if not base and len(ctx.files.base) != 1:
+    files_of_base = base_target[DefaultInfo].files.to_list()
+    if not base and len(files_of_base) != 1:
         fail("%s: base %s is neither a base of this build nor one OCI layout directory" % (ctx.label, base_target.label))
     _check_python(ctx, model, base_target, base.python_version if base else ctx.attr.base_python_version)
 
@@ -202,7 +192,7 @@ def _impl(ctx):
     base_documents = []
     if not base:
         below = base_target[ImageInfo] if ImageInfo in base_target else None
-        base_layout = below.layout if below else ctx.files.base[0]
+        base_layout = below.layout if below else files_of_base[0]
         needed = below.files if below else base_target[DefaultInfo].default_runfiles.files
         base_files = [base_layout] + [file for file in needed.to_list() if file != base_layout]
         base_documents = [below.documents] if below else base_files
@@ -349,7 +339,6 @@ def chassis_image(
         accuracy = accuracy,
         annotations = annotations,
         architecture = target_architecture(),
-        base = base,
         base_python_version = base_python_version or "",
         cpu = target_cpu(),
         cpu_features = cpu_features,
@@ -357,16 +346,12 @@ def chassis_image(
         env = chosen | env,
         exclude = exclude,
         labels = labels,
-        model = model,
         model_key = model_key,
         ports = ports,
-        python = python or platform_python(),
-        requirements = requirements,
-        server = model_server,
         user = user,
         wheel_layers = wheel_layers,
         workers = workers,
-        **kwargs
+        **(kwargs | image_parts("chassis_image(name = %r)" % name, python, requirements, {"base": base, "model": model, "server": model_server}))
     )
 
     # Made when they are asked for: of a thousand images they would be as much to look at again as the images.

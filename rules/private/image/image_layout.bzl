@@ -21,20 +21,20 @@ def image_documents(ctx, spec, layers, base_documents, status_files = []):
       The directory, a File.
     """
     documents = ctx.actions.declare_directory(ctx.label.name + ".documents")
-    file = ctx.actions.declare_file(ctx.label.name + ".spec.json")
-    ctx.actions.write(file, json.encode_indent(spec | {
+    args = ctx.actions.args()
+
+    # As an argument: a file would be an action and an output more for each image.
+    args.add("--spec=" + json.encode(spec | {
         "base_layout": base_documents[0].path if base_documents else None,
         "status_files": [status.path for status in status_files] if status_files else None,
         "layers": [{"descriptor": layer.descriptor.path, "files": layer.files.path} for layer in layers],
-    }, indent = " ") + "\n")
-    args = ctx.actions.args()
-    args.add(file, format = "--spec=%s")
+    }))
     args.add_all([documents], format_each = "--output=%s", expand_directories = False)
     run_in_worker(
         ctx,
         args,
         executable = ctx.executable._image_documents,
-        inputs = [file] + base_documents + status_files + [input for layer in layers for input in [layer.descriptor, layer.files]],
+        inputs = base_documents + status_files + [input for layer in layers for input in [layer.descriptor, layer.files]],
         outputs = [documents],
         mnemonic = "ImageDocuments",
         progress_message = "Image %{label}",

@@ -90,6 +90,16 @@ typing-extensions==4.0 ; python_full_version < "3.13" --hash=sha256:{hash}
 typing_extensions==4.0 ; python_version < "3.12" --hash=sha256:{other}
 """.format(hash = _HASH, other = _OTHER)
 
+# What stands in a lock without a pin, to what is said of it: no credentials.
+_PLACES = {
+    "-e git+https://me:secret@git.test/team/a#egg=a": "-e a",
+    "./ours/a": "./ours/a",
+    "file:///srv/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "git+https://git.test/team/a@main#egg=a": "a@main",
+    "https://me:secret@files.test/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "ours/a ; python_version > '3'": "ours/a",
+}
+
 def _requirements_test_impl(ctx):
     env = unittest.begin(ctx)
     more = {"more/base.txt": "-r ../deep.txt\nclick==8.0" + _SHA, "deep.txt": "h2==4.0" + _SHA}
@@ -106,6 +116,10 @@ def _requirements_test_impl(ctx):
     notes = _read(_UNIVERSAL, more = more).notes
     asserts.equals(env, 2, len(notes), str(notes))
     asserts.true(env, "--index-url (line 1)" in notes[1], notes[1])
+    for line, said in _PLACES.items():
+        places = line + "\nidna==3.10" + _SHA
+        asserts.equals(env, {"idna": "3.10"}, _versions(_select(places)), line)
+        asserts.equals(env, ["//:lock.txt, line 1: `%s` is not locked" % said], _read(places).notes)
     asserts.equals(env, "more/deep.txt", requirements_lock.resolve("//more:base.txt", "./x/../deep.txt"))
     sdist = _select("# zope_interface-1.0.tar.gz\r\nzope.interface==1.0" + _SHA)
     asserts.equals(env, "zope_interface-1.0.tar.gz", sdist.pins["zope-interface"].sdist)
@@ -195,7 +209,9 @@ def _uv_test_impl(ctx):
     asserts.equals(env, [_OTHER], cpu.pins["torch"].hashes)
     asserts.equals(env, {"": [], "socks": [["socks", []]]}, cpu.pins["web"].requires)
     asserts.equals(env, "web-1.tar.gz", cpu.pins["web"].sdist)
-    asserts.true(env, "has no wheel for CPython 3.11.2, aarch64" in _select(_UV, "linux_arm64_py311", file, extras = ["gpu"]).problems["torch"])
+    other_cpu = _select(_UV, "linux_arm64_py311", file, extras = ["gpu"]).problems["torch"]
+    asserts.true(env, "has no wheel for CPython 3.11.2, aarch64" in other_cpu, other_cpu)
+    asserts.true(env, other_cpu.endswith("the lock has torch-2-cp311-cp311-manylinux_2_28_x86_64.whl\n  lock a version with a wheel for this one"), other_cpu)
     asserts.equals(env, {"torch": "1", "web": "1"}, _versions(_select(_UV, "linux_amd64_py311", file, groups = ["serve"])))
     asserts.true(env, "both are asked for" in _select(_UV, "linux_amd64_py311", file, extras = ["cpu", "gpu"]).problems["torch"])
     asserts.true(env, "has no extra tpu: it has cpu, gpu" in _select(_UV, "linux_amd64_py311", file, extras = ["tpu"]).problems["web"])
@@ -203,7 +219,7 @@ def _uv_test_impl(ctx):
     asserts.true(env, wanted in _select(_UV.replace(">=3.11", ">=3.12"), file = file).problems["web"])
     other_python = _select(_UV, "linux_amd64", file, extras = ["gpu"]).problems["torch"]
     asserts.true(env, "has no wheel for CPython 3.13.5, x86_64" in other_python, other_python)
-    asserts.true(env, "the lock has torch-2-cp311-cp311-manylinux_2_28_x86_64.whl. Give the image a Python that one" in other_python, other_python)
+    asserts.true(env, "the lock has torch-2-cp311-cp311-manylinux_2_28_x86_64.whl\n  give the image a Python that one of them is for (3.11), or lock" in other_python, other_python)
     merge = "<" * 7 + " ours\n" + _UV
     asserts.true(env, "//:uv.lock, line 1: conflict marks" in _select(merge, file = file).problems["torch"])
     asserts.true(env, "line 4: expected" in _select(_UV.replace("conflicts = [[", "conflicts"), file = file).problems["torch"])

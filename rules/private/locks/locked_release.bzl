@@ -40,11 +40,11 @@ def other_python(what, wanted, target):
         ".".join(target.python.split(".")[:2]),
     )
 
-def _listed(wheels):
-    if not wheels:
-        return "none"
-    return "%s. Give the image a Python that one of them is for, or lock a version with a wheel for this one" % (
-        ", ".join(sorted([wheel.filename for wheel in wheels]))
+def _listed(wheels, target):
+    names = sorted([wheel.filename for wheel in wheels])
+    return "%s\n  %slock a version with a wheel for this one" % (
+        ", ".join(names) or "none",
+        wheel_name.other_python(names, target),
     )
 
 def locked_release(name, version, wheels, sdist, extras, requires, where, target):
@@ -72,7 +72,7 @@ def locked_release(name, version, wheels, sdist, extras, requires, where, target
             target.python,
             target.machine,
             target.glibc,
-            _listed(wheels),
+            _listed(wheels, target),
         )
     chosen = best or sdist
     if not chosen.sha256:

@@ -174,6 +174,15 @@ def _renew(content):
             return "pip-compile"
     return ""
 
+def _place(text):
+    """The directory, file or address that a line is in place of a requirement, as people may read it; "" if it is none."""
+    word = text.partition(" ")[0].partition(";")[0]
+    if not word.startswith(".") and "/" not in word.partition("@")[0] and not word.startswith("file:"):
+        return ""
+
+    # An address may hold credentials.
+    return word.partition("#")[0].rpartition("/")[2] if "://" in word else word
+
 def _read(texts, file):
     """Reads a lock with the files that it includes.
 
@@ -214,12 +223,13 @@ def _read(texts, file):
                 elif option in _INDEX_OPTIONS or option in _INDEX_FLAGS:
                     indexes.append("%s (line %d)" % (option, number) if name == file else "%s (%s)" % (option, where))
                 elif option in ("-e", "--editable"):
-                    others.append("%s: `%s` is not locked" % (where, text))
+                    others.append("%s: `%s %s` is not locked" % (where, option, _place(value) or value))
                 elif option not in _OTHER_OPTIONS and option not in _OTHER_FLAGS:
                     broken = broken or "%s: option `%s` cannot be read" % (where, text)
                 continue
-            if text.startswith(".") or text.startswith("/") or text.startswith("file:"):
-                others.append("%s: `%s` is not locked" % (where, text.partition(" ")[0]))
+            place = _place(text)
+            if place:
+                others.append("%s: `%s` is not locked" % (where, place))
                 continue
             pin = _pin(text, comments, where)
             if type(pin) == "string":

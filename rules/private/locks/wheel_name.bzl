@@ -1,5 +1,6 @@
 """Names of wheels and of sdists (PEP 427, PEP 625), and the wheel of a release that fits a target best."""
 
+load("//rules/private/declaration:declared.bzl", "PYTHONS")
 load(":python_name.bzl", "normalize_name")
 load(":python_version.bzl", "python_version")
 
@@ -71,8 +72,32 @@ def _best(files, target):
                 found, best = file, key
     return found
 
+def _other_python(filenames, target):
+    """The first half of a remedy if one of these wheels is for another Python of images and for the target in all else; or "".
+
+    Args:
+      filenames: of wheels of which none runs on the target.
+      target: see lock_target.bzl.
+
+    Returns:
+      The beginning of a sentence.
+    """
+    platforms = {platform: None for platform in target.platform_tags + ["any"]}
+    minors = {"cp" + minor.replace(".", ""): minor for minor in PYTHONS}
+    found = {}
+    for filename in filenames:
+        wheel = _parse(filename)
+        for tag in wheel.tags if wheel else []:
+            python, abi, platform = tag.split("-")
+            if platform in platforms and python in minors and abi in (python, "abi3", "none"):
+                found[minors[python]] = None
+    if not found:
+        return ""
+    return "give the image a Python that one of them is for (%s), or " % ", ".join([minor for minor in PYTHONS if minor in found])
+
 wheel_name = struct(
     best = _best,
+    other_python = _other_python,
     parse = _parse,
     problem = _problem,
     sdist_problem = _sdist_problem,

@@ -28,7 +28,7 @@ _ATTRS = {
     "srcs": attr.label_list(allow_files = True, doc = "Files that the program reads."),
     "tool": attr.label(
         cfg = "exec",
-        doc = "The program, such as a `py_binary`.",
+        doc = "The program, such as a `model_tool`.",
         executable = True,
         mandatory = True,
     ),

@@ -6,7 +6,7 @@ load("//rules/private/locks:lock_target.bzl", "lock_variant")
 def _of_other_pythons(attr):
     return """%s is not locked for Python %s on %s: what @%s has there is for Python %s
   give the image that Python, python = %r, or lock for %s too: add %s to the platforms of the locks, run %s, and name the lock in the hub
-  a lock that holds for both: name both in `pythons` of the hub""" % (
+  a lock that holds for both: take it for %s, without a version, and name both in `pythons` of the hub""" % (
         attr.distribution,
         attr.python,
         attr.platform,
@@ -16,6 +16,7 @@ def _of_other_pythons(attr):
         attr.python,
         lock_variant(attr.platform, attr.python),
         attr.renew,
+        attr.platform,
     )
 
 def _message(attr):

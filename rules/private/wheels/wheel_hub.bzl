@@ -5,6 +5,7 @@ load("//rules/private/locks:lock_target.bzl", "LOCK_PLATFORMS", "LOCK_VARIANTS",
 load("//rules/private/locks:python_name.bzl", "normalize_name")
 load("//rules/private/locks:wheel_lock.bzl", "wheel_lock")
 load(":hubs_repository.bzl", "HUB_FILE", "hub_description", "locks_marker")
+load(":lock_pythons.bzl", "lock_pythons")
 load(":missing_distribution.bzl", "import_packages", "missing_distribution_build")
 load(":wheel_closure.bzl", "wheel_closure")
 load(
@@ -124,36 +125,6 @@ wheel_hub_repository = repository_rule(
     doc = "The hub: `@hub//name` selects the wheel of the target platform.",
 )
 
-def _variants(platforms, pythons, read, named):
-    """The platforms with their Pythons that a lock is for, see `pythons` of HUB_ATTRS; `named` have a lock by that name."""
-    given = [version for version, (_, _, suite) in PYTHONS.items() if suite]
-    pythons = pythons or ([read.python] if read.python in PYTHONS else given)
-    found = {}
-    for platform in platforms:
-        if platform not in LOCK_PLATFORMS:
-            found[platform] = None
-            continue
-        for python in pythons:
-            if lock_variant(platform, python) not in named:
-                found[lock_variant(platform, python)] = None
-    return found.keys()
-
-def _of_another_python(read, variant):
-    """What is wrong if a lock's header names another Python than the hub takes it for, or None."""
-    minor = LOCK_VARIANTS[variant].minor
-    if not read.python or read.python == minor:
-        return None
-    return ("%s was made for Python %s, as its first line says, and the hub takes it for Python %s: take %s out of the hub's `locks` or `pythons` " +
-            "and give the image python = %r, or make a lock for %s: name %s in `platforms` of the wheel_locks") % (
-        read.file,
-        read.python,
-        minor,
-        minor,
-        read.python,
-        minor,
-        variant,
-    )
-
 def _closure_of_lock(name, pins, extras, problems, without):
     """The closure of a distribution if the lock has the graph; an error as a string."""
     return wheel_closure(
@@ -202,7 +173,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
         renew = options.renew or read.renew or _DEFAULT_RENEW
         if read.broken:
             unreadable.append("%s\n  renew the lock: %s" % (read.broken, renew))
-        for platform in _variants(platforms, options.pythons, read, named):
+        for platform in lock_pythons.variants(platforms, options.pythons, read, named):
             if platform in names:
                 fail("hub %s: two locks for %s: %s and %s" % (name, platform, names[platform], source.file))
             selected = wheel_lock.select(
@@ -218,7 +189,7 @@ def wheel_repositories(name, sources, options, requirements = "", made = {}, sho
             listed.update({distribution: None for distribution in pins})
             universal.update({distribution: None for distribution in selected.problems})
             problems.update({"%s %s" % (platform, key): problem for key, problem in selected.problems.items()})
-            other = _of_another_python(read, platform)
+            other = lock_pythons.of_another(read, platform, options.pythons, named)
             if other:
                 problems.update({"%s %s" % (platform, key): other for key in pins.keys() + selected.problems.keys()})
             extras = {pin.name: pin.extras for pin in pins.values() if pin.extras}

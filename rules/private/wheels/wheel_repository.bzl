@@ -1,6 +1,7 @@
 """The repositories of a wheel lock: a wheel as it is, and its closure of dependencies. The hub is in wheel_hub.bzl."""
 
 load("//rules/private/locks:lock_target.bzl", "LOCK_VARIANTS", "lock_target")
+load("//rules/private/locks:wheel_name.bzl", "wheel_name")
 load("//rules/private/tools:host_machine.bzl", "host_pip", "host_python", "linux_architecture")
 load("//rules/private/tools:repository_process.bzl", "make_modes_plain", "run_fetching")
 load(":wheel_closure.bzl", "wheel_closure")
@@ -63,13 +64,17 @@ def _reasons(rctx, locked):
     attr = rctx.attr
     target = LOCK_VARIANTS[attr.platform]
     renew = "Renew the lock: " + attr.renew
+    others = ""
+    if locked:
+        remedy = wheel_name.other_python(locked, lock_target(attr.platform))
+        others = "; the ones it has are %s: %slock for this platform" % (", ".join(locked), remedy)
     no_wheel = ("the index has no wheel of it for this platform (CPython %s, glibc %s, %s) that the lock's hashes allow%s. %s. " +
                 "If the index has only its sources, lock the sdist and name it in `cross_build` of the hub, " +
                 "and the wheel is built from them") % (
         target.python,
         target.glibc,
         target.machine,
-        ": they are of %s. Give the image a Python that one of them is for, or lock for this one" % ", ".join(locked) if locked else "",
+        others,
         renew,
     )
     return {
