@@ -135,6 +135,8 @@ class Builder:
         """Seconds that the last build spent on actions."""
         events = map(json.loads, self._events.read_text().splitlines())
         timings = [event["buildMetrics"]["timingMetrics"] for event in events if "buildMetrics" in event]
+        if not timings:
+            raise ChassisError(f"{self._events}: Bazel wrote no buildMetrics there")
         return sum(int(timing.get("executionPhaseTimeInMs", 0)) for timing in timings) / 1000
 
     def _processors(self, engine: Engine | None) -> float:

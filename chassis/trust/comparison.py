@@ -173,23 +173,30 @@ def _layers(published: ImageRecord, built: ImageRecord, changed: set[str], expla
             continue
         layer = was or now
         assert layer is not None
-        if was and now and (held.get(was.digest, was.diff_id) == holds.get(now.digest, now.diff_id)):
+        if was and now and _same_content(was, now, held, holds):
             recompressed.append(layer.origin)
         elif changed.isdisjoint(_MADE_OF.get(layer.kind, ())):
             yield _said(*_layer_line(layer, was, now))
     if recompressed:
         first = f"{recompressed[0]} and {len(recompressed) - 1} more" if len(recompressed) > 1 else recompressed[0]
-        yield f"the compressor: layers of the same content have other bytes: {first}"
+        yield f"the compressor: by the images' own documents, layers of the same content have other bytes: {first}"
+
+
+def _same_content(was: _Layer, now: _Layer, held: Mapping[str, str], holds: Mapping[str, str]) -> bool:
+    """Whether two layers hold the same: by what provenance says if both images' does, else by what is unpacked."""
+    contents = held.get(was.digest), holds.get(now.digest)
+    return contents[0] == contents[1] if all(contents) else was.diff_id == now.diff_id
 
 
 def _contents(image: ImageRecord) -> dict[str, str]:
-    """The digest of what a layer holds, by the layer's: provenance of an older Chassis does not have it."""
-    listed = (image.provenance.get("runDetails") or {}).get("byproducts") or []
-    return {
-        f"sha256:{one['digest']['sha256']}": str(one["annotations"]["content"])
-        for one in listed
-        if one["name"] == "layer"
-    }
+    """The digest of what a layer holds, by the layer's: provenance of an older Chassis does not have it, and that of
+    others may have byproducts of other kinds."""
+    found = {}
+    for one in (image.provenance.get("runDetails") or {}).get("byproducts") or []:
+        sha256, content = (one.get("digest") or {}).get("sha256"), (one.get("annotations") or {}).get("content")
+        if one.get("name") == "layer" and sha256 and content:
+            found[f"sha256:{sha256}"] = str(content)
+    return found
 
 
 def _layer_line(layer: _Layer, was: _Layer | None, now: _Layer | None) -> tuple[str, str, str]:

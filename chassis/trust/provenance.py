@@ -82,7 +82,8 @@ def _layers(spec: ImageSpec, layers: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 def _contents(spec: ImageSpec) -> list[dict[str, Any]]:
     """What each layer of the build holds, by one digest, whatever the layer is compressed with: an eStargz layer has a
-    table of its compressed members, and so another diff_id by another compressor."""
+    table of its compressed members, and so another diff_id by another compressor. Owners and capabilities do not count.
+    """
     found = []
     for known in spec.layers:
         files = [[one.path, one.type, one.mode, one.size, one.digest, one.link] for one in known.facts.files]

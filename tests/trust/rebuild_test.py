@@ -123,7 +123,10 @@ TAMPERED = {
     "the model's source": (_source, ["source model/model.py: sha256:"]),
     "a flag": (_flag, ["flag compression: estargz published, gzip made again"]),
     "the base": (_base, ["base layer 1: sha256:"]),
-    "the compressor": (_compressor, ["the compressor: layers of the same content have other bytes: wheel numpy"]),
+    "the compressor": (
+        _compressor,
+        ["the compressor: by the images' own documents, layers of the same content have other bytes: wheel numpy"],
+    ),
     "the server": (_server, ["the server (runtime //chassis/runtime:server): sha256:"]),
     "a label": (_label, ["label org.opencontainers.image.version: 0.0.1 published, 0.0.2 made again"]),
 }
@@ -145,15 +148,39 @@ def test_the_one_input_that_differs_is_named(tampered: str) -> None:
         assert part.replace("made again 3.1.1", "3.1.1 sha256:") in line
 
 
-def test_provenance_without_contents_of_layers_is_compared_by_what_is_unpacked() -> None:
+@pytest.mark.parametrize("without", ["published", "built", "published and built"])
+def test_provenance_without_contents_of_layers_is_compared_by_what_is_unpacked(without: str) -> None:
     """As an older Chassis wrote it; of layers without a table of their members, as gzip alone makes them."""
     published, built = Documents("MODEL"), Documents("MODEL")
     (place,) = [n for n, entry in enumerate(built.config["history"]) if ": wheel numpy" in entry["created_by"]]
+    digest = built.manifest["layers"][place]["digest"].partition(":")[2]
+    (held,) = [one for one in built.contents() if one["digest"]["sha256"] == digest]
+    held["digest"]["sha256"] = OTHER
     built.manifest["layers"][place]["digest"] = "sha256:" + OTHER
-    for image in (published, built):
-        image.contents().clear()
+    for name, image in (("published", published), ("built", built)):
+        if name in without:
+            image.contents().clear()
     (line,) = differences(published.record(), built.record())
-    assert "the compressor: layers of the same content have other bytes: wheel numpy" in line
+    assert line.startswith("the compressor: ")
+    assert "have other bytes: wheel numpy" in line
+    built.config["rootfs"]["diff_ids"][place] = "sha256:" + OTHER
+    (line,) = differences(published.record(), built.record())
+    assert line.startswith("the layer wheel numpy")
+
+
+def test_byproducts_of_other_kinds_are_passed_over() -> None:
+    published, built = Documents("MODEL"), Documents("MODEL")
+    built.change_layer("data", recompressed=True)
+    published.contents().extend(
+        [
+            {"uri": "file:log"},
+            {"name": "layer"},
+            {"name": "layer", "digest": {"sha512": "0"}, "annotations": {"content": "sha256:0"}},
+            {"name": "layer", "digest": {"sha256": "0"}},
+        ]
+    )
+    (line,) = differences(published.record(), built.record())
+    assert line.startswith("the compressor: ")
 
 
 def test_of_two_programs_that_were_tampered_with_each_is_named() -> None:
@@ -162,7 +189,7 @@ def test_of_two_programs_that_were_tampered_with_each_is_named() -> None:
     _server(built)
     _lock_line(built)
     said = differences(Documents("MODEL").record(), built.record())
-    assert [line.partition(" (")[0].partition(": layers")[0] for line in said] == [
+    assert [line.partition(" (")[0].partition(": by the")[0] for line in said] == [
         "wheel cloudpickle",
         "the server",
         "the compressor",

@@ -33,7 +33,13 @@ _PROBLEMS = {
     "numpy==2.3.1 --hash=sha256:abc": ("numpy", "sha256:abc is not a hash"),
     "numpy==2.3.1 --hash=sha256:" + "x" * 64: ("numpy", "is not a hash"),
     "numpy==two" + _SHA: ("numpy", "two is not a version"),
-    "numpy @ https://files.test/numpy-2.3.1-py3-none-any.whl" + _SHA: ("numpy", "it comes from an address, numpy-2.3.1-py3-none-any.whl"),
+    "numpy @ https://files.test/numpy-2.3.1-py3-none-any.whl" + _SHA: ("numpy", "it comes from an address, numpy-2.3.1-py3-none-any.whl: lock"),
+    "numpy @ https://files.test/a.whl?token=SECRET" + _SHA: ("numpy", "it comes from an address, a.whl: lock"),
+    "numpy @ https://files.test?token=/SECRET" + _SHA: ("numpy", "it comes from an address: lock"),
+    "numpy@https://u:p;/SECRET@files.test/a ; python_version > '3'" + _SHA: ("numpy", "it comes from an address: lock"),
+    "numpy @ git+https://me:SECRET@git.test/team/a#subdirectory=SECRET": ("numpy", "it comes from an address, a: lock"),
+    "numpy==1 https://me:SECRET@files.test" + _SHA: ("numpy", "<address> is not a version"),
+    "numpy>=1 @ https://me:SECRET@files.test" + _SHA: ("numpy", "found: <address>"),
     _PIN + "\nNumPy==2.3.2" + _SHA: ("numpy", "numpy is pinned to 2.3.2, and on line 1 to 2.3.1, and both hold for linux_arm64"),
     "numpy==2.3.1 ; python_version >> '3'" + _SHA: ("numpy", "expected a comparison of a variable with a text"),
     "# numpy-2.3.1-cp311-cp311-manylinux_2_28_x86_64.whl\n" + _PIN: ("numpy", "is built for manylinux_2_28_x86_64, but linux_arm64 needs aarch64 or any"),
@@ -52,6 +58,10 @@ _BROKEN = {
     _PIN + "\n--hash=sha256:" + _HASH: "line 2: a --hash without its requirement",
     _PIN + "\n--nonsense": "line 2: option `--nonsense` cannot be read",
     _PIN + "\n-r gone.txt": "gone.txt, which //:lock.txt includes, cannot be found",
+    _PIN + "\n--nonsense https://me:SECRET@files.test": "line 2: option `--nonsense` cannot be read",
+    _PIN + "\n--https://me:SECRET@files.test": "line 2: option `<address>` cannot be read",
+    _PIN + "\n-r https://me:SECRET@files.test/a.txt": "line 2: `-r` of an address cannot be read: put that file beside the lock",
+    _PIN + "\nme:SECRET@files.test/a": "line 2: expected a pinned `name==version`, found: <address>",
     _PIN + "\n!what": "line 2: expected a pinned `name==version`, found: !what",
 }
 
@@ -62,9 +72,11 @@ def _problems_test_impl(ctx):
         said = found.problems.get(name, "nothing")
         asserts.true(env, wanted in said, "%r\n  gave %s\n  expected %s" % (text, said, wanted))
         asserts.false(env, name in found.pins, text)
+        asserts.false(env, "SECRET" in said, said)
     for text, wanted in _BROKEN.items():
         said = _select(text).problems.get("numpy", "nothing")
         asserts.true(env, wanted in said, "%r\n  gave %s\n  expected %s" % (text, said, wanted))
+        asserts.false(env, "SECRET" in said, said)
     unfinished = _select("<" * 7 + " ours\nnumpy==1.0\n" + "=" * 7 + "\n" + ">" * 7 + " x\nidna==3.0" + _SHA)
     asserts.equals(env, {"idna": "3.0"}, _versions(unfinished), "what is outside of the marks is read")
     return unittest.end(env)
@@ -92,12 +104,29 @@ typing_extensions==4.0 ; python_version < "3.12" --hash=sha256:{other}
 
 # What stands in a lock without a pin, to what is said of it: no credentials.
 _PLACES = {
-    "-e git+https://me:secret@git.test/team/a#egg=a": "-e a",
+    "--editable me:SECRET@git.test/a": "--editable <address>",
+    "--extra-index-url\thttps://me:SECRET@index.test": None,
+    "-e ours": "-e ours",
+    "-e a @ git+https://me:SECRET@git.test/a": "-e a",
+    "-e git+https://git.test/team/a?token=SECRET#egg=a": "-e a",
+    "-e git+https://me:SECRET@git.test/team/a#egg=a": "-e a",
     "./ours/a": "./ours/a",
+    "//me:SECRET@files.test/x": "x",
     "file:///srv/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
-    "git+https://git.test/team/a@main#egg=a": "a@main",
-    "https://me:secret@files.test/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "file:ours/a": "file:ours/a",
+    "git+https://git.test/team/a@main#egg=a": "<address>",
+    "git+https://me:SECRET@git.test#egg=a": "<address>",
+    "https://files.test/a.whl?private_token=SECRET": "a.whl",
+    "https://files.test/team/a/": "a",
+    "https://me:SECRET@files.test": "<address>",
+    "https://me:SECRET@files.test/a-1.0-py3-none-any.whl" + _SHA: "a-1.0-py3-none-any.whl",
+    "https://me:SECRET@files.test\t--hash=sha256:" + _HASH: "<address>",
+    "https://u:p/SECRET@files.test": "<address>",
+    "https://u:p/SECRET;p@files.test/a": "<address>",
+    "https://u:p/SECRET?p@files.test/a": "<address>",
     "ours/a ; python_version > '3'": "ours/a",
+    "ours/a@1": "ours/a@1",
+    "u:p/SECRET@files.test": "<address>",
 }
 
 def _requirements_test_impl(ctx):
@@ -119,7 +148,10 @@ def _requirements_test_impl(ctx):
     for line, said in _PLACES.items():
         places = line + "\nidna==3.10" + _SHA
         asserts.equals(env, {"idna": "3.10"}, _versions(_select(places)), line)
-        asserts.equals(env, ["//:lock.txt, line 1: `%s` is not locked" % said], _read(places).notes)
+        notes = _read(places).notes
+        if said:
+            asserts.equals(env, ["//:lock.txt, line 1: `%s` is not locked" % said], notes)
+        asserts.false(env, "SECRET" in str(notes), str(notes))
     asserts.equals(env, "more/deep.txt", requirements_lock.resolve("//more:base.txt", "./x/../deep.txt"))
     sdist = _select("# zope_interface-1.0.tar.gz\r\nzope.interface==1.0" + _SHA)
     asserts.equals(env, "zope_interface-1.0.tar.gz", sdist.pins["zope-interface"].sdist)

@@ -19,6 +19,9 @@ _INDEX_FLAGS = ("--no-index",)
 _OTHER_OPTIONS = ("-c", "--constraint", "--no-binary", "--only-binary", "--use-feature")
 _OTHER_FLAGS = ("--pre", "--prefer-binary", "--require-hashes", "--no-require-hashes")
 
+# Shown of an address of which no part can be shown.
+_ADDRESS = "<address>"
+
 # Files that include each other end here.
 _MAX_FILES = 1000
 
@@ -28,7 +31,7 @@ def _logical_lines(content):
     comments = []
     pending = None
     for number, line in enumerate(content.removeprefix("\357\273\277").replace("\r", "").split("\n"), 1):
-        text = line.strip()
+        text = line.replace("\t", " ").strip()
         if text.startswith("#"):
             if pending == None:
                 comments.append(text[1:].strip())
@@ -126,27 +129,49 @@ def _file_comment(comments):
             wheel, sdist = "", comment
     return wheel, sdist
 
+def _is_name(name):
+    """Whether a text is of a distribution's name's characters."""
+    return bool(name) and not name.lower().strip("abcdefghijklmnopqrstuvwxyz0123456789-_.")
+
+def _last_part(address):
+    """The last part of an address's path, which people may read, or "": all else of an address may be credentials."""
+    end = len(address)
+    for character in (" ", "?", "#", ";"):
+        end = min(end, len(address[:end].partition(character)[0]))
+    if "@" in address[end:]:  # so what was cut off began within a password
+        return ""
+    place = address[:end].rpartition("@")[2]
+    place = place.partition("://")[2] if "://" in place else place.removeprefix("//")
+    _, path, last = place.rstrip("/").rpartition("/")
+    return last if path else ""
+
+def _readable(text):
+    """A text that no reader takes for an address, to be shown as it is; what may be one is not shown."""
+    return _ADDRESS if "@" in text or "//" in text else text
+
 def _pin(text, comments, where):
     """A requirement line as a struct; an error as a string if not even its name can be read."""
-    hashes, problem, words = _hashes(text.partition(" #")[0].replace("\t", " ").split(" "))
+    hashes, problem, words = _hashes(text.partition(" #")[0].split(" "))
     spec = " ".join([word for word in words if not word.startswith("--")])
     requirement, _, marker = spec.partition(";")
     name, extras, rest = _split_name(requirement.strip())
-    if not name or name.lower().strip("abcdefghijklmnopqrstuvwxyz0123456789-_."):
-        return "%s: expected a pinned `name==version`, found: %s" % (where, spec)
+    if not _is_name(name):
+        return "%s: expected a pinned `name==version`, found: %s" % (where, _readable(spec))
     name = normalize_name(name)
     rest = rest.removeprefix("(").removesuffix(")").strip()
     version = ""
     if rest.startswith("@"):
-        problem = "it comes from an address, %s: lock it from an index" % rest[1:].strip().partition("#")[0].rpartition("/")[2]
+        marker = spec.partition(" ;")[2]
+        last = _last_part(spec.partition("@")[2].strip())
+        problem = "it comes from an address%s: lock it from an index" % (", " + last if last else "")
     elif rest.startswith("==="):
         version = rest[3:].strip()
     elif rest.startswith("=="):
         version = rest[2:].strip()
     if not problem and (not version or "*" in version or "," in version):
-        problem = "expected a pinned `name==version`, found: %s" % requirement.strip()
+        problem = "expected a pinned `name==version`, found: %s" % _readable(requirement.strip())
     elif not problem and python_version.parse(version) == None:
-        problem = "%s is not a version" % version
+        problem = "%s is not a version" % _readable(version)
     elif not problem and not hashes:
         problem = "%s==%s has no --hash" % (name, version)
     wheel, sdist = _file_comment(comments)
@@ -176,12 +201,18 @@ def _renew(content):
 
 def _place(text):
     """The directory, file or address that a line is in place of a requirement, as people may read it; "" if it is none."""
-    word = text.partition(" ")[0].partition(";")[0]
-    if not word.startswith(".") and "/" not in word.partition("@")[0] and not word.startswith("file:"):
+    word = text.partition(" ")[0]
+    file = word.partition(";")[0]
+    if not file.startswith(".") and "/" not in file.partition("@")[0] and not file.startswith("file:"):
         return ""
+    if "://" in word or word.startswith("//") or (":" in file and "@" in word):
+        return _last_part(text) or _ADDRESS
+    return file
 
-    # An address may hold credentials.
-    return word.partition("#")[0].rpartition("/")[2] if "://" in word else word
+def _editable(value):
+    """What `-e` names, as people may read it."""
+    name = _split_name(value)[0]
+    return _place(value) or (name if _is_name(name) else _ADDRESS)
 
 def _read(texts, file):
     """Reads a lock with the files that it includes.
@@ -219,13 +250,16 @@ def _read(texts, file):
             if text.startswith("-"):
                 option, value = _option(text.partition(" #")[0].strip())
                 if option in ("-r", "--requirement"):
-                    queue.append(_resolve(name, value))
+                    if "://" in value or value.startswith("//"):
+                        broken = broken or "%s: `%s` of an address cannot be read: put that file beside the lock" % (where, option)
+                    else:
+                        queue.append(_resolve(name, value))
                 elif option in _INDEX_OPTIONS or option in _INDEX_FLAGS:
                     indexes.append("%s (line %d)" % (option, number) if name == file else "%s (%s)" % (option, where))
                 elif option in ("-e", "--editable"):
-                    others.append("%s: `%s %s` is not locked" % (where, option, _place(value) or value))
+                    others.append("%s: `%s %s` is not locked" % (where, option, _editable(value)))
                 elif option not in _OTHER_OPTIONS and option not in _OTHER_FLAGS:
-                    broken = broken or "%s: option `%s` cannot be read" % (where, text)
+                    broken = broken or "%s: option `%s` cannot be read" % (where, _readable(option))
                 continue
             place = _place(text)
             if place:
