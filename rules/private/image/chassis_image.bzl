@@ -30,7 +30,10 @@ load(":model_signature.bzl", "MODEL_SIGNATURE_ATTRS", "model_signature")
 
 _DOC = """An image that serves a model. Its output is an OCI image layout directory."""
 
-_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_PARTS_ATTRS | IMAGE_WHEELS_ATTRS | LAYER_ATTRS | LAYOUTS_ATTRS | MODEL_SIGNATURE_ATTRS | {
+# The image's Python is one of IMAGE_PARTS_ATTRS: an image that asks for one does not look at that of the flag.
+_LAYER_ATTRS = {name: attribute for name, attribute in LAYER_ATTRS.items() if name != "_image_python"}
+
+_ATTRS = DOCTOR_ATTRS | IMAGE_LAYOUT_ATTRS | IMAGE_PARTS_ATTRS | IMAGE_WHEELS_ATTRS | _LAYER_ATTRS | LAYOUTS_ATTRS | MODEL_SIGNATURE_ATTRS | {
     "accelerator": attr.string(mandatory = True),
     "accuracy": attr.label_list(allow_files = [".json"]),
     "annotations": attr.string_dict(),

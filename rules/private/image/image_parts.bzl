@@ -14,9 +14,10 @@ load("//rules/providers:model_info.bzl", "ModelInfo")
 load("//rules/providers:server_info.bzl", "ServerInfo")
 load(":model_transition.bzl", "model_transition")
 
-# For rules that make images, over LAYER_ATTRS.
+# For rules that make images, over LAYER_ATTRS without its `_image_python`: that is in the outer configuration.
 IMAGE_PARTS_ATTRS = REQUIREMENTS_ATTRS | {
     "base": attr.label(allow_files = True),
+    "image_python": attr.label(providers = [ImagePythonInfo]),
     "model": attr.label(providers = [ModelInfo]),
     "moved_base": attr.label(allow_files = True, cfg = python_transition),
     "moved_image_python": attr.label(providers = [ImagePythonInfo], cfg = python_transition),
@@ -33,7 +34,10 @@ def _by_platform(named, otherwise):
     return select({condition: named for condition in _NAMED_BY_PLATFORM} | {"//conditions:default": otherwise})
 
 # Made once, not for each of a thousand images.
-_MOVED_IMAGE_PYTHON = _by_platform(_IMAGE_PYTHON, None)
+_IMAGE_PYTHON_ATTRS = {
+    "image_python": _by_platform(None, _IMAGE_PYTHON),
+    "moved_image_python": _by_platform(_IMAGE_PYTHON, None),
+}
 
 def image_parts(where, python, requirements, parts):
     """The attributes of the rule for what its macro was given.
@@ -59,7 +63,7 @@ def image_parts(where, python, requirements, parts):
     } | {
         name: _by_platform(None, part)
         for name, part in parts.items()
-    } | {"moved_image_python": _MOVED_IMAGE_PYTHON}
+    } | _IMAGE_PYTHON_ATTRS
 
 def image_part(ctx, name):
     """A part, whichever of its two attributes is set.

@@ -9,7 +9,8 @@ LAYER_ATTRS = FACTS_ATTRS | {
     "_bytecode": attr.label(default = "//rules:bytecode", providers = [BuildSettingInfo]),
     "_chunk_size": attr.label(default = "//rules:chunk_size", providers = [BuildSettingInfo]),
     "_compression": attr.label(default = "//rules:compression", providers = [BuildSettingInfo]),
-    # Without `providers`, so that `python_of` says what is wrong with one that is not for the build machine.
+    # Without `providers`: in an aspect, of a wheel, `python_of` says what is wrong with one that is not for the build machine. In a
+    # rule Bazel says it before.
     "_image_python": attr.label(default = "//base_images:image_python"),
 }
 

@@ -90,7 +90,7 @@ def chassis_model(
         predict function, or a class that has one as its method `predict`: each process of the model makes an instance
         and calls its method `load`, if it has one, before the model counts as ready.
       framework: in place of a function, the framework whose file the first of `data` is: `sklearn`, `xgboost`, `lightgbm`,
-        `onnx`, `litert` or `mlflow` (docs/frameworks.md). Its packages are in `deps`; `batch_size` is 64 unless it is given.
+        `onnx`, `torch`, `litert` or `mlflow` (docs/frameworks.md). Its packages are in `deps`; `batch_size` is 64 unless it is given.
       loader: `module:attribute` of a function without arguments that each process of the model calls once, before the
         model counts as ready and under `load_timeout`: for what cannot be pickled, such as a session, or takes long.
         The predict function gets what it returned as its first argument, before the input.

@@ -2,7 +2,7 @@
 
 load("@rules_python//python:py_info.bzl", "PyInfo")
 load("//rules/private/python:image_python.bzl", "python_of")
-load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path")
+load("//rules/private/tools:runfiles.bzl", "FIND_RUNFILES", "runfiles_path", "shell_quote")
 load("//rules/providers:image_python_info.bzl", "ImagePythonInfo")
 load("//rules/providers:tool_python_info.bzl", "ToolPythonInfo")
 
@@ -35,9 +35,20 @@ _ATTRS = {
     "_tools_python": attr.label(default = "//platforms/toolchains:python", cfg = "exec", providers = [ToolPythonInfo]),
 }
 
+# Python 3.10 does not know -P, which has nothing imported from the program's directory: what it is started with in place of it.
+# Before the path is mended, nothing is imported that a file there could stand for.
+_START_310 = """\
+import sys
+sys.path[:] = [path for path in sys.path if path]
+del sys.argv[0]
+import runpy
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 def _impl(ctx):
     tools_python = ctx.attr._tools_python[ToolPythonInfo]
-    interpreter = python_of(ctx).interpreter or tools_python.interpreter
+    python = python_of(ctx)
+    interpreter = python.interpreter or tools_python.interpreter
     imports = depset(transitive = [dep[PyInfo].imports for dep in ctx.attr.deps]).to_list()
     own_root = ctx.attr.main.label.repo_name or ctx.workspace_name
     roots = {path: None for path in [own_root, ctx.workspace_name] + imports}.keys()
@@ -45,10 +56,11 @@ def _impl(ctx):
     ctx.actions.write(launcher, FIND_RUNFILES + """\
 export PYTHONPATH={roots}
 export PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 PYTHONNOUSERSITE=1 PYTHONUTF8=1
-exec "$RUNFILES_DIR/{interpreter}" -P -s "$RUNFILES_DIR/{main}" "$@"
+exec "$RUNFILES_DIR/{interpreter}" {start} "$RUNFILES_DIR/{main}" "$@"
 """.format(
         interpreter = runfiles_path(ctx, interpreter),
         main = runfiles_path(ctx, ctx.file.main),
+        start = "-s -c " + shell_quote(_START_310) if python.version == "3.10" else "-P -s",
         roots = ":".join(['"$RUNFILES_DIR/%s"' % path for path in roots]),
     ), is_executable = True)
     sources = depset([ctx.file.main], transitive = [dep[PyInfo].transitive_sources for dep in ctx.attr.deps])

@@ -185,14 +185,16 @@ def image_python(
         _part("%s.headers_%s" % (name, architecture), name, "headers", actual, tags + ["manual"], visibility)
 
 def _target(ctx):
-    # Of an image that asks for a Python of its own (rules/private/image/image_parts.bzl).
-    moved = getattr(ctx.attr, "moved_image_python", None)
+    if hasattr(ctx.attr, "_image_python"):
+        return ctx.attr._image_python
 
+    # Of an image, which may ask for a Python of its own (rules/private/image/image_parts.bzl).
     # With a transition, a single-valued attribute is a list of one.
-    return (moved[0] if type(moved) == "list" else moved) if moved else ctx.attr._image_python
+    moved = ctx.attr.moved_image_python
+    return (moved[0] if type(moved) == "list" else moved) if moved else ctx.attr.image_python
 
 def python_of(ctx):
-    """The image's Python of a rule or an aspect with `_image_python`.
+    """The image's Python of a rule or an aspect with `_image_python`, or of an image.
 
     Args:
       ctx: its context.

@@ -22,7 +22,7 @@ elif [ -z "${RUNFILES_DIR:-}" ]; then
   case "$self" in
   *.runfiles/*) RUNFILES_DIR=${self%%.runfiles/*}.runfiles ;;
   *)
-    echo "$0: its runfiles are missing: start it with bazel run or from bazel-bin" >&2
+    echo "$0: its runfiles are missing: start it with bazel run" >&2
     exit 1
     ;;
   esac

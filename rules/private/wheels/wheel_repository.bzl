@@ -59,7 +59,21 @@ def _fetch(rctx, tool, more):
     rctx.report_progress("fetching %s==%s" % (attr.distribution, attr.version))
     return run_fetching(rctx, arguments, {"PYTHONPATH": str(host_pip(rctx))})
 
-def _reasons(rctx, locked):
+def _other_bytes(platform, locked, is_sdist):
+    """Other bytes than the lock's hashes: no command that locks what is there goes with it, for that is not to be trusted."""
+    if is_sdist:
+        return ("the index's sdist differs from the lock's hashes. Do not trust it: compare its hash with what its publisher names, " +
+                "and lock it anew only if that is the same")
+    target = LOCK_VARIANTS[platform]
+    return ("the index's file for CPython %s on %s differs from the lock's hashes. It may have been replaced: do not trust it. " +
+            "Or the lock is of another Python or CPU%s: %sgive its platform a lock of its own, once the file's hash is what its publisher names") % (
+        target.python,
+        target.machine,
+        "; of the lock's files the index has %s" % ", ".join(locked) if locked else "",
+        wheel_name.other_python(locked, lock_target(platform)),
+    )
+
+def _reasons(rctx, locked, is_sdist):
     """What the exit status of a tool means; `locked` are the names of files of the lock that an index has."""
     attr = rctx.attr
     target = LOCK_VARIANTS[attr.platform]
@@ -80,13 +94,7 @@ def _reasons(rctx, locked):
     return {
         3: "pip could not reach its index. It is configured with `pip config`, PIP_INDEX_URL or a proxy of the machine's.",
         4: no_wheel,
-        # If the index has what the lock names, pip took another file.
-        5: no_wheel if locked else ("the index's file for CPython %s on %s differs from the lock's hash. A lock of another Python or CPU: " +
-                                    "lock for this one, or give the image that Python. If the lock is right, do not trust the file; otherwise: %s") % (
-            target.python,
-            target.machine,
-            renew,
-        ),
+        5: _other_bytes(attr.platform, locked, is_sdist),
         6: "the file is broken.",
         7: "the disk of Bazel's output base is full. Make room, or move it with `--output_user_root` or `--output_base`.",
     }
@@ -110,9 +118,10 @@ def _file_impl(rctx):
         result = _fetch(rctx, attr._fetch_wheel, platforms + have)
         is_sdist = result.return_code == 4 and attr.cross_build
     if is_sdist:
+        locked = []
         result = _fetch(rctx, attr._fetch_sdist, [])
     if result.return_code:
-        reason = _reasons(rctx, locked).get(result.return_code, "it could not be fetched.")
+        reason = _reasons(rctx, locked, is_sdist).get(result.return_code, "it could not be fetched.")
         fail("%s: %s\n%s" % (what, reason, result.stderr.strip()))
     return _write_build(rctx, is_sdist, what)
 
