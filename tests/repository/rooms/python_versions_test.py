@@ -24,6 +24,7 @@ ALLOWED = {
     "rules/private/declaration/declared.bzl": "its copy for Starlark, written from it",
     "chassis/packaging/bytecode.py": "what the bytecode of each version looks like: a foreign pickle's is named",
     "chassis/runtime/base64_text.py": "what the Python that runs can do",
+    "rules/private/model/model_tool.bzl": "how a Python of images that does not know -P is started",
     "rules/repositories.bzl": "the names of locks, as MODULE.bazel has them, which cannot read the table",
     "rules/private/registry/oci_pull.bzl": "the name of a repository of the tools' lock",
 }
