@@ -47,12 +47,6 @@ def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Services]
         assert bool(sigstore.timestamps.asked) == (request.param == 2)
 
 
-@pytest.fixture
-def memory() -> Iterator[ReferrersRegistry]:
-    with ReferrersRegistry() as server:
-        yield server
-
-
 def verify(
     image: str, root: Path, identity: str = IDENTITY, issuer: str = ISSUER, *flags: str
 ) -> subprocess.CompletedProcess:

@@ -51,11 +51,6 @@ def address(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield server.address
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return keys(tmp_path_factory.mktemp("keys"))
-
-
 def push(address: str, *flags: str) -> tuple[str, str, float]:
     """Digest, messages and seconds of `bazel run :push_index -- …`."""
     begin = time.monotonic()

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.publishing.push_tool import run_tool
 from tests.publishing.registry_server import program
@@ -12,6 +16,17 @@ from tests.publishing.sample_images import sample_image
 
 PASSWORD = "of a test"
 _LIMIT_SECONDS = 60
+
+_SIGNER = """
+import base64, pathlib, sys
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+if sys.argv[1:] == ["--public-key"]:
+    print(pathlib.Path({public!r}).read_text())
+else:
+    key = serialization.load_pem_private_key(pathlib.Path({key!r}).read_bytes(), None)
+    print(base64.b64encode(key.sign(sys.stdin.buffer.read(), ec.ECDSA(hashes.SHA256()))).decode())
+"""
 
 
 def run_program(variable: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -52,3 +67,20 @@ def pushed(address: str, folder: Path, name: str, seed: int, *flags: str) -> str
     done = push(address, image, name, "--tag=v1", *flags)
     assert done.returncode == 0, done.stderr
     return digest
+
+
+def signer_program(folder: Path, public: Path) -> str:
+    """The command of a program that signs with a key of its own, another signature each time; writes `public`."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    (folder / "plain.pem").write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    spki = serialization.PublicFormat.SubjectPublicKeyInfo
+    public.write_bytes(key.public_key().public_bytes(serialization.Encoding.PEM, spki))
+    script = folder / "signer.py"
+    script.write_text(_SIGNER.format(key=str(folder / "plain.pem"), public=str(public)))
+    return f"{sys.executable} {script}"
+
+
+def verify(reference: str, key: Path, *flags: str) -> subprocess.CompletedProcess:
+    """Runs the tool `verify` on an image with a key."""
+    return run_tool("verify", f"--image={reference}", f"--key={key}", *flags)
