@@ -11,8 +11,9 @@ from types import ModuleType
 class _Finder:
     """A meta path finder that has one module mended whenever it is executed.
 
-    It stays: a probe (`importlib.util.find_spec`) is no import, and an import may fail and be tried again. Taken out
-    while another thread goes through `sys.meta_path`, it would hide from that thread the finder behind it.
+    It is never removed. A module may be looked for without an import (`importlib.util.find_spec`), and an import may
+    fail and be tried again. If it were removed while another thread goes through `sys.meta_path`, that thread would
+    miss the finder behind it.
     """
 
     def __init__(self, name: str, mend: Callable[[ModuleType], None]) -> None:

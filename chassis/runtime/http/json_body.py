@@ -90,7 +90,7 @@ def _decoded(text: str) -> object:
 
 
 def _place_of_fault(text: str) -> str:
-    """Where a text stops being JSON; a mark in a string is no fault."""
+    """Where a text stops being JSON. A mark inside of a string is allowed."""
     try:
         _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -100,7 +100,8 @@ def _place_of_fault(text: str) -> str:
 
 def _place_of_integer(text: str, digits: int) -> str:
     """Where the first integer of at least so many digits is, in a text that was JSON until there."""
-    # It follows what a value follows, so it is no part of a number or of an escape; nor does a float begin with it.
+    # It stands where a value begins, so it is not a part of another number or of an escape, and nothing follows it that
+    # would make it a float.
     wanted = re.compile(rf"(?<![^ \t\r\n,:\[])-?[1-9][0-9]{{{digits - 1},}}(?![0-9]|\.[0-9]|[eE][+-]?[0-9])")
     text = text.replace(r"\\", "__")  # so that a backslash before a quotation mark belongs to it
     at = quotes = 0

@@ -12,16 +12,11 @@ from chassis.runtime.core.caller import identify
 from chassis.runtime.http.host import fault_of
 from chassis.runtime.http.known_heads import END_OF_HEAD, MAX_KNOWN, USUAL_NAMES, Head, KnownHeads
 from chassis.runtime.http.message import Request, Response, error_response
+from chassis.runtime.http.offers import Offers
 from chassis.runtime.http.target import path_in
 from chassis.runtime.limits import Limits
 
 MAX_HEADERS = 200
-
-_OFFER = b"\nupgrade"
-_STARTS_OF_OFFER = tuple(_OFFER[:length] for length in range(2, len(_OFFER)))
-_ENDS_OF_STARTS = frozenset(_OFFER[1:-1] + _OFFER[1:-1].upper())
-_IGNORED = b"ignored-"
-_NEWLINE = ord("\n")
 
 COPIES = 2.5
 """As many times its size as a body takes until it is answered: its items, here and in the model's process."""
@@ -53,8 +48,7 @@ _CLOSED = "the request is not one of HTTP/1.1"
 class Reader:
     """Reads the requests of one connection.
 
-    A refusal ends what is read. Of an offer to use another protocol (RFC 9110, 7.8) the parser does not hear: it would
-    take what follows for that protocol. So the name of an `Upgrade` header is changed before it is parsed.
+    A refusal ends what is read. Of an offer to use another protocol the parser does not hear (`offers`).
 
     Attributes:
       refused: whether something could not be read; nothing is from then on.
@@ -94,8 +88,7 @@ class Reader:
         self._last: Head | None = None
         self._taken = 0
         self._parser = httptools.HttpRequestParser(self)
-        self._held = b""
-        self._line_began = False
+        self._offers = Offers(self)
         self._host = self._path = ""
         self._target = b""
         self._reset()
@@ -150,22 +143,38 @@ class Reader:
     def _feed_piece(self, data: bytes) -> None:
         try:
             if self.in_body and len(data) < self._left:
-                self._parse(data)
-            elif self._line_began or self._held or data[-1] in _ENDS_OF_STARTS or _OFFER[1:] in data.lower():
-                self._feed(data)
+                self.parse(data)
             else:
-                self._parse(data)
-                self._line_began = self.in_head and data[-1] == _NEWLINE
+                self._offers.feed(data)
         except httptools.HttpParserUpgrade:
             # What the client takes for the beginning of another protocol, after CONNECT, which was refused.
             self._refuse(501, "this server serves no other protocol than HTTP/1.1")
         except httptools.HttpParserError as error:
             self._refuse(400, f"{_CLOSED}: {error}")
 
+    def parse(self, data: bytes) -> None:
+        """Has the parser read, and bounds what it has not reported yet."""
+        head_bytes, body_bytes = self._head_bytes, self.body_bytes
+        self._parser.feed_data(data)
+        if self.refused or not (self.in_head or self.in_body):
+            return
+        # A line that is half there, of a head or between chunks, or trailers, which the parser keeps and nobody wants.
+        if head_bytes == self._head_bytes and body_bytes == self.body_bytes:
+            self._raw_bytes += len(data)
+        else:
+            self._raw_bytes = len(data) - data.rfind(b"\n") - 1 if self.in_head else 0
+        if self._raw_bytes > self._limits.head_bytes:
+            if self.in_head:
+                self._refuse_head()
+            else:
+                self._refuse(431, "what is between the body's chunks, or behind them, is too long")
+        elif self._head_bytes + self._raw_bytes > _UNCOUNTED_HEAD:
+            self._count_head(2 * (self._head_bytes + self._raw_bytes))
+
     def close(self) -> None:
         """Lets go of what is half there, and of whom it told: nothing is to wait for a search for garbage."""
         self.stop()
-        del self._parser, self._take, self._proceed, self._ahead, self._known
+        del self._parser, self._offers, self._take, self._proceed, self._ahead, self._known
 
     def stop(self) -> None:
         """Reads no more."""
@@ -333,56 +342,6 @@ class Reader:
         self._old = False
         self.body_bytes = 0
 
-    def _feed(self, data: bytes) -> None:
-        """Parses `data`, in which an offer may be."""
-        if self._held:
-            data, self._held = self._held + data, b""
-        before = 1 if self._line_began else 0
-        lowered = (b"\n" + data if before else data).lower()
-        position = 0
-        at = lowered.find(_OFFER)
-        while at >= 0:
-            name = at + 1 - before
-            if name > position:
-                self._parse(data[position:name])
-            if self.refused:
-                return
-            if self.in_head:
-                self._parse(_IGNORED)
-            position = name
-            at = lowered.find(_OFFER, at + 1)
-        # What may be the beginning of an offer waits for its rest, if it is in a head.
-        kept = next((len(start) - 1 for start in _STARTS_OF_OFFER if lowered.endswith(start)), 0)
-        end = len(data) - kept
-        if end > position:
-            self._parse(data[position:end] if position or kept else data)
-        if kept and not self.refused:
-            if self.in_head:
-                self._held = data[end:]
-                self._line_began = True
-                return
-            self._parse(data[end:])
-        self._line_began = self.in_head and lowered.endswith(b"\n")
-
-    def _parse(self, data: bytes) -> None:
-        """Has the parser read, and bounds what it has not reported yet."""
-        head_bytes, body_bytes = self._head_bytes, self.body_bytes
-        self._parser.feed_data(data)
-        if self.refused or not (self.in_head or self.in_body):
-            return
-        # A line that is half there, of a head or between chunks, or trailers, which the parser keeps and nobody wants.
-        if head_bytes == self._head_bytes and body_bytes == self.body_bytes:
-            self._raw_bytes += len(data)
-        else:
-            self._raw_bytes = len(data) - data.rfind(b"\n") - 1 if self.in_head else 0
-        if self._raw_bytes > self._limits.head_bytes:
-            if self.in_head:
-                self._refuse_head()
-            else:
-                self._refuse(431, "what is between the body's chunks, or behind them, is too long")
-        elif self._head_bytes + self._raw_bytes > _UNCOUNTED_HEAD:
-            self._count_head(2 * (self._head_bytes + self._raw_bytes))
-
     def _begin_body(self, length: int) -> None:
         """A body of `length` bytes comes, or chunks if that is -1."""
         headers = self._headers
@@ -437,4 +396,4 @@ class Reader:
         if self._cost + self._beside:
             self._budget.give(self._cost + self._beside)
         self._reset()
-        self._held = b""
+        self._offers.drop()
