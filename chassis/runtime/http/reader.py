@@ -61,6 +61,7 @@ class Reader:
     _beside: int
     _left: int
     _head_bytes: int
+    _raw_bytes: int
 
     def __init__(
         self,
